@@ -1,0 +1,112 @@
+/* broker.h - the port to Kafka. Adapter: broker_kafka.c (librdkafka). Fake: broker_fake.h.
+ * A producer is safe from any thread. A consumer belongs to one thread. */
+#pragma once
+#include "common/event.h"
+
+struct broker_record {
+    const char *topic;
+    int32_t partition; /* -1 when publishing: by key (murmur2, as Java's) */
+    int64_t offset, timestamp_ms;
+    const void *key; /* NULL: none */
+    size_t key_len;
+    const void *value; /* NULL: none */
+    size_t value_len;
+    const struct event_header *headers;
+    size_t headers_n;
+};
+
+struct broker_settings {
+    const char *servers; /* host:port,... */
+    const char *client_id;
+    /* further librdkafka properties (TLS, SASL), "name=value" lines; NULL: none */
+    const char *properties;
+};
+
+/* ---- producer: acks=all, idempotent, Nagle off, linger 0-1 ms, 10 s until a report */
+struct broker_producer;
+enum broker_report { REPORT_PERSISTED, REPORT_NOT_PERSISTED, REPORT_POSSIBLY_PERSISTED };
+struct broker_delivery {
+    void *tag; /* of the publish */
+    enum broker_report report;
+    int32_t partition;
+    int64_t offset;  /* when persisted */
+    const char *why; /* lent during the callback */
+};
+/* Called on the producer's own thread for each publish, in batches: `n` deliveries at once. Must
+ * not block. */
+typedef void broker_report_fn(void *arg, const struct broker_delivery *list, size_t n);
+
+/* 0, ERR_INVALID (a property it does not know; logged), ERR_NOMEM. Does not wait for the broker. */
+int broker_producer_open(const struct broker_settings *s, broker_report_fn *report, void *arg,
+                         struct broker_producer **out) must_use;
+/* Copies key, value, headers. 0: exactly one report comes. ERR_FULL, ERR_TOO_LARGE, ERR_IO: none
+ * comes. */
+int broker_publish(struct broker_producer *p, const struct broker_record *r, void *tag) must_use;
+/* Wait until all reports came, at most wait_ms. Returns how many are still out. */
+size_t broker_flush(struct broker_producer *p, int wait_ms);
+void broker_producer_close(
+    struct broker_producer *p); /* open publishes are reported NOT or POSSIBLY persisted */
+/* Does a broker answer (metadata no older than 5 s)? Cheap; for /readyz. */
+bool broker_producer_up(struct broker_producer *p);
+
+/* ---- consumer: group, range assignor, no auto commit, poll one by one */
+struct broker_consumer;
+struct broker_partition {
+    const char *topic;
+    int32_t partition;
+    int64_t offset; /* commit: next offset to read */
+};
+struct broker_consumer_events {
+    void *arg;
+    /* called from broker_poll, in the consumer's thread */
+    void (*assigned)(void *arg, const struct broker_partition *list,
+                     size_t n); /* offset: where it starts, -1 unknown */
+    void (*revoked)(void *arg, const struct broker_partition *list, size_t n, bool lost);
+    void (*error)(void *arg, int err, bool fatal, const char *why);
+};
+int broker_consumer_open(const struct broker_settings *s, const char *group,
+                         const char *const *topics, size_t topics_n,
+                         const struct broker_consumer_events *events,
+                         struct broker_consumer **out) must_use;
+/* A descriptor that becomes readable when something waits; poll until it gives nothing. Lent. Poll
+ * at least every second. */
+int broker_consumer_fd(struct broker_consumer *c);
+/* One record, lent until the next poll or close; NULL: nothing now. Serves rebalances and errors.
+ * Never blocks. */
+const struct broker_record *broker_poll(struct broker_consumer *c);
+/* Pause or resume one partition; asking twice is no change (2.0.2 refetches a partition resumed
+ * twice). */
+void broker_pause(struct broker_consumer *c, const char *topic, int32_t partition, bool pause);
+/* Commit next offsets. wait_ms 0: not waited for. 0, ERR_IO, ERR_TIMEOUT, ERR_CONFLICT (not ours
+ * any more). */
+int broker_commit(struct broker_consumer *c, const struct broker_partition *list, size_t n,
+                  int wait_ms) must_use;
+/* Leave the group (revoked is called) and free; about 5 s at most. */
+void broker_consumer_close(struct broker_consumer *c);
+
+/* ---- admin */
+struct broker_topic {
+    char name[250];
+    int partitions; /* 0: does not exist */
+    int replication;
+    int64_t max_message_bytes, retention_ms; /* -1 unknown; retention -1 also: unlimited */
+    int min_insync;
+};
+/* Fill the rest of each from its name. 0, ERR_IO/ERR_TIMEOUT. Own connection; any thread. */
+int broker_describe(const struct broker_settings *s, struct broker_topic *topics, size_t n,
+                    int wait_ms) must_use;
+/* Create what does not exist with `partitions` and `replication` (-1: the broker's default). 0,
+ * ERR_IO, ERR_REFUSED. */
+int broker_create(const struct broker_settings *s, const struct broker_topic *topics, size_t n,
+                  int wait_ms, char why[256]) must_use;
+
+/* Committed offsets and watermarks of a group without joining it; for admission and lag. offset:
+ * committed
+ * (-1 none), low/high: watermarks. 0, ERR_IO, ERR_TIMEOUT. */
+struct broker_lag {
+    char topic[250];
+    int32_t partition;
+    int64_t committed, low, high;
+};
+int broker_lag(struct broker_producer *p, const char *group, struct broker_lag *list, size_t n,
+               int wait_ms) must_use;

@@ -1,0 +1,121 @@
+#include "common/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t MAX_DEFAULT = 64u << 20;
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_fini(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+    if (b->data)
+        b->data[0] = 0;
+}
+
+/* Room for len more bytes and the ending 0. */
+static bool reserve(struct buf *b, size_t len)
+{
+    size_t max = b->max ? b->max : MAX_DEFAULT;
+    if (b->failed || len > max || b->len > max - len) {
+        b->failed = true;
+        return false;
+    }
+    if (b->len + len + 1 <= b->cap)
+        return true;
+    size_t cap = b->cap ? b->cap : 128;
+    while (cap < b->len + len + 1)
+        cap *= 2;
+    char *data = realloc(b->data, cap);
+    if (!data) {
+        b->failed = true;
+        return false;
+    }
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+void buf_add(struct buf *b, const void *bytes, size_t len)
+{
+    if (!reserve(b, len))
+        return;
+    if (len)
+        memcpy(b->data + b->len, bytes, len);
+    b->len += len;
+    b->data[b->len] = 0;
+}
+
+void buf_text(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
+
+void buf_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0)
+        b->failed = true;
+    else if (reserve(b, (size_t)n)) {
+        vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+}
+
+void buf_hex(struct buf *b, const void *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < len; i++) {
+        buf_char(b, digits[p[i] >> 4]);
+        buf_char(b, digits[p[i] & 15]);
+    }
+}
+
+int buf_ok(const struct buf *b)
+{
+    if (!b->failed)
+        return 0;
+    size_t max = b->max ? b->max : MAX_DEFAULT;
+    return b->cap < max ? ERR_TOO_LARGE : ERR_NOMEM;
+}
+
+char *buf_take(struct buf *b, size_t *len)
+{
+    if (b->failed || !reserve(b, 0))
+        return NULL;
+    char *data = b->data;
+    data[b->len] = 0;
+    if (len)
+        *len = b->len;
+    *b = (struct buf){.max = b->max};
+    return data;
+}
+
+const char *buf_str(const struct buf *b)
+{
+    return b->data ? b->data : "";
+}

@@ -1,0 +1,73 @@
+/* cache.h - the port to Redis: commands and scripts, synchronous (gateway threads) and asynchronous
+ * (worker loops). Adapter: cache_redis.c (hiredis, RESP2). Fake: cache_fake.h (the same scripts'
+ * meaning in memory). Redis may vanish: after a failure a breaker answers ERR_IO at once and tries
+ * again in the background (0.1 s doubling to 2 s, jittered), so a dead Redis costs nothing per
+ * request. */
+#pragma once
+#include "common/buf.h"
+#include "common/loop.h"
+
+struct cache_settings {
+    const char *url;      /* redis://[user:pass@]host:port[/db] */
+    int wait_ms;          /* per command, synchronous; 50 */
+    unsigned connections; /* pool; 32 */
+};
+
+/* Scripts of protocols: Redis (cache_scripts.c holds their text, versioned with the program). */
+enum cache_script {
+    SCRIPT_NONE,
+    SCRIPT_ADMIT,
+    SCRIPT_LEAD,
+    SCRIPT_LEAD_DONE,
+    SCRIPT_MARK,
+    SCRIPT_COUNT
+};
+
+enum { CACHE_ARGS_MAX = 12 };
+struct cache_command {
+    enum cache_script script;         /* SCRIPT_NONE: argv is a plain command */
+    unsigned keys;                    /* of a script: argv[0..keys) are keys, the rest arguments */
+    const char *argv[CACHE_ARGS_MAX]; /* borrowed until the call (send) returns */
+    size_t argv_len[CACHE_ARGS_MAX];
+    unsigned argc;
+};
+/* Add an argument. */
+void cache_arg(struct cache_command *c, const void *bytes, size_t len);
+void cache_arg_text(struct cache_command *c, const char *text);
+
+enum cache_reply_type { REPLY_NIL, REPLY_TEXT, REPLY_INTEGER, REPLY_STATUS, REPLY_ERROR };
+struct cache_reply {
+    enum cache_reply_type type;
+    char *text; /* owned: cache_reply_fini; NUL-terminated */
+    size_t len;
+    long long integer;
+};
+void cache_reply_fini(struct cache_reply *r);
+
+/* ---- synchronous pool; any thread */
+struct cache;
+int cache_open(const struct cache_settings *s, const struct clock *clock,
+               struct cache **out) must_use; /* does not wait for Redis */
+void cache_close(struct cache *c);
+/* n commands in one round trip; replies[n] filled on success. 0, ERR_IO (away or breaker open),
+ * ERR_TIMEOUT. */
+int cache_call(struct cache *c, const struct cache_command *commands, size_t n,
+               struct cache_reply *replies) must_use;
+bool cache_up(struct cache *c);
+
+/* ---- asynchronous; belongs to its loop's thread */
+struct cache_async;
+typedef void cache_reply_fn(void *arg, int err,
+                            const struct cache_reply *reply); /* reply lent; NULL on err */
+int cache_async_open(struct loop *loop, const struct cache_settings *s,
+                     struct cache_async **out) must_use;
+void cache_async_close(struct cache_async *c); /* open commands are answered ERR_CLOSED first */
+/* Copies. fn may be NULL. ERR_IO: away; ERR_FULL: over 10,000 waiting; fn is then not called. */
+int cache_send(struct cache_async *c, const struct cache_command *command, cache_reply_fn *fn,
+               void *arg) must_use;
+/* Messages of one channel (SUBSCRIBE) on a connection of its own; called again after each reconnect
+ * is done. */
+typedef void cache_message_fn(void *arg, const char *channel, const char *message, size_t len);
+int cache_subscribe(struct cache_async *c, const char *channel, cache_message_fn *fn,
+                    void *arg) must_use;
+bool cache_async_up(const struct cache_async *c);

@@ -1,0 +1,146 @@
+#include "common/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "common/err.h"
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t real_wall(const struct clock *c)
+{
+    (void)c;
+    return read_clock(CLOCK_REALTIME);
+}
+
+static int64_t real_mono(const struct clock *c)
+{
+    (void)c;
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+const struct clock *clock_real(void)
+{
+    static const struct clock real = {real_wall, real_mono};
+    return &real;
+}
+
+static int64_t stepped_wall(const struct clock *c)
+{
+    return ((const struct clock_stepped *)(const void *)c)->wall;
+}
+
+static int64_t stepped_mono(const struct clock *c)
+{
+    return ((const struct clock_stepped *)(const void *)c)->mono;
+}
+
+void clock_stepped_init(struct clock_stepped *c, int64_t wall_us)
+{
+    *c = (struct clock_stepped){{stepped_wall, stepped_mono}, wall_us, 0};
+}
+
+void clock_step(struct clock_stepped *c, int64_t us)
+{
+    c->wall += us;
+    c->mono += us;
+}
+
+void clock_format(int64_t wall_us, char out[CLOCK_TEXT])
+{
+    int64_t us = wall_us % 1000000;
+    time_t seconds = (time_t)(wall_us / 1000000);
+    if (us < 0) {
+        us += 1000000;
+        seconds--;
+    }
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    char day[24];
+    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, CLOCK_TEXT, "%.19s.%06dZ", day, (int)us);
+}
+
+/* Exactly n digits from *p, within [lo, hi]. */
+static bool digits(const char **p, const char *end, int n, int lo, int hi, int *out)
+{
+    int v = 0;
+    if (end - *p < n)
+        return false;
+    for (int i = 0; i < n; i++) {
+        char c = (*p)[i];
+        if (c < '0' || c > '9')
+            return false;
+        v = v * 10 + (c - '0');
+    }
+    *p += n;
+    *out = v;
+    return v >= lo && v <= hi;
+}
+
+static bool one_of(const char **p, const char *end, const char *set)
+{
+    for (; *p < end && *set; set++) {
+        if (**p == *set) {
+            (*p)++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool fraction(const char **p, const char *end, int64_t *us)
+{
+    int n = 0;
+    int64_t scale = 100000;
+    for (; *p < end && **p >= '0' && **p <= '9'; (*p)++, n++) {
+        *us += (**p - '0') * scale;
+        scale /= 10;
+    }
+    return n > 0 && n <= 9;
+}
+
+static bool offset(const char **p, const char *end, int64_t *seconds)
+{
+    int h, m;
+    if (one_of(p, end, "Zz"))
+        return true;
+    int sign = one_of(p, end, "+") ? 1 : one_of(p, end, "-") ? -1 : 0;
+    if (sign == 0 || !digits(p, end, 2, 0, 23, &h) || !one_of(p, end, ":") ||
+        !digits(p, end, 2, 0, 59, &m))
+        return false;
+    *seconds = sign * (h * 3600 + m * 60);
+    return true;
+}
+
+int clock_parse(const char *text, size_t len, int64_t *wall_us)
+{
+    const char *p = text, *end = text + len;
+    struct tm tm = {0};
+    int64_t us = 0, shift = 0;
+    if (!digits(&p, end, 4, 1, 9999, &tm.tm_year) || !one_of(&p, end, "-") ||
+        !digits(&p, end, 2, 1, 12, &tm.tm_mon) || !one_of(&p, end, "-") ||
+        !digits(&p, end, 2, 1, 31, &tm.tm_mday) || !one_of(&p, end, "Tt "))
+        return ERR_INVALID;
+    if (!digits(&p, end, 2, 0, 23, &tm.tm_hour) || !one_of(&p, end, ":") ||
+        !digits(&p, end, 2, 0, 59, &tm.tm_min) || !one_of(&p, end, ":") ||
+        !digits(&p, end, 2, 0, 60, &tm.tm_sec))
+        return ERR_INVALID;
+    if (one_of(&p, end, ".") && !fraction(&p, end, &us))
+        return ERR_INVALID;
+    if (!offset(&p, end, &shift) || p != end)
+        return ERR_INVALID;
+    int day = tm.tm_mday;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    int64_t seconds = (int64_t)timegm(&tm);
+    if (tm.tm_mday != day && tm.tm_sec == 0) /* timegm carried: 31 February */
+        return ERR_INVALID;
+    *wall_us = (seconds - shift) * 1000000 + us;
+    return 0;
+}

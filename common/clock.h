@@ -1,0 +1,46 @@
+/* clock.h - time as an argument.
+ * Everything that waits or stamps takes a clock, so tests step it and nobody sleeps. Wall time is
+ * Unix microseconds UTC; mono never goes back and is for intervals. The real clock is safe from any
+ * thread; a stepped one belongs to the test's thread. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct clock {
+    int64_t (*wall_us)(const struct clock *);
+    int64_t (*mono_us)(const struct clock *);
+};
+
+struct clock_stepped {
+    struct clock clock; /* first: pass &c.clock */
+    int64_t wall, mono;
+};
+
+/* The machine's clock; lent for ever. */
+const struct clock *clock_real(void);
+
+/* A clock that stands at wall_us until stepped; mono starts at 0. */
+void clock_stepped_init(struct clock_stepped *c, int64_t wall_us);
+void clock_step(struct clock_stepped *c, int64_t us);
+
+static inline int64_t clock_wall_us(const struct clock *c)
+{
+    return c->wall_us(c);
+}
+static inline int64_t clock_mono_us(const struct clock *c)
+{
+    return c->mono_us(c);
+}
+static inline int64_t clock_mono_ms(const struct clock *c)
+{
+    return c->mono_us(c) / 1000;
+}
+
+/* RFC 3339 in UTC with microseconds: 2026-11-24T22:45:00.123456Z. */
+enum { CLOCK_TEXT = 28 }; /* bytes with the ending 0 */
+void clock_format(int64_t wall_us, char out[CLOCK_TEXT]);
+
+/* Parse RFC 3339 (any offset, up to 9 fraction digits, T and Z in either case). Returns 0 or
+ * ERR_INVALID. */
+int clock_parse(const char *text, size_t len, int64_t *wall_us);

@@ -1,0 +1,120 @@
+/* flow.h - what the flow files declare, as the programs use it.
+ * Made by flow_load.h from YAML, never changed afterwards; one set is shared by all threads and
+ * counted: a job keeps the set it was claimed with. Times in ms, sizes in bytes. Strings lent with
+ * the set. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/job.h"
+#include "common/expr.h"
+#include "common/schema.h"
+#include "common/template.h"
+
+enum flow_access { ACCESS_USERS, ACCESS_GUESTS, ACCESS_INTERNAL };
+enum cache_scope { SCOPE_NONE, SCOPE_USER, SCOPE_SHARED };
+enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
+
+enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_NEED_ALL = -1 };
+
+struct header {
+    char *name, *value;
+};
+
+struct breaker_policy {
+    bool on;
+    unsigned failures_percent, of;
+    int64_t open_ms;
+};
+
+struct upstream {
+    char *name;
+    char *url;              /* without trailing / */
+    struct header *headers; /* secrets: never logged */
+    size_t headers_n;
+    unsigned concurrency; /* calls in flight over all workers */
+    double rate;          /* per second over all workers; 0 = none */
+    unsigned queue;       /* waiting calls per worker */
+    struct breaker_policy breaker;
+    bool allow_private;
+    unsigned index; /* place in flow_set.upstreams */
+};
+
+struct retry_policy {
+    unsigned attempts; /* the first included */
+    int64_t backoff_ms, max_ms;
+    uint32_t codes;     /* bit per enum call_code: repeat after these */
+    uint16_t *statuses; /* single statuses, e.g. 503; owned by the set */
+    size_t statuses_n;
+};
+
+struct header_template {
+    char *name;
+    struct template *value;
+};
+
+struct flow_call {
+    char *name;
+    const struct upstream *upstream;
+    char *method; /* upper case */
+    struct template *path;
+    struct header_template *headers;
+    size_t headers_n;
+    struct template *body; /* NULL: none */
+    int64_t timeout_ms;    /* per attempt */
+    struct retry_policy retry;
+    enum response_kind response;
+    size_t response_max; /* bytes after decompression */
+    struct expr *ok;     /* NULL: 2xx */
+    struct expr *result; /* NULL: $body */
+    bool optional;
+};
+
+struct flow {
+    char name[FLOW_NAME_MAX + 1];
+    char *title;
+    uint8_t rev[8]; /* SHA-256(file)[0..8] */
+    enum flow_access access;
+    struct {
+        char *name, *group;
+        unsigned partitions;
+    } topic;
+    struct schema *schema;
+    struct json *schema_source;
+    size_t request_max;
+    struct expr *key; /* NULL: the job id */
+    struct {
+        enum cache_scope scope; /* SCOPE_NONE: no cache */
+        struct expr *key;
+        int64_t ttl_ms, partial_ttl_ms;
+    } cache;
+    int64_t deadline_ms;     /* 0: never */
+    struct flow_call *calls; /* in declared order */
+    size_t calls_n;
+    int need;            /* FLOW_NEED_ALL or a number */
+    struct expr *result; /* NULL: null */
+    int64_t keep_ms;
+};
+
+struct flow_set {
+    struct flow *flows;
+    size_t flows_n;
+    struct upstream *upstreams;
+    size_t upstreams_n;
+    _Atomic unsigned refs;
+};
+
+struct flow_set *flow_set_get(struct flow_set *s); /* one more user */
+void flow_set_put(struct flow_set *s);             /* the last one frees; NULL is fine */
+
+const struct flow *flow_by_name(const struct flow_set *s, const char *name); /* NULL if none */
+const struct flow *flow_by_topic(const struct flow_set *s,
+                                 const char *topic); /* also of <name>.retry; NULL */
+
+/* The cache's key for this job: the rendered cache.key as canonical text ("[\"42\",7]"), and its
+ * hash as used in Redis: SHA-256 over flow, rev, scope, owner (scope user), key, in hex (64 + 0).
+ * `rev`: the record's, or the flow's own. 0, ERR_EXPRESSION, ERR_NOMEM. */
+int flow_cache_hash(const struct flow *f, const uint8_t rev[8], const uint8_t owner[16],
+                    const struct expr_vars *vars, char out[65], struct expr_error *error) must_use;
+/* The Kafka key as text: string, number or boolean of request.key; without one the id. */
+int flow_record_key(const struct flow *f, const char *id, const struct expr_vars *vars,
+                    struct buf *out, struct expr_error *error) must_use;

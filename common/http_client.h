@@ -1,0 +1,73 @@
+/* http_client.h - the port for calls to upstreams: one attempt = one exchange. Adapter:
+ * http_client_curl.c. Fake: http_client_fake.h (scripted replies in virtual time). Belongs to its
+ * loop's thread; thousands of exchanges at once, no thread each. Redirects are not followed,
+ * proxies of the environment not used, the address is checked at connect time, bytes are counted
+ * after decompression. It does not queue, limit or retry: governor.h and retry.h do. */
+#pragma once
+#include "common/flow.h"
+#include "common/loop.h"
+
+struct http_request { /* all borrowed during start */
+    const char *method, *url;
+    const struct header *headers; /* in order; Host, Content-Length are the client's */
+    size_t headers_n;
+    const void *body; /* NULL: none */
+    size_t body_len;
+    int64_t timeout_ms; /* whole attempt, connect included */
+    size_t response_max;
+    bool allow_private; /* private, loopback, link-local addresses too */
+};
+
+struct http_response {   /* lent during the callback */
+    enum call_code code; /* CALL_OK: a complete answer of any status (http-* codes are the
+                            caller's); else connect dns tls blocked-address reset timeout too-big
+                            bad-body (undecodable) */
+    int status;          /* 0 without one */
+    const char *
+        body; /* decompressed; NUL-terminated; may be replaced: take with http_response_take_body */
+    size_t body_len;
+    const struct header *headers; /* names in lower case; at most 64 KB in all */
+    size_t headers_n;
+    int64_t ms;
+    bool sent;       /* the request may have reached the upstream */
+    const char *why; /* for the log; no secrets */
+};
+typedef void http_done_fn(void *arg, struct http_response *r);
+
+struct http_client;
+struct http_exchange;
+struct http_client_ops {
+    int (*start)(struct http_client *, const struct http_request *, http_done_fn *, void *arg,
+                 struct http_exchange **);
+    void (*cancel)(struct http_exchange *);
+    void (*close)(struct http_client *);
+};
+struct http_client {
+    const struct http_client_ops *ops;
+};
+
+/* The real one. connections: how many idle connections to keep in all. */
+int http_client_curl_open(struct loop *loop, unsigned connections,
+                          struct http_client **out) must_use;
+
+/* Start an exchange. 0: fn is called exactly once, later, unless cancelled. ERR_NOMEM, ERR_INVALID
+ * (URL). */
+static inline int http_start(struct http_client *c, const struct http_request *r, http_done_fn *fn,
+                             void *arg, struct http_exchange **out)
+{
+    return c->ops->start(c, r, fn, arg, out);
+}
+/* Stop it; fn is not called any more. */
+static inline void http_cancel(struct http_client *c, struct http_exchange *x)
+{
+    c->ops->cancel(x);
+}
+static inline void http_client_close(struct http_client *c)
+{
+    if (c)
+        c->ops->close(c);
+}
+
+/* Is this address private, loopback, link-local, multicast, unspecified or a v4-mapped one of
+ * these? Pure. bytes: 4 or 16, network order. */
+bool http_address_is_private(const uint8_t *bytes, size_t len);

@@ -1,0 +1,193 @@
+/* record.h - the record of what happened: op_* tables in MySQL (protocols: MySQL, transactions
+ * T0-T11). One struct record = one connection = one thread; calls block. Adapter: record_mysql.c
+ * and record_*.c over store.h (store_mysql.c alone includes the client library). Fake:
+ * record_fake.h, the same guards in memory. Batches are one transaction each, repeated whole on
+ * deadlock or lock time-out; a lost answer of COMMIT is repeated by the caller: guards make it no
+ * change. Times: Unix us in the server's clock. */
+#pragma once
+#include "common/id.h"
+#include "common/job.h"
+#include "common/event.h"
+#include "common/buf.h"
+
+enum { RECORD_FLOW = 64, RECORD_REASON = 64, RECORD_NAME = 64 };
+
+struct record_job { /* a row of op_job */
+    struct job_id id;
+    struct owner owner;
+    char flow[RECORD_FLOW];
+    enum job_state state;
+    uint16_t round;
+    uint64_t worker;
+    uint8_t crashes, cancel;
+    uint32_t seq;
+    char reason[RECORD_REASON + 1];
+    uint8_t mac[ID_MAC], rev[8];
+    bool has_mac, has_rev;
+    int32_t part; /* -1: NULL */
+    int64_t off;
+    int64_t created_us, deadline_us, started_us, retry_at_us, finished_us; /* 0: NULL */
+    char *detail, *calls, *result; /* NULL: NULL; owned: record_job_fini */
+    size_t calls_len, result_len;
+};
+void record_job_fini(struct record_job *j);
+
+struct record_call { /* a row of op_call */
+    struct job_id job;
+    uint8_t ckey[8];
+    uint32_t seq;
+    char name[RECORD_NAME + 1];
+    int32_t item; /* -1: NULL */
+    uint16_t round;
+    enum call_outcome outcome;
+    uint16_t attempts, status;
+    uint32_t ms;
+    char reason[RECORD_REASON + 1]; /* call code */
+    int64_t finished_us;            /* 0 when writing: NOW(6) */
+    char *tries,
+        *result; /* JSON text or NULL. From record_claim_*, record_read: owned (record_call_fini) */
+    size_t tries_len, result_len;
+};
+void record_call_fini(struct record_call *c);
+
+struct record_dead { /* the record kept with a dead letter (op_dead); borrowed by finish */
+    const char *topic, *reason, *upstream;
+    int32_t part;
+    int64_t off;
+    const void *key, *value, *headers; /* headers: as packed by the caller */
+    size_t key_len, value_len, headers_len;
+};
+
+/* One operation of a worker; the writer batches those of a kind. status is set per row:
+ * 0, ERR_FENCED (this shard was declared dead: drop all its jobs), ERR_CONFLICT (row not mine any
+ * more). */
+struct record_register { /* T2 */
+    struct job_id id;
+    struct owner owner;
+    const char *flow;
+    uint8_t mac[ID_MAC], rev[8];
+    bool has_mac, has_rev;
+    int64_t created_us, deadline_us, sweep_at_us;
+};
+struct record_claim { /* T3 */
+    struct record_register job;
+    uint64_t worker;
+    uint16_t round;
+    int32_t part;
+    int64_t off;
+    /* out */
+    int status;
+    struct record_job row;     /* as it stands now: row.worker == worker && state running: mine */
+    struct record_call *calls; /* its ledger, in order of seq; owned: record_claim_fini */
+    size_t calls_n;
+};
+void record_claim_fini(struct record_claim *c);
+
+struct record_ledger { /* T5 */
+    uint64_t worker;
+    struct record_call call; /* borrowed */
+    /* out: 0; ERR_EXISTS: another outcome stood there and counts: `stored` is it (owned) */
+    int status;
+    struct record_call stored;
+};
+struct record_finish { /* T6 */
+    uint64_t worker;
+    struct job_id id;
+    enum job_state state;               /* the state computed */
+    const char *flow, *reason, *detail; /* detail may be NULL */
+    uint32_t seq;
+    int64_t keep_ms;
+    const char *calls, *result; /* JSON text; may be NULL */
+    size_t calls_len, result_len;
+    const struct record_dead *dead; /* NULL: no dead letter */
+    /* out: 0; ERR_CONFLICT: not mine or not running */
+    int status;
+    enum job_state stored; /* what it is now: `state`, or JOB_CANCELLED when a cancel came first */
+};
+struct record_release { /* T8 */
+    uint64_t worker;
+    struct job_id id;
+    int status;
+};
+
+struct record;
+struct record_watch;
+struct record_outbox;
+struct record_swept;
+struct record_ops { /* the worker's and gateway's use of MySQL */
+    void (*close)(struct record *);
+    int (*ping)(struct record *);
+    /* server NOW(6) in Unix us */
+    int (*now)(struct record *, int64_t *us);
+    /* schema version in op_schema; ERR_SETUP: no tables */
+    int (*schema)(struct record *, int *version);
+    /* gateway */
+    int (*register_jobs)(struct record *, struct record_register *, size_t n);
+    /* one job with its ledger; ERR_NOT_FOUND. calls: owned array (each record_call_fini, then free)
+     */
+    int (*read)(struct record *, const struct job_id *, struct record_job *,
+                struct record_call **calls, size_t *n);
+    /* worker: T0 first in each */
+    int (*worker_start)(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
+    int (*worker_renew)(struct record *, uint64_t worker, int64_t lease_ms); /* T1; ERR_FENCED */
+    int (*worker_end)(struct record *, uint64_t worker);                     /* state=1 */
+    int (*claim)(struct record *, struct record_claim **, size_t n);
+    int (*ledger)(struct record *, struct record_ledger **, size_t n);
+    int (*finish)(struct record *, struct record_finish **, size_t n);
+    int (*release)(struct record *, struct record_release **, size_t n);
+    /* watch: state, worker, round, cancel of jobs; and of their workers whether the lease is out
+     * now */
+    int (*watch)(struct record *, struct record_watch *, size_t n);
+    /* T4: declare dead, then take this job over. ERR_CONFLICT: its lease is good, or somebody was
+     * faster */
+    int (*take_over)(struct record *, uint64_t dead, uint64_t worker, const struct job_id *);
+    /* jobs asked to be cancelled since us (op_cancel); at most max ids */
+    int (*cancels)(struct record *, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
+    /* T10 */
+    int (*outbox_take)(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
+    int (*outbox_delete)(struct record *, const uint64_t *ids, size_t n);
+    /* T11, one round; retention_ms: protocols. counts what it did */
+    int (*sweep)(struct record *, int64_t retention_ms, struct record_swept *);
+};
+struct record_watch {
+    struct job_id id;
+    /* out */
+    enum job_state state; /* JOB_NONE: no row */
+    uint16_t round;
+    uint64_t worker;
+    bool lease_out; /* its worker is dead, gone or its lease has passed */
+};
+struct record_outbox {
+    uint64_t id;
+    struct job_id job;
+    char topic[250];
+    char *key, *value, *headers; /* owned: record_outbox_free */
+    size_t key_len, value_len, headers_len;
+};
+void record_outbox_free(struct record_outbox *rows, size_t n);
+struct record_swept {
+    unsigned expired, emptied, deleted;
+};
+struct record {
+    const struct record_ops *ops;
+};
+
+struct record_settings {
+    const char *url;       /* mysql://user:pass@host:port/db */
+    int connect_ms, io_ms; /* 5000, 10000 */
+};
+/* Connects. 0, ERR_IO (away), ERR_REFUSED (login, no database; why says it), ERR_SETUP (tables
+ * missing or of another version; why says what to run). why: at least 256 bytes, may be NULL. */
+int record_mysql_open(const struct record_settings *s, struct record **out, char *why) must_use;
+
+/* Headers of a record packed for op_outbox and op_dead: count, then (u16 name length, name, u32
+ * value length, value)*, big-endian. unpack: headers lent with bytes; 0 or ERR_INVALID. */
+int record_headers_pack(const struct event_header *h, size_t n, struct buf *out) must_use;
+int record_headers_unpack(const void *bytes, size_t len, struct event_header *out, size_t max,
+                          size_t *n) must_use;
+
+/* Schema: what `migrate plan|apply` does. The SQL is deploy/sql/NNN-*.sql compiled in. */
+enum { RECORD_SCHEMA = 1 };
+/* Statements still to run, as text appended to out ("" none). 0 or as record_mysql_open. */
+int record_migrate_plan(const struct record_settings *s, struct buf *out, char *why) must_use;
+int record_migrate_apply(const struct record_settings *s, char *why) must_use;

@@ -1,0 +1,43 @@
+/* writer.h - the threads that write to the record for all shards of a process.
+ * Each thread has its own connection; a job keeps its thread (by id), so its rows commit in order.
+ * A batch is all that waits of one kind, up to 100 rows and 4 MB, taken when the thread is free: no
+ * timer. An operation is embedded in its owner's struct and lent to the writer until its done
+ * callback, which runs in the loop of the shard that asked. MySQL away: operations wait and are
+ * tried again (0.1 s doubling to 2 s) until it is back; nothing is dropped. Bounded by the callers:
+ * jobs in flight bound the operations. */
+#pragma once
+#include "common/loop.h"
+#include "common/record.h"
+
+enum writer_kind { WRITE_CLAIM, WRITE_LEDGER, WRITE_FINISH, WRITE_RELEASE, WRITE_KINDS };
+
+struct writer_op {
+    enum writer_kind kind;
+    struct loop *loop; /* where done runs */
+    loop_fn *done;     /* arg: the argument below; look at the row's status then */
+    void *arg;
+    union {
+        struct record_claim claim;
+        struct record_ledger ledger;
+        struct record_finish finish;
+        struct record_release release;
+    };
+    size_t bytes;           /* weight for the 4 MB limit */
+    struct writer_op *next; /* the writer's */
+};
+
+struct writer;
+struct writer_settings {
+    struct record_settings record;
+    /* opens a connection; tests pass one that gives a fake */
+    int (*open)(void *arg, struct record **out);
+    void *open_arg;
+    unsigned threads; /* 2 */
+};
+int writer_start(const struct writer_settings *s, struct writer **out) must_use;
+void writer_put(struct writer *w, struct writer_op *op); /* any thread; never blocks */
+bool writer_up(const struct writer *w);                  /* last operation went through */
+size_t writer_waiting(const struct writer *w); /* operations not done; for intake's limit */
+/* Finish what waits (at most wait_ms), stop the threads. Operations still open are not called back.
+ */
+void writer_stop(struct writer *w, int64_t wait_ms);
