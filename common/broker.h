@@ -1,5 +1,6 @@
-/* broker.h - the port to Kafka. Adapter: broker_kafka.c (librdkafka). Fake: broker_fake.h.
- * A producer is safe from any thread. A consumer belongs to one thread. */
+/* broker.h - the port to Kafka. Adapter: broker_kafka.c (librdkafka). Fake: broker_fake.h (topics
+ * in memory; the test assigns, revokes and fails). Adapters fill the ops tables; callers use the
+ * functions. A producer is safe from any thread. A consumer belongs to one thread. */
 #pragma once
 #include "common/event.h"
 
@@ -24,6 +25,7 @@ struct broker_settings {
 
 /* ---- producer: acks=all, idempotent, Nagle off, linger 0-1 ms, 10 s until a report */
 struct broker_producer;
+struct broker_lag;
 enum broker_report { REPORT_PERSISTED, REPORT_NOT_PERSISTED, REPORT_POSSIBLY_PERSISTED };
 struct broker_delivery {
     void *tag; /* of the publish */
@@ -36,18 +38,44 @@ struct broker_delivery {
  * not block. */
 typedef void broker_report_fn(void *arg, const struct broker_delivery *list, size_t n);
 
-/* 0, ERR_INVALID (a property it does not know; logged), ERR_NOMEM. Does not wait for the broker. */
-int broker_producer_open(const struct broker_settings *s, broker_report_fn *report, void *arg,
-                         struct broker_producer **out) must_use;
+struct broker_producer_ops {
+    int (*publish)(struct broker_producer *, const struct broker_record *, void *tag);
+    size_t (*flush)(struct broker_producer *, int wait_ms);
+    bool (*up)(struct broker_producer *);
+    int (*lag)(struct broker_producer *, const char *group, struct broker_lag *, size_t, int wait);
+    void (*close)(struct broker_producer *);
+};
+struct broker_producer {
+    const struct broker_producer_ops *ops;
+};
+
+/* The real one. 0, ERR_INVALID (a property it does not know; logged), ERR_NOMEM. Does not wait for
+ * the broker. */
+int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn *report, void *arg,
+                               struct broker_producer **out) must_use;
 /* Copies key, value, headers. 0: exactly one report comes. ERR_FULL, ERR_TOO_LARGE, ERR_IO: none
  * comes. */
-int broker_publish(struct broker_producer *p, const struct broker_record *r, void *tag) must_use;
+must_use static inline int broker_publish(struct broker_producer *p, const struct broker_record *r,
+                                          void *tag)
+{
+    return p->ops->publish(p, r, tag);
+}
 /* Wait until all reports came, at most wait_ms. Returns how many are still out. */
-size_t broker_flush(struct broker_producer *p, int wait_ms);
-void broker_producer_close(
-    struct broker_producer *p); /* open publishes are reported NOT or POSSIBLY persisted */
+static inline size_t broker_flush(struct broker_producer *p, int wait_ms)
+{
+    return p->ops->flush(p, wait_ms);
+}
+/* Open publishes are reported NOT or POSSIBLY persisted. NULL is fine. */
+static inline void broker_producer_close(struct broker_producer *p)
+{
+    if (p)
+        p->ops->close(p);
+}
 /* Does a broker answer (metadata no older than 5 s)? Cheap; for /readyz. */
-bool broker_producer_up(struct broker_producer *p);
+static inline bool broker_producer_up(struct broker_producer *p)
+{
+    return p->ops->up(p);
+}
 
 /* ---- consumer: group, range assignor, no auto commit, poll one by one */
 struct broker_consumer;
@@ -58,33 +86,63 @@ struct broker_partition {
 };
 struct broker_consumer_events {
     void *arg;
-    /* called from broker_poll, in the consumer's thread */
+    /* called from broker_poll and broker_consumer_close, in the consumer's thread */
     void (*assigned)(void *arg, const struct broker_partition *list,
                      size_t n); /* offset: where it starts, -1 unknown */
     void (*revoked)(void *arg, const struct broker_partition *list, size_t n, bool lost);
     void (*error)(void *arg, int err, bool fatal, const char *why);
 };
-int broker_consumer_open(const struct broker_settings *s, const char *group,
-                         const char *const *topics, size_t topics_n,
-                         const struct broker_consumer_events *events,
-                         struct broker_consumer **out) must_use;
+
+struct broker_consumer_ops {
+    int (*fd)(struct broker_consumer *);
+    const struct broker_record *(*poll)(struct broker_consumer *);
+    void (*pause)(struct broker_consumer *, const char *topic, int32_t partition, bool pause);
+    int (*commit)(struct broker_consumer *, const struct broker_partition *, size_t, int wait_ms);
+    void (*close)(struct broker_consumer *);
+};
+struct broker_consumer {
+    const struct broker_consumer_ops *ops;
+};
+
+/* The real one. Events are copied, strings too. 0, ERR_INVALID (logged), ERR_NOMEM, ERR_IO. */
+int broker_kafka_consumer_open(const struct broker_settings *s, const char *group,
+                               const char *const *topics, size_t topics_n,
+                               const struct broker_consumer_events *events,
+                               struct broker_consumer **out) must_use;
 /* A descriptor that becomes readable when something waits; poll until it gives nothing. Lent. Poll
  * at least every second. */
-int broker_consumer_fd(struct broker_consumer *c);
+static inline int broker_consumer_fd(struct broker_consumer *c)
+{
+    return c->ops->fd(c);
+}
 /* One record, lent until the next poll or close; NULL: nothing now. Serves rebalances and errors.
  * Never blocks. */
-const struct broker_record *broker_poll(struct broker_consumer *c);
+static inline const struct broker_record *broker_poll(struct broker_consumer *c)
+{
+    return c->ops->poll(c);
+}
 /* Pause or resume one partition; asking twice is no change (2.0.2 refetches a partition resumed
  * twice). */
-void broker_pause(struct broker_consumer *c, const char *topic, int32_t partition, bool pause);
+static inline void broker_pause(struct broker_consumer *c, const char *topic, int32_t partition,
+                                bool pause)
+{
+    c->ops->pause(c, topic, partition, pause);
+}
 /* Commit next offsets. wait_ms 0: not waited for. 0, ERR_IO, ERR_TIMEOUT, ERR_CONFLICT (not ours
  * any more). */
-int broker_commit(struct broker_consumer *c, const struct broker_partition *list, size_t n,
-                  int wait_ms) must_use;
-/* Leave the group (revoked is called) and free; about 5 s at most. */
-void broker_consumer_close(struct broker_consumer *c);
+must_use static inline int broker_commit(struct broker_consumer *c,
+                                         const struct broker_partition *list, size_t n, int wait_ms)
+{
+    return c->ops->commit(c, list, n, wait_ms);
+}
+/* Leave the group (revoked is called) and free; about 5 s at most. NULL is fine. */
+static inline void broker_consumer_close(struct broker_consumer *c)
+{
+    if (c)
+        c->ops->close(c);
+}
 
-/* ---- admin */
+/* ---- admin: always the real one (its tests use a port of their own, worker/topics.h) */
 struct broker_topic {
     char name[250];
     int partitions; /* 0: does not exist */
@@ -101,12 +159,15 @@ int broker_create(const struct broker_settings *s, const struct broker_topic *to
                   int wait_ms, char why[256]) must_use;
 
 /* Committed offsets and watermarks of a group without joining it; for admission and lag. offset:
- * committed
- * (-1 none), low/high: watermarks. 0, ERR_IO, ERR_TIMEOUT. */
+ * committed (-1 none), low/high: watermarks. Blocks up to wait_ms: not for a loop's thread. 0,
+ * ERR_IO, ERR_TIMEOUT. */
 struct broker_lag {
     char topic[250];
     int32_t partition;
     int64_t committed, low, high;
 };
-int broker_lag(struct broker_producer *p, const char *group, struct broker_lag *list, size_t n,
-               int wait_ms) must_use;
+must_use static inline int broker_lag(struct broker_producer *p, const char *group,
+                                      struct broker_lag *list, size_t n, int wait_ms)
+{
+    return p->ops->lag(p, group, list, n, wait_ms);
+}

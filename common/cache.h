@@ -46,28 +46,75 @@ void cache_reply_fini(struct cache_reply *r);
 
 /* ---- synchronous pool; any thread */
 struct cache;
-int cache_open(const struct cache_settings *s, const struct clock *clock,
-               struct cache **out) must_use; /* does not wait for Redis */
-void cache_close(struct cache *c);
-/* n commands in one round trip; replies[n] filled on success. 0, ERR_IO (away or breaker open),
- * ERR_TIMEOUT. */
-int cache_call(struct cache *c, const struct cache_command *commands, size_t n,
-               struct cache_reply *replies) must_use;
-bool cache_up(struct cache *c);
+struct cache_ops { /* an adapter fills this; callers use the functions below */
+    int (*call)(struct cache *, const struct cache_command *, size_t n, struct cache_reply *);
+    bool (*up)(struct cache *);
+    void (*close)(struct cache *);
+};
+struct cache {
+    const struct cache_ops *ops;
+};
+
+/* The real one; does not wait for Redis. clock: borrowed until close. 0, ERR_INVALID (the URL, or
+ * rediss:// in a build without TLS; logged), ERR_NOMEM. */
+int cache_redis_open(const struct cache_settings *s, const struct clock *clock,
+                     struct cache **out) must_use;
+static inline void cache_close(struct cache *c)
+{
+    if (c)
+        c->ops->close(c);
+}
+/* n commands in one round trip; replies[n] filled on success (each owned: cache_reply_fini). 0,
+ * ERR_IO (away or breaker open), ERR_TIMEOUT. One that Redis refused is a REPLY_ERROR. */
+must_use static inline int cache_call(struct cache *c, const struct cache_command *commands,
+                                      size_t n, struct cache_reply *replies)
+{
+    return c->ops->call(c, commands, n, replies);
+}
+static inline bool cache_up(struct cache *c)
+{
+    return c->ops->up(c);
+}
 
 /* ---- asynchronous; belongs to its loop's thread */
 struct cache_async;
 typedef void cache_reply_fn(void *arg, int err,
                             const struct cache_reply *reply); /* reply lent; NULL on err */
-int cache_async_open(struct loop *loop, const struct cache_settings *s,
-                     struct cache_async **out) must_use;
-void cache_async_close(struct cache_async *c); /* open commands are answered ERR_CLOSED first */
-/* Copies. fn may be NULL. ERR_IO: away; ERR_FULL: over 10,000 waiting; fn is then not called. */
-int cache_send(struct cache_async *c, const struct cache_command *command, cache_reply_fn *fn,
-               void *arg) must_use;
-/* Messages of one channel (SUBSCRIBE) on a connection of its own; called again after each reconnect
- * is done. */
 typedef void cache_message_fn(void *arg, const char *channel, const char *message, size_t len);
-int cache_subscribe(struct cache_async *c, const char *channel, cache_message_fn *fn,
-                    void *arg) must_use;
-bool cache_async_up(const struct cache_async *c);
+struct cache_async_ops {
+    int (*send)(struct cache_async *, const struct cache_command *, cache_reply_fn *, void *arg);
+    int (*subscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
+    bool (*up)(const struct cache_async *);
+    void (*close)(struct cache_async *);
+};
+struct cache_async {
+    const struct cache_async_ops *ops;
+};
+
+/* The real one. loop: borrowed until close. 0, ERR_INVALID as above, ERR_NOMEM. */
+int cache_redis_async_open(struct loop *loop, const struct cache_settings *s,
+                           struct cache_async **out) must_use;
+/* Open commands are answered ERR_CLOSED first. */
+static inline void cache_async_close(struct cache_async *c)
+{
+    if (c)
+        c->ops->close(c);
+}
+/* Copies. fn may be NULL. ERR_IO: away; ERR_FULL: over 10,000 waiting; fn is then not called. */
+must_use static inline int cache_send(struct cache_async *c, const struct cache_command *command,
+                                      cache_reply_fn *fn, void *arg)
+{
+    return c->ops->send(c, command, fn, arg);
+}
+/* Messages of one channel (SUBSCRIBE) on a connection of its own; subscribed again after each
+ * reconnect. fn(arg, channel, NULL, 0) says that it is subscribed (again): what came before may be
+ * lost. */
+must_use static inline int cache_subscribe(struct cache_async *c, const char *channel,
+                                           cache_message_fn *fn, void *arg)
+{
+    return c->ops->subscribe(c, channel, fn, arg);
+}
+static inline bool cache_async_up(const struct cache_async *c)
+{
+    return c->ops->up(c);
+}

@@ -1,0 +1,24 @@
+#include "common/cache.h"
+#include <stdlib.h>
+#include <string.h>
+
+void cache_arg(struct cache_command *c, const void *bytes, size_t len)
+{
+    /* counted past the end: a command with too many arguments is refused, never sent cut */
+    if (c->argc < CACHE_ARGS_MAX) {
+        c->argv[c->argc] = bytes;
+        c->argv_len[c->argc] = len;
+    }
+    c->argc++;
+}
+
+void cache_arg_text(struct cache_command *c, const char *text)
+{
+    cache_arg(c, text, strlen(text));
+}
+
+void cache_reply_fini(struct cache_reply *r)
+{
+    free(r->text);
+    *r = (struct cache_reply){0};
+}
