@@ -1,0 +1,133 @@
+/* finding.h - what is wrong in a file somebody wrote, and what to do about it.
+ * All readers of YAML (flow files, upstreams.yaml, --config) add to one list and go on, so one run
+ * shows everything. Each finding stands at file:line:column and has a code that `explain` knows.
+ * A list belongs to one thread. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include "common/buf.h"
+
+/*    name           code    severity  title                                explanation */
+#define FINDING_TABLE(X)                                                                           \
+    X(READ, "F001", ERROR, "a file or folder cannot be read",                                      \
+      "Check the path and the permissions.")                                                       \
+    X(SYNTAX, "F002", ERROR, "not YAML",                                                           \
+      "The text breaks YAML's own rules at this place or just before it. Usual causes: a tab, a "  \
+      "missing quote, `: ` or ` #` in unquoted text, a wrong indentation.")                        \
+    X(DUPLICATE, "F003", ERROR, "a key stands twice",                                              \
+      "A map holds each key once. Remove one of them.")                                            \
+    X(YAML, "F004", ERROR, "a part of YAML that is not used here",                                 \
+      "Tags (`!x`), merge keys (`<<`), several documents and keys that are no plain text are "     \
+      "refused, because they hide what a file says. Anchors and aliases work.")                    \
+    X(NUMBER, "F005", ERROR, "a number that would be changed",                                     \
+      "Leading zeros and integers beyond 2^53 cannot be kept as a number. Quote them.")            \
+    X(LIMIT, "F006", ERROR, "too large",                                                           \
+      "A file has at most 1 MB, 64 levels, 20,000 nodes (aliases expanded) and 1,000 anchors.")    \
+    X(PLACEHOLDER, "F007", ERROR, "a `${...}` that cannot be filled in",                           \
+      "`${env:NAME}`, `${env:NAME:-default}` and `${file:name}` are known; `$${` writes `${`. "    \
+      "Flow files take no `${file:}`: secrets live in upstreams.yaml.")                            \
+    X(KEY, "F010", ERROR, "unknown key",                                                           \
+      "Nothing is ignored: a key that is not in the reference is a mistake.")                      \
+    X(UNSUPPORTED, "F011", ERROR, "not supported yet",                                             \
+      "The reference knows this key; this version does not. It is refused instead of ignored.")    \
+    X(REQUIRED, "F012", ERROR, "a key is missing", "Write it.")                                    \
+    X(KIND, "F013", ERROR, "wrong kind of value",                                                  \
+      "The key decides what its value must be: text, number, true or false, a duration (`200ms "   \
+      "3s 5m 2h 30d`), a size (`16KB 1MB`), a list or a map.")                                     \
+    X(VALUE, "F014", ERROR, "a value that is not allowed here",                                    \
+      "The kind is right, the value is out of range or not one of the names.")                     \
+    X(NAME, "F015", ERROR, "a name that does not fit",                                             \
+      "Names are `[a-z][a-z0-9-]{0,62}`; a flow's name is its file's name.")                       \
+    X(UPSTREAM, "F020", ERROR, "unknown upstream", "`upstream` names an entry of upstreams.yaml.") \
+    X(TOPIC, "F021", ERROR, "two flows read one topic", "Give each flow a topic of its own.")      \
+    X(CACHE, "F022", ERROR, "a cache that cannot work",                                            \
+      "A cache needs `key` and `ttl`; with `scope: shared` the flow must not use `$user`.")        \
+    X(NEED, "F023", ERROR, "`need` cannot be met", "`need` counts calls that are not optional.")   \
+    X(HOLE, "F030", ERROR, "`\\(` starts an expression",                                           \
+      "This key is an expression already; `\\( )` is for templates.")                              \
+    X(JQ, "F031", ERROR, "an expression is not valid jq",                                          \
+      "Expressions are jq 1.6. It wants `else` with every `if`, and `{a: (1 + 2)}` in objects.")   \
+    X(INVISIBLE, "F032", ERROR, "a variable that is not visible here",                             \
+      "The reference lists where each variable can be seen.")                                      \
+    X(CALL, "F033", ERROR, "a call that does not exist",                                           \
+      "`$calls.NAME` names an entry of `calls`.")                                                  \
+    X(BARE, "F034", ERROR, "`$name` outside `\\( )` in a template",                                \
+      "In a template only what stands in `\\( )` is computed; the rest goes out as it is.")        \
+    X(DOT, "F035", ERROR, "an expression starts with `.`",                                         \
+      "`.` is not data; everything comes from variables like `$request`.")                         \
+    X(SCHEMA, "F040", ERROR, "the schema is not valid",                                            \
+      "request.schema takes a subset of JSON Schema 2020-12; other keywords are refused.")         \
+    X(EXAMPLE, "F041", ERROR, "an example does not fit its schema",                                \
+      "Mend the example or the schema.")                                                           \
+    X(EXAMPLE_RUN, "F042", ERROR, "an expression fails with an example",                           \
+      "What fails with your own example fails for users.")                                         \
+    X(FIELD, "F043", ERROR, "a request field the schema forbids",                                  \
+      "With `additionalProperties: false` a field outside `properties` can never be there.")       \
+    X(W_DEADLINE, "F050", WARNING, "time-outs reach beyond the deadline",                          \
+      "Calls are cut at the job's deadline: later attempts never happen.")                         \
+    X(W_UNREAD, "F051", WARNING, "nobody reads this call",                                         \
+      "Its result is in no expression; it can only count for `need`.")                             \
+    X(W_OPTIONAL_KEY, "F052", WARNING, "the key's field is not required",                          \
+      "Without the field the request is refused, by a less clear message than the schema's.")      \
+    X(W_FIELD, "F053", WARNING, "a request field the schema does not name",                        \
+      "Add it to `properties`, or mend its name.")                                                 \
+    X(W_SECRET, "F054", WARNING, "a secret in plain text",                                         \
+      "Write it to a file in the secrets folder and use `${file:name}`.")                          \
+    X(W_NEVER, "F055", WARNING, "calls without a deadline",                                        \
+      "With `deadline: none` a job waits for its calls for ever.")
+
+enum finding_severity { FINDING_ERROR, FINDING_WARNING };
+
+enum finding_code {
+#define X(name, code, severity, title, explanation) FINDING_##name,
+    FINDING_TABLE(X)
+#undef X
+        FINDING_CODE_COUNT
+};
+/* ERROR and WARNING above name these severities. */
+
+struct finding_place {
+    const char *file;      /* as a person can open it */
+    unsigned line, column; /* from 1; 0: the file as a whole */
+};
+
+struct finding {
+    char *file; /* owned by the list, as are what and help */
+    unsigned line, column;
+    enum finding_code code;
+    char *what, *help; /* "unknown key `reslt`", "write `result`"; help may be "" */
+};
+
+enum { FINDINGS_MAX = 1000 };
+struct findings {
+    struct finding *list;
+    size_t n, cap;
+    size_t errors, warnings; /* counted; the same finding at one place counts once */
+    size_t dropped;          /* beyond FINDINGS_MAX or without memory; counted as errors too */
+};
+
+void findings_init(struct findings *f);
+void findings_fini(struct findings *f); /* also fine on a zeroed struct, and twice */
+
+/* Add one. at: borrowed. format: "what\nwhat to do", split at the last newline; other control
+ * characters become spaces, and what is over 1,000 bytes is cut. */
+void findings_add(struct findings *f, struct finding_place at, enum finding_code code,
+                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+void findings_sort(struct findings *f); /* by file, line, column, code */
+
+/* One line each: `file:line:col: error[F010]: what; what to do`. excerpt: with the source line, a
+ * caret and the help below, for people at a terminal; the file is read again for it. */
+void findings_print(const struct findings *f, bool excerpt, struct buf *out);
+void findings_print_json(const struct findings *f, struct buf *out); /* JSON Lines */
+/* The first error (else the first warning) as one line cut to size; "" without findings. */
+void findings_first(const struct findings *f, char *out, size_t size);
+
+const char *finding_code_text(enum finding_code c); /* "F010" */
+enum finding_severity finding_code_severity(enum finding_code c);
+/* What `explain CODE` prints: title and explanation. 0, or ERR_NOT_FOUND. */
+int finding_explain(const char *code, const char **title, const char **explanation) must_use;
+
+/* The nearest of n names to a mistyped one (Damerau-Levenshtein, at most a third of it wrong), or
+ * NULL. Lent with names. */
+const char *nearest_name(const char *typed, const char *const *names, size_t n);

@@ -1,0 +1,296 @@
+#include "common/yaml.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/yaml_tree.h"
+
+struct yaml_node *yaml_root(struct yaml *y)
+{
+    return &y->root;
+}
+
+const char *yaml_file(const struct yaml *y)
+{
+    return y->name;
+}
+
+const void *yaml_bytes(const struct yaml *y, size_t *len)
+{
+    *len = y->len;
+    return y->bytes;
+}
+
+void yaml_close(struct yaml *y)
+{
+    if (!y)
+        return;
+    yaml_alloc_fini(y);
+    free(y->name);
+    free(y->bytes);
+    free(y);
+}
+
+/* Takes bytes, also on failure. */
+static int yaml_build(const char *file, char *bytes, size_t len, struct findings *f,
+                      struct yaml **out)
+{
+    int err = ERR_NOMEM;
+    struct yaml *y = calloc(1, sizeof *y);
+    if (!y) {
+        free(bytes);
+        return err;
+    }
+    y->bytes = bytes;
+    y->len = len;
+    y->name = strdup(file);
+    y->root.file = y;
+    if (y->name && bytes)
+        err = yaml_tree_read(y, f);
+    if (err)
+        yaml_close(y);
+    else
+        *out = y;
+    return err;
+}
+
+static int too_large(const char *file, struct findings *f)
+{
+    findings_add(f, (struct finding_place){file, 0, 0}, FINDING_LIMIT,
+                 "the file is larger than 1 MB\nsplit it");
+    return ERR_INVALID;
+}
+
+int yaml_parse(const char *file, const char *text, size_t len, struct findings *f,
+               struct yaml **out)
+{
+    if (len > YAML_SIZE_MAX)
+        return too_large(file, f);
+    char *bytes = malloc(len + 1);
+    if (bytes) {
+        memcpy(bytes, text, len);
+        bytes[len] = 0;
+    }
+    return yaml_build(file, bytes, len, f, out);
+}
+
+static unsigned hex4(const char *p)
+{
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++) {
+        const char *digit = p[i] ? strchr("0123456789abcdef", p[i] | 0x20) : NULL;
+        if (!digit)
+            return 0;
+        value = value * 16 + (unsigned)(digit - "0123456789abcdef");
+    }
+    return value;
+}
+
+/* YAML knows no surrogate pairs: \ud83d\ude00 becomes \U0001f600, two bytes shorter. */
+static void join_surrogates(char *text, size_t *len)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < *len;) {
+        unsigned high = text[i] == '\\' && text[i + 1] == 'u' ? hex4(text + i + 2) : 0;
+        bool pair = high >> 10 == 0xd800 >> 10 && *len - i >= 12 && text[i + 6] == '\\' &&
+                    text[i + 7] == 'u' && hex4(text + i + 8) >> 10 == 0xdc00 >> 10;
+        if (pair) {
+            char joined[11];
+            unsigned code = 0x10000 + ((high & 0x3ff) << 10) + (hex4(text + i + 8) & 0x3ff);
+            snprintf(joined, sizeof joined, "\\U%08x", code);
+            memcpy(text + to, joined, 10);
+            to += 10;
+            i += 12;
+            continue;
+        }
+        size_t n = text[i] == '\\' && i + 1 < *len ? 2 : 1;
+        memmove(text + to, text + i, n);
+        to += n;
+        i += n;
+    }
+    text[to] = 0;
+    *len = to;
+}
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    size_t len = strlen(text), n = strlen(suffix);
+    return len >= n && strcmp(text + len - n, suffix) == 0;
+}
+
+/* Up to one byte more than allowed, so that too much is noticed. 0 or an errno. */
+static int bytes_read(const char *path, char **bytes, size_t *len)
+{
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return errno;
+    *bytes = malloc(YAML_SIZE_MAX + 2);
+    int reason = *bytes ? 0 : ENOMEM;
+    if (*bytes) {
+        *len = fread(*bytes, 1, YAML_SIZE_MAX + 1, in);
+        (*bytes)[*len] = 0;
+        reason = ferror(in) ? errno : 0;
+    }
+    fclose(in);
+    return reason;
+}
+
+int yaml_read(const char *path, struct findings *f, struct yaml **out)
+{
+    char *bytes = NULL;
+    size_t len = 0;
+    int reason = bytes_read(path, &bytes, &len);
+    if (!reason && len <= YAML_SIZE_MAX) {
+        if (has_suffix(path, ".json"))
+            join_surrogates(bytes, &len);
+        return yaml_build(path, bytes, len, f, out);
+    }
+    free(bytes);
+    if (!reason)
+        return too_large(path, f);
+    findings_add(f, (struct finding_place){path, 0, 0}, FINDING_READ,
+                 "cannot be read: %s\ncheck the path and its permissions", strerror(reason));
+    return reason == ENOENT ? ERR_NOT_FOUND : reason == ENOMEM ? ERR_NOMEM : ERR_INVALID;
+}
+
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
+{
+    if (!map || map->type != YAML_MAP)
+        return NULL;
+    for (const struct yaml_node *m = map->first; m; m = m->next)
+        if (strcmp(m->key, key) == 0)
+            return m;
+    return NULL;
+}
+
+int yaml_set_text(struct yaml *y, struct yaml_node *node, const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = yaml_alloc(y, len + 1);
+    if (!copy)
+        return ERR_TOO_LARGE;
+    memcpy(copy, text, len + 1);
+    node->text = node->whole = copy;
+    node->type = YAML_TEXT;
+    node->filled = true;
+    return 0;
+}
+
+struct finding_place yaml_place(const struct yaml_node *node)
+{
+    return (struct finding_place){node->file->name, node->line, node->column};
+}
+
+struct finding_place yaml_place_key(const struct yaml_node *node)
+{
+    if (!node->key)
+        return yaml_place(node);
+    return (struct finding_place){node->file->name, node->key_line, node->key_column};
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* A walk through the source beside the scalar's text. */
+struct walk {
+    const char *at, *end; /* in the source */
+    unsigned line, column;
+};
+
+static bool is_continuation(const struct walk *w)
+{
+    return w->at < w->end && ((unsigned char)*w->at & 0xc0) == 0x80;
+}
+
+/* One character, not one byte. */
+static void walk_step(struct walk *w)
+{
+    if (w->at >= w->end)
+        return;
+    if (*w->at == '\n') {
+        w->line++;
+        w->column = 1;
+    } else {
+        w->column++;
+    }
+    do
+        w->at++;
+    while (is_continuation(w));
+}
+
+static void walk_to(struct walk *w, unsigned line, unsigned column)
+{
+    while (w->at < w->end && (w->line < line || (w->line == line && w->column < column)))
+        walk_step(w);
+}
+
+static void walk_spaces(struct walk *w)
+{
+    while (w->at < w->end && is_space(*w->at))
+        walk_step(w);
+}
+
+/* The opening quote or a block's header line, so that the walk stands on the first character. */
+static char walk_open(struct walk *w)
+{
+    char style = w->at < w->end ? *w->at : 0;
+    if (style == '|' || style == '>') {
+        while (w->at < w->end && *w->at != '\n')
+            walk_step(w);
+        walk_spaces(w);
+    } else if (style == '\'' || style == '"') {
+        walk_step(w);
+    }
+    return style;
+}
+
+static void walk_escape(struct walk *w, char style)
+{
+    if (style == '"' && w->at < w->end && *w->at == '\\') {
+        char kind = w->at + 1 < w->end ? w->at[1] : 0;
+        unsigned more = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
+        for (unsigned i = 0; i < more + 1; i++)
+            walk_step(w);
+    } else if (style == '\'' && w->end - w->at >= 2 && w->at[0] == '\'' && w->at[1] == '\'') {
+        walk_step(w);
+    }
+}
+
+struct finding_place yaml_place_in(const struct yaml_node *node, size_t offset)
+{
+    struct finding_place place = yaml_place(node);
+    if (!node->text || node->filled)
+        return place;
+    const struct yaml *y = node->file;
+    struct walk w = {y->bytes, y->bytes + y->len, 1, 1};
+    walk_to(&w, node->line, node->column);
+    char style = walk_open(&w);
+    bool block = style == '|' || style == '>';
+    const char *p = node->text;
+    if (block)
+        p += strspn(p, " \n\t");
+    /* Runs of white space are one step on both sides: folding and indentation live there. */
+    while (*p && (size_t)(p - node->text) < offset) {
+        if (is_space(*p) && w.at < w.end && is_space(*w.at)) {
+            size_t run = strspn(p, " \n\t\r");
+            size_t left = offset - (size_t)(p - node->text);
+            if (left < run)
+                break;
+            p += run;
+            walk_spaces(&w);
+            continue;
+        }
+        walk_escape(&w, style);
+        walk_step(&w);
+        do
+            p++;
+        while (((unsigned char)*p & 0xc0) == 0x80);
+    }
+    place.line = w.line;
+    place.column = w.column;
+    return place;
+}
