@@ -151,7 +151,7 @@ static void what_yaml_allows_and_we_do_not_is_a_finding_with_a_tree(void **state
     one_finding("a:\nb: 1\n", 0, "error[F013]: a value is missing");
     one_finding("a: \"x\\0y\"\n", 0, "t.yaml:1:4: error[F004]: text holds a NUL");
     one_finding("\"a\\0\": 1\n", 0, "t.yaml:1:1: error[F004]: a key holds a NUL");
-    one_finding(": 1\n", 0, "error[F004]: a key is missing");
+    one_finding("?\n: 1\n", 0, "error[F004]: a key is missing");
 }
 
 static void all_findings_come_in_one_run(void **state)
