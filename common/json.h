@@ -30,7 +30,7 @@ struct json_error {
 int json_parse(const char *text, size_t len, const struct json_limits *limits, struct json **out,
                struct json_error *error) must_use;
 void json_free(struct json *v);               /* NULL is fine */
-struct json *json_copy(const struct json *v); /* owned; NULL without memory */
+struct json *json_copy(const struct json *v); /* owned, without name; NULL without memory */
 
 enum json_type json_type(const struct json *v); /* NULL reads as JSON_NULL */
 bool json_is(const struct json *v, enum json_type t);
@@ -49,9 +49,10 @@ const struct json *json_first(const struct json *v);
 const struct json *json_next(const struct json *v);
 const char *json_key(const struct json *v);
 
-/* Build. Each gives an owned value or NULL without memory. json_put and json_push take the value
- * (also on failure, and NULL is passed through as ERR_NOMEM). json_put replaces a member of that
- * name in place. */
+/* Build. Text that is not UTF-8, and a NUL byte, is stored as U+FFFD: what was built prints as
+ * JSON. NaN and infinity become null. Each gives an owned value or NULL without memory. json_put
+ * and json_push take the value (also on failure, and NULL is passed through as ERR_NOMEM). json_put
+ * replaces a member of that name in place. */
 struct json *json_new_null(void);
 struct json *json_new_bool(bool b);
 struct json *json_new_number(double n);
@@ -61,11 +62,15 @@ struct json *json_new_array(void);
 struct json *json_new_object(void);
 int json_put(struct json *object, const char *key, struct json *value);
 int json_push(struct json *array, struct json *value);
+/* json_put for a name the object does not have yet, which the caller knows: no look-up. */
+int json_add(struct json *object, const char *key, struct json *value);
 
 /* JSON Schema equality: 1 and 1.0 are equal, order of members does not matter. */
 bool json_equal(const struct json *a, const struct json *b);
 
 /* Compact text appended to out; numbers in their shortest form that reads back the same. */
 void json_print(const struct json *v, struct buf *out);
+/* Members sorted by name, -0 as 0: values that are json_equal print the same bytes. */
+void json_print_sorted(const struct json *v, struct buf *out);
 void json_print_text(const char *text, size_t len,
                      struct buf *out); /* one string, quoted and escaped */
