@@ -1,0 +1,253 @@
+/* Governor: concurrency, rate, order of arrival, shares, breaker with one probe. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "worker/governor.h"
+
+enum { SECOND = 1000000 };
+
+static struct upstream up(unsigned concurrency, double rate)
+{
+    return (struct upstream){.name = "shop",
+                             .concurrency = concurrency,
+                             .rate = rate,
+                             .queue = 4,
+                             .breaker = {true, 50, 4, 10000}};
+}
+
+static void starts_up_to_its_slots_then_in_order(void **state)
+{
+    (void)state;
+    struct upstream u = up(2, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t[4] = {0};
+    bool open;
+    int64_t wait;
+    assert_int_equal(governor_ask(&g, &t[0], 0, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &t[1], 0, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &t[2], 0, true), GOVERNOR_WAIT);
+    assert_int_equal(governor_ask(&g, &t[3], 0, true), GOVERNOR_WAIT);
+    assert_null(governor_next(&g, 0, &wait, &open));
+    assert_int_equal(wait, -1);
+    assert_int_equal(governor_fill(&g), 50);
+    governor_done(&g, SIGN_GOOD, 0);
+    assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[2]);
+    assert_false(open);
+    assert_null(governor_next(&g, 0, &wait, &open));
+}
+
+static void newcomers_do_not_overtake(void **state)
+{
+    (void)state;
+    struct upstream u = up(1, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket a = {0}, b = {0}, c = {0};
+    bool open;
+    int64_t wait;
+    assert_int_equal(governor_ask(&g, &a, 0, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &b, 0, true), GOVERNOR_WAIT);
+    governor_done(&g, SIGN_GOOD, 0);
+    assert_int_equal(governor_ask(&g, &c, 0, true), GOVERNOR_WAIT);
+    assert_ptr_equal(governor_next(&g, 0, &wait, &open), &b);
+}
+
+static void one_that_leaves_is_not_given_out(void **state)
+{
+    (void)state;
+    struct upstream u = up(1, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t[4] = {0};
+    bool open;
+    int64_t wait;
+    for (int i = 0; i < 4; i++)
+        governor_ask(&g, &t[i], 0, true);
+    governor_leave(&g, &t[2]);
+    governor_leave(&g, &t[2]);
+    governor_leave(&g, &t[3]);
+    governor_done(&g, SIGN_GOOD, 0);
+    assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[1]);
+    governor_done(&g, SIGN_GOOD, 0);
+    assert_null(governor_next(&g, 0, &wait, &open));
+    assert_int_equal(g.queued, 0);
+    assert_int_equal(governor_ask(&g, &t[3], 0, true), GOVERNOR_GO);
+}
+
+static void waits_while_it_may_not_start(void **state)
+{
+    (void)state;
+    struct upstream u = up(5, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t = {0};
+    bool open;
+    int64_t wait;
+    assert_int_equal(governor_ask(&g, &t, 0, false), GOVERNOR_WAIT);
+    assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t);
+}
+
+static void spreads_calls_by_its_rate(void **state)
+{
+    (void)state;
+    struct upstream u = up(64, 10);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t[21] = {0};
+    bool open;
+    int64_t wait;
+    assert_int_equal(governor_ask(&g, &t[0], 0, true), GOVERNOR_GO);
+    for (int i = 1; i <= 20; i++)
+        assert_int_equal(governor_ask(&g, &t[i], 0, true), GOVERNOR_WAIT);
+    int started = 0;
+    for (int64_t now = 0; now <= SECOND; now += 1000)
+        while (governor_next(&g, now, &wait, &open))
+            started++;
+    assert_in_range(started, 9, 10);
+    assert_in_range(wait, 1, 100001);
+}
+
+static void a_share_of_limits_is_at_least_one(void **state)
+{
+    (void)state;
+    struct upstream u = up(64, 10);
+    struct governor g;
+    governor_init(&g, &u, 3);
+    assert_int_equal(g.slots, 21);
+    governor_set_shares(&g, 100);
+    assert_int_equal(g.slots, 1);
+    governor_set_shares(&g, 0);
+    assert_int_equal(g.slots, 64);
+    assert_true(g.gap_us > 99999 && g.gap_us < 100001);
+    governor_set_shares(&g, 2);
+    assert_true(g.gap_us > 199999 && g.gap_us < 200001);
+}
+
+static void a_hold_stops_all_for_a_while(void **state)
+{
+    (void)state;
+    struct upstream u = up(5, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t = {0};
+    bool open;
+    int64_t wait;
+    governor_hold(&g, 0, 2000);
+    governor_hold(&g, 0, 1000); /* a shorter one does not shorten it */
+    assert_int_equal(governor_ask(&g, &t, 0, true), GOVERNOR_WAIT);
+    assert_null(governor_next(&g, SECOND, &wait, &open));
+    assert_int_equal(wait, SECOND);
+    assert_ptr_equal(governor_next(&g, 2 * SECOND, &wait, &open), &t);
+    governor_hold(&g, 0, INT64_C(86400000));
+    assert_true(g.hold_us <= 60 * SECOND);
+}
+
+static void tell(struct governor *g, int n, enum governor_sign sign)
+{
+    struct governor_ticket t = {0};
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(governor_ask(g, &t, 0, true), GOVERNOR_GO);
+        governor_done(g, sign, 0);
+    }
+}
+
+static void the_breaker_opens_at_its_share_of_failures(void **state)
+{
+    (void)state;
+    struct upstream u = up(5, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    tell(&g, 3, SIGN_GOOD);
+    tell(&g, 1, SIGN_BAD); /* 1 of 4 */
+    tell(&g, 1, SIGN_NONE);
+    assert_int_equal(g.breaker.state, BREAKER_CLOSED);
+    tell(&g, 1, SIGN_BAD); /* 2 of the last 4 */
+    assert_int_equal(g.breaker.state, BREAKER_OPEN);
+    struct governor_ticket t = {0};
+    assert_int_equal(governor_ask(&g, &t, 9 * SECOND, true), GOVERNOR_OPEN);
+    assert_false(t.queued);
+}
+
+static void one_probe_decides(void **state)
+{
+    (void)state;
+    struct upstream u = up(5, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t = {0}, other = {0};
+    tell(&g, 4, SIGN_BAD);
+    assert_int_equal(governor_ask(&g, &t, 10 * SECOND, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &other, 10 * SECOND, true), GOVERNOR_OPEN);
+    governor_done(&g, SIGN_BAD, 10 * SECOND);
+    assert_int_equal(governor_ask(&g, &t, 19 * SECOND, true), GOVERNOR_OPEN);
+    assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
+    governor_done(&g, SIGN_NONE, 20 * SECOND); /* cancelled: the next one probes */
+    assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
+    governor_done(&g, SIGN_GOOD, 20 * SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_CLOSED);
+    assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &other, 20 * SECOND, true), GOVERNOR_GO);
+}
+
+static void an_open_breaker_empties_the_queue(void **state)
+{
+    (void)state;
+    struct upstream u = up(1, 0);
+    u.breaker.of = 1;
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket t[3] = {0};
+    bool open;
+    int64_t wait;
+    for (int i = 0; i < 3; i++)
+        governor_ask(&g, &t[i], 0, true);
+    governor_done(&g, SIGN_BAD, 0);
+    assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[1]);
+    assert_true(open);
+    assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[2]);
+    assert_int_equal(g.flying, 0);
+}
+
+static void an_absent_breaker_never_opens(void **state)
+{
+    (void)state;
+    struct upstream u = up(5, 0);
+    u.breaker.on = false;
+    struct governor g;
+    governor_init(&g, &u, 1);
+    tell(&g, 100, SIGN_BAD);
+    assert_int_equal(g.breaker.state, BREAKER_CLOSED);
+}
+
+static void codes_are_signs(void **state)
+{
+    (void)state;
+    assert_int_equal(governor_sign_of(CALL_OK), SIGN_GOOD);
+    assert_int_equal(governor_sign_of(CALL_HTTP_4XX), SIGN_GOOD);
+    assert_int_equal(governor_sign_of(CALL_TIMEOUT), SIGN_BAD);
+    assert_int_equal(governor_sign_of(CALL_HTTP_5XX), SIGN_BAD);
+    assert_int_equal(governor_sign_of(CALL_CANCELLED), SIGN_NONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(starts_up_to_its_slots_then_in_order),
+        cmocka_unit_test(newcomers_do_not_overtake),
+        cmocka_unit_test(one_that_leaves_is_not_given_out),
+        cmocka_unit_test(waits_while_it_may_not_start),
+        cmocka_unit_test(spreads_calls_by_its_rate),
+        cmocka_unit_test(a_share_of_limits_is_at_least_one),
+        cmocka_unit_test(a_hold_stops_all_for_a_while),
+        cmocka_unit_test(the_breaker_opens_at_its_share_of_failures),
+        cmocka_unit_test(one_probe_decides),
+        cmocka_unit_test(an_open_breaker_empties_the_queue),
+        cmocka_unit_test(an_absent_breaker_never_opens),
+        cmocka_unit_test(codes_are_signs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,63 @@
+/* Intake: full at 100 %, open again at 50 %, for each of its bounds. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "worker/intake.h"
+
+static void jobs_shut_at_full_and_open_at_half(void **state)
+{
+    (void)state;
+    struct intake i;
+    intake_init(&i, 10, 1000);
+    intake_add(&i, 9, 0);
+    assert_false(intake_shut(&i));
+    intake_add(&i, 1, 0);
+    assert_true(intake_shut(&i));
+    intake_add(&i, -4, 0);
+    assert_true(intake_shut(&i));
+    intake_add(&i, -1, 0);
+    assert_false(intake_shut(&i));
+}
+
+static void bytes_shut_on_their_own(void **state)
+{
+    (void)state;
+    struct intake i;
+    intake_init(&i, 10, 1000);
+    intake_add(&i, 1, 1200);
+    assert_true(intake_shut(&i));
+    intake_add(&i, 0, -699);
+    assert_true(intake_shut(&i));
+    intake_add(&i, 0, -1);
+    assert_false(intake_shut(&i));
+}
+
+static void the_writer_and_upstream_queues_shut_too(void **state)
+{
+    (void)state;
+    struct intake i;
+    intake_init(&i, 10, 1000);
+    intake_rows(&i, 10000);
+    assert_true(intake_shut(&i));
+    intake_rows(&i, 5001);
+    assert_true(intake_shut(&i));
+    intake_rows(&i, 5000);
+    assert_false(intake_shut(&i));
+    intake_calls(&i, 100);
+    assert_true(intake_shut(&i));
+    intake_calls(&i, 50);
+    assert_false(intake_shut(&i));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_shut_at_full_and_open_at_half),
+        cmocka_unit_test(bytes_shut_on_their_own),
+        cmocka_unit_test(the_writer_and_upstream_queues_shut_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+#include "worker/governor.h"
+
+enum { HOLD_MAX_MS = 60000 };
+
+static unsigned share(unsigned all, unsigned shares)
+{
+    unsigned n = all / (shares ? shares : 1);
+    return n ? n : 1;
+}
+
+void governor_set_shares(struct governor *g, unsigned shares)
+{
+    const struct upstream *u = g->upstream;
+    g->slots = share(u->concurrency, shares);
+    g->gap_us = u->rate > 0 ? 1e6 / u->rate * (shares ? shares : 1) : 0;
+}
+
+void governor_init(struct governor *g, const struct upstream *upstream, unsigned shares)
+{
+    *g = (struct governor){.upstream = upstream};
+    governor_set_shares(g, shares);
+}
+
+/* ---- breaker */
+
+static unsigned window_size(const struct governor *g)
+{
+    unsigned of = g->upstream->breaker.of;
+    return of == 0 ? 1 : of < GOVERNOR_WINDOW_MAX ? of : GOVERNOR_WINDOW_MAX;
+}
+
+static void breaker_open(struct governor *g, int64_t now_us)
+{
+    g->breaker.state = BREAKER_OPEN;
+    g->breaker.until_us = now_us + g->upstream->breaker.open_ms * 1000;
+    g->breaker.seen = g->breaker.bad = g->breaker.at = 0;
+}
+
+static void breaker_note(struct governor *g, bool bad, int64_t now_us)
+{
+    unsigned of = window_size(g), at = g->breaker.at;
+    uint8_t *byte = &g->breaker.window[at / 8], mask = (uint8_t)(1u << (at % 8));
+    if (g->breaker.seen == of)
+        g->breaker.bad -= (*byte & mask) != 0;
+    else
+        g->breaker.seen++;
+    *byte = (uint8_t)(bad ? *byte | mask : *byte & ~mask);
+    g->breaker.bad += bad;
+    g->breaker.at = (at + 1) % of;
+    if (g->breaker.seen == of && g->breaker.bad * 100 >= g->upstream->breaker.failures_percent * of)
+        breaker_open(g, now_us);
+}
+
+/* Is the breaker in the way? An open one whose time is over lets exactly one probe through. */
+static bool breaker_blocks(struct governor *g, int64_t now_us)
+{
+    return g->breaker.state == BREAKER_PROBE ||
+           (g->breaker.state == BREAKER_OPEN && now_us < g->breaker.until_us);
+}
+
+/* ---- limits */
+
+/* Microseconds until concurrency, rate and hold let one more start; 0 now, -1 when a call ends. */
+static int64_t wait_us(const struct governor *g, int64_t now_us)
+{
+    if (g->flying >= g->slots)
+        return -1;
+    int64_t wait = g->hold_us > now_us ? g->hold_us - now_us : 0;
+    if (g->gap_us > 0 && g->free_at_us > (double)(now_us + wait))
+        wait = (int64_t)(g->free_at_us - (double)now_us) + 1;
+    return wait;
+}
+
+static void start(struct governor *g, int64_t now_us)
+{
+    g->flying++;
+    if (g->gap_us > 0)
+        g->free_at_us =
+            (g->free_at_us > (double)now_us ? g->free_at_us : (double)now_us) + g->gap_us;
+    if (g->breaker.state == BREAKER_OPEN)
+        g->breaker.state = BREAKER_PROBE;
+}
+
+/* ---- queue */
+
+static void push(struct governor *g, struct governor_ticket *t)
+{
+    *t = (struct governor_ticket){.prev = g->tail, .queued = true};
+    if (g->tail)
+        g->tail->next = t;
+    else
+        g->head = t;
+    g->tail = t;
+    g->queued++;
+}
+
+void governor_leave(struct governor *g, struct governor_ticket *t)
+{
+    if (!t->queued)
+        return;
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        g->head = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    else
+        g->tail = t->prev;
+    *t = (struct governor_ticket){0};
+    g->queued--;
+}
+
+enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t, int64_t now_us,
+                                  bool may_start)
+{
+    if (breaker_blocks(g, now_us))
+        return GOVERNOR_OPEN;
+    if (!may_start || g->head || wait_us(g, now_us) != 0) {
+        push(g, t);
+        return GOVERNOR_WAIT;
+    }
+    start(g, now_us);
+    return GOVERNOR_GO;
+}
+
+struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_t *wait, bool *open)
+{
+    struct governor_ticket *t = g->head;
+    *open = false;
+    *wait = -1;
+    if (!t)
+        return NULL;
+    *open = breaker_blocks(g, now_us);
+    if (!*open) {
+        *wait = wait_us(g, now_us);
+        if (*wait != 0)
+            return NULL;
+        start(g, now_us);
+    }
+    governor_leave(g, t);
+    return t;
+}
+
+void governor_done(struct governor *g, enum governor_sign sign, int64_t now_us)
+{
+    if (g->flying)
+        g->flying--;
+    if (!g->upstream->breaker.on)
+        return;
+    if (g->breaker.state == BREAKER_CLOSED) {
+        if (sign != SIGN_NONE)
+            breaker_note(g, sign == SIGN_BAD, now_us);
+    } else if (g->breaker.state == BREAKER_PROBE) {
+        if (sign == SIGN_GOOD)
+            g->breaker.state = BREAKER_CLOSED;
+        else if (sign == SIGN_BAD)
+            breaker_open(g, now_us);
+        else
+            g->breaker.state = BREAKER_OPEN; /* its time is over: the next one probes */
+    }
+}
+
+void governor_hold(struct governor *g, int64_t now_us, int64_t ms)
+{
+    int64_t until = now_us + (ms < HOLD_MAX_MS ? ms : HOLD_MAX_MS) * 1000;
+    if (until > g->hold_us)
+        g->hold_us = until;
+}
+
+unsigned governor_fill(const struct governor *g)
+{
+    unsigned max = g->upstream->queue ? g->upstream->queue : 1;
+    return (unsigned)((uint64_t)g->queued * 100 / max);
+}
+
+enum governor_sign governor_sign_of(enum call_code code)
+{
+    switch (code) {
+    case CALL_CONNECT:
+    case CALL_DNS:
+    case CALL_TLS:
+    case CALL_RESET:
+    case CALL_TIMEOUT:
+    case CALL_HTTP_5XX:
+        return SIGN_BAD;
+    case CALL_DEADLINE:
+    case CALL_CANCELLED:
+    case CALL_BLOCKED_ADDRESS:
+        return SIGN_NONE;
+    default:
+        return SIGN_GOOD;
+    }
+}

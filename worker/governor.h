@@ -1,0 +1,64 @@
+/* governor.h - how much of one upstream a shard may use: calls in flight, rate, a queue in order of
+ * arrival, and a breaker with one probe (flow file: upstreams).
+ * Pure: time comes in, no IO, no allocation. Limits hold over all workers; each shard takes its
+ * share (limit / shares), at least one. Belongs to its shard's thread.
+ *
+ *   ask -> GO: start it, and report with governor_done
+ *       -> WAIT: queued; governor_next gives it out later
+ *       -> OPEN: the breaker is open, nothing is queued
+ */
+#pragma once
+#include "common/flow.h"
+
+struct governor_ticket { /* embedded in whoever waits */
+    struct governor_ticket *next, *prev;
+    bool queued;
+};
+
+enum governor_answer { GOVERNOR_GO, GOVERNOR_WAIT, GOVERNOR_OPEN };
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBE };
+/* What an attempt says about the upstream's health. */
+enum governor_sign { SIGN_GOOD, SIGN_BAD, SIGN_NONE };
+
+enum { GOVERNOR_WINDOW_MAX = 256 };
+
+struct governor {
+    const struct upstream *upstream; /* borrowed */
+    unsigned slots, flying;          /* this shard's share of concurrency */
+    double gap_us;     /* between two calls at this shard's share of the rate; 0 none */
+    double free_at_us; /* GCRA: when the next call conforms */
+    int64_t hold_us;   /* Retry-After: nothing starts before */
+    struct governor_ticket *head, *tail;
+    unsigned queued;
+    struct {
+        enum breaker_state state;
+        int64_t until_us;
+        unsigned seen, bad, at; /* in the window of the last `of` attempts */
+        uint8_t window[GOVERNOR_WINDOW_MAX / 8];
+    } breaker;
+};
+
+/* upstream: borrowed as long as the governor lives. shares: shards of all workers, at least 1. */
+void governor_init(struct governor *g, const struct upstream *upstream, unsigned shares);
+void governor_set_shares(struct governor *g, unsigned shares);
+
+/* May this call start at `now`? may_start false: it must wait whatever the limits say (no lease).
+ */
+enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t, int64_t now_us,
+                                  bool may_start);
+/* Who may start now, taken off the queue, or NULL; then *wait_us is when to look again (-1: when a
+ * call ends). Also after OPEN: then all that wait are given out with *open set, to end as
+ * breaker-open. */
+struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_t *wait_us,
+                                      bool *open);
+/* A started attempt ended. SIGN_NONE: it was cancelled and says nothing. */
+void governor_done(struct governor *g, enum governor_sign sign, int64_t now_us);
+/* Stop waiting; fine for one that does not wait. */
+void governor_leave(struct governor *g, struct governor_ticket *t);
+/* The upstream asked for a pause (Retry-After): nothing starts before, at most a minute. */
+void governor_hold(struct governor *g, int64_t now_us, int64_t ms);
+
+/* Waiting calls in percent of the upstream's bound. */
+unsigned governor_fill(const struct governor *g);
+/* connect dns tls reset timeout http-5xx are bad signs; an answer is a good one. */
+enum governor_sign governor_sign_of(enum call_code code);

@@ -1,0 +1,39 @@
+#include "worker/intake.h"
+
+enum { WRITER_ROWS = 10000 };
+
+void gate_set(struct gate *g, int64_t used)
+{
+    g->used = used;
+    if (used >= g->max)
+        g->shut = true;
+    else if (used <= g->max / 2)
+        g->shut = false;
+}
+
+void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max)
+{
+    *i = (struct intake){
+        .jobs.max = jobs_max, .bytes.max = bytes_max, .rows.max = WRITER_ROWS, .calls.max = 100};
+}
+
+void intake_add(struct intake *i, int64_t jobs, int64_t bytes)
+{
+    gate_set(&i->jobs, i->jobs.used + jobs);
+    gate_set(&i->bytes, i->bytes.used + bytes);
+}
+
+void intake_rows(struct intake *i, int64_t waiting)
+{
+    gate_set(&i->rows, waiting);
+}
+
+void intake_calls(struct intake *i, int64_t percent)
+{
+    gate_set(&i->calls, percent);
+}
+
+bool intake_shut(const struct intake *i)
+{
+    return i->jobs.shut || i->bytes.shut || i->rows.shut || i->calls.shut;
+}

@@ -1,0 +1,29 @@
+/* intake.h - when to stop taking records (protocols: Offsets, Bounds).
+ * Full at 100 % of jobs or bytes, open again at 50 % of both, so that partitions do not flap.
+ * The same hysteresis serves the span of one partition. Pure; belongs to its shard's thread. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gate { /* one bounded amount */
+    int64_t used, max;
+    bool shut; /* reached max and not yet back at half */
+};
+
+void gate_set(struct gate *g, int64_t used); /* notes the amount and decides */
+
+struct intake {
+    struct gate jobs;  /* jobs in memory, watched ones too */
+    struct gate bytes; /* records, results, bodies */
+    struct gate rows;  /* waiting for the record's writer */
+    struct gate calls; /* waiting in the fullest upstream queue, against its bound */
+};
+
+/* Bounds of one shard; writer and upstream queues are set by intake_rows and intake_calls. */
+void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max);
+void intake_add(struct intake *i, int64_t jobs, int64_t bytes); /* negative: given back */
+void intake_rows(struct intake *i, int64_t waiting);
+void intake_calls(struct intake *i, int64_t percent); /* 100 and more: full */
+
+bool intake_shut(const struct intake *i); /* pause all partitions */
