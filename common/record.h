@@ -2,8 +2,9 @@
  * T0-T11). One struct record = one connection = one thread; calls block. Adapter: record_mysql.c
  * and record_*.c over store.h (store_mysql.c alone includes the client library). Fake:
  * record_fake.h, the same guards in memory. Batches are one transaction each, repeated whole on
- * deadlock or lock time-out; a lost answer of COMMIT is repeated by the caller: guards make it no
- * change. Times: Unix us in the server's clock. */
+ * deadlock or lock time-out (ten times, then ERR_TIMEOUT); a lost answer of COMMIT is repeated by
+ * the caller: guards make it no change. Times: Unix us in the server's clock. After ERR_IO the next
+ * call connects anew. ERR_REFUSED: the statement or its data will never do. */
 #pragma once
 #include "common/id.h"
 #include "common/job.h"
@@ -78,7 +79,7 @@ struct record_claim { /* T3 */
     /* out */
     int status;
     struct record_job row;     /* as it stands now: row.worker == worker && state running: mine */
-    struct record_call *calls; /* its ledger, in order of seq; owned: record_claim_fini */
+    struct record_call *calls; /* if mine: its ledger, in order of seq; owned: record_claim_fini */
     size_t calls_n;
 };
 void record_claim_fini(struct record_claim *c);
@@ -121,7 +122,7 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     int (*now)(struct record *, int64_t *us);
     /* schema version in op_schema; ERR_SETUP: no tables */
     int (*schema)(struct record *, int *version);
-    /* gateway */
+    /* gateway. Puts the rows in order of id */
     int (*register_jobs)(struct record *, struct record_register *, size_t n);
     /* one job with its ledger; ERR_NOT_FOUND. calls: owned array (each record_call_fini, then free)
      */
@@ -138,9 +139,10 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     /* watch: state, worker, round, cancel of jobs; and of their workers whether the lease is out
      * now */
     int (*watch)(struct record *, struct record_watch *, size_t n);
-    /* T4: declare dead, then take this job over. ERR_CONFLICT: its lease is good, or somebody was
-     * faster */
-    int (*take_over)(struct record *, uint64_t dead, uint64_t worker, const struct job_id *);
+    /* T4: declare `dead` dead, then take over those of its jobs; taken[i]: job i is ours now.
+     * ERR_CONFLICT: its lease is good after all; ERR_FENCED: ours is not */
+    int (*take_over)(struct record *, uint64_t dead, uint64_t worker, const struct job_id *ids,
+                     size_t n, bool *taken);
     /* jobs asked to be cancelled since us (op_cancel); at most max ids */
     int (*cancels)(struct record *, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
     /* T10 */

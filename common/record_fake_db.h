@@ -1,0 +1,70 @@
+/* record_fake_db.h - the tables of the fake, shared by record_fake*.c only. All with the lock held.
+ */
+#pragma once
+#include <pthread.h>
+#include "common/record_fake.h"
+
+enum { FAKE_BUCKETS = 4096 };
+
+struct fake_job {
+    struct record_job row;
+    int64_t sweep_at, cancel_at; /* cancel_at: op_cancel.at, 0 none */
+    struct record_call *calls;
+    size_t calls_n;
+    int dead; /* op_dead.status, -1 none */
+    struct fake_job *next;
+};
+struct fake_worker {
+    int64_t lease_until;
+    int state;
+};
+struct fake_outbox {
+    uint64_t id, holder;
+    int64_t due;
+    char topic[250];
+    char *value;
+};
+
+struct record_fake {
+    pthread_mutex_t lock;
+    const struct clock *clock;
+    struct fake_job *jobs[FAKE_BUCKETS];
+    struct fake_worker *workers; /* id = index + 1 */
+    size_t workers_n;
+    struct fake_outbox *outbox;
+    size_t outbox_n;
+    uint64_t outbox_id;
+    unsigned calls, fail_at, lose_at;
+    int fail_err;
+    bool down, poisoned;
+    struct job_id poison;
+};
+struct fake_connection {
+    struct record record; /* first */
+    struct record_fake *db;
+};
+
+struct fake_job *fake_find(struct record_fake *f, const struct job_id *id);
+/* Found or made, all zero but id; NULL without memory. */
+struct fake_job *fake_make(struct record_fake *f, const struct job_id *id);
+void fake_remove(struct record_fake *f, struct fake_job *j);
+bool fake_alive(struct record_fake *f, uint64_t worker); /* T0 */
+int64_t fake_now(const struct record_fake *f);
+
+/* Begin and end of each operation: takes the lock, counts, and gives the fault that is due. end
+ * gives ERR_IO when the answer is to be lost. */
+int fake_begin(struct record *r, struct record_fake **db) must_use;
+int fake_end(struct record_fake *f, int err) must_use;
+
+int fake_claim(struct record *r, struct record_claim **rows, size_t n);
+int fake_ledger(struct record *r, struct record_ledger **rows, size_t n);
+int fake_finish(struct record *r, struct record_finish **rows, size_t n);
+int fake_release(struct record *r, struct record_release **rows, size_t n);
+int fake_watch(struct record *r, struct record_watch *rows, size_t n);
+int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struct job_id *ids,
+                   size_t n, bool *taken);
+int fake_cancels(struct record *r, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
+int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **rows, size_t *n);
+int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n);
+int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out);
+int fake_call_copy(const struct record_call *from, struct record_call *to) must_use;

@@ -1,0 +1,289 @@
+/* Watch, T4, T9, T10, T11 in memory, and what tests look at. */
+#include "common/record_fake_db.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t DAY = 86400ll * 1000000, MINUTE = 60ll * 1000000;
+
+static bool lease_out(struct record_fake *f, uint64_t worker)
+{
+    return !fake_alive(f, worker) || f->workers[worker - 1].lease_until < fake_now(f);
+}
+
+int fake_watch(struct record *r, struct record_watch *rows, size_t n)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    for (size_t i = 0; i < n; i++) {
+        const struct fake_job *j = fake_find(f, &rows[i].id);
+        rows[i].state = j ? j->row.state : JOB_NONE;
+        rows[i].round = j ? j->row.round : 0;
+        rows[i].worker = j ? j->row.worker : 0;
+        rows[i].lease_out = j && j->row.state == JOB_RUNNING && lease_out(f, j->row.worker);
+    }
+    return fake_end(f, 0);
+}
+
+int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struct job_id *ids,
+                   size_t n, bool *taken)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    if (!fake_alive(f, worker))
+        return fake_end(f, ERR_FENCED);
+    if (!lease_out(f, dead))
+        return fake_end(f, ERR_CONFLICT);
+    if (fake_alive(f, dead))
+        f->workers[dead - 1].state = 9;
+    for (size_t i = 0; i < n; i++) {
+        struct fake_job *j = fake_find(f, &ids[i]);
+        taken[i] = j && j->row.worker == dead && j->row.state == JOB_RUNNING;
+        if (taken[i]) {
+            j->row.worker = worker;
+            j->row.crashes++;
+        }
+    }
+    return fake_end(f, 0);
+}
+
+int fake_cancels(struct record *r, int64_t since_us, struct job_id *ids, size_t max, size_t *n)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    *n = 0;
+    for (size_t i = 0; i < FAKE_BUCKETS; i++)
+        for (const struct fake_job *j = f->jobs[i]; j; j = j->next)
+            if (j->cancel_at && j->cancel_at >= since_us && *n < max)
+                ids[(*n)++] = j->row.id;
+    return fake_end(f, 0);
+}
+
+/* ---- T10 */
+
+int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **rows, size_t *n)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    if (!fake_alive(f, worker))
+        return fake_end(f, ERR_FENCED);
+    struct record_outbox *list = calloc(f->outbox_n + 1, sizeof *list);
+    size_t got = 0;
+    for (size_t i = 0; list && i < f->outbox_n; i++) {
+        struct fake_outbox *o = &f->outbox[i];
+        if (o->due > fake_now(f))
+            continue;
+        o->due = fake_now(f) + 30 * 1000000;
+        o->holder = worker;
+        list[got].id = o->id;
+        memcpy(list[got].topic, o->topic, sizeof o->topic);
+        list[got].value = strdup(o->value);
+        list[got++].value_len = strlen(o->value);
+    }
+    err = fake_end(f, list ? 0 : ERR_NOMEM);
+    if (err) {
+        record_outbox_free(list, got);
+        return err;
+    }
+    *rows = list;
+    *n = got;
+    return 0;
+}
+
+int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < f->outbox_n; k++) {
+            if (f->outbox[k].id != ids[i])
+                continue;
+            free(f->outbox[k].value);
+            f->outbox[k] = f->outbox[--f->outbox_n];
+        }
+    }
+    return fake_end(f, 0);
+}
+
+/* ---- T11 */
+
+static void sweep_final(struct record_fake *f, struct fake_job *j, int64_t retention_ms,
+                        struct record_swept *out)
+{
+    if (j->dead >= 0 && j->dead <= 2) {
+        j->sweep_at = fake_now(f) + DAY;
+    } else if (strcmp(j->row.reason, "gone") != 0) {
+        record_job_fini(&j->row);
+        for (size_t i = 0; i < j->calls_n; i++)
+            record_call_fini(&j->calls[i]);
+        free(j->calls);
+        j->calls = NULL;
+        j->calls_n = 0;
+        j->dead = -1;
+        memset(&j->row.owner, 0, sizeof j->row.owner);
+        memcpy(j->row.reason, "gone", 5);
+        j->sweep_at = j->row.finished_us + retention_ms * 1000 + DAY;
+        out->emptied++;
+    } else {
+        fake_remove(f, j);
+        out->deleted++;
+    }
+}
+
+static void sweep_open(struct record_fake *f, struct fake_job *j, int64_t retention_ms,
+                       struct record_swept *out)
+{
+    if (j->row.state == JOB_RUNNING && !lease_out(f, j->row.worker)) {
+        j->sweep_at = fake_now(f) + MINUTE;
+        return;
+    }
+    uint32_t seq = j->calls_n ? j->calls[j->calls_n - 1].seq : 0;
+    j->row.seq = (seq > j->row.seq ? seq : j->row.seq) + 1;
+    j->row.state = JOB_EXPIRED;
+    memcpy(j->row.reason, "never-finished", 15);
+    j->row.finished_us = fake_now(f);
+    j->sweep_at = fake_now(f) + retention_ms * 1000;
+    out->expired++;
+}
+
+int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    *out = (struct record_swept){0, 0, 0};
+    for (size_t i = 0; i < FAKE_BUCKETS; i++) {
+        for (struct fake_job *j = f->jobs[i], *next; j; j = next) {
+            next = j->next;
+            if (j->sweep_at >= fake_now(f))
+                continue;
+            if (job_is_final(j->row.state))
+                sweep_final(f, j, retention_ms, out);
+            else
+                sweep_open(f, j, retention_ms, out);
+        }
+    }
+    return fake_end(f, 0);
+}
+
+/* ---- looking */
+
+bool record_fake_has(struct record_fake *f, const struct job_id *id)
+{
+    pthread_mutex_lock(&f->lock);
+    bool has = fake_find(f, id) != NULL;
+    pthread_mutex_unlock(&f->lock);
+    return has;
+}
+
+static int cancel(struct record_fake *f, const struct job_id *id, const struct owner *o)
+{
+    bool is_new = !fake_find(f, id);
+    struct fake_job *j = fake_make(f, id);
+    if (!j)
+        return ERR_NOMEM;
+    if (is_new) {
+        j->row.owner = *o;
+        j->row.created_us = fake_now(f);
+        j->sweep_at = fake_now(f) + DAY;
+    }
+    if (memcmp(j->row.owner.b, o->b, sizeof o->b) != 0)
+        return ERR_NOT_FOUND;
+    if (job_is_final(j->row.state))
+        return ERR_CONFLICT;
+    j->row.cancel = 1;
+    if (j->row.state == JOB_QUEUED) {
+        j->row.state = JOB_CANCELLED;
+        j->row.finished_us = fake_now(f);
+        memcpy(j->row.reason, "cancelled", 10);
+    }
+    j->cancel_at = fake_now(f);
+    return 0;
+}
+
+int record_fake_cancel(struct record_fake *f, const struct job_id *id, const struct owner *o)
+{
+    pthread_mutex_lock(&f->lock);
+    int err = cancel(f, id, o);
+    pthread_mutex_unlock(&f->lock);
+    return err;
+}
+
+void record_fake_expire(struct record_fake *f, uint64_t worker)
+{
+    pthread_mutex_lock(&f->lock);
+    if (worker && worker <= f->workers_n)
+        f->workers[worker - 1].lease_until = 0;
+    pthread_mutex_unlock(&f->lock);
+}
+
+int record_fake_worker(struct record_fake *f, uint64_t worker)
+{
+    pthread_mutex_lock(&f->lock);
+    int state = worker && worker <= f->workers_n ? f->workers[worker - 1].state : -1;
+    pthread_mutex_unlock(&f->lock);
+    return state;
+}
+
+int record_fake_dead(struct record_fake *f, const struct job_id *id)
+{
+    pthread_mutex_lock(&f->lock);
+    const struct fake_job *j = fake_find(f, id);
+    int status = j ? j->dead : -1;
+    pthread_mutex_unlock(&f->lock);
+    return status;
+}
+
+void record_fake_dead_set(struct record_fake *f, const struct job_id *id, int status)
+{
+    pthread_mutex_lock(&f->lock);
+    struct fake_job *j = fake_find(f, id);
+    if (j)
+        j->dead = status;
+    pthread_mutex_unlock(&f->lock);
+}
+
+void record_fake_requeue(struct record_fake *f, const struct job_id *id)
+{
+    pthread_mutex_lock(&f->lock);
+    struct fake_job *j = fake_find(f, id);
+    if (j) {
+        j->row.state = JOB_QUEUED;
+        j->row.worker = 0;
+        j->row.round++;
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+int record_fake_outbox(struct record_fake *f, const char *topic, const char *value)
+{
+    pthread_mutex_lock(&f->lock);
+    struct fake_outbox *list = realloc(f->outbox, (f->outbox_n + 1) * sizeof *list);
+    if (list) {
+        f->outbox = list;
+        list[f->outbox_n] =
+            (struct fake_outbox){.id = ++f->outbox_id, .due = fake_now(f), .value = strdup(value)};
+        strncpy(list[f->outbox_n++].topic, topic, sizeof list->topic - 1);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return list ? 0 : ERR_NOMEM;
+}
+
+size_t record_fake_outbox_n(struct record_fake *f)
+{
+    pthread_mutex_lock(&f->lock);
+    size_t n = f->outbox_n;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}

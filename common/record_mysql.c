@@ -1,0 +1,198 @@
+#include "common/record_mysql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ATTEMPTS = 10 };
+
+static struct record_mysql *of(struct record *record)
+{
+    return (struct record_mysql *)(void *)record;
+}
+
+/* ---- connection and transactions */
+
+int record_connect(struct record_mysql *r, char why[STORE_WHY])
+{
+    if (r->store && !store_lost(r->store))
+        return 0;
+    store_close(r->store);
+    r->store = NULL;
+    struct store_settings s = {&r->url, r->connect_ms, r->io_ms};
+    return store_open(&s, &r->store, why);
+}
+
+static int attempt(struct record_mysql *r, bool alone, record_body *body, void *arg)
+{
+    char why[STORE_WHY];
+    int err = record_connect(r, why);
+    if (!err)
+        err = alone ? store_alone(r->store) : store_begin(r->store);
+    if (err)
+        return err;
+    err = body(r, arg);
+    if (!err && !alone)
+        err = store_commit(r->store);
+    if (err && !alone)
+        store_rollback(r->store);
+    return err;
+}
+
+static int repeat(struct record_mysql *r, bool alone, record_body *body, void *arg)
+{
+    int err = 0;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        r->args_n = 0;
+        err = attempt(r, alone, body, arg);
+        if (err != ERR_CONFLICT)
+            return err;
+    }
+    return ERR_TIMEOUT;
+}
+
+int record_transact(struct record_mysql *r, record_body *body, void *arg)
+{
+    return repeat(r, false, body, arg);
+}
+
+int record_alone(struct record_mysql *r, record_body *body, void *arg)
+{
+    return repeat(r, true, body, arg);
+}
+
+/* ---- parameters */
+
+static void add(struct record_mysql *r, struct store_value v)
+{
+    if (r->args_n == r->args_cap) {
+        size_t cap = r->args_cap ? r->args_cap * 2 : 256;
+        struct store_value *args = realloc(r->args, cap * sizeof *args);
+        if (!args) {
+            r->args_failed = true;
+            return;
+        }
+        r->args = args;
+        r->args_cap = cap;
+    }
+    r->args[r->args_n++] = v;
+}
+
+void record_int(struct record_mysql *r, int64_t i)
+{
+    add(r, store_int(i));
+}
+
+void record_time(struct record_mysql *r, int64_t us)
+{
+    add(r, store_time(us));
+}
+
+void record_bytes(struct record_mysql *r, const void *p, size_t len)
+{
+    add(r, store_bytes(p, len));
+}
+
+void record_text(struct record_mysql *r, const char *text)
+{
+    add(r, store_text(text));
+}
+
+int record_run(struct record_mysql *r, const struct store_sql *q, size_t rows)
+{
+    size_t n = r->args_n;
+    bool no_memory = r->args_failed;
+    r->args_n = 0;
+    r->args_failed = false;
+    return no_memory ? ERR_NOMEM : store_run(r->store, q, rows, r->args, n);
+}
+
+/* ---- opening */
+
+static void close_record(struct record *record)
+{
+    struct record_mysql *r = of(record);
+    store_close(r->store);
+    free(r->args);
+    free(r);
+}
+
+static int ping(struct record *record)
+{
+    struct record_mysql *r = of(record);
+    char why[STORE_WHY];
+    int err = record_connect(r, why);
+    return err ? err : store_ping(r->store);
+}
+
+static const struct record_ops ops = {
+    .close = close_record,
+    .ping = ping,
+    .now = record_now,
+    .schema = record_schema,
+    .register_jobs = record_register,
+    .read = record_read,
+    .worker_start = record_worker_start,
+    .worker_renew = record_worker_renew,
+    .worker_end = record_worker_end,
+    .claim = record_claim,
+    .ledger = record_ledger,
+    .finish = record_finish,
+    .release = record_release,
+    .watch = record_watch,
+    .take_over = record_take_over,
+    .cancels = record_cancels,
+    .outbox_take = record_outbox_take,
+    .outbox_delete = record_outbox_delete,
+    .sweep = record_sweep,
+};
+
+int record_mysql_connect(const struct record_settings *s, struct record_mysql **out, char *why)
+{
+    char text[STORE_WHY] = "";
+    struct record_mysql *r = calloc(1, sizeof *r);
+    int err = r ? store_url_parse(s->url, &r->url, text) : ERR_NOMEM;
+    if (!err) {
+        r->record.ops = &ops;
+        r->connect_ms = s->connect_ms > 0 ? s->connect_ms : 5000;
+        r->io_ms = s->io_ms > 0 ? s->io_ms : 10000;
+        err = record_connect(r, text);
+    }
+    if (why)
+        snprintf(why, STORE_WHY, "%s", text);
+    if (err) {
+        free(r);
+        return err == ERR_INVALID ? ERR_REFUSED : err;
+    }
+    *out = r;
+    return 0;
+}
+
+int record_mysql_open(const struct record_settings *s, struct record **out, char *why)
+{
+    struct record_mysql *r;
+    char text[STORE_WHY] = "";
+    int version = 0, err = record_mysql_connect(s, &r, text);
+    if (!err) {
+        err = record_schema(&r->record, &version);
+        if (err == ERR_SETUP)
+            snprintf(text, sizeof text,
+                     "the tables are missing: run `offpath-worker migrate apply`");
+        else if (err)
+            snprintf(text, sizeof text, "%s", r->store ? store_why(r->store) : "connection lost");
+        else if (version < RECORD_SCHEMA || version > RECORD_SCHEMA + 1) {
+            err = ERR_SETUP;
+            snprintf(text, sizeof text, "the tables are of version %d, this program needs %d: %s",
+                     version, RECORD_SCHEMA,
+                     version < RECORD_SCHEMA ? "run `offpath-worker migrate apply`"
+                                             : "use a newer program");
+        }
+        if (err)
+            close_record(&r->record);
+    }
+    if (why)
+        snprintf(why, STORE_WHY, "%s", text);
+    if (!err)
+        *out = &r->record;
+    return err;
+}

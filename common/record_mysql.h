@@ -1,0 +1,105 @@
+/* record_mysql.h - what the files of the MySQL record share: the connection, the transaction that
+ * is repeated on deadlock, parameters, rows. Only record_*.c include it (and the record's adapter
+ * test, to break promises by hand). */
+#pragma once
+#include "common/record.h"
+#include "common/store.h"
+
+struct record_mysql {
+    struct record record; /* first */
+    struct store_url url;
+    int connect_ms, io_ms;
+    struct store *store;      /* NULL: connect at the next use */
+    struct store_value *args; /* parameters of the next statement; kept between uses */
+    size_t args_n, args_cap;
+    bool args_failed;
+};
+
+/* Connected, the tables not looked at. As record_mysql_open. why: STORE_WHY bytes or NULL. */
+int record_mysql_connect(const struct record_settings *s, struct record_mysql **out,
+                         char *why) must_use;
+
+/* ---- running */
+
+/* A connection, made anew after a loss. 0 or as store_open. */
+int record_connect(struct record_mysql *r, char why[STORE_WHY]) must_use;
+
+typedef int record_body(struct record_mysql *r, void *arg);
+/* body in a transaction: commit at 0; on deadlock or lock time-out rolled back and repeated whole,
+ * at most 10 times (then ERR_TIMEOUT). body must set all it gives anew each time. */
+int record_transact(struct record_mysql *r, record_body *body, void *arg) must_use;
+/* body with each statement committing by itself: reads, single statements. Repeated in the same
+ * way. */
+int record_alone(struct record_mysql *r, record_body *body, void *arg) must_use;
+
+/* Parameters gather until record_run, which forgets them. What they point at is borrowed. */
+void record_int(struct record_mysql *r, int64_t i);
+void record_time(struct record_mysql *r, int64_t us);
+void record_bytes(struct record_mysql *r, const void *p, size_t len);
+void record_text(struct record_mysql *r, const char *text);
+int record_run(struct record_mysql *r, const struct store_sql *q, size_t rows) must_use;
+
+/* ---- rows */
+
+#define RECORD_JOB_COLUMNS                                                                 \
+    "id,owner,flow,state,round,worker,crashes,cancel,seq,reason,mac,rev,part,off,created," \
+    "deadline,started,retry_at,finished"
+#define RECORD_CALL_COLUMNS \
+    "job,ckey,seq,name,item,round,outcome,attempts,status,ms,reason,finished,tries,result"
+
+void record_job_read(const struct store_value *v, struct record_job *j);
+int record_call_read(const struct store_value *v, struct record_call *c) must_use;
+/* A copy ending in 0; NULL for NULL. 0 or ERR_NOMEM. */
+int record_copy(const struct store_value *v, char **out, size_t *len) must_use;
+void record_text_read(const struct store_value *v, char *out, size_t size);
+
+int record_ids_compare(const struct job_id *a, const struct job_id *b);
+
+/* ---- T0: which of these workers may write. Locks their rows until the end of the transaction. */
+struct record_fence {
+    uint64_t ids[STORE_ROWS_MAX];
+    bool alive[STORE_ROWS_MAX];
+    size_t n;
+    int64_t now_us; /* the server's */
+};
+void record_fence_add(struct record_fence *f, uint64_t worker); /* once each */
+int record_fence_check(struct record_mysql *r, struct record_fence *f) must_use;
+bool record_fence_alive(const struct record_fence *f, uint64_t worker);
+
+/* Locks jobs (ids in order, n <= 100) and reads what guards look at. */
+struct record_locked {
+    struct job_id id;
+    enum job_state state;
+    uint64_t worker;
+    uint8_t cancel;
+    uint16_t round;
+    uint32_t seq;
+};
+int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
+                     struct record_locked *out, size_t *found) must_use;
+const struct record_locked *record_locked_find(const struct record_locked *list, size_t n,
+                                               const struct job_id *id);
+
+/* ---- operations, by file */
+int record_now(struct record *, int64_t *us);
+int record_schema(struct record *, int *version);
+int record_register(struct record *, struct record_register *, size_t n);
+int record_read(struct record *, const struct job_id *, struct record_job *, struct record_call **,
+                size_t *n);
+int record_worker_start(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
+int record_worker_renew(struct record *, uint64_t worker, int64_t lease_ms);
+int record_worker_end(struct record *, uint64_t worker);
+int record_claim(struct record *, struct record_claim **, size_t n);
+int record_ledger(struct record *, struct record_ledger **, size_t n);
+int record_finish(struct record *, struct record_finish **, size_t n);
+int record_release(struct record *, struct record_release **, size_t n);
+int record_watch(struct record *, struct record_watch *, size_t n);
+int record_take_over(struct record *, uint64_t dead, uint64_t worker, const struct job_id *ids,
+                     size_t n, bool *taken);
+int record_cancels(struct record *, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
+int record_outbox_take(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
+int record_outbox_delete(struct record *, const uint64_t *ids, size_t n);
+int record_sweep(struct record *, int64_t retention_ms, struct record_swept *);
+
+/* Statements of each version, first to last; each list ends in NULL. */
+extern const char *const *const record_schema_versions[RECORD_SCHEMA];

@@ -1,0 +1,49 @@
+/* T2 */
+#include "common/record_mysql.h"
+
+#include <stdlib.h>
+
+struct registering {
+    struct record_register *rows;
+    size_t n;
+};
+
+static int register_rows(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql q = {
+        "INSERT INTO op_job(id,owner,flow,mac,rev,created,deadline,sweep_at) VALUES ",
+        "(?,?,?,?,?,?,?,?)", " ON DUPLICATE KEY UPDATE flow=IF(flow='',VALUES(flow),flow)"};
+    struct registering *a = arg;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct record_register *j = &a->rows[i];
+        record_bytes(r, j->id.b, sizeof j->id.b);
+        record_bytes(r, j->owner.b, sizeof j->owner.b);
+        record_text(r, j->flow);
+        record_bytes(r, j->mac, j->has_mac ? sizeof j->mac : 0);
+        record_bytes(r, j->rev, j->has_rev ? sizeof j->rev : 0);
+        record_time(r, j->created_us);
+        record_time(r, j->deadline_us);
+        record_time(r, j->sweep_at_us);
+    }
+    return record_run(r, &q, a->n);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct record_register *x = a, *y = b;
+    return record_ids_compare(&x->id, &y->id);
+}
+
+/* Rows stand for themselves: each statement commits by itself. In order of id, as claims are:
+ * otherwise the two meet in deadlocks. */
+int record_register(struct record *record, struct record_register *rows, size_t n)
+{
+    int err = 0;
+    qsort(rows, n, sizeof *rows, by_id);
+    for (size_t at = 0; at < n && !err;) {
+        struct registering a = {rows + at, store_rows_fill(n - at)};
+        err = record_alone((struct record_mysql *)(void *)record, register_rows, &a);
+        at += a.n;
+    }
+    return err;
+}

@@ -1,0 +1,105 @@
+/* store.h - a thin layer over an SQL client: one connection, prepared statements with parameters,
+ * multi-row statements, rows, transactions. Knows nothing of the record. Adapter: store_mysql.c,
+ * the only file that includes the MySQL client. One struct store belongs to one thread; calls block
+ * up to io_ms. Session: UTC, strict, utf8mb4, READ COMMITTED, lock wait 5 s; no reconnect by
+ * itself: after ERR_IO close and open again. Errors of all that talk to the server: ERR_IO
+ * (connection lost, server stopping or read-only), ERR_CONFLICT (deadlock or lock time-out: roll
+ * back, repeat the transaction), ERR_SETUP (no such table or column), ERR_EXISTS (duplicate key,
+ * table is there), ERR_TOO_LARGE (packet), ERR_REFUSED (anything else: the statement or its data;
+ * repeating does not help), ERR_NOMEM. store_why says more. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/err.h"
+
+enum { STORE_WHY = 256, STORE_ROWS_MAX = 100 };
+
+/* mysql://user:pass@host:port/db?tls=on&ca=/path&socket=/path, %XX decoded. */
+struct store_url {
+    char user[81], pass[161], host[256], db[65], ca[256], socket[108];
+    unsigned port; /* 3306 when absent */
+    bool tls;      /* tls=on: enforced, certificate and name verified; default: in clear */
+};
+/* 0 or ERR_INVALID with why = what is wrong, without the password. Pure. */
+int store_url_parse(const char *url, struct store_url *out, char why[STORE_WHY]) must_use;
+
+struct store;
+struct store_settings {
+    const struct store_url *url;
+    int connect_ms, io_ms;
+};
+/* 0, ERR_IO (away), ERR_REFUSED (login, no such database), ERR_NOMEM; why: the client's words. */
+int store_open(const struct store_settings *s, struct store **out, char why[STORE_WHY]) must_use;
+void store_close(struct store *s);
+bool store_lost(const struct store *s); /* an ERR_IO came: of no use any more */
+const char *
+store_why(const struct store *s); /* of the last error, "1213 Deadlock found ..."; lent */
+int store_ping(struct store *s) must_use;
+
+/* A DATETIME(6) in UTC; years 0 to 9999. Pure. */
+struct store_date {
+    int year;
+    unsigned month, day, hour, minute, second;
+    unsigned long us;
+};
+struct store_date store_date_of(int64_t us);
+int64_t store_date_us(const struct store_date *d);
+
+/* ---- values, for parameters and columns */
+enum store_kind { STORE_NULL, STORE_INT, STORE_BYTES, STORE_TIME };
+struct store_value {
+    enum store_kind kind;
+    int64_t i;     /* INT (unsigned ones as the same bits); TIME: Unix us */
+    const void *p; /* BYTES: borrowed until the statement ran; of a column: lent until store_next */
+    size_t len;
+};
+static inline struct store_value store_null(void)
+{
+    return (struct store_value){STORE_NULL, 0, NULL, 0};
+}
+static inline struct store_value store_int(int64_t i)
+{
+    return (struct store_value){STORE_INT, i, NULL, 0};
+}
+static inline struct store_value store_time(int64_t us) /* 0: NULL */
+{
+    return (struct store_value){us ? STORE_TIME : STORE_NULL, us, NULL, 0};
+}
+static inline struct store_value store_bytes(const void *p, size_t len) /* p NULL: NULL */
+{
+    return (struct store_value){p ? STORE_BYTES : STORE_NULL, 0, p, len};
+}
+struct store_value store_text(const char *text); /* NULL: NULL */
+
+/* ---- statements: head, row repeated with commas, tail. Prepared once per connection and number of
+ * rows; the address of the struct is its name, so let it be static. */
+struct store_sql {
+    const char *head, *row, *tail; /* row NULL: head alone */
+};
+
+/* Run with `rows` rows and n parameters in order. Rows of the one before are forgotten. */
+int store_run(struct store *s, const struct store_sql *q, size_t rows,
+              const struct store_value *params, size_t n) must_use;
+/* Text, not prepared, no parameters, its rows dropped: DDL, SET. */
+int store_exec(struct store *s, const char *sql) must_use;
+
+/* Next row: its columns, lent until the next call with s. 1, 0 (no more), or an error. */
+int store_next(struct store *s, const struct store_value **columns) must_use;
+/* Of the last store_run. ON DUPLICATE KEY UPDATE counts 1 inserted, 2 changed, 0 left alone. */
+int64_t store_affected(const struct store *s);
+/* The last multi-row INSERT met no duplicate key: every row is new. false also if not known. */
+bool store_all_new(const struct store *s);
+
+/* Multi-row statements come in few sizes (1, 2, 4 .. 64, 100), so that few are prepared.
+ * fill: how many of n rows the next statement takes. cover: rows of one statement that can take n
+ * (n <= 100) when the rest is filled up with copies, as in IN lists. Pure. */
+size_t store_rows_fill(size_t n);
+size_t store_rows_cover(size_t n);
+
+/* ---- transactions. begin and alone set the mode of the connection and cost nothing when it has
+ * not changed: alone = each statement commits by itself. */
+int store_begin(struct store *s) must_use;
+int store_alone(struct store *s) must_use;
+int store_commit(struct store *s) must_use; /* ERR_IO: perhaps committed */
+void store_rollback(struct store *s);

@@ -1,0 +1,168 @@
+#include "common/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct store_value store_text(const char *text)
+{
+    return store_bytes(text, text ? strlen(text) : 0);
+}
+
+size_t store_rows_fill(size_t n)
+{
+    size_t size = STORE_ROWS_MAX;
+    if (n >= size)
+        return size;
+    for (size = 64; size > n; size /= 2)
+        ;
+    return size;
+}
+
+size_t store_rows_cover(size_t n)
+{
+    size_t size = 1;
+    while (size < n)
+        size *= 2;
+    return size > 64 ? STORE_ROWS_MAX : size;
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Decodes [from, to) into out; false: does not fit, bad %XX, or a NUL. */
+static bool decode(const char *from, const char *to, char *out, size_t size)
+{
+    size_t n = 0;
+    for (; from < to; from++) {
+        int c = (unsigned char)*from;
+        if (c == '%') {
+            int hi = from + 1 < to ? hex(from[1]) : -1, lo = from + 2 < to ? hex(from[2]) : -1;
+            if (hi < 0 || lo < 0)
+                return false;
+            c = hi * 16 + lo;
+            from += 2;
+        }
+        if (c == 0 || n + 1 >= size)
+            return false;
+        out[n++] = (char)c;
+    }
+    out[n] = 0;
+    return true;
+}
+
+static const char *find(const char *from, const char *to, char c)
+{
+    const char *p = memchr(from, c, (size_t)(to - from));
+    return p ? p : to;
+}
+
+static const char *find_last(const char *from, const char *to, char c)
+{
+    const char *p = memrchr(from, c, (size_t)(to - from));
+    return p ? p : to;
+}
+
+static const char *read_port(const char *p, const char *end, unsigned *port)
+{
+    unsigned v = 0;
+    if (p == end)
+        return "has an empty port";
+    for (; p < end; p++) {
+        if (*p < '0' || *p > '9' || v > 65535)
+            return "has a port that is no number";
+        v = v * 10 + (unsigned)(*p - '0');
+    }
+    *port = v;
+    return v && v <= 65535 ? NULL : "has a port outside 1 to 65535";
+}
+
+static const char *read_authority(const char *p, const char *end, struct store_url *u)
+{
+    const char *at = find_last(p, end, '@');
+    if (at < end) {
+        const char *colon = find(p, at, ':');
+        if (!decode(p, colon, u->user, sizeof u->user))
+            return "has a user that is too long or badly encoded";
+        if (colon < at && !decode(colon + 1, at, u->pass, sizeof u->pass))
+            return "has a password that is too long or badly encoded";
+        p = at + 1;
+    }
+    const char *host = p, *stop = find(p, end, ':');
+    if (p < end && *p == '[') { /* IPv6 */
+        host = p + 1;
+        stop = find(p, end, ']');
+        p = stop < end ? stop + 1 : end;
+    } else
+        p = stop;
+    if (!decode(host, stop, u->host, sizeof u->host))
+        return "has a host that is too long or badly encoded";
+    if (p < end && *p != ':')
+        return "has a host that is not valid";
+    return p < end ? read_port(p + 1, end, &u->port) : NULL;
+}
+
+static bool is(const char *from, const char *to, const char *word)
+{
+    return (size_t)(to - from) == strlen(word) && memcmp(from, word, strlen(word)) == 0;
+}
+
+static const char *read_option(const char *p, const char *end, struct store_url *u)
+{
+    const char *eq = find(p, end, '='), *value = eq < end ? eq + 1 : end;
+    if (is(p, eq, "tls") && (is(value, end, "on") || is(value, end, "off")))
+        u->tls = is(value, end, "on");
+    else if (is(p, eq, "tls"))
+        return "has a tls that is neither on nor off";
+    else if (is(p, eq, "ca"))
+        return decode(value, end, u->ca, sizeof u->ca) ? NULL : "has a ca that is too long";
+    else if (is(p, eq, "socket"))
+        return decode(value, end, u->socket, sizeof u->socket) ? NULL
+                                                               : "has a socket that is too long";
+    else
+        return "has an option that is none of tls, ca, socket";
+    return NULL;
+}
+
+static const char *read_url(const char *url, struct store_url *u)
+{
+    static const char scheme[] = "mysql://";
+    if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+        return "does not start with mysql://";
+    const char *p = url + sizeof scheme - 1, *end = p + strlen(p);
+    const char *query = find(p, end, '?'), *slash = find(p, query, '/');
+    const char *wrong = read_authority(p, slash, u);
+    if (wrong)
+        return wrong;
+    if (slash == query || slash + 1 == query)
+        return "names no database";
+    if (!decode(slash + 1, query, u->db, sizeof u->db))
+        return "has a database that is too long or badly encoded";
+    while (!wrong && query < end) {
+        const char *next = find(query + 1, end, '&');
+        wrong = read_option(query + 1, next, u);
+        query = next;
+    }
+    if (!wrong && !u->host[0] && !u->socket[0])
+        return "names no host";
+    return wrong;
+}
+
+int store_url_parse(const char *url, struct store_url *out, char why[STORE_WHY])
+{
+    struct store_url u = {.port = 3306};
+    const char *wrong = read_url(url, &u);
+    if (wrong) {
+        snprintf(why, STORE_WHY, "the MySQL address %s: give mysql://user:password@host:port/db",
+                 wrong);
+        return ERR_INVALID;
+    }
+    *out = u;
+    return 0;
+}
