@@ -1,0 +1,186 @@
+#include "common/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/log_mask.h"
+#include "common/log_rate.h"
+
+enum { PAIRS_MAX = 24, VALUE_MAX = 2048, LINE_MAX_BYTES = 512 * 1024, NUMBERS = 8 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all of this but `minimum` */
+static struct log_mask mask;
+static struct log_rate rate;
+static char program_name[32] = "offpath";
+static bool as_json;
+static atomic_int minimum = LOG_INFO;
+
+static _Thread_local const char *scope_job, *scope_request;
+
+struct line {
+    struct buf out, value; /* value: one masked value, reused */
+    bool json;
+    size_t pairs;
+};
+
+void log_open(const char *program, bool json, enum log_level min)
+{
+    pthread_mutex_lock(&lock);
+    snprintf(program_name, sizeof program_name, "%s", program);
+    as_json = json;
+    atomic_store(&minimum, (int)min);
+    memset(&rate, 0, sizeof rate);
+    pthread_mutex_unlock(&lock);
+}
+
+void log_secret(const char *value)
+{
+    if (!value)
+        return;
+    pthread_mutex_lock(&lock);
+    int rc = log_mask_add(&mask, value);
+    pthread_mutex_unlock(&lock);
+    if (rc)
+        log_error("secret-not-masked", "error", err_text(rc));
+}
+
+void log_scope(const char *job, const char *request)
+{
+    scope_job = job;
+    scope_request = request;
+}
+
+const char *log_number(long long n)
+{
+    static _Thread_local char texts[NUMBERS][24];
+    static _Thread_local unsigned next;
+    char *text = texts[next++ % NUMBERS];
+    snprintf(text, sizeof texts[0], "%lld", n);
+    return text;
+}
+
+/* Could a reader of a text line take this value for more than one? */
+static bool needs_quotes(const struct buf *value)
+{
+    for (size_t i = 0; i < value->len; i++) {
+        unsigned char c = (unsigned char)value->data[i];
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f)
+            return true;
+    }
+    return value->len == 0;
+}
+
+static void add_pair(struct line *l, const char *name, const char *value)
+{
+    buf_clear(&l->value);
+    log_mask_text(&mask, value ? value : "", VALUE_MAX, &l->value);
+    const char *text = buf_str(&l->value);
+    if (l->json) {
+        if (l->pairs > 0)
+            buf_char(&l->out, ',');
+        json_print_text(name, strlen(name), &l->out);
+        buf_char(&l->out, ':');
+    } else {
+        buf_printf(&l->out, " %s=", name);
+    }
+    if (l->json || needs_quotes(&l->value))
+        json_print_text(text, l->value.len, &l->out);
+    else
+        buf_text(&l->out, text);
+    l->pairs++;
+}
+
+static void add_head(struct line *l, enum log_level level, const char *event)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    char time[CLOCK_TEXT];
+    clock_format(clock_wall_us(clock_real()), time);
+    if (l->json) {
+        buf_char(&l->out, '{');
+        add_pair(l, "time", time);
+        add_pair(l, "level", names[level]);
+        add_pair(l, "program", program_name);
+        add_pair(l, "event", event);
+    } else {
+        buf_printf(&l->out, "%s %-5s %s %s", time, names[level], program_name, event);
+    }
+}
+
+static bool has_pair(va_list pairs, const char *name)
+{
+    va_list look;
+    const char *n;
+    bool found = false;
+    va_copy(look, pairs);
+    while (!found && (n = va_arg(look, const char *)) != NULL) {
+        found = strcmp(n, name) == 0;
+        (void)va_arg(look, const char *);
+    }
+    va_end(look);
+    return found;
+}
+
+static void add_pairs(struct line *l, va_list pairs)
+{
+    /* The thread's own, unless the line names another job or request. */
+    if (scope_job && !has_pair(pairs, "job"))
+        add_pair(l, "job", scope_job);
+    if (scope_request && !has_pair(pairs, "request"))
+        add_pair(l, "request", scope_request);
+    const char *name;
+    while ((name = va_arg(pairs, const char *)) != NULL && l->pairs < PAIRS_MAX)
+        add_pair(l, name, va_arg(pairs, const char *));
+}
+
+/* One write, so that lines of several threads and processes do not mix. */
+static void write_line(const struct buf *out)
+{
+    const char *p = out->data;
+    size_t left = out->len;
+    while (left > 0) {
+        ssize_t n = write(STDERR_FILENO, p, left);
+        if (n < 0 && errno != EINTR)
+            return; /* nobody to tell */
+        p += n > 0 ? n : 0;
+        left -= n > 0 ? (size_t)n : 0;
+    }
+}
+
+void log_write(enum log_level level, const char *event, ...)
+{
+    if ((int)level < atomic_load_explicit(&minimum, memory_order_relaxed))
+        return;
+    int saved = errno;
+    uint64_t suppressed = 0;
+    struct line l = {.pairs = 0};
+    buf_init(&l.out, LINE_MAX_BYTES);
+    buf_init(&l.value, LINE_MAX_BYTES);
+    pthread_mutex_lock(&lock);
+    bool allowed = log_rate_take(&rate, event, clock_mono_us(clock_real()), &suppressed);
+    if (allowed) {
+        va_list pairs;
+        va_start(pairs, event);
+        l.json = as_json;
+        add_head(&l, level, event);
+        add_pairs(&l, pairs);
+        va_end(pairs);
+        if (suppressed > 0)
+            add_pair(&l, "suppressed", log_number((long long)suppressed));
+        buf_text(&l.out, l.json ? "}\n" : "\n");
+    }
+    pthread_mutex_unlock(&lock);
+    if (allowed && buf_ok(&l.out) == 0)
+        write_line(&l.out);
+    buf_fini(&l.out);
+    buf_fini(&l.value);
+    errno = saved;
+}

@@ -1,0 +1,302 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "common/log_mask.h"
+#include "common/log_rate.h"
+
+/* What stands on stderr between start and stop. */
+struct capture {
+    int old, file;
+    char text[256 * 1024];
+};
+
+static void capture_start(struct capture *c)
+{
+    fflush(stderr);
+    c->old = dup(STDERR_FILENO);
+    c->file = memfd_create("stderr", 0);
+    assert_int_equal(dup2(c->file, STDERR_FILENO), STDERR_FILENO);
+}
+
+static const char *capture_stop(struct capture *c)
+{
+    dup2(c->old, STDERR_FILENO);
+    ssize_t n = pread(c->file, c->text, sizeof c->text - 1, 0);
+    c->text[n > 0 ? n : 0] = 0;
+    close(c->old);
+    close(c->file);
+    return c->text;
+}
+
+static struct capture cap;
+
+/* The text behind the time stamp, which is checked on the way. */
+static const char *behind_time(const char *line)
+{
+    assert_int_equal(strspn(line, "0123456789-T:.Z"), 27);
+    assert_int_equal(line[27], ' ');
+    return line + 28;
+}
+
+static void test_text_is_one_line_of_pairs(void **state)
+{
+    (void)state;
+    log_open("gateway", false, LOG_INFO);
+    capture_start(&cap);
+    log_info("started", "port", "8480", "path", "a b", "empty", "", "none", (const char *)NULL,
+             "quote", "x=\"1\"\n2");
+    const char *text = capture_stop(&cap);
+    assert_string_equal(behind_time(text),
+                        "info  gateway started port=8480 path=\"a b\" empty=\"\" none=\"\" "
+                        "quote=\"x=\\\"1\\\"\\n2\"\n");
+}
+
+static void test_json_is_one_strict_object_a_line(void **state)
+{
+    (void)state;
+    struct json *v = NULL;
+    log_open("worker", true, LOG_INFO);
+    capture_start(&cap);
+    log_scope("J", "R");
+    log_error("call-failed", "detail", "\"\\\n\xff\x01");
+    log_scope(NULL, NULL);
+    const char *text = capture_stop(&cap);
+    size_t len = strlen(text);
+    assert_ptr_equal(strchr(text, '\n'), text + len - 1);
+    assert_int_equal(json_parse(text, len, NULL, &v, NULL), 0);
+    static const char *const want[][2] = {
+        {"level", "error"}, {"program", "worker"}, {"event", "call-failed"},
+        {"job", "J"},       {"request", "R"},      {"detail", "\"\\\n\xef\xbf\xbd\x01"}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        assert_string_equal(json_text(json_get(v, want[i][0])), want[i][1]);
+    assert_int_equal(strlen(json_text(json_get(v, "time"))), 27);
+    assert_int_equal(json_size(v), 7);
+    json_free(v);
+}
+
+static void test_scope_stands_on_every_line_of_its_thread(void **state)
+{
+    (void)state;
+    log_open("worker", false, LOG_DEBUG);
+    capture_start(&cap);
+    log_scope("job-1", NULL);
+    log_debug("one");
+    log_debug("two", "job", "job-2"); /* named: once, and as named */
+    log_scope(NULL, "req-1");
+    log_debug("three");
+    log_scope(NULL, NULL);
+    log_debug("four");
+    const char *line = capture_stop(&cap);
+    static const char *const want[] = {"debug worker one job=job-1\n",
+                                       "debug worker two job=job-2\n",
+                                       "debug worker three request=req-1\n", "debug worker four\n"};
+    for (int i = 0; i < 4; i++) {
+        line = behind_time(line);
+        assert_memory_equal(line, want[i], strlen(want[i]));
+        line += strlen(want[i]);
+    }
+    assert_string_equal(line, "");
+}
+
+static void test_lines_below_the_level_are_not_written(void **state)
+{
+    (void)state;
+    log_open("worker", false, LOG_WARN);
+    capture_start(&cap);
+    log_debug("low");
+    log_info("low");
+    log_warn("high");
+    assert_string_equal(behind_time(capture_stop(&cap)), "warn  worker high\n");
+}
+
+static void test_secrets_are_masked_in_every_value(void **state)
+{
+    (void)state;
+    log_open("worker", false, LOG_INFO);
+    log_secret("hunter22");
+    log_secret("hunter22-and-more");
+    log_secret("abc"); /* too short to be masked */
+    log_secret(NULL);
+    capture_start(&cap);
+    log_scope("hunter22", NULL);
+    log_info("login", "url", "mysql://u:hunter22@h/db", "two", "hunter22hunter22-and-more", "short",
+             "abc");
+    log_scope(NULL, NULL);
+    assert_string_equal(behind_time(capture_stop(&cap)),
+                        "info  worker login job=*** url=mysql://u:***@h/db two=****** short=abc\n");
+}
+
+static void test_long_values_are_cut(void **state)
+{
+    (void)state;
+    char *big = calloc(1, 100001);
+    memset(big, 'x', 100000);
+    log_open("worker", false, LOG_INFO);
+    capture_start(&cap);
+    log_info("big", "value", big, "next", "1");
+    const char *text = capture_stop(&cap);
+    assert_true(strlen(text) < 3000);
+    assert_non_null(strstr(text, "xxx... next=1\n"));
+    free(big);
+}
+
+static void test_a_flood_of_one_event_is_limited(void **state)
+{
+    (void)state;
+    log_open("worker", false, LOG_INFO);
+    capture_start(&cap);
+    for (int i = 0; i < 500; i++)
+        log_info("flood", "n", log_number(i));
+    log_info("other");
+    const char *text = capture_stop(&cap);
+    size_t lines = 0;
+    for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
+        lines++;
+    assert_in_range(lines, LOG_RATE_BURST + 1, LOG_RATE_BURST + 50); /* + what time gives back */
+    assert_non_null(strstr(text, " other\n"));
+    assert_non_null(strstr(text, " flood n=49\n"));
+}
+
+static void test_rate_is_50_then_5_a_second_and_counts(void **state)
+{
+    (void)state;
+    struct log_rate *r = calloc(1, sizeof *r);
+    uint64_t suppressed = 99;
+    int64_t now = 1000000000;
+    for (int i = 0; i < 50; i++)
+        assert_true(log_rate_take(r, "a", now, &suppressed));
+    assert_int_equal(suppressed, 0);
+    for (int i = 0; i < 7; i++)
+        assert_false(log_rate_take(r, "a", now, &suppressed));
+    assert_true(log_rate_take(r, "b", now, &suppressed)); /* each event has its own */
+    assert_false(log_rate_take(r, "a", now + 199999, &suppressed));
+    assert_true(log_rate_take(r, "a", now + 200000, &suppressed));
+    assert_int_equal(suppressed, 8);
+    now += 1200000;
+    for (int i = 0; i < 5; i++)
+        assert_true(log_rate_take(r, "a", now, &suppressed));
+    assert_int_equal(suppressed, 0);
+    assert_false(log_rate_take(r, "a", now, &suppressed));
+    now += 3600LL * 1000000; /* rest fills it to the burst and no further */
+    for (int i = 0; i < 50; i++)
+        assert_true(log_rate_take(r, "a", now, &suppressed));
+    assert_false(log_rate_take(r, "a", now, &suppressed));
+    free(r);
+}
+
+static void test_rate_of_too_many_events_stays_bounded(void **state)
+{
+    (void)state;
+    struct log_rate *r = calloc(1, sizeof *r);
+    uint64_t suppressed;
+    int allowed = 0;
+    char name[100];
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof name, "event-%d-with-a-name-that-is-longer-than-the-table-keeps", i);
+        allowed += log_rate_take(r, name, 0, &suppressed);
+    }
+    assert_in_range(allowed, LOG_RATE_BURST, LOG_RATE_EVENTS + LOG_RATE_BURST);
+    free(r);
+}
+
+static void test_mask_is_bounded_and_forgets_repeats(void **state)
+{
+    (void)state;
+    struct log_mask *m = calloc(1, sizeof *m);
+    char name[32];
+    for (int i = 0; i < LOG_SECRETS_MAX; i++) {
+        snprintf(name, sizeof name, "secret-%d", i);
+        assert_int_equal(log_mask_add(m, name), 0);
+        assert_int_equal(log_mask_add(m, name), 0);
+    }
+    assert_int_equal(m->n, LOG_SECRETS_MAX);
+    assert_int_equal(log_mask_add(m, "one-more"), ERR_FULL);
+    struct buf out;
+    buf_init(&out, 0);
+    log_mask_text(m, "0123456secret-1000", 8, &out); /* the cut falls into the secret */
+    assert_string_equal(buf_str(&out), "0123456***");
+    buf_fini(&out);
+    log_mask_fini(m);
+    free(m);
+}
+
+static void *write_many(void *arg)
+{
+    for (int i = 0; i < 40; i++)
+        log_info(arg, "text", "abcdefghijklmnopqrstuvwxyz", "number", log_number(i));
+    return NULL;
+}
+
+static void test_lines_of_threads_do_not_mix(void **state)
+{
+    (void)state;
+    static char names[4][8] = {"t0", "t1", "t2", "t3"};
+    pthread_t threads[4];
+    log_open("worker", true, LOG_INFO);
+    capture_start(&cap);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_many, names[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    char *text = (char *)(size_t)capture_stop(&cap);
+    int lines = 0;
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && *line; lines++) {
+        struct json *v = NULL;
+        assert_int_equal(json_parse(line, strlen(line), NULL, &v, NULL), 0);
+        json_free(v);
+    }
+    assert_int_equal(lines, 160);
+}
+
+static void test_numbers_live_until_8_more(void **state)
+{
+    (void)state;
+    const char *first = log_number(-9223372036854775807LL - 1);
+    for (int i = 0; i < 7; i++)
+        log_number(i);
+    assert_string_equal(first, "-9223372036854775808");
+}
+
+static void test_errno_survives(void **state)
+{
+    (void)state;
+    capture_start(&cap);
+    errno = EPIPE;
+    log_info("errno");
+    int after = errno;
+    capture_stop(&cap);
+    assert_int_equal(after, EPIPE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_is_one_line_of_pairs),
+        cmocka_unit_test(test_json_is_one_strict_object_a_line),
+        cmocka_unit_test(test_scope_stands_on_every_line_of_its_thread),
+        cmocka_unit_test(test_lines_below_the_level_are_not_written),
+        cmocka_unit_test(test_secrets_are_masked_in_every_value),
+        cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_a_flood_of_one_event_is_limited),
+        cmocka_unit_test(test_rate_is_50_then_5_a_second_and_counts),
+        cmocka_unit_test(test_rate_of_too_many_events_stays_bounded),
+        cmocka_unit_test(test_mask_is_bounded_and_forgets_repeats),
+        cmocka_unit_test(test_lines_of_threads_do_not_mix),
+        cmocka_unit_test(test_numbers_live_until_8_more),
+        cmocka_unit_test(test_errno_survives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
