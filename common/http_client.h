@@ -23,8 +23,7 @@ struct http_response {   /* lent during the callback */
                             caller's); else connect dns tls blocked-address reset timeout too-big
                             bad-body (undecodable) */
     int status;          /* 0 without one */
-    const char *
-        body; /* decompressed; NUL-terminated; may be replaced: take with http_response_take_body */
+    char *body; /* decompressed, ends in a 0 that is not counted; never NULL, "" has length 0 */
     size_t body_len;
     const struct header *headers; /* names in lower case; at most 64 KB in all */
     size_t headers_n;
@@ -33,6 +32,16 @@ struct http_response {   /* lent during the callback */
     const char *why; /* for the log; no secrets */
 };
 typedef void http_done_fn(void *arg, struct http_response *r);
+
+/* Take the body out of the response: owned (free), ends in 0. During the callback, once. */
+static inline char *http_response_take_body(struct http_response *r)
+{
+    char *body = r->body;
+    r->body = NULL;
+    return body;
+}
+/* The first value of a header (lower-case name), NULL if absent; lent with the response. */
+const char *http_response_header(const struct http_response *r, const char *name);
 
 struct http_client;
 struct http_exchange;
@@ -50,8 +59,9 @@ struct http_client {
 int http_client_curl_open(struct loop *loop, unsigned connections,
                           struct http_client **out) must_use;
 
-/* Start an exchange. 0: fn is called exactly once, later, unless cancelled. ERR_NOMEM, ERR_INVALID
- * (URL). */
+/* Start an exchange. 0: fn is called exactly once, later, unless cancelled or the client is closed;
+ * it may start others, but not close the client. *out: lent until fn returns or it is cancelled.
+ * ERR_NOMEM, ERR_INVALID (URL, method or a control character in a header). */
 static inline int http_start(struct http_client *c, const struct http_request *r, http_done_fn *fn,
                              void *arg, struct http_exchange **out)
 {

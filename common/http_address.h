@@ -1,0 +1,21 @@
+/* http_address.h - the pure parts of the HTTP client: addresses, URLs, header blocks.
+ * See also http_address_is_private in http_client.h. Safe from any thread. */
+#pragma once
+#include "common/http_client.h"
+
+/* As http_address_is_private, for the text of an address. A text that is none reads as private. */
+bool http_address_text_is_private(const char *text);
+
+/* May a request be tried with this URL? http or https, a host, printable ASCII only. */
+bool http_url_is_valid(const char *url);
+
+/* An upper-case word: GET, POST, ... */
+bool http_method_is_valid(const char *method);
+
+/* No control characters; a name is a token. */
+bool http_header_is_valid(const struct header *h);
+
+/* Split the raw header lines of an answer in place: names in lower case, values trimmed, lines that
+ * are no header dropped. block: ends in 0. out: NULL only counts an upper bound; else room for as
+ * many as that. The strings are lent with the block. Returns how many. */
+size_t http_headers_split(char *block, struct header *out);

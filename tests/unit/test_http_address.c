@@ -1,0 +1,176 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "common/http_address.h"
+
+struct address {
+    const char *text;
+    bool private;
+};
+
+static const struct address addresses[] = {
+    {"8.8.8.8", false},
+    {"1.1.1.1", false},
+    {"172.15.255.255", false},
+    {"172.32.0.0", false},
+    {"100.63.255.255", false},
+    {"100.128.0.0", false},
+    {"192.167.255.255", false},
+    {"198.17.255.255", false},
+    {"198.20.0.0", false},
+    {"223.255.255.255", false},
+    {"11.0.0.0", false},
+    {"0.0.0.0", true},
+    {"0.1.2.3", true},
+    {"10.0.0.1", true},
+    {"10.255.255.255", true},
+    {"100.64.0.0", true},
+    {"100.127.255.255", true},
+    {"127.0.0.1", true},
+    {"127.255.255.254", true},
+    {"169.254.169.254", true},
+    {"172.16.0.0", true},
+    {"172.31.255.255", true},
+    {"192.0.0.192", true},
+    {"192.168.1.1", true},
+    {"198.18.0.0", true},
+    {"198.19.255.255", true},
+    {"224.0.0.1", true},
+    {"239.255.255.255", true},
+    {"240.0.0.1", true},
+    {"255.255.255.255", true},
+    {"2a00:1450:4001::1", false},
+    {"2606:4700::1111", false},
+    {"::ffff:8.8.8.8", false},
+    {"64:ff9b::8.8.8.8", false},
+    {"2002:0808:0808::1", false},
+    {"::", true},
+    {"::1", true},
+    {"::127.0.0.1", true},
+    {"::ffff:127.0.0.1", true},
+    {"::ffff:10.0.0.1", true},
+    {"::ffff:169.254.169.254", true},
+    {"64:ff9b::10.0.0.1", true},
+    {"2002:7f00:0001::1", true},
+    {"fc00::1", true},
+    {"fdff:ffff::1", true},
+    {"fe80::1", true},
+    {"febf::1", true},
+    {"fec0::1", true},
+    {"ff02::1", true},
+};
+
+static void addresses_are_told_apart(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        uint8_t bytes[16];
+        size_t len = strchr(addresses[i].text, ':') ? 16 : 4;
+        assert_int_equal(inet_pton(len == 4 ? AF_INET : AF_INET6, addresses[i].text, bytes), 1);
+        if (http_address_is_private(bytes, len) != addresses[i].private ||
+            http_address_text_is_private(addresses[i].text) != addresses[i].private)
+            fail_msg("%s", addresses[i].text);
+    }
+}
+
+static void what_is_no_address_is_private(void **state)
+{
+    (void)state;
+    assert_true(http_address_is_private((const uint8_t *)"\x08\x08\x08\x08\x08", 5));
+    assert_true(http_address_is_private((const uint8_t *)"", 0));
+    assert_true(http_address_text_is_private(""));
+    assert_true(http_address_text_is_private("8.8.8"));
+    assert_true(http_address_text_is_private("example.com"));
+}
+
+static void urls_are_checked(void **state)
+{
+    static const char *const good[] = {"http://a", "HTTPS://a.example:8443/x?y#z", "http://[::1]/",
+                                       "http://user:word@host/%20"};
+    static const char *const bad[] = {"",           "http://",    "http:///x",   "http://?x",
+                                      "http://:80", "ftp://a",    "//a",         "http:/a",
+                                      "http://a b", "http://a\t", "http://\xc3", "http://a\x7f"};
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(http_url_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(http_url_is_valid(bad[i]));
+}
+
+static void methods_are_upper_case_words(void **state)
+{
+    (void)state;
+    assert_true(http_method_is_valid("GET"));
+    assert_true(http_method_is_valid("PROPFIND"));
+    assert_false(http_method_is_valid(""));
+    assert_false(http_method_is_valid("get"));
+    assert_false(http_method_is_valid("GET "));
+    assert_false(http_method_is_valid("AAAAAAAAAAAAAAAAA"));
+}
+
+static bool header(const char *name, const char *value)
+{
+    struct header h = {(char *)(uintptr_t)name, (char *)(uintptr_t)value};
+    return http_header_is_valid(&h);
+}
+
+static void headers_cannot_carry_others(void **state)
+{
+    (void)state;
+    assert_true(header("X-Key", "a b\tc"));
+    assert_true(header("x_1!#$%&'*+.^`|~", ""));
+    assert_true(header("X", "h\xc3\xa4"));
+    assert_false(header("", "a"));
+    assert_false(header("X Y", "a"));
+    assert_false(header("X:", "a"));
+    assert_false(header("X\r\nY", "a"));
+    assert_false(header("X", "a\r\nY: b"));
+    assert_false(header("X", "a\nb"));
+    assert_false(header("X", "\x7f"));
+}
+
+static void header_blocks_are_split(void **state)
+{
+    char block[] = "HTTP/1.1 200 OK\r\n"
+                   "Content-Type:  text/plain; a=B \r\n"
+                   "X-Empty:\r\n"
+                   "X-Colon: a:b\n"
+                   " folded: line\r\n"
+                   ": nameless\r\n"
+                   "no header at all\r\n"
+                   "SET-Cookie: 1\r\n"
+                   "\r\n"
+                   "X-Cut: without an end";
+    struct header h[16];
+    (void)state;
+    assert_in_range(http_headers_split(block, NULL), 4, 16);
+    assert_int_equal(http_headers_split(block, h), 4);
+    assert_string_equal(h[0].name, "content-type");
+    assert_string_equal(h[0].value, "text/plain; a=B");
+    assert_string_equal(h[1].name, "x-empty");
+    assert_string_equal(h[1].value, "");
+    assert_string_equal(h[2].value, "a:b");
+    assert_string_equal(h[3].name, "set-cookie");
+    struct http_response r = {.headers = h, .headers_n = 4};
+    assert_string_equal(http_response_header(&r, "set-cookie"), "1");
+    assert_null(http_response_header(&r, "Set-Cookie"));
+    assert_null(http_response_header(&r, "retry-after"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_are_told_apart),
+        cmocka_unit_test(what_is_no_address_is_private),
+        cmocka_unit_test(urls_are_checked),
+        cmocka_unit_test(methods_are_upper_case_words),
+        cmocka_unit_test(headers_cannot_carry_others),
+        cmocka_unit_test(header_blocks_are_split),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
