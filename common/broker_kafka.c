@@ -905,12 +905,12 @@ static int create_answer(rd_kafka_event_t *event, char why[256])
 int broker_create(const struct broker_settings *s, const struct broker_topic *topics, size_t n,
                   int wait_ms, char why[256])
 {
-    rd_kafka_t *rk;
+    rd_kafka_t *rk = NULL;
     char text[256] = "a topic's name or count is not valid";
     rd_kafka_NewTopic_t **ask = calloc(n + 1, sizeof(void *));
     size_t asked = 0;
-    int err = ask ? admin_open(s, &rk) : ERR_NOMEM;
-    if (err || !n) {
+    int err = !ask ? ERR_NOMEM : n ? admin_open(s, &rk) : ERR_INVALID;
+    if (err) {
         snprintf(why, 256, "%s", err_text(err));
         free(ask);
         return err;
