@@ -28,6 +28,7 @@ static void capture_start(struct capture *c)
     fflush(stderr);
     c->old = dup(STDERR_FILENO);
     c->file = memfd_create("stderr", 0);
+    assert_int_equal(fcntl(c->file, F_SETFL, O_APPEND), 0); /* or two writes take one place */
     assert_int_equal(dup2(c->file, STDERR_FILENO), STDERR_FILENO);
 }
 
