@@ -13,7 +13,7 @@ struct cache_settings {
     unsigned connections; /* pool; 32 */
 };
 
-/* Scripts of protocols: Redis (cache_scripts.c holds their text, versioned with the program). */
+/* Scripts of protocols: Redis. Their arguments and answers: cache_scripts.h. */
 enum cache_script {
     SCRIPT_NONE,
     SCRIPT_ADMIT,
@@ -84,6 +84,7 @@ typedef void cache_message_fn(void *arg, const char *channel, const char *messag
 struct cache_async_ops {
     int (*send)(struct cache_async *, const struct cache_command *, cache_reply_fn *, void *arg);
     int (*subscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
+    void (*unsubscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
     bool (*up)(const struct cache_async *);
     void (*close)(struct cache_async *);
 };
@@ -108,11 +109,18 @@ must_use static inline int cache_send(struct cache_async *c, const struct cache_
 }
 /* Messages of one channel (SUBSCRIBE) on a connection of its own; subscribed again after each
  * reconnect. fn(arg, channel, NULL, 0) says that it is subscribed (again): what came before may be
- * lost. */
+ * lost. A channel may have several listeners; the same fn and arg twice: ERR_EXISTS. Also 0 while
+ * Redis is away: the first call of fn tells when it is there. */
 must_use static inline int cache_subscribe(struct cache_async *c, const char *channel,
                                            cache_message_fn *fn, void *arg)
 {
     return c->ops->subscribe(c, channel, fn, arg);
+}
+/* fn is not called any more for this channel and arg; unknown ones are no change. */
+static inline void cache_unsubscribe(struct cache_async *c, const char *channel,
+                                     cache_message_fn *fn, void *arg)
+{
+    c->ops->unsubscribe(c, channel, fn, arg);
 }
 static inline bool cache_async_up(const struct cache_async *c)
 {

@@ -1,0 +1,32 @@
+/* cache_scripts.h - what the scripts of cache.h do, their arguments and answers (protocols: Redis).
+ * The text is versioned with the program; cache_fake.c gives them the same meaning. Pure; any
+ * thread.
+ *
+ * script      keys  arguments             answer
+ * ADMIT       k     mac, id               new | other body | k as it is
+ * LEAD        v, l  id, ttl_ms of l       new | l as it is | 'v' + the value of v
+ * LEAD_DONE   v, l  id, value, ttl_ms     1: l was this id's and is gone; 0. Empty value: v stays
+ * MARK        k     'a' + mac + id, ttl_ms   1
+ * MARK        l     'a' + id, "0"         1: l was 'p' + id; 0: left as it is (finished, or
+ * another)
+ *
+ * k = 'p' or 'a' + mac + id, kept 24 h; l = 'p' or 'a' + id. mac and id have any fixed length; the
+ * same everywhere. MARK with "0" never makes a lead anew: its job may be finished already. */
+#pragma once
+#include "common/cache.h"
+
+/* Lua text, NUL-terminated; lent for ever. "" for SCRIPT_NONE. */
+const char *cache_script_text(enum cache_script s);
+
+enum { CACHE_MARK_MS = 24 * 3600 * 1000 };
+
+/* First character of an answer of ADMIT or LEAD. */
+enum cache_answer {
+    ANSWER_NONE = 0, /* not an answer of these scripts: treat as if Redis were away */
+    ANSWER_NEW = 'n',
+    ANSWER_OTHER_BODY = 'o',
+    ANSWER_PENDING = 'p',      /* k or l follows whole in the reply's text */
+    ANSWER_ACKNOWLEDGED = 'a', /* the same */
+    ANSWER_VALUE = 'v'         /* text + 1 is the value */
+};
+enum cache_answer cache_answer_of(const struct cache_reply *r);
