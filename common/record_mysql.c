@@ -28,7 +28,7 @@ static int attempt(struct record_mysql *r, bool alone, record_body *body, void *
     char why[STORE_WHY];
     int err = record_connect(r, why);
     if (!err)
-        err = alone ? store_alone(r->store) : store_begin(r->store);
+        err = store_mode(r->store, alone ? STORE_ALONE : STORE_TOGETHER);
     if (err)
         return err;
     err = body(r, arg);

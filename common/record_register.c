@@ -12,7 +12,7 @@ static int register_rows(struct record_mysql *r, void *arg)
 {
     static const struct store_sql q = {
         "INSERT INTO op_job(id,owner,flow,mac,rev,created,deadline,sweep_at) VALUES ",
-        "(?,?,?,?,?,?,?,?)", " ON DUPLICATE KEY UPDATE flow=IF(flow='',VALUES(flow),flow)"};
+        "(?,?,?,?,?,?,?,?)", " ON DUPLICATE KEY UPDATE flow=IF(flow='',VALUES(flow),flow)", NULL};
     struct registering *a = arg;
     for (size_t i = 0; i < a->n; i++) {
         const struct record_register *j = &a->rows[i];

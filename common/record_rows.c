@@ -148,7 +148,7 @@ void record_fence_add(struct record_fence *f, uint64_t worker)
 int record_fence_check(struct record_mysql *r, struct record_fence *f)
 {
     static const struct store_sql q = {"SELECT id,state,NOW(6) FROM op_worker WHERE id IN (", "?",
-                                       ") LOCK IN SHARE MODE"};
+                                       ") LOCK IN SHARE MODE", NULL};
     const struct store_value *v;
     size_t rows = store_rows_cover(f->n);
     memset(f->alive, 0, sizeof f->alive);
@@ -180,7 +180,7 @@ int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
 {
     static const struct store_sql q = {
         "SELECT id,state,worker,cancel,round,seq FROM op_job WHERE id IN (", "?",
-        ") ORDER BY id FOR UPDATE"};
+        ") ORDER BY id FOR UPDATE", NULL};
     const struct store_value *v;
     size_t rows = store_rows_cover(n), got = 0;
     for (size_t i = 0; i < rows; i++)

@@ -72,11 +72,13 @@ static inline struct store_value store_bytes(const void *p, size_t len) /* p NUL
 }
 struct store_value store_text(const char *text); /* NULL: NULL */
 
-/* ---- statements: head, row repeated with commas, tail. Prepared once per connection and number of
- * rows; the address of the struct is its name, so let it be static. */
+/* ---- statements: head, row repeated with `join` between (NULL: a comma), tail. Prepared once per
+ * connection and number of rows; the address of the struct is its name, so let it be static. */
 struct store_sql {
-    const char *head, *row, *tail; /* row NULL: head alone */
+    const char *head, *row, *tail, *join; /* row NULL: head alone */
 };
+struct buf;
+int store_sql_text(const struct store_sql *q, size_t rows, struct buf *out) must_use; /* pure */
 
 /* Run with `rows` rows and n parameters in order. Rows of the one before are forgotten. */
 int store_run(struct store *s, const struct store_sql *q, size_t rows,
@@ -97,9 +99,10 @@ bool store_all_new(const struct store *s);
 size_t store_rows_fill(size_t n);
 size_t store_rows_cover(size_t n);
 
-/* ---- transactions. begin and alone set the mode of the connection and cost nothing when it has
- * not changed: alone = each statement commits by itself. */
-int store_begin(struct store *s) must_use;
-int store_alone(struct store *s) must_use;
+/* ---- transactions: a new connection is in mode ALONE, each statement commits by itself; in mode
+ * TOGETHER all up to store_commit or store_rollback are one. Costs nothing when it stays the same.
+ */
+enum store_mode { STORE_ALONE, STORE_TOGETHER };
+int store_mode(struct store *s, enum store_mode mode) must_use;
 int store_commit(struct store *s) must_use; /* ERR_IO: perhaps committed */
 void store_rollback(struct store *s);

@@ -16,7 +16,13 @@
 typedef bool my_bool; /* gone in MySQL 8 */
 #endif
 
-enum { STMTS_MAX = 192, COLUMNS_MAX = 32, INLINE_MAX = 192, PACKET_MAX = 64 << 20 };
+enum {
+    STMTS_MAX = 192,
+    COLUMNS_MAX = 32,
+    INLINE_MAX = 192,
+    PACKET_MAX = 64 << 20,
+    SQL_MAX = 1 << 20
+};
 
 struct column { /* where a fetched value lands */
     enum store_kind kind;
@@ -39,11 +45,9 @@ struct stmt {
     MYSQL_BIND *results;
 };
 
-enum mode { MODE_UNKNOWN, MODE_ALONE, MODE_TRANSACTIONS };
-
 struct store {
     MYSQL *mysql;
-    enum mode mode;
+    enum store_mode mode;
     bool lost, all_new;
     int64_t affected;
     struct stmt *active; /* whose rows are being read */
@@ -301,24 +305,11 @@ static int results_prepare(struct store *s, struct stmt *t)
     return err;
 }
 
-static int sql_build(const struct store_sql *q, size_t rows, struct buf *sql)
-{
-    buf_init(sql, 1u << 20);
-    buf_text(sql, q->head);
-    for (size_t i = 0; q->row && i < rows; i++) {
-        if (i)
-            buf_char(sql, ',');
-        buf_text(sql, q->row);
-    }
-    if (q->row)
-        buf_text(sql, q->tail);
-    return buf_ok(sql);
-}
-
 static int stmt_prepare(struct store *s, struct stmt *t, const struct store_sql *q, size_t rows)
 {
     struct buf sql;
-    int err = sql_build(q, rows, &sql);
+    buf_init(&sql, SQL_MAX);
+    int err = store_sql_text(q, rows, &sql);
     *t = (struct stmt){.q = q, .rows = rows};
     if (err)
         goto out;
@@ -484,25 +475,13 @@ bool store_all_new(const struct store *s)
 
 /* ---- transactions */
 
-static int set_mode(struct store *s, enum mode mode)
+int store_mode(struct store *s, enum store_mode mode)
 {
     forget_rows(s);
-    if (s->mode == mode)
-        return 0;
-    if (mysql_autocommit(s->mysql, mode == MODE_ALONE))
+    if (s->mode != mode && mysql_autocommit(s->mysql, mode == STORE_ALONE))
         return connection_failed(s);
     s->mode = mode;
     return 0;
-}
-
-int store_begin(struct store *s)
-{
-    return set_mode(s, MODE_TRANSACTIONS);
-}
-
-int store_alone(struct store *s)
-{
-    return set_mode(s, MODE_ALONE);
 }
 
 int store_commit(struct store *s)

@@ -1,8 +1,11 @@
+/* The part of the store that needs no client. */
 #include "common/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/buf.h"
 
 struct store_value store_text(const char *text)
 {
@@ -25,6 +28,19 @@ size_t store_rows_cover(size_t n)
     while (size < n)
         size *= 2;
     return size > 64 ? STORE_ROWS_MAX : size;
+}
+
+int store_sql_text(const struct store_sql *q, size_t rows, struct buf *out)
+{
+    buf_text(out, q->head);
+    for (size_t i = 0; q->row && i < rows; i++) {
+        if (i)
+            buf_text(out, q->join ? q->join : ",");
+        buf_text(out, q->row);
+    }
+    if (q->row)
+        buf_text(out, q->tail);
+    return buf_ok(out);
 }
 
 static int hex(char c)

@@ -1,0 +1,113 @@
+/* T10 */
+#include "common/record_mysql.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAKE_MAX = 200, HOLD_US = 30 * 1000000 };
+
+static struct record_mysql *of(struct record *record)
+{
+    return (struct record_mysql *)(void *)record;
+}
+
+struct outboxing {
+    uint64_t worker;
+    struct record_outbox *rows;
+    size_t n;
+};
+
+static int hold(struct record_mysql *r, const struct outboxing *a, int64_t due)
+{
+    static const struct store_sql q = {.head = "UPDATE op_outbox SET holder=?,due=? WHERE"
+                                               " due<=NOW(6) ORDER BY due LIMIT 200"};
+    record_int(r, (int64_t)a->worker);
+    record_time(r, due);
+    return record_run(r, &q, 0);
+}
+
+static int row_read(const struct store_value *v, struct record_outbox *o)
+{
+    memset(o, 0, sizeof *o);
+    o->id = (uint64_t)v[0].i;
+    memcpy(o->job.b, v[1].p, sizeof o->job.b);
+    record_text_read(&v[2], o->topic, sizeof o->topic);
+    int err = record_copy(&v[3], &o->key, &o->key_len);
+    if (!err)
+        err = record_copy(&v[4], &o->value, &o->value_len);
+    if (!err)
+        err = record_copy(&v[5], &o->headers, &o->headers_len);
+    return err;
+}
+
+static int held(struct record_mysql *r, struct outboxing *a, int64_t due)
+{
+    static const struct store_sql q = {
+        .head = "SELECT id,job,topic,mkey,value,headers FROM op_outbox WHERE due=? AND holder=?"
+                " ORDER BY id LIMIT 200"};
+    const struct store_value *v;
+    record_time(r, due);
+    record_int(r, (int64_t)a->worker);
+    int err = record_run(r, &q, 0);
+    if (!err && !(a->rows = calloc(TAKE_MAX, sizeof *a->rows)))
+        err = ERR_NOMEM;
+    while (!err && (err = store_next(r->store, &v)) == 1)
+        err = a->n < TAKE_MAX ? row_read(v, &a->rows[a->n++]) : 0;
+    return err;
+}
+
+static int take(struct record_mysql *r, void *arg)
+{
+    struct outboxing *a = arg;
+    struct record_fence fence = {.n = 0};
+    record_outbox_free(a->rows, a->n);
+    a->rows = NULL;
+    a->n = 0;
+    record_fence_add(&fence, a->worker);
+    int err = record_fence_check(r, &fence);
+    if (err || !fence.alive[0])
+        return err ? err : ERR_FENCED;
+    /* the mark by which the rows are found again: nobody else takes them before it */
+    int64_t due = fence.now_us + HOLD_US;
+    err = hold(r, a, due);
+    return err || store_affected(r->store) == 0 ? err : held(r, a, due);
+}
+
+int record_outbox_take(struct record *record, uint64_t worker, struct record_outbox **rows,
+                       size_t *n)
+{
+    struct outboxing a = {worker, NULL, 0};
+    int err = record_transact(of(record), take, &a);
+    if (err) {
+        record_outbox_free(a.rows, a.n);
+        return err;
+    }
+    *rows = a.rows;
+    *n = a.n;
+    return 0;
+}
+
+struct deleting {
+    const uint64_t *ids;
+    size_t n;
+};
+
+static int delete_rows(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql q = {"DELETE FROM op_outbox WHERE id IN (", "?", ")", NULL};
+    const struct deleting *a = arg;
+    size_t n = store_rows_cover(a->n);
+    for (size_t i = 0; i < n; i++)
+        record_int(r, (int64_t)a->ids[i < a->n ? i : 0]);
+    return record_run(r, &q, n);
+}
+
+int record_outbox_delete(struct record *record, const uint64_t *ids, size_t n)
+{
+    int err = 0;
+    for (size_t at = 0; at < n && !err; at += STORE_ROWS_MAX) {
+        struct deleting a = {ids + at, n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
+        err = record_alone(of(record), delete_rows, &a);
+    }
+    return err;
+}

@@ -1,0 +1,354 @@
+/* The record against a real server: each guard of T2 to T8 is tried to be broken. */
+#include "tests/adapter/record_db.h"
+
+static int64_t number(struct db *d, const char *sql, unsigned n)
+{
+    struct job_id id = id_of(n);
+    return db_number(d, sql, &id);
+}
+
+static int64_t state_of(struct db *d, unsigned n)
+{
+    return number(d, "SELECT state FROM op_job WHERE id=?", n);
+}
+
+/* ---- schema */
+
+static void opening_without_tables_says_what_to_run(void **state)
+{
+    struct db *d = *state;
+    struct record_settings s = {d->url, 5000, 10000};
+    struct record *r;
+    char why[STORE_WHY];
+    assert_int_equal(record_mysql_open(&s, &r, why), ERR_SETUP);
+    assert_non_null(strstr(why, "migrate apply"));
+}
+
+static void migrate_plans_applies_and_is_then_done(void **state)
+{
+    struct db *d = *state;
+    struct record_settings s = {d->url, 5000, 10000};
+    struct buf plan;
+    char why[STORE_WHY];
+    buf_init(&plan, 0);
+    assert_int_equal(record_migrate_plan(&s, &plan, why), 0);
+    assert_non_null(strstr(buf_str(&plan), "CREATE TABLE op_job"));
+    /* cut short: a table is there, the version is not */
+    db_exec(d, "CREATE TABLE op_cancel (job BINARY(16) PRIMARY KEY, at DATETIME(6) NOT NULL,"
+               " KEY at (at))");
+    assert_int_equal(record_migrate_apply(&s, why), 0);
+    assert_int_equal(record_migrate_apply(&s, why), 0);
+    buf_clear(&plan);
+    assert_int_equal(record_migrate_plan(&s, &plan, why), 0);
+    assert_string_equal(buf_str(&plan), "");
+    struct record *r = db_open(d);
+    int version;
+    assert_int_equal(r->ops->schema(r, &version), 0);
+    assert_int_equal(version, RECORD_SCHEMA);
+    r->ops->close(r);
+    db_exec(d, "INSERT INTO op_schema VALUES (3,NOW(6))");
+    assert_int_equal(record_mysql_open(&s, &r, why), ERR_SETUP);
+    assert_non_null(strstr(why, "newer"));
+    buf_fini(&plan);
+}
+
+static void wrong_addresses_say_why(void **state)
+{
+    struct db *d = *state;
+    struct record *r;
+    char why[STORE_WHY], url[1100];
+    struct record_settings s = {url, 1000, 1000};
+    snprintf(url, sizeof url, "mysql://127.0.0.1:1/x");
+    assert_int_equal(record_mysql_open(&s, &r, why), ERR_IO);
+    snprintf(url, sizeof url, "%s_no", d->url);
+    assert_int_equal(record_mysql_open(&s, &r, why), ERR_REFUSED);
+    assert_non_null(strstr(why, "Unknown database"));
+    snprintf(url, sizeof url, "mysql://nobody:wrong@%s", strrchr(d->url, '@') + 1);
+    assert_int_equal(record_mysql_open(&s, &r, why), ERR_REFUSED);
+    assert_non_null(strstr(why, "Access denied"));
+}
+
+/* ---- T2 and reading */
+
+static void a_registered_job_reads_back(void **state)
+{
+    struct db *d = *state;
+    struct record_register j = job_of(1);
+    struct record_job row;
+    struct record_call *calls;
+    size_t n;
+    assert_int_equal(d->a->ops->register_jobs(d->a, &j, 1), 0);
+    assert_int_equal(d->b->ops->read(d->b, &j.id, &row, &calls, &n), 0);
+    assert_true(id_equal(&row.id, &j.id));
+    assert_memory_equal(row.owner.b, j.owner.b, 16);
+    assert_string_equal(row.flow, "price-compare");
+    assert_int_equal(row.state, JOB_QUEUED);
+    assert_memory_equal(row.mac, j.mac, ID_MAC);
+    assert_true(row.has_mac && row.has_rev);
+    assert_int_equal(row.created_us, j.created_us);
+    assert_int_equal(row.deadline_us, j.deadline_us);
+    assert_int_equal(row.part, -1);
+    assert_int_equal(row.started_us, 0);
+    assert_null(row.result);
+    assert_int_equal(n, 0);
+    record_job_fini(&row);
+    free(calls);
+    struct job_id none = id_of(999);
+    assert_int_equal(d->b->ops->read(d->b, &none, &row, &calls, &n), ERR_NOT_FOUND);
+}
+
+static void registering_changes_no_claimed_job(void **state)
+{
+    struct db *d = *state;
+    claim_mine(d->a, 2, d->wa);
+    struct record_register again[] = {job_of(3), job_of(2), job_of(2)};
+    again[0].deadline_us = 0;
+    again[1].created_us += 5;
+    assert_int_equal(d->b->ops->register_jobs(d->b, again, 3), 0);
+    assert_int_equal(state_of(d, 2), JOB_RUNNING);
+    assert_int_equal(state_of(d, 3), JOB_QUEUED);
+    assert_int_equal(number(d, "SELECT deadline IS NULL FROM op_job WHERE id=?", 3), 1);
+}
+
+static void many_rows_at_once_take_few_statements(void **state)
+{
+    struct db *d = *state;
+    struct record_register jobs[300];
+    struct record_claim claims[300], *list[300];
+    for (unsigned i = 0; i < 300; i++) {
+        jobs[i] = job_of(1000 + i);
+        claims[i] = claim_of(1000 + i, d->wa);
+        list[i] = &claims[i];
+    }
+    assert_int_equal(d->b->ops->register_jobs(d->b, jobs, 300), 0);
+    assert_int_equal(d->a->ops->claim(d->a, list, 300), 0);
+    for (unsigned i = 0; i < 300; i++) {
+        struct record_claim *c = &claims[i];
+        assert_int_equal(c->status, 0);
+        assert_true(id_equal(&c->row.id, &c->job.id));
+        assert_int_equal(c->row.worker, d->wa);
+        assert_int_equal(c->row.off, 2000 + i);
+        assert_int_equal(c->calls_n, 0);
+        record_claim_fini(c);
+    }
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_job WHERE state=1", NULL), 300);
+}
+
+/* ---- T3 */
+
+static void a_claim_sets_what_the_job_runs_with(void **state)
+{
+    struct db *d = *state;
+    int64_t before, after;
+    assert_int_equal(d->b->ops->now(d->b, &before), 0);
+    struct record_claim c = claim_one(d->a, 10, d->wa, 0);
+    assert_int_equal(d->b->ops->now(d->b, &after), 0);
+    assert_int_equal(c.row.state, JOB_RUNNING);
+    assert_int_equal(c.row.part, 3);
+    assert_int_equal(c.row.off, 1010);
+    assert_true(c.row.started_us >= before && c.row.started_us <= after);
+    assert_int_equal(c.row.round, 0);
+    record_claim_fini(&c);
+}
+
+static void a_running_job_is_not_claimed_by_another(void **state)
+{
+    struct db *d = *state;
+    claim_mine(d->a, 11, d->wa);
+    struct record_claim c = claim_one(d->b, 11, d->wb, 0);
+    assert_int_equal(c.status, 0);
+    assert_int_equal(c.row.worker, d->wa);
+    assert_null(c.calls);
+    record_claim_fini(&c);
+    c = claim_one(d->a, 11, d->wa, 0); /* its own again: answer lost, record delivered again */
+    assert_int_equal(c.row.worker, d->wa);
+    assert_int_equal(c.row.state, JOB_RUNNING);
+    record_claim_fini(&c);
+}
+
+static void two_shards_in_one_batch_do_not_both_win(void **state)
+{
+    struct db *d = *state;
+    struct record_claim x = claim_of(12, d->wa), y = claim_of(12, d->wb), *list[] = {&x, &y};
+    assert_int_equal(d->a->ops->claim(d->a, list, 2), 0);
+    assert_int_equal(x.row.worker, d->wa);
+    assert_int_equal(y.row.worker, d->wa);
+    record_claim_fini(&x);
+    record_claim_fini(&y);
+}
+
+static void a_stale_round_claims_nothing(void **state)
+{
+    struct db *d = *state;
+    claim_mine(d->a, 13, d->wa);
+    db_exec(d, "UPDATE op_job SET state=0,worker=0,round=2,retry_at=NOW(6)");
+    struct record_claim c = claim_one(d->b, 13, d->wb, 1);
+    assert_int_equal(c.row.state, JOB_QUEUED);
+    assert_int_equal(c.row.round, 2);
+    assert_int_equal(c.row.worker, 0);
+    assert_true(c.row.retry_at_us > 0);
+    record_claim_fini(&c);
+    c = claim_one(d->b, 13, d->wb, 2);
+    assert_int_equal(c.row.state, JOB_RUNNING);
+    assert_int_equal(c.row.worker, d->wb);
+    assert_int_equal(c.row.retry_at_us, 0);
+    record_claim_fini(&c);
+}
+
+static void a_final_job_stays_as_it_is(void **state)
+{
+    struct db *d = *state;
+    claim_mine(d->a, 14, d->wa);
+    struct record_finish f = end_of(14, JOB_SUCCEEDED, d->wa);
+    assert_int_equal(finish_one(d->a, &f), 0);
+    struct record_claim c = claim_one(d->b, 14, d->wb, 0);
+    assert_int_equal(c.row.state, JOB_SUCCEEDED);
+    record_claim_fini(&c);
+    assert_int_equal(state_of(d, 14), JOB_SUCCEEDED);
+}
+
+static void a_fenced_shard_claims_nothing_the_other_does(void **state)
+{
+    struct db *d = *state;
+    db_exec(d, "UPDATE op_worker SET state=9 WHERE name='a'");
+    struct record_claim x = claim_of(15, d->wa), y = claim_of(16, d->wb), z = claim_of(17, 12345);
+    struct record_claim *list[] = {&x, &y, &z};
+    assert_int_equal(d->a->ops->claim(d->a, list, 3), 0);
+    assert_int_equal(x.status, ERR_FENCED);
+    assert_int_equal(y.status, 0);
+    assert_int_equal(z.status, ERR_FENCED); /* no such row: swept away */
+    assert_int_equal(state_of(d, 15), -1);
+    assert_int_equal(state_of(d, 16), JOB_RUNNING);
+    record_claim_fini(&y);
+}
+
+/* ---- T5 */
+
+static void a_later_claim_brings_the_ledger_in_order(void **state)
+{
+    struct db *d = *state;
+    char *big = malloc(1u << 20);
+    memset(big, 'x', 1u << 20);
+    claim_mine(d->a, 20, d->wa);
+    struct record_ledger two = call_of(20, 2, OUTCOME_FAILED, d->wa);
+    struct record_ledger one = call_of(20, 1, OUTCOME_OK, d->wa);
+    one.call.result = big;
+    one.call.result_len = 1u << 20;
+    two.call.item = 7;
+    two.call.tries = (char *)(uintptr_t) "[1]";
+    two.call.tries_len = 3;
+    memcpy(two.call.reason, "http-5xx", 9);
+    struct record_ledger *list[] = {&two, &one};
+    assert_int_equal(d->a->ops->ledger(d->a, list, 2), 0);
+    assert_int_equal(one.status | two.status, 0);
+    struct record_claim c = claim_one(d->a, 20, d->wa, 0);
+    assert_int_equal(c.calls_n, 2);
+    assert_int_equal(c.calls[0].seq, 1);
+    assert_int_equal(c.calls[0].item, -1);
+    assert_int_equal(c.calls[0].result_len, 1u << 20);
+    assert_memory_equal(c.calls[0].result, big, 1u << 20);
+    assert_int_equal(c.calls[0].outcome, OUTCOME_OK);
+    assert_true(c.calls[0].finished_us > 0);
+    assert_int_equal(c.calls[1].item, 7);
+    assert_string_equal(c.calls[1].tries, "[1]");
+    assert_string_equal(c.calls[1].reason, "http-5xx");
+    assert_null(c.calls[1].result);
+    record_claim_fini(&c);
+    free(big);
+}
+
+static void an_outcome_that_stands_counts(void **state)
+{
+    struct db *d = *state;
+    struct record_ledger ok = call_of(21, 1, OUTCOME_OK, d->wa);
+    ok.call.result = (char *)(uintptr_t) "9";
+    ok.call.result_len = 1;
+    assert_int_equal(ledger_one(d->a, &ok), 0);
+    assert_int_equal(ledger_one(d->a, &ok), 0); /* the same again: only an answer was lost */
+    struct record_ledger other = call_of(21, 1, OUTCOME_FAILED, d->wb);
+    other.call.round = 3;
+    struct record_ledger fresh = call_of(21, 2, OUTCOME_OK, d->wb), *list[] = {&fresh, &other};
+    assert_int_equal(d->b->ops->ledger(d->b, list, 2), 0);
+    assert_int_equal(fresh.status, 0);
+    assert_int_equal(other.status, ERR_EXISTS);
+    assert_int_equal(other.stored.outcome, OUTCOME_OK);
+    assert_string_equal(other.stored.result, "9");
+    assert_int_equal(number(d, "SELECT round FROM op_call WHERE job=? AND seq=1", 21), 0);
+    record_call_fini(&other.stored);
+}
+
+static void started_and_older_retryable_rows_give_way(void **state)
+{
+    struct db *d = *state;
+    struct record_ledger l = call_of(22, 0, OUTCOME_STARTED, d->wa);
+    assert_int_equal(ledger_one(d->a, &l), 0);
+    l.call.seq = 1;
+    l.call.outcome = OUTCOME_RETRYABLE;
+    assert_int_equal(ledger_one(d->a, &l), 0);
+    l.call.seq = 2;
+    l.call.outcome = OUTCOME_OK; /* the same round: stands */
+    assert_int_equal(ledger_one(d->a, &l), ERR_EXISTS);
+    assert_int_equal(l.stored.outcome, OUTCOME_RETRYABLE);
+    record_call_fini(&l.stored);
+    l.call.round = 1;
+    l.call.status = 201;
+    assert_int_equal(ledger_one(d->a, &l), 0);
+    assert_int_equal(number(d, "SELECT outcome FROM op_call WHERE job=?", 22), OUTCOME_OK);
+    assert_int_equal(number(d, "SELECT round FROM op_call WHERE job=?", 22), 1);
+    assert_int_equal(number(d, "SELECT seq FROM op_call WHERE job=?", 22), 2);
+    assert_int_equal(number(d, "SELECT status FROM op_call WHERE job=?", 22), 201);
+}
+
+/* One row changed (2) and one left alone (0) count like two new ones. */
+static void counts_that_cancel_out_are_seen_through(void **state)
+{
+    struct db *d = *state;
+    struct record_ledger started = call_of(23, 1, OUTCOME_STARTED, d->wa);
+    struct record_ledger ok = call_of(23, 2, OUTCOME_OK, d->wa);
+    assert_int_equal(ledger_one(d->a, &started) | ledger_one(d->a, &ok), 0);
+    struct record_ledger x = call_of(23, 1, OUTCOME_OK, d->wa);
+    struct record_ledger y = call_of(23, 2, OUTCOME_FAILED, d->wa), *list[] = {&x, &y};
+    assert_int_equal(d->a->ops->ledger(d->a, list, 2), 0);
+    assert_int_equal(x.status, 0);
+    assert_int_equal(y.status, ERR_EXISTS);
+    record_call_fini(&y.stored);
+}
+
+static void a_fenced_shard_writes_no_ledger(void **state)
+{
+    struct db *d = *state;
+    db_exec(d, "UPDATE op_worker SET state=9 WHERE name='a'");
+    struct record_ledger x = call_of(24, 1, OUTCOME_OK, d->wa);
+    struct record_ledger y = call_of(24, 2, OUTCOME_OK, d->wb), *list[] = {&x, &y};
+    assert_int_equal(d->a->ops->ledger(d->a, list, 2), 0);
+    assert_int_equal(x.status, ERR_FENCED);
+    assert_int_equal(y.status, 0);
+    assert_int_equal(number(d, "SELECT COUNT(*) FROM op_call WHERE job=?", 24), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(opening_without_tables_says_what_to_run, db_setup,
+                                        db_teardown),
+        cmocka_unit_test_setup_teardown(migrate_plans_applies_and_is_then_done, db_setup,
+                                        db_teardown),
+        cmocka_unit_test_setup_teardown(wrong_addresses_say_why, db_setup, db_teardown),
+#define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown)
+        T(a_registered_job_reads_back),
+        T(registering_changes_no_claimed_job),
+        T(many_rows_at_once_take_few_statements),
+        T(a_claim_sets_what_the_job_runs_with),
+        T(a_running_job_is_not_claimed_by_another),
+        T(two_shards_in_one_batch_do_not_both_win),
+        T(a_stale_round_claims_nothing),
+        T(a_final_job_stays_as_it_is),
+        T(a_fenced_shard_claims_nothing_the_other_does),
+        T(a_later_claim_brings_the_ledger_in_order),
+        T(an_outcome_that_stands_counts),
+        T(started_and_older_retryable_rows_give_way),
+        T(counts_that_cancel_out_are_seen_through),
+        T(a_fenced_shard_writes_no_ledger),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
