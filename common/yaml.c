@@ -168,11 +168,18 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 int yaml_set_text(struct yaml *y, struct yaml_node *node, const char *text)
 {
     size_t len = strlen(text);
+    bool block = node->whole != node->text;
     char *copy = yaml_alloc(y, len + 1);
-    if (!copy)
+    char *whole = block ? yaml_alloc(y, len + 2) : copy;
+    if (!copy || !whole)
         return ERR_TOO_LARGE;
     memcpy(copy, text, len + 1);
-    node->text = node->whole = copy;
+    if (block) {
+        memcpy(whole, text, len);
+        memcpy(whole + len, "\n", 2);
+    }
+    node->text = copy;
+    node->whole = whole;
     node->type = YAML_TEXT;
     node->filled = true;
     return 0;

@@ -49,8 +49,9 @@ const void *yaml_bytes(const struct yaml *y, size_t *len); /* the file as read; 
 /* Member of a map; NULL if absent or no map. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
-/* Replace a scalar's text (copied) after the parse, `${env:X}` filled in. It becomes YAML_TEXT.
- * 0, ERR_TOO_LARGE (16 MB per file in all), ERR_NOMEM. */
+/* Replace a scalar's text (copied) after the parse, `${env:X}` filled in. It becomes YAML_TEXT; a
+ * block keeps its last newline in `whole`. 0, ERR_TOO_LARGE (16 MB per file in all, or no memory).
+ */
 int yaml_set_text(struct yaml *y, struct yaml_node *node, const char *text) must_use;
 
 /* Where a node, its key, or byte `offset` of its `text` stands in the file. Folding, quotes and

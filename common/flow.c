@@ -1,0 +1,177 @@
+#include "common/flow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/digest.h"
+#include "common/json.h"
+
+struct flow_set *flow_set_get(struct flow_set *s)
+{
+    s->refs++;
+    return s;
+}
+
+static void call_fini(struct flow_call *c)
+{
+    free(c->name);
+    free(c->method);
+    template_free(c->path);
+    for (size_t i = 0; i < c->headers_n; i++) {
+        free(c->headers[i].name);
+        template_free(c->headers[i].value);
+    }
+    free(c->headers);
+    template_free(c->body);
+    free(c->retry.statuses);
+    expr_free(c->ok);
+    expr_free(c->result);
+}
+
+static void flow_fini(struct flow *f)
+{
+    free(f->title);
+    free(f->topic.name);
+    free(f->topic.group);
+    schema_free(f->schema);
+    json_free(f->schema_source);
+    expr_free(f->key);
+    expr_free(f->cache.key);
+    for (size_t i = 0; i < f->calls_n; i++)
+        call_fini(&f->calls[i]);
+    free(f->calls);
+    expr_free(f->result);
+}
+
+static void upstream_fini(struct upstream *u)
+{
+    free(u->name);
+    free(u->url);
+    for (size_t i = 0; i < u->headers_n; i++) {
+        free(u->headers[i].name);
+        free(u->headers[i].value);
+    }
+    free(u->headers);
+}
+
+void flow_set_put(struct flow_set *s)
+{
+    if (!s || --s->refs > 0)
+        return;
+    for (size_t i = 0; i < s->flows_n; i++)
+        flow_fini(&s->flows[i]);
+    for (size_t i = 0; i < s->upstreams_n; i++)
+        upstream_fini(&s->upstreams[i]);
+    free(s->flows);
+    free(s->upstreams);
+    free(s);
+}
+
+const struct flow *flow_by_name(const struct flow_set *s, const char *name)
+{
+    for (size_t i = 0; i < s->flows_n; i++)
+        if (strcmp(s->flows[i].name, name) == 0)
+            return &s->flows[i];
+    return NULL;
+}
+
+static bool topic_is_of(const struct flow *f, const char *topic)
+{
+    size_t len = f->topic.name ? strlen(f->topic.name) : 0;
+    return len && strncmp(f->topic.name, topic, len) == 0 &&
+           (topic[len] == 0 || strcmp(topic + len, ".retry") == 0);
+}
+
+const struct flow *flow_by_topic(const struct flow_set *s, const char *topic)
+{
+    for (size_t i = 0; i < s->flows_n; i++)
+        if (topic_is_of(&s->flows[i], topic))
+            return &s->flows[i];
+    return NULL;
+}
+
+static bool is_scalar(const struct json *v)
+{
+    return json_is(v, JSON_STRING) || json_is(v, JSON_NUMBER) || json_is(v, JSON_BOOL);
+}
+
+static int wrong_key(struct expr_error *error, const char *text)
+{
+    if (error) {
+        *error = (struct expr_error){0};
+        snprintf(error->text, sizeof error->text, "%s", text);
+    }
+    return ERR_EXPRESSION;
+}
+
+/* Text of the cache key; members of objects have no fixed order, so objects are no keys. */
+static int cache_key(const struct flow *f, const struct expr_vars *vars, struct buf *out,
+                     struct expr_error *error)
+{
+    struct json *v = NULL;
+    int err = expr_eval(f->cache.key, vars, &v, error);
+    if (err)
+        return err;
+    bool good = is_scalar(v);
+    if (json_is(v, JSON_ARRAY)) {
+        good = true;
+        for (const struct json *e = json_first(v); e; e = json_next(e))
+            good = good && is_scalar(e);
+    }
+    if (good)
+        json_print(v, out);
+    else
+        err = wrong_key(error, "the key must be a string, number or boolean, or an array of them");
+    json_free(v);
+    return err ? err : buf_ok(out) ? ERR_NOMEM : 0;
+}
+
+int flow_cache_hash(const struct flow *f, const uint8_t rev[8], const uint8_t owner[16],
+                    const struct expr_vars *vars, char out[65], struct expr_error *error)
+{
+    static const uint8_t nobody[16];
+    struct buf key, hex;
+    uint8_t digest[DIGEST_SIZE];
+    bool shared = f->cache.scope == SCOPE_SHARED;
+    buf_init(&key, 0);
+    buf_init(&hex, 0);
+    int err = cache_key(f, vars, &key, error);
+    if (err == 0) {
+        const struct digest_part parts[] = {{f->name, strlen(f->name) + 1},
+                                            {rev, 8},
+                                            {shared ? "s" : "u", 1},
+                                            {shared ? nobody : owner, 16},
+                                            {key.data, key.len}};
+        digest_sha256(parts, sizeof parts / sizeof *parts, digest);
+        buf_hex(&hex, digest, sizeof digest);
+        err = buf_ok(&hex) ? ERR_NOMEM : 0;
+    }
+    if (err == 0)
+        memcpy(out, hex.data, 65);
+    buf_fini(&hex);
+    buf_fini(&key);
+    return err;
+}
+
+int flow_record_key(const struct flow *f, const char *id, const struct expr_vars *vars,
+                    struct buf *out, struct expr_error *error)
+{
+    struct json *v = NULL;
+    if (!f->key) {
+        buf_text(out, id);
+        return buf_ok(out) ? ERR_NOMEM : 0;
+    }
+    int err = expr_eval(f->key, vars, &v, error);
+    if (err)
+        return err;
+    if (json_is(v, JSON_STRING))
+        buf_text(out, json_text(v));
+    else if (is_scalar(v))
+        json_print(v, out);
+    else
+        err = wrong_key(error, "the key must be a string, number or boolean");
+    json_free(v);
+    return err ? err : buf_ok(out) ? ERR_NOMEM : 0;
+}

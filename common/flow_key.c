@@ -1,0 +1,260 @@
+#include "common/flow_loader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A new key: support it in a reader, then move its name here from LATER to NOW, into
+ * proto/flow.schema.json, and test that it loads. */
+enum status { NOW, LATER };
+struct key {
+    const char *name;
+    enum flow_map map;
+    enum status status;
+};
+#define KEY(map, name, status)  \
+    {                           \
+        name, MAP_##map, status \
+    }
+
+static const struct key keys[] = {
+    KEY(FLOW, "flow", NOW),
+    KEY(FLOW, "title", NOW),
+    KEY(FLOW, "access", NOW),
+    KEY(FLOW, "token_scope", LATER),
+    KEY(FLOW, "wait", LATER),
+    KEY(FLOW, "topic", NOW),
+    KEY(FLOW, "request", NOW),
+    KEY(FLOW, "cache", NOW),
+    KEY(FLOW, "limits", LATER),
+    KEY(FLOW, "deadline", NOW),
+    KEY(FLOW, "order", LATER),
+    KEY(FLOW, "load", LATER),
+    KEY(FLOW, "check", LATER),
+    KEY(FLOW, "pool", LATER),
+    KEY(FLOW, "calls", NOW),
+    KEY(FLOW, "need", NOW),
+    KEY(FLOW, "result", NOW),
+    KEY(FLOW, "save", LATER),
+    KEY(FLOW, "emit", LATER),
+    KEY(FLOW, "requeue", LATER),
+    KEY(FLOW, "notify", LATER),
+    KEY(FLOW, "keep", NOW),
+
+    KEY(TOPIC, "name", NOW),
+    KEY(TOPIC, "group", NOW),
+    KEY(TOPIC, "partitions", NOW),
+    KEY(TOPIC, "id", LATER),
+    KEY(TOPIC, "user", LATER),
+
+    KEY(REQUEST, "schema", NOW),
+    KEY(REQUEST, "max_size", NOW),
+    KEY(REQUEST, "set", LATER),
+    KEY(REQUEST, "hash", LATER),
+    KEY(REQUEST, "key", NOW),
+
+    KEY(CACHE, "key", NOW),
+    KEY(CACHE, "scope", NOW),
+    KEY(CACHE, "ttl", NOW),
+    KEY(CACHE, "partial_ttl", NOW),
+
+    KEY(LIMIT, "per", LATER),
+    KEY(LIMIT, "count", LATER),
+    KEY(LIMIT, "window", LATER),
+
+    KEY(LOAD, "when", LATER),
+    KEY(LOAD, "database", LATER),
+    KEY(LOAD, "sql", LATER),
+    KEY(LOAD, "max_rows", LATER),
+
+    KEY(CHECK, "when", LATER),
+    KEY(CHECK, "that", LATER),
+    KEY(CHECK, "else", LATER),
+
+    KEY(POOL, "key", LATER),
+    KEY(POOL, "size", LATER),
+    KEY(POOL, "ttl", LATER),
+    KEY(POOL, "refill", LATER),
+    KEY(REFILL, "topic", LATER),
+    KEY(REFILL, "group", LATER),
+    KEY(REFILL, "fields", LATER),
+
+    KEY(CALL, "when", LATER),
+    KEY(CALL, "after", LATER),
+    KEY(CALL, "for_each", LATER),
+    KEY(CALL, "max_items", LATER),
+    KEY(CALL, "parallel", LATER),
+    KEY(CALL, "optional", NOW),
+    KEY(CALL, "upstream", NOW),
+    KEY(CALL, "request", NOW),
+    KEY(CALL, "timeout", NOW),
+    KEY(CALL, "retry", NOW),
+    KEY(CALL, "response", NOW),
+    KEY(CALL, "max_response", NOW),
+    KEY(CALL, "repeat", LATER),
+    KEY(CALL, "ledger", LATER),
+    KEY(CALL, "ok", NOW),
+    KEY(CALL, "result", NOW),
+
+    KEY(CALL_REQUEST, "method", NOW),
+    KEY(CALL_REQUEST, "path", NOW),
+    KEY(CALL_REQUEST, "headers", NOW),
+    KEY(CALL_REQUEST, "body", NOW),
+
+    KEY(RETRY, "attempts", NOW),
+    KEY(RETRY, "backoff", NOW),
+    KEY(RETRY, "max", NOW),
+    KEY(RETRY, "on", NOW),
+
+    KEY(SAVE, "when", LATER),
+    KEY(SAVE, "for_each", LATER),
+    KEY(SAVE, "database", LATER),
+    KEY(SAVE, "sql", LATER),
+    KEY(SAVE, "optional", LATER),
+
+    KEY(EMIT, "when", LATER),
+    KEY(EMIT, "for_each", LATER),
+    KEY(EMIT, "flow", LATER),
+    KEY(EMIT, "topic", LATER),
+    KEY(EMIT, "key", LATER),
+    KEY(EMIT, "value", LATER),
+
+    KEY(NOTIFY, "done", LATER),
+    KEY(NOTIFY, "failed", LATER),
+
+    KEY(UPSTREAMS, "upstreams", NOW),
+    KEY(UPSTREAMS, "databases", LATER),
+    KEY(UPSTREAM, "url", NOW),
+    KEY(UPSTREAM, "headers", NOW),
+    KEY(UPSTREAM, "concurrency", NOW),
+    KEY(UPSTREAM, "rate", NOW),
+    KEY(UPSTREAM, "queue", NOW),
+    KEY(UPSTREAM, "breaker", NOW),
+    KEY(UPSTREAM, "sign", LATER),
+    KEY(UPSTREAM, "tls", LATER),
+    KEY(UPSTREAM, "allow_private", NOW),
+    KEY(BREAKER, "failures", NOW),
+    KEY(BREAKER, "of", NOW),
+    KEY(BREAKER, "open", NOW),
+    KEY(SIGN, "type", LATER),
+    KEY(SIGN, "service", LATER),
+    KEY(SIGN, "region", LATER),
+    KEY(SIGN, "access_key", LATER),
+    KEY(SIGN, "secret_key", LATER),
+    KEY(SIGN, "session_token", LATER),
+    KEY(TLS, "ca", LATER),
+    KEY(TLS, "cert", LATER),
+    KEY(DATABASE, "host", LATER),
+    KEY(DATABASE, "port", LATER),
+    KEY(DATABASE, "user", LATER),
+    KEY(DATABASE, "password", LATER),
+    KEY(DATABASE, "connections", LATER),
+};
+enum { KEYS = sizeof keys / sizeof *keys };
+
+static const char *const places[] = {
+    [MAP_FLOW] = "the top level of a flow file",
+    [MAP_TOPIC] = "topic",
+    [MAP_REQUEST] = "request",
+    [MAP_CACHE] = "cache",
+    [MAP_LIMIT] = "limits[]",
+    [MAP_LOAD] = "load.NAME",
+    [MAP_CHECK] = "check[]",
+    [MAP_POOL] = "pool",
+    [MAP_REFILL] = "pool.refill",
+    [MAP_CALL] = "calls.NAME",
+    [MAP_CALL_REQUEST] = "calls.NAME.request",
+    [MAP_RETRY] = "calls.NAME.retry",
+    [MAP_SAVE] = "save[]",
+    [MAP_EMIT] = "emit[]",
+    [MAP_NOTIFY] = "notify",
+    [MAP_UPSTREAMS] = "the top level of upstreams.yaml",
+    [MAP_UPSTREAM] = "upstreams.NAME",
+    [MAP_BREAKER] = "upstreams.NAME.breaker",
+    [MAP_SIGN] = "upstreams.NAME.sign",
+    [MAP_TLS] = "upstreams.NAME.tls",
+    [MAP_DATABASE] = "databases.NAME",
+};
+
+static const char *const reserved[] = {"stream", "bytes", "delay", "webhook", "version"};
+
+static bool is_reserved(const char *name)
+{
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (strcmp(reserved[i], name) == 0)
+            return true;
+    return false;
+}
+
+static const struct key *key_find(const char *name, enum flow_map map)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].map == map && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+/* Where else this very key belongs; a flow file's keys are not looked for in upstreams.yaml. */
+static const struct key *key_elsewhere(const char *name, enum flow_map map)
+{
+    bool upstreams = map >= MAP_UPSTREAMS;
+    for (size_t i = 0; i < KEYS; i++)
+        if ((keys[i].map >= MAP_UPSTREAMS) == upstreams && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static size_t key_names(enum flow_map map, const char *names[KEYS])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].map == map)
+            names[n++] = keys[i].name;
+    return n;
+}
+
+static void key_unknown(struct flow_loader *l, const struct yaml_node *member, enum flow_map map)
+{
+    struct finding_place at = yaml_place_key(member);
+    const char *names[KEYS];
+    const char *near = nearest_name(member->key, names, key_names(map, names));
+    const struct key *other = key_elsewhere(member->key, map);
+    if (is_reserved(member->key))
+        findings_add(l->findings, at, FINDING_UNSUPPORTED,
+                     "`%s` is reserved for a later version\nremove it", member->key);
+    else if (other)
+        findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` in %s\n`%s` belongs in %s",
+                     member->key, places[map], member->key, places[other->map]);
+    else if (near)
+        findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` in %s\ndid you mean `%s`?",
+                     member->key, places[map], near);
+    else {
+        char list[400] = "";
+        size_t n = key_names(map, names), len = 0;
+        for (size_t i = 0; i < n && len < sizeof list; i++)
+            len += (size_t)snprintf(list + len, sizeof list - len, " `%s`", names[i]);
+        findings_add(l->findings, at, FINDING_KEY, "unknown key `%.100s` in %s\nit takes%s",
+                     member->key, places[map], list);
+    }
+}
+
+bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum flow_map which)
+{
+    if (!value_is(l, map, YAML_MAP))
+        return false;
+    for (const struct yaml_node *m = map->first; m; m = m->next) {
+        const struct key *key = key_find(m->key, which);
+        if (!key)
+            key_unknown(l, m, which);
+        else if (key->status == LATER)
+            findings_add(l->findings, yaml_place_key(m), FINDING_UNSUPPORTED,
+                         "`%s` in %s is not supported yet\nremove it", m->key, places[which]);
+    }
+    return true;
+}
+
+void flow_key_missing(struct flow_loader *l, const struct yaml_node *map, const char *key,
+                      const char *todo)
+{
+    findings_add(l->findings, yaml_place_key(map), FINDING_REQUIRED, "`%s` is missing\n%s", key,
+                 todo);
+}

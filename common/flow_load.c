@@ -1,0 +1,187 @@
+#include "common/flow_load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/digest.h"
+#include "common/flow_loader.h"
+
+enum { PATH_LEN_MAX = 4096 };
+
+int flow_load_upstreams_path(const struct flow_load_settings *s, char *out, size_t size)
+{
+    const char *dir = s->flows_dir;
+    size_t len = strlen(dir);
+    int n;
+    while (len > 1 && dir[len - 1] == '/')
+        len--;
+    size_t parent = len;
+    while (parent > 0 && dir[parent - 1] != '/')
+        parent--;
+    bool dots = dir[parent] == '.' && strspn(dir + parent, ".") == len - parent;
+    if (s->upstreams_file)
+        n = snprintf(out, size, "%s", s->upstreams_file);
+    else if (dots)
+        n = snprintf(out, size, "%.*s/../upstreams.yaml", (int)len, dir);
+    else
+        n = snprintf(out, size, "%.*supstreams.yaml", (int)parent, dir);
+    return n < 0 || (size_t)n >= size ? ERR_TOO_LARGE : 0;
+}
+
+/* ---- the folder */
+
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), n = strlen(suffix);
+    return len > n && strcmp(name + len - n, suffix) == 0;
+}
+
+static const char *const suffixes[] = {".yaml", ".yml", ".json"};
+
+/* Length of a flow file's name without its ending; 0: no flow file. */
+static size_t stem_length(const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (ends_in(name, suffixes[i]))
+            len -= strlen(suffixes[i]);
+    bool test = len > 5 && strncmp(name + len - 5, ".test", 5) == 0;
+    return name[0] == '.' || test || len == strlen(name) ? 0 : len;
+}
+
+static int is_flow_file(const struct dirent *entry)
+{
+    return stem_length(entry->d_name) > 0;
+}
+
+static void folder_finding(struct flow_loader *l, const char *what, const char *todo)
+{
+    struct finding_place at = {l->settings->flows_dir, 0, 0};
+    findings_add(l->findings, at, FINDING_READ, "%s\n%s", what, todo);
+}
+
+/* ---- one file */
+
+static struct flow *flow_of_name(struct flow_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->flows_n; i++)
+        if (strcmp(set->flows[i].name, name) == 0)
+            return &set->flows[i];
+    return NULL;
+}
+
+static void flow_file_fini(struct flow_file *f)
+{
+    free(f->call_read);
+    free(f->uses);
+    yaml_close(f->yaml);
+}
+
+static void read_flow(struct flow_file *f, const char *stem)
+{
+    struct flow *flow = f->flow;
+    uint8_t digest[DIGEST_SIZE];
+    struct digest_part part;
+    part.bytes = yaml_bytes(f->yaml, &part.len);
+    digest_sha256(&part, 1, digest);
+    memcpy(flow->rev, digest, sizeof flow->rev);
+    snprintf(flow->name, sizeof flow->name, "%s", stem);
+    f->uses = value_array(f->loader, FLOW_USES_MAX, sizeof *f->uses);
+    f->call_read = value_array(f->loader, FLOW_CALLS_MAX, sizeof *f->call_read);
+    flow_env_fill(f->loader, f->yaml, false);
+    if (f->uses && f->call_read && flow_keys_check(f->loader, yaml_root(f->yaml), MAP_FLOW))
+        flow_load_flow(f);
+}
+
+static void read_file(struct flow_loader *l, const char *name)
+{
+    char path[PATH_LEN_MAX], stem[256];
+    struct flow_file f = {.loader = l};
+    int n = snprintf(path, sizeof path, "%s/%s", l->settings->flows_dir, name);
+    if (n < 0 || (size_t)n >= sizeof path) {
+        folder_finding(l, "a path here is too long", "move the folder");
+        return;
+    }
+    snprintf(stem, sizeof stem, "%.*s", (int)stem_length(name), name);
+    struct finding_place whole = {path, 0, 0};
+    if (strcmp(stem, "upstreams") == 0) {
+        findings_add(l->findings, whole, FINDING_NAME,
+                     "upstreams.yaml is no flow\nit stands beside the folder, not in it");
+        return;
+    }
+    if (flow_of_name(l->set, stem)) {
+        findings_add(l->findings, whole, FINDING_NAME, "two files for the flow `%s`\nremove one",
+                     stem);
+        return;
+    }
+    if (yaml_read(path, l->findings, &f.yaml) == ERR_NOMEM)
+        l->no_memory = true;
+    if (!f.yaml)
+        return;
+    f.flow = &l->set->flows[l->set->flows_n++];
+    read_flow(&f, stem);
+    flow_file_fini(&f);
+}
+
+/* A flow's topic and the topic of its retries, which Offpath adds, have one reader each. */
+static void check_topics(struct flow_loader *l)
+{
+    for (size_t i = 0; i < l->set->flows_n; i++) {
+        const struct flow *flow = &l->set->flows[i];
+        const struct flow *other =
+            flow->topic.name ? flow_by_topic(l->set, flow->topic.name) : NULL;
+        char path[PATH_LEN_MAX + 80];
+        if (!other || other == flow)
+            continue;
+        snprintf(path, sizeof path, "%s/%s.yaml", l->settings->flows_dir, flow->name);
+        findings_add(l->findings, (struct finding_place){path, 0, 0}, FINDING_TOPIC,
+                     "`%s` is read by the flow `%s` already\ngive each flow a topic of its own",
+                     flow->topic.name, other->name);
+    }
+}
+
+static void read_folder(struct flow_loader *l)
+{
+    struct dirent **list = NULL;
+    int n = scandir(l->settings->flows_dir, &list, is_flow_file, alphasort);
+    if (n < 0)
+        folder_finding(l, strerror(errno), "check the path (--flows, OFFPATH_FLOWS)");
+    else if (n == 0)
+        folder_finding(l, "no flow files here", "put one YAML file per flow into it");
+    else if (n > FLOWS_MAX)
+        folder_finding(l, "more than 500 flow files", "remove some");
+    else
+        l->set->flows = value_array(l, (size_t)n, sizeof *l->set->flows);
+    for (int i = 0; i < n; i++) {
+        if (l->set->flows)
+            read_file(l, list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+}
+
+int flow_load(const struct flow_load_settings *settings, struct findings *findings,
+              struct flow_set **out)
+{
+    char path[PATH_LEN_MAX];
+    size_t before = findings->errors;
+    struct flow_loader l = {.settings = settings, .findings = findings};
+    l.set = calloc(1, sizeof *l.set);
+    if (!l.set)
+        return ERR_NOMEM;
+    l.set->refs = 1;
+    if (flow_load_upstreams_path(settings, path, sizeof path) == 0)
+        flow_load_upstreams(&l, path);
+    read_folder(&l);
+    check_topics(&l);
+    findings_sort(findings);
+    int err = l.no_memory ? ERR_NOMEM : findings->errors > before ? ERR_INVALID : 0;
+    if (err)
+        flow_set_put(l.set);
+    else
+        *out = l.set;
+    return err;
+}

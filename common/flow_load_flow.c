@@ -1,0 +1,221 @@
+#include "common/flow_loader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TOPIC_MAX = 249 - 6, REQUEST_MAX = 16 << 20 };
+#define SECOND_MS ((int64_t)1000)
+#define DAY_MS    (24 * 3600 * SECOND_MS)
+
+static const unsigned at_gateway = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
+static const unsigned at_end =
+    VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB) | VAR_BIT(VAR_CALLS);
+
+static const struct yaml_node *top(struct flow_file *f, const char *key)
+{
+    return yaml_get(yaml_root(f->yaml), key);
+}
+
+static void read_name(struct flow_file *f)
+{
+    struct flow_loader *l = f->loader;
+    const struct yaml_node *n = top(f, "flow");
+    const char *text = value_text(l, n);
+    if (!n)
+        flow_key_missing(l, yaml_root(f->yaml), "flow", "write `flow: NAME`, the file's name");
+    if (!text)
+        return;
+    struct yaml_node as_key = *n;
+    as_key.key = text;
+    as_key.key_line = n->line;
+    as_key.key_column = n->column;
+    if (value_name(l, &as_key) && strcmp(text, f->flow->name) != 0)
+        findings_add(l->findings, yaml_place(n), FINDING_NAME,
+                     "the flow is named `%s`, its file `%s`\nuse one name for both", text,
+                     f->flow->name);
+}
+
+static void read_title(struct flow_file *f)
+{
+    const struct yaml_node *n = top(f, "title");
+    const char *text = value_text(f->loader, n);
+    if (!n)
+        flow_key_missing(f->loader, yaml_root(f->yaml), "title",
+                         "write a few words for people, like `title: Compare prices`");
+    if (text && (!text[0] || strlen(text) > 200))
+        findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
+                     "`title` has %s\nwrite a few words for people",
+                     text[0] ? "more than 200 bytes" : "no text");
+    f->flow->title = value_copy(f->loader, text);
+}
+
+static void read_access(struct flow_file *f)
+{
+    static const char *const names[] = {"users", "guests", "internal"};
+    const struct yaml_node *n = top(f, "access");
+    unsigned access = value_choice(f->loader, n, names, 3, ACCESS_GUESTS);
+    if (!n || access == ACCESS_USERS)
+        findings_add(f->loader->findings, n ? yaml_place(n) : yaml_place(yaml_root(f->yaml)),
+                     FINDING_UNSUPPORTED, "`access: users`%s is not supported yet\n%s",
+                     n ? "" : " (the default)", "write `access: guests` for now");
+    f->flow->access = (enum flow_access)access;
+}
+
+/* ---- topic */
+
+static char *read_topic_text(struct flow_file *f, const struct yaml_node *map, const char *key)
+{
+    char fallback[FLOW_NAME_MAX + 16];
+    const struct yaml_node *n = yaml_get(map, key);
+    const char *text = value_text(f->loader, n);
+    snprintf(fallback, sizeof fallback, "offpath.%s", f->flow->name);
+    size_t len = text ? strlen(text) : 0;
+    bool good =
+        !text ||
+        (len > 0 && len <= TOPIC_MAX && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
+         strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len);
+    if (!good)
+        findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
+                     "`%s: %.60s` is no Kafka name\nuse letters, digits, `.`, `_` and `-`, at most "
+                     "%d",
+                     key, text, TOPIC_MAX);
+    return value_copy(f->loader, text && good ? text : fallback);
+}
+
+static void read_topic(struct flow_file *f)
+{
+    const struct yaml_node *map = top(f, "topic");
+    flow_keys_check(f->loader, map, MAP_TOPIC);
+    f->flow->topic.name = read_topic_text(f, map, "name");
+    f->flow->topic.group = read_topic_text(f, map, "group");
+    f->flow->topic.partitions = (unsigned)value_number(f->loader, yaml_get(map, "partitions"),
+                                                       (struct value_range){1, 10000, 6});
+}
+
+/* ---- request and cache */
+
+static void schema_findings(struct flow_file *f, const struct schema_report *report)
+{
+    for (size_t i = 0; i < report->n; i++) {
+        const struct schema_problem *p = &report->problems[i];
+        const struct yaml_node *n = value_at_pointer(f->schema, p->pointer);
+        const struct yaml_node *keyword = yaml_get(n, p->keyword);
+        struct finding_place at = keyword ? yaml_place_key(keyword) : yaml_place(n);
+        findings_add(f->loader->findings, at, FINDING_SCHEMA, "`%s`: %s\nmend the schema",
+                     p->keyword, p->text);
+    }
+}
+
+static struct json *schema_default(struct flow_loader *l)
+{
+    struct json *out = json_new_object();
+    if (!out || json_put(out, "type", json_new_text("object")) != 0)
+        l->no_memory = true;
+    return out;
+}
+
+static void read_schema(struct flow_file *f, const struct yaml_node *request)
+{
+    struct schema_report report = {.n = 0};
+    f->schema = yaml_get(request, "schema");
+    if (f->schema && !value_is(f->loader, f->schema, YAML_MAP))
+        f->schema = NULL;
+    f->flow->schema_source =
+        f->schema ? value_json(f->loader, f->schema) : schema_default(f->loader);
+    if (!f->flow->schema_source)
+        return;
+    int err = schema_compile(f->flow->schema_source, &f->flow->schema, &report);
+    if (err == ERR_SCHEMA && f->schema)
+        schema_findings(f, &report);
+    else if (err)
+        f->loader->no_memory = true;
+}
+
+/* An expression that must give a scalar; its rules are run with the examples. */
+static struct expr *read_key(struct flow_file *f, const struct yaml_node *n, const char *what)
+{
+    struct expr *key = flow_expr_read(f, n, what, at_gateway);
+    if (key)
+        f->uses[f->uses_n - 1].scalar = true;
+    return key;
+}
+
+static void read_request(struct flow_file *f)
+{
+    const struct yaml_node *map = top(f, "request");
+    flow_keys_check(f->loader, map, MAP_REQUEST);
+    read_schema(f, map);
+    f->flow->request_max = (size_t)value_size(f->loader, yaml_get(map, "max_size"),
+                                              (struct value_range){1, REQUEST_MAX, 64 << 10});
+    f->flow->key = read_key(f, yaml_get(map, "key"), "request.key");
+}
+
+static void read_cache(struct flow_file *f)
+{
+    const struct yaml_node *map = top(f, "cache");
+    const struct value_range ttl = {SECOND_MS, 365 * DAY_MS, 0};
+    const struct value_range partial = {0, 365 * DAY_MS, 0};
+    if (!flow_keys_check(f->loader, map, MAP_CACHE))
+        return;
+    if (!yaml_get(map, "key"))
+        flow_key_missing(f->loader, map, "key",
+                         "write what the cache is keyed by, like "
+                         "`key: $request.id`");
+    if (!yaml_get(map, "ttl"))
+        flow_key_missing(f->loader, map, "ttl", "write how long a result is kept, like `ttl: 5m`");
+    f->flow->cache.scope = f->shared ? SCOPE_SHARED : SCOPE_USER;
+    f->flow->cache.key = read_key(f, yaml_get(map, "key"), "cache.key");
+    f->flow->cache.ttl_ms = value_duration(f->loader, yaml_get(map, "ttl"), ttl);
+    f->flow->cache.partial_ttl_ms =
+        value_duration(f->loader, yaml_get(map, "partial_ttl"), partial);
+}
+
+/* Before anything else: whether $user may be used depends on it. */
+static void read_cache_scope(struct flow_file *f)
+{
+    static const char *const names[] = {"user", "shared"};
+    f->shared = value_choice(f->loader, yaml_get(top(f, "cache"), "scope"), names, 2, 0) == 1;
+}
+
+/* ---- the rest */
+
+static int64_t read_deadline(struct flow_file *f)
+{
+    const struct yaml_node *n = top(f, "deadline");
+    if (n && n->text && strcmp(n->text, "none") == 0)
+        return 0;
+    return value_duration(f->loader, n,
+                          (struct value_range){100, 365 * DAY_MS, 5 * 60 * SECOND_MS});
+}
+
+static int read_need(struct flow_file *f)
+{
+    const struct yaml_node *n = top(f, "need");
+    if (!n || (n->text && strcmp(n->text, "all") == 0))
+        return FLOW_NEED_ALL;
+    return (int)value_number(f->loader, n, (struct value_range){0, 100000, 0});
+}
+
+void flow_load_flow(struct flow_file *f)
+{
+    read_cache_scope(f);
+    f->calls = top(f, "calls");
+    if (f->calls && f->calls->type != YAML_MAP) {
+        value_is(f->loader, f->calls, YAML_MAP);
+        f->calls = NULL;
+    }
+    read_name(f);
+    read_title(f);
+    read_access(f);
+    read_topic(f);
+    read_request(f);
+    read_cache(f);
+    f->flow->deadline_ms = read_deadline(f);
+    flow_load_calls(f);
+    f->flow->need = read_need(f);
+    f->flow->result = flow_expr_read(f, top(f, "result"), "result", at_end);
+    f->flow->keep_ms =
+        value_duration(f->loader, top(f, "keep"),
+                       (struct value_range){60 * SECOND_MS, 3650 * DAY_MS, 90 * DAY_MS});
+    flow_lint(f);
+}

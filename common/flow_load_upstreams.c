@@ -1,0 +1,228 @@
+#include "common/flow_loader.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { HEADERS_MAX = 32, DAY_MS = 24 * 3600 * 1000 };
+
+static void finding(struct flow_loader *l, const struct yaml_node *n, enum finding_code code,
+                    const char *text)
+{
+    findings_add(l->findings, yaml_place(n), code, "%s", text);
+}
+
+/* http(s)://host[:port][/path]: no user, query, fragment, space or control character. */
+static bool url_is_good(const char *url)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    if (scheme == 0 || strpbrk(url, "?#@ \\\"<>"))
+        return false;
+    for (const char *p = url; *p; p++)
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+            return false;
+    const char *host = url + scheme;
+    size_t len = strcspn(host, "/");
+    const char *bracket = host[0] == '[' ? memchr(host, ']', len) : NULL;
+    const char *port = bracket ? bracket + 1 : host + strcspn(host, ":/");
+    if (port == host || (host[0] == '[' && !bracket))
+        return false;
+    if (*port != ':')
+        return port == host + len;
+    char *end;
+    long number = strtol(port + 1, &end, 10);
+    return end == host + len && end > port + 1 && number > 0 && number < 65536;
+}
+
+static char *read_url(struct flow_loader *l, const struct yaml_node *map)
+{
+    const struct yaml_node *n = yaml_get(map, "url");
+    const char *text = value_text(l, n);
+    if (!n)
+        flow_key_missing(l, map, "url", "write `url: https://host/path`");
+    if (!text)
+        return NULL;
+    if (!url_is_good(text)) {
+        finding(l, n, FINDING_VALUE,
+                "`url` is no http(s) address without user, query and fragment\n"
+                "write it like `https://host:8443/path`");
+        return NULL;
+    }
+    char *url = value_copy(l, text);
+    for (size_t len = url ? strlen(url) : 0; len && url[len - 1] == '/';)
+        url[--len] = 0;
+    return url;
+}
+
+bool flow_header_name(struct flow_loader *l, const struct yaml_node *m, bool flow_file)
+{
+    static const char *const ours[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection"};
+    static const char *const not_in_flows[] = {"Authorization", "Idempotency-Key"};
+    bool bad = m->key[0] == 0 || strlen(m->key) > 100;
+    for (const char *p = m->key; *p; p++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~",
+                    *p))
+            bad = true;
+    if (bad) {
+        findings_add(l->findings, yaml_place_key(m), FINDING_NAME,
+                     "`%.60s` is no header name\nuse letters, digits and `-`", m->key);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        bad |= strcasecmp(m->key, ours[i]) == 0;
+    for (size_t i = 0; flow_file && i < sizeof not_in_flows / sizeof *not_in_flows; i++)
+        bad |= strcasecmp(m->key, not_in_flows[i]) == 0;
+    if (bad)
+        findings_add(l->findings, yaml_place_key(m), FINDING_VALUE,
+                     "the header `%s` cannot be set here\n%s", m->key,
+                     strcasecmp(m->key, "Authorization") == 0
+                         ? "put it into the upstream's `headers`, out of sight of expressions"
+                         : "remove it; it is set for each call");
+    return !bad;
+}
+
+static bool looks_secret(const char *name)
+{
+    static const char *const words[] = {"authorization", "key",      "token",
+                                        "secret",        "password", "cookie"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(name, words[i]))
+            return true;
+    return false;
+}
+
+static void read_header(struct flow_loader *l, const struct yaml_node *m, struct upstream *u)
+{
+    const char *value = value_text(l, m);
+    if (!flow_header_name(l, m, false) || !value)
+        return;
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            finding(l, m, FINDING_VALUE,
+                    "a header holds a control character\nremove line breaks and tabs");
+            return;
+        }
+    if (!m->filled && looks_secret(m->key))
+        finding(l, m, FINDING_W_SECRET,
+                "this looks like a secret in plain text\nput it into a file and write "
+                "`${file:name}`");
+    u->headers[u->headers_n++] =
+        (struct header){.name = value_copy(l, m->key), .value = value_copy(l, value)};
+}
+
+static void read_headers(struct flow_loader *l, const struct yaml_node *map, struct upstream *u)
+{
+    if (!value_is(l, map, YAML_MAP))
+        return;
+    if (map->n > HEADERS_MAX) {
+        finding(l, map, FINDING_LIMIT, "more than 32 headers\nremove some");
+        return;
+    }
+    u->headers = value_array(l, map->n, sizeof *u->headers);
+    for (const struct yaml_node *m = map->first; m && u->headers; m = m->next)
+        read_header(l, m, u);
+}
+
+/* `100/s`, `30/m`, `5/h`, as calls per second; 0 = none. */
+static double read_rate(struct flow_loader *l, const struct yaml_node *n)
+{
+    const char *text = value_text(l, n);
+    char *end = NULL;
+    if (!text || strcmp(text, "none") == 0)
+        return 0;
+    double count = text[0] >= '0' && text[0] <= '9' ? strtod(text, &end) : 0;
+    double per = !end                     ? 0
+                 : strcmp(end, "/s") == 0 ? 1
+                 : strcmp(end, "/m") == 0 ? 60
+                 : strcmp(end, "/h") == 0 ? 3600
+                                          : 0;
+    if (per > 0 && count > 0 && isfinite(count) && count <= 1e6)
+        return count / per;
+    findings_add(l->findings, yaml_place(n), FINDING_VALUE,
+                 "`rate: %.40s` is no rate\nwrite it like `100/s`, `30/m` or `5/h`, or `none`",
+                 text);
+    return 0;
+}
+
+static unsigned read_percent(struct flow_loader *l, const struct yaml_node *n, unsigned fallback)
+{
+    const char *text = value_text(l, n);
+    char *end = NULL;
+    if (!text)
+        return fallback;
+    long percent = strtol(text, &end, 10);
+    if (end > text && strcmp(end, "%") == 0 && percent >= 1 && percent <= 100)
+        return (unsigned)percent;
+    findings_add(l->findings, yaml_place(n), FINDING_VALUE,
+                 "`failures: %.40s` is no share\nwrite it like `50%%`, from 1%% to 100%%", text);
+    return fallback;
+}
+
+static struct breaker_policy read_breaker(struct flow_loader *l, const struct yaml_node *n)
+{
+    struct breaker_policy b = {.on = true, .failures_percent = 50, .of = 20, .open_ms = 10000};
+    if (n && n->text && strcmp(n->text, "off") == 0) {
+        b.on = false;
+        return b;
+    }
+    if (n && n->type != YAML_MAP) {
+        finding(l, n, FINDING_KIND,
+                "`breaker` must be a map or `off`\nwrite `{failures: 50%, of: 20, open: 10s}`");
+        return b;
+    }
+    if (!flow_keys_check(l, n, MAP_BREAKER))
+        return b;
+    b.failures_percent = read_percent(l, yaml_get(n, "failures"), b.failures_percent);
+    b.of = (unsigned)value_number(l, yaml_get(n, "of"), (struct value_range){1, 10000, b.of});
+    b.open_ms =
+        value_duration(l, yaml_get(n, "open"), (struct value_range){100, DAY_MS, b.open_ms});
+    return b;
+}
+
+static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
+{
+    if (!value_name(l, m) || !flow_keys_check(l, m, MAP_UPSTREAM))
+        return;
+    struct upstream *u = &l->set->upstreams[l->set->upstreams_n];
+    *u = (struct upstream){.name = value_copy(l, m->key),
+                           .url = read_url(l, m),
+                           .index = (unsigned)l->set->upstreams_n};
+    l->set->upstreams_n++;
+    read_headers(l, yaml_get(m, "headers"), u);
+    u->concurrency =
+        (unsigned)value_number(l, yaml_get(m, "concurrency"), (struct value_range){1, 100000, 64});
+    u->queue =
+        (unsigned)value_number(l, yaml_get(m, "queue"), (struct value_range){1, 1000000, 10000});
+    u->rate = read_rate(l, yaml_get(m, "rate"));
+    u->breaker = read_breaker(l, yaml_get(m, "breaker"));
+    u->allow_private = value_bool(l, yaml_get(m, "allow_private"), false);
+}
+
+static void read_all(struct flow_loader *l, struct yaml *y)
+{
+    flow_env_fill(l, y, true);
+    if (!flow_keys_check(l, yaml_root(y), MAP_UPSTREAMS))
+        return;
+    const struct yaml_node *map = yaml_get(yaml_root(y), "upstreams");
+    if (!value_is(l, map, YAML_MAP))
+        return;
+    if (map->n > UPSTREAMS_MAX) {
+        finding(l, map, FINDING_LIMIT, "more than 500 upstreams\nremove some");
+        return;
+    }
+    l->set->upstreams = value_array(l, map->n, sizeof *l->set->upstreams);
+    for (const struct yaml_node *m = map->first; m && l->set->upstreams; m = m->next)
+        read_upstream(l, m);
+}
+
+void flow_load_upstreams(struct flow_loader *l, const char *path)
+{
+    struct yaml *y = NULL;
+    int err = yaml_read(path, l->findings, &y);
+    if (err == ERR_NOMEM)
+        l->no_memory = true;
+    if (err == 0)
+        read_all(l, y);
+    yaml_close(y);
+}

@@ -1,0 +1,112 @@
+/* flow_loader.h - what the files flow_load*.c, flow_key.c, flow_value.c and flow_env.c share.
+ * Internal to the loader; one load = one thread. A reader of a value that does not fit adds a
+ * finding and gives the fallback, so reading always goes on to the end of the file. */
+#pragma once
+#include "common/flow_load.h"
+#include "common/flow_scan.h"
+#include "common/yaml.h"
+
+/* ---- one load */
+struct flow_loader {
+    const struct flow_load_settings *settings;
+    struct findings *findings;
+    struct flow_set *set;
+    bool no_memory; /* give up; checked at the end */
+};
+
+/* ---- keys (flow_key.c): every key of the reference, whether this version supports it or not */
+enum flow_map {
+    MAP_FLOW,
+    MAP_TOPIC,
+    MAP_REQUEST,
+    MAP_CACHE,
+    MAP_LIMIT,
+    MAP_LOAD,
+    MAP_CHECK,
+    MAP_POOL,
+    MAP_REFILL,
+    MAP_CALL,
+    MAP_CALL_REQUEST,
+    MAP_RETRY,
+    MAP_SAVE,
+    MAP_EMIT,
+    MAP_NOTIFY,
+    MAP_UPSTREAMS,
+    MAP_UPSTREAM,
+    MAP_BREAKER,
+    MAP_SIGN,
+    MAP_TLS,
+    MAP_DATABASE
+};
+/* Check a map's keys. false: it is no map (a finding), do not read it. NULL node: false, silently.
+ */
+bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum flow_map which);
+/* The finding "`x` is missing" for a key without a default. */
+void flow_key_missing(struct flow_loader *l, const struct yaml_node *map, const char *key,
+                      const char *todo);
+
+/* ---- ${env:} and ${file:} (flow_env.c): fill in all scalars of a file; secrets: ${file:} too */
+void flow_env_fill(struct flow_loader *l, struct yaml *y, bool secrets);
+
+/* ---- values (flow_value.c); node NULL = absent: the fallback, no finding */
+struct value_range {
+    int64_t min, max, fallback;
+};
+int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
+int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
+int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
+bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback);
+/* Text, lent with the file; NULL if absent or wrong. */
+const char *value_text(struct flow_loader *l, const struct yaml_node *n);
+/* Index into names; fallback if absent or wrong. */
+unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const char *const *names,
+                      size_t names_n, unsigned fallback);
+/* Is it a list or map? A finding if not. NULL: false, silently. */
+bool value_is(struct flow_loader *l, const struct yaml_node *n, enum yaml_type type);
+/* `[a-z][a-z0-9-]{0,62}`; a finding at the key if not. */
+bool value_name(struct flow_loader *l, const struct yaml_node *member);
+/* Copies that note a lack of memory in the loader (NULL then). */
+char *value_copy(struct flow_loader *l, const char *text);
+void *value_array(struct flow_loader *l, size_t n, size_t size);
+/* A literal as JSON, owned; block scalars keep their last newline. NULL: no memory, noted. */
+struct json *value_json(struct flow_loader *l, const struct yaml_node *n);
+/* The node a JSON Pointer leads to, or the last one on its way. */
+const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *pointer);
+
+/* ---- expressions and templates (flow_load_expr.c) */
+enum { FLOW_USES_MAX = 4 + FLOW_CALLS_MAX * 40 };
+struct flow_use { /* one compiled expression or template and where it stands */
+    const struct yaml_node *node;
+    const char *what; /* "cache.key" */
+    struct expr *expr;
+    struct template *template;
+    bool text;   /* of a template: renders to text */
+    bool scalar; /* must give a string, number or boolean */
+};
+struct flow_file { /* the flow file being read */
+    struct flow_loader *loader;
+    struct yaml *yaml;
+    struct flow *flow;
+    const struct yaml_node *calls; /* the map `calls`, NULL if none */
+    const struct yaml_node *schema;
+    bool shared;         /* cache.scope: $user must not be used */
+    bool all_calls_read; /* an expression uses $calls as a whole */
+    bool *call_read;     /* by place in `calls` */
+    struct flow_use *uses;
+    size_t uses_n;
+};
+/* Compile; NULL after a finding, or when the node is NULL. what: for messages, lent for ever. */
+struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, const char *what,
+                            unsigned visible);
+struct template *flow_template_read(struct flow_file *f, const struct yaml_node *n,
+                                    enum template_place place, unsigned visible);
+
+/* ---- parts of the files */
+void flow_load_upstreams(struct flow_loader *l, const char *path);
+void flow_load_calls(struct flow_file *f);
+/* May a header of this name be set, in a flow file or (with Authorization) for an upstream? */
+bool flow_header_name(struct flow_loader *l, const struct yaml_node *member, bool flow_file);
+/* The keys of one flow file into f->flow (flow_load_flow.c). */
+void flow_load_flow(struct flow_file *f);
+/* Lint that needs the whole flow (flow_lint.c): schema, examples, time, calls nobody reads. */
+void flow_lint(struct flow_file *f);

@@ -1,0 +1,143 @@
+#include "common/flow_scan.h"
+
+#include <ctype.h>
+#include <string.h>
+
+void flow_scan_init(struct flow_scan *s, const char *text, bool template)
+{
+    *s = (struct flow_scan){.text = text, .template = template, .in_string = template};
+}
+
+static bool is_name_start(char c)
+{
+    return isalpha((unsigned char)c) || c == '_';
+}
+
+static size_t name_length(const char *p)
+{
+    size_t n = 0;
+    if (is_name_start(*p))
+        while (isalnum((unsigned char)p[n]) || p[n] == '_')
+            n++;
+    return n;
+}
+
+static void name_copy(char out[SCAN_NAME], const char *text, size_t len)
+{
+    if (len >= SCAN_NAME)
+        len = SCAN_NAME - 1;
+    memcpy(out, text, len);
+    out[len] = 0;
+}
+
+/* `.name`, `."name"` or `["name"]` at *at: its text and length, and *at moved behind it. */
+static bool field_read(const char *text, size_t *at, size_t *start, size_t *len)
+{
+    size_t p = *at;
+    bool bracket = text[p] == '[';
+    if (text[p] != '.' && !bracket)
+        return false;
+    p++;
+    if (text[p] == '"') {
+        *start = ++p;
+        *len = strcspn(text + p, "\"\\");
+        p += *len;
+        if (text[p++] != '"' || (bracket && text[p++] != ']'))
+            return false;
+    } else {
+        *start = p;
+        *len = bracket ? 0 : name_length(text + p);
+        p += *len;
+    }
+    if (*len == 0)
+        return false;
+    *at = p + (text[p] == '?');
+    return true;
+}
+
+static void ref_read(struct flow_scan *s, struct flow_ref *out)
+{
+    size_t start = s->at + 1, len = name_length(s->text + start);
+    *out = (struct flow_ref){.offset = s->at, .bare = s->in_string, .bound = s->after_as};
+    name_copy(out->name, s->text + start, len);
+    size_t at = start + len;
+    while (out->fields < SCAN_FIELDS && field_read(s->text, &at, &start, &len)) {
+        name_copy(out->field[out->fields], s->text + start, len);
+        out->field_offset[out->fields++] = start;
+    }
+    out->end = at;
+    s->at = at;
+}
+
+/* A hole `\(` opens in a string; at the top of a template `\\(` is text. */
+static void scan_escape(struct flow_scan *s)
+{
+    const char *p = s->text + s->at;
+    if (p[1] == '(' && s->level < SCAN_NESTING) {
+        s->paren[s->level++] = 0;
+        s->in_string = false;
+        s->at += 2;
+    } else {
+        s->at += p[1] ? 2 : 1;
+    }
+}
+
+/* One character of code. */
+static void scan_code(struct flow_scan *s)
+{
+    char c = s->text[s->at++];
+    unsigned *paren = s->level ? &s->paren[s->level - 1] : NULL;
+    if (c == '"') {
+        s->in_string = true;
+    } else if (c == '#') {
+        s->at += strcspn(s->text + s->at, "\n");
+    } else if (c == '(' && paren) {
+        ++*paren;
+    } else if (c == ')' && paren) {
+        if (*paren) {
+            --*paren;
+        } else {
+            s->level--;
+            s->in_string = true;
+        }
+    }
+}
+
+static void scan_word(struct flow_scan *s)
+{
+    size_t len = name_length(s->text + s->at);
+    s->after_as = len == 2 && memcmp(s->text + s->at, "as", 2) == 0;
+    s->at += len;
+}
+
+static bool is_template_text(const struct flow_scan *s)
+{
+    return s->template && s->level == 0;
+}
+
+bool flow_scan_next(struct flow_scan *s, struct flow_ref *out)
+{
+    while (s->text[s->at]) {
+        char c = s->text[s->at];
+        bool variable = c == '$' && is_name_start(s->text[s->at + 1]);
+        if (variable && (!s->in_string || is_template_text(s))) {
+            ref_read(s, out);
+            s->after_as = false;
+            return true;
+        }
+        if (s->in_string && c == '\\') {
+            scan_escape(s);
+        } else if (s->in_string) {
+            s->at++;
+            if (c == '"' && !is_template_text(s))
+                s->in_string = false;
+        } else if (is_name_start(c)) {
+            scan_word(s);
+        } else {
+            scan_code(s);
+            if (!isspace((unsigned char)c))
+                s->after_as = false;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,270 @@
+#include "common/flow_loader.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+
+static const char *label(const struct yaml_node *n)
+{
+    return n->key ? n->key : "this";
+}
+
+static void wrong_kind(struct flow_loader *l, const struct yaml_node *n, const char *wanted,
+                       const char *todo)
+{
+    findings_add(l->findings, yaml_place(n), FINDING_KIND, "`%s` must be %s\n%s", label(n), wanted,
+                 todo);
+}
+
+static void wrong_value(struct flow_loader *l, const struct yaml_node *n, const char *why,
+                        const char *todo)
+{
+    findings_add(l->findings, yaml_place(n), FINDING_VALUE, "`%s: %.60s` %s\n%s", label(n), n->text,
+                 why, todo);
+}
+
+/* What came out of ${env:} is text; it counts as the number it spells. */
+static bool number_of(const struct yaml_node *n, double *number)
+{
+    char *end = NULL;
+    *number = n->number;
+    if (n->type == YAML_NUMBER)
+        return true;
+    if (n->type != YAML_TEXT || !n->filled || !n->text[0])
+        return false;
+    *number = strtod(n->text, &end);
+    return *end == 0 && isfinite(*number);
+}
+
+int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
+{
+    double number;
+    char todo[100];
+    if (!n)
+        return r.fallback;
+    if (!number_of(n, &number)) {
+        wrong_kind(l, n, "a number",
+                   n->type == YAML_TEXT ? "write it without quotes" : "write one");
+        return r.fallback;
+    }
+    if (floor(number) != number || number < (double)r.min || number > (double)r.max) {
+        snprintf(todo, sizeof todo, "write a whole number from %lld to %lld", (long long)r.min,
+                 (long long)r.max);
+        wrong_value(l, n, "is out of range", todo);
+        return r.fallback;
+    }
+    return (int64_t)number;
+}
+
+static void print_duration(int64_t ms, char out[32])
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t i = 0;
+    while (i < 4 && (ms < units[i].ms || ms % units[i].ms))
+        i++;
+    snprintf(out, 32, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
+}
+
+int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
+{
+    int64_t ms;
+    if (!n)
+        return r.fallback;
+    if (!n->text || config_parse_duration(n->text, &ms) != 0) {
+        wrong_kind(l, n, "a duration", "write it like 200ms, 3s, 5m, 2h or 30d");
+        return r.fallback;
+    }
+    if (ms < r.min || ms > r.max) {
+        char todo[100], min[32], max[32];
+        print_duration(r.min, min);
+        print_duration(r.max, max);
+        snprintf(todo, sizeof todo, "write a duration from %s to %s", min, max);
+        wrong_value(l, n, "is out of range", todo);
+        return r.fallback;
+    }
+    return ms;
+}
+
+int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
+{
+    size_t bytes;
+    if (!n)
+        return r.fallback;
+    if (!n->text || config_parse_size(n->text, &bytes) != 0) {
+        wrong_kind(l, n, "a size", "write it like 16KB or 1MB");
+        return r.fallback;
+    }
+    if (bytes < (size_t)r.min || bytes > (size_t)r.max) {
+        char todo[100];
+        snprintf(todo, sizeof todo, "write a size of at most %lldMB", (long long)(r.max >> 20));
+        wrong_value(l, n, "is out of range", todo);
+        return r.fallback;
+    }
+    return (int64_t)bytes;
+}
+
+bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback)
+{
+    if (!n)
+        return fallback;
+    if (n->type == YAML_BOOL)
+        return n->truth;
+    if (n->filled && (strcmp(n->text, "true") == 0 || strcmp(n->text, "false") == 0))
+        return n->text[0] == 't';
+    wrong_kind(l, n, "true or false", "write one of them, without quotes");
+    return fallback;
+}
+
+const char *value_text(struct flow_loader *l, const struct yaml_node *n)
+{
+    if (!n)
+        return NULL;
+    if (n->type == YAML_TEXT)
+        return n->text;
+    bool scalar = n->text != NULL;
+    wrong_kind(l, n, "text", scalar ? "quote it" : "write one line");
+    return NULL;
+}
+
+unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const char *const *names,
+                      size_t names_n, unsigned fallback)
+{
+    const char *text = value_text(l, n);
+    if (!text)
+        return fallback;
+    for (unsigned i = 0; i < names_n; i++)
+        if (strcmp(names[i], text) == 0)
+            return i;
+    char list[300] = "write";
+    size_t len = strlen(list);
+    for (size_t i = 0; i < names_n && len < sizeof list; i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s `%s`",
+                                i == 0             ? ""
+                                : i + 1 == names_n ? " or"
+                                                   : ",",
+                                names[i]);
+    wrong_value(l, n, "is not known", list);
+    return fallback;
+}
+
+bool value_is(struct flow_loader *l, const struct yaml_node *n, enum yaml_type type)
+{
+    if (!n)
+        return false;
+    if (n->type == type)
+        return true;
+    if (type == YAML_MAP)
+        wrong_kind(l, n, "a map", "write `key: value` lines below it");
+    else
+        wrong_kind(l, n, "a list", "write `[a, b]`, or `- a` lines below it");
+    return false;
+}
+
+bool value_name(struct flow_loader *l, const struct yaml_node *m)
+{
+    size_t len = strlen(m->key);
+    if (m->key[0] >= 'a' && m->key[0] <= 'z' && len <= FLOW_NAME_MAX &&
+        strspn(m->key, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
+        return true;
+    findings_add(l->findings, yaml_place_key(m), FINDING_NAME,
+                 "`%.80s` is no name\nuse a-z, 0-9 and `-`, begin with a letter, at most 63",
+                 m->key);
+    return false;
+}
+
+char *value_copy(struct flow_loader *l, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    if (text && !copy)
+        l->no_memory = true;
+    return copy;
+}
+
+void *value_array(struct flow_loader *l, size_t n, size_t size)
+{
+    void *array = calloc(n ? n : 1, size);
+    if (!array)
+        l->no_memory = true;
+    return array;
+}
+
+static struct json *json_of(const struct yaml_node *n);
+
+static struct json *json_container(const struct yaml_node *n)
+{
+    bool map = n->type == YAML_MAP;
+    struct json *out = map ? json_new_object() : json_new_array();
+    for (const struct yaml_node *c = n->first; out && c; c = c->next) {
+        int err = map ? json_put(out, c->key, json_of(c)) : json_push(out, json_of(c));
+        if (err) {
+            json_free(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+static struct json *json_of(const struct yaml_node *n)
+{
+    switch (n->type) {
+    case YAML_NULL:
+        return json_new_null();
+    case YAML_BOOL:
+        return json_new_bool(n->truth);
+    case YAML_NUMBER:
+        return json_new_number(n->number);
+    case YAML_TEXT:
+        return json_new_text(n->whole);
+    default:
+        return json_container(n);
+    }
+}
+
+struct json *value_json(struct flow_loader *l, const struct yaml_node *n)
+{
+    struct json *out = json_of(n);
+    if (!out)
+        l->no_memory = true;
+    return out;
+}
+
+/* One step of a pointer, `~1` and `~0` undone, cut at 255 bytes. */
+static const char *pointer_step(const char *p, char out[256])
+{
+    size_t n = 0;
+    for (p++; *p && *p != '/'; p++) {
+        char c = *p;
+        if (c == '~' && (p[1] == '0' || p[1] == '1'))
+            c = *++p == '0' ? '~' : '/';
+        if (n < 255)
+            out[n++] = c;
+    }
+    out[n] = 0;
+    return p;
+}
+
+const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *pointer)
+{
+    char step[256];
+    while (*pointer == '/') {
+        pointer = pointer_step(pointer, step);
+        const struct yaml_node *next = NULL;
+        if (n->type == YAML_MAP)
+            next = yaml_get(n, step);
+        if (n->type == YAML_LIST) {
+            unsigned long at = strtoul(step, NULL, 10);
+            for (next = n->first; next && at; at--)
+                next = next->next;
+        }
+        if (!next)
+            return n;
+        n = next;
+    }
+    return n;
+}
