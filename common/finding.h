@@ -42,7 +42,6 @@
     X(TOPIC, "F021", ERROR, "two flows read one topic", "Give each flow a topic of its own.")      \
     X(CACHE, "F022", ERROR, "a cache that cannot work",                                            \
       "A cache needs `key` and `ttl`; with `scope: shared` the flow must not use `$user`.")        \
-    X(NEED, "F023", ERROR, "`need` cannot be met", "`need` counts calls that are not optional.")   \
     X(HOLE, "F030", ERROR, "`\\(` starts an expression",                                           \
       "This key is an expression already; `\\( )` is for templates.")                              \
     X(JQ, "F031", ERROR, "an expression is not valid jq",                                          \

@@ -152,27 +152,27 @@ static const struct key keys[] = {
 enum { KEYS = sizeof keys / sizeof *keys };
 
 static const char *const places[] = {
-    [MAP_FLOW] = "the top level of a flow file",
-    [MAP_TOPIC] = "topic",
-    [MAP_REQUEST] = "request",
-    [MAP_CACHE] = "cache",
-    [MAP_LIMIT] = "limits[]",
-    [MAP_LOAD] = "load.NAME",
-    [MAP_CHECK] = "check[]",
-    [MAP_POOL] = "pool",
-    [MAP_REFILL] = "pool.refill",
-    [MAP_CALL] = "calls.NAME",
-    [MAP_CALL_REQUEST] = "calls.NAME.request",
-    [MAP_RETRY] = "calls.NAME.retry",
-    [MAP_SAVE] = "save[]",
-    [MAP_EMIT] = "emit[]",
-    [MAP_NOTIFY] = "notify",
-    [MAP_UPSTREAMS] = "the top level of upstreams.yaml",
-    [MAP_UPSTREAM] = "upstreams.NAME",
-    [MAP_BREAKER] = "upstreams.NAME.breaker",
-    [MAP_SIGN] = "upstreams.NAME.sign",
-    [MAP_TLS] = "upstreams.NAME.tls",
-    [MAP_DATABASE] = "databases.NAME",
+    [MAP_FLOW] = "at the top level of a flow file",
+    [MAP_TOPIC] = "in topic",
+    [MAP_REQUEST] = "in request",
+    [MAP_CACHE] = "in cache",
+    [MAP_LIMIT] = "in limits[]",
+    [MAP_LOAD] = "in load.NAME",
+    [MAP_CHECK] = "in check[]",
+    [MAP_POOL] = "in pool",
+    [MAP_REFILL] = "in pool.refill",
+    [MAP_CALL] = "in calls.NAME",
+    [MAP_CALL_REQUEST] = "in calls.NAME.request",
+    [MAP_RETRY] = "in calls.NAME.retry",
+    [MAP_SAVE] = "in save[]",
+    [MAP_EMIT] = "in emit[]",
+    [MAP_NOTIFY] = "in notify",
+    [MAP_UPSTREAMS] = "at the top level of upstreams.yaml",
+    [MAP_UPSTREAM] = "in upstreams.NAME (upstreams.yaml)",
+    [MAP_BREAKER] = "in upstreams.NAME.breaker (upstreams.yaml)",
+    [MAP_SIGN] = "in upstreams.NAME.sign (upstreams.yaml)",
+    [MAP_TLS] = "in upstreams.NAME.tls (upstreams.yaml)",
+    [MAP_DATABASE] = "in databases.NAME (upstreams.yaml)",
 };
 
 static const char *const reserved[] = {"stream", "bytes", "delay", "webhook", "version"};
@@ -193,14 +193,15 @@ static const struct key *key_find(const char *name, enum flow_map map)
     return NULL;
 }
 
-/* Where else this very key belongs; a flow file's keys are not looked for in upstreams.yaml. */
-static const struct key *key_elsewhere(const char *name, enum flow_map map)
+/* Where else this very key belongs, "in request or in cache"; false if nowhere. */
+static bool key_elsewhere(const char *name, char *out, size_t size)
 {
-    bool upstreams = map >= MAP_UPSTREAMS;
-    for (size_t i = 0; i < KEYS; i++)
-        if ((keys[i].map >= MAP_UPSTREAMS) == upstreams && strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-    return NULL;
+    size_t len = 0;
+    for (size_t i = 0; i < KEYS && len < size; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            len += (size_t)snprintf(out + len, size - len, "%s%s", len ? " or " : "",
+                                    places[keys[i].map]);
+    return len > 0;
 }
 
 static size_t key_names(enum flow_map map, const char *names[KEYS])
@@ -212,27 +213,32 @@ static size_t key_names(enum flow_map map, const char *names[KEYS])
     return n;
 }
 
+static void print_names(const char *const *names, size_t n, char *out, size_t size)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n && len < size; i++)
+        len += (size_t)snprintf(out + len, size - len, " `%s`", names[i]);
+}
+
 static void key_unknown(struct flow_loader *l, const struct yaml_node *member, enum flow_map map)
 {
     struct finding_place at = yaml_place_key(member);
     const char *names[KEYS];
-    const char *near = nearest_name(member->key, names, key_names(map, names));
-    const struct key *other = key_elsewhere(member->key, map);
+    char list[400] = "";
+    size_t n = key_names(map, names);
+    const char *near = nearest_name(member->key, names, n);
     if (is_reserved(member->key))
         findings_add(l->findings, at, FINDING_UNSUPPORTED,
                      "`%s` is reserved for a later version\nremove it", member->key);
-    else if (other)
-        findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` in %s\n`%s` belongs in %s",
-                     member->key, places[map], member->key, places[other->map]);
+    else if (key_elsewhere(member->key, list, sizeof list))
+        findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` %s\n`%s` belongs %s",
+                     member->key, places[map], member->key, list);
     else if (near)
-        findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` in %s\ndid you mean `%s`?",
+        findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` %s\ndid you mean `%s`?",
                      member->key, places[map], near);
     else {
-        char list[400] = "";
-        size_t n = key_names(map, names), len = 0;
-        for (size_t i = 0; i < n && len < sizeof list; i++)
-            len += (size_t)snprintf(list + len, sizeof list - len, " `%s`", names[i]);
-        findings_add(l->findings, at, FINDING_KEY, "unknown key `%.100s` in %s\nit takes%s",
+        print_names(names, n, list, sizeof list);
+        findings_add(l->findings, at, FINDING_KEY, "unknown key `%.100s` %s\nit takes%s",
                      member->key, places[map], list);
     }
 }
@@ -247,7 +253,8 @@ bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum fl
             key_unknown(l, m, which);
         else if (key->status == LATER)
             findings_add(l->findings, yaml_place_key(m), FINDING_UNSUPPORTED,
-                         "`%s` in %s is not supported yet\nremove it", m->key, places[which]);
+                         "`%s` %s is not supported yet\nleave it out for now", m->key,
+                         places[which]);
     }
     return true;
 }

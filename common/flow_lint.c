@@ -54,8 +54,8 @@ static void lint_field(struct flow_file *f, const struct yaml_node *n, const str
     for (size_t i = 0; i < r->fields; i++) {
         const struct yaml_node *properties = yaml_get(schema, "properties");
         const struct yaml_node *field = yaml_get(properties, r->field[i]);
-        bool known = i > 0 && !properties && !is_closed(schema);
-        if (is_open_ended(schema) || known)
+        bool silent = !properties && !is_closed(schema);
+        if (is_open_ended(schema) || silent)
             return;
         if (!field) {
             field_unknown(f, yaml_place_in(n, r->field_offset[i]), r->field[i], schema);

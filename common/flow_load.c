@@ -126,23 +126,6 @@ static void read_file(struct flow_loader *l, const char *name)
     flow_file_fini(&f);
 }
 
-/* A flow's topic and the topic of its retries, which Offpath adds, have one reader each. */
-static void check_topics(struct flow_loader *l)
-{
-    for (size_t i = 0; i < l->set->flows_n; i++) {
-        const struct flow *flow = &l->set->flows[i];
-        const struct flow *other =
-            flow->topic.name ? flow_by_topic(l->set, flow->topic.name) : NULL;
-        char path[PATH_LEN_MAX + 80];
-        if (!other || other == flow)
-            continue;
-        snprintf(path, sizeof path, "%s/%s.yaml", l->settings->flows_dir, flow->name);
-        findings_add(l->findings, (struct finding_place){path, 0, 0}, FINDING_TOPIC,
-                     "`%s` is read by the flow `%s` already\ngive each flow a topic of its own",
-                     flow->topic.name, other->name);
-    }
-}
-
 static void read_folder(struct flow_loader *l)
 {
     struct dirent **list = NULL;
@@ -176,7 +159,6 @@ int flow_load(const struct flow_load_settings *settings, struct findings *findin
     if (flow_load_upstreams_path(settings, path, sizeof path) == 0)
         flow_load_upstreams(&l, path);
     read_folder(&l);
-    check_topics(&l);
     findings_sort(findings);
     int err = l.no_memory ? ERR_NOMEM : findings->errors > before ? ERR_INVALID : 0;
     if (err)

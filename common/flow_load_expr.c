@@ -124,6 +124,7 @@ static void lint_calls(struct lint *l, const struct flow_ref *r)
                 l->file->call_read[at] = true;
             return;
         }
+    l->file->all_calls_read = true; /* which one is meant is not known */
     if (dashed_name(l, r, name))
         lint_dashed(l, r, name);
     else
@@ -309,8 +310,12 @@ struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, cons
 {
     struct expr *out = NULL;
     struct expr_error error = {0};
-    if (!n || !expr_shape(f, n))
+    if (!n || n->missing)
         return NULL;
+    if (!expr_shape(f, n)) {
+        f->all_calls_read = true; /* who knows */
+        return NULL;
+    }
     struct lint l = {.file = f, .node = n, .visible = visible};
     lint_text(&l);
     int err = l.bad ? 0 : expr_compile(n->text, visible, &out, &error);

@@ -82,12 +82,37 @@ static char *read_topic_text(struct flow_file *f, const struct yaml_node *map, c
     return value_copy(f->loader, text && good ? text : fallback);
 }
 
+static bool is_retry_topic_of(const char *topic, const char *of)
+{
+    size_t len = strlen(of);
+    return strncmp(topic, of, len) == 0 && strcmp(topic + len, ".retry") == 0;
+}
+
+/* A flow's topic, and the topic of its retries, which is added, have one reader each. */
+static void check_topic(struct flow_file *f, const struct yaml_node *map)
+{
+    const struct flow_set *set = f->loader->set;
+    const struct yaml_node *name = yaml_get(map, "name");
+    const char *own = f->flow->topic.name;
+    for (size_t i = 0; own && i + 1 < set->flows_n; i++) {
+        const char *other = set->flows[i].topic.name;
+        if (other && (strcmp(own, other) == 0 || is_retry_topic_of(own, other) ||
+                      is_retry_topic_of(other, own)))
+            findings_add(f->loader->findings, yaml_place(name ? name : yaml_root(f->yaml)),
+                         FINDING_TOPIC,
+                         "the flow `%s` reads `%s`\ngive each flow a topic of its own; `.retry` "
+                         "behind its name is taken too",
+                         set->flows[i].name, other);
+    }
+}
+
 static void read_topic(struct flow_file *f)
 {
     const struct yaml_node *map = top(f, "topic");
     flow_keys_check(f->loader, map, MAP_TOPIC);
     f->flow->topic.name = read_topic_text(f, map, "name");
     f->flow->topic.group = read_topic_text(f, map, "group");
+    check_topic(f, map);
     f->flow->topic.partitions = (unsigned)value_number(f->loader, yaml_get(map, "partitions"),
                                                        (struct value_range){1, 10000, 6});
 }

@@ -103,7 +103,7 @@ static void read_header(struct flow_loader *l, const struct yaml_node *m, struct
                     "a header holds a control character\nremove line breaks and tabs");
             return;
         }
-    if (!m->filled && looks_secret(m->key))
+    if (!strstr(value, "${") && !m->filled && looks_secret(m->key))
         finding(l, m, FINDING_W_SECRET,
                 "this looks like a secret in plain text\nput it into a file and write "
                 "`${file:name}`");

@@ -43,7 +43,7 @@ int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct va
 {
     double number;
     char todo[100];
-    if (!n)
+    if (!n || n->missing)
         return r.fallback;
     if (!number_of(n, &number)) {
         wrong_kind(l, n, "a number",
@@ -74,7 +74,7 @@ static void print_duration(int64_t ms, char out[32])
 int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
 {
     int64_t ms;
-    if (!n)
+    if (!n || n->missing)
         return r.fallback;
     if (!n->text || config_parse_duration(n->text, &ms) != 0) {
         wrong_kind(l, n, "a duration", "write it like 200ms, 3s, 5m, 2h or 30d");
@@ -94,7 +94,7 @@ int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct 
 int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
 {
     size_t bytes;
-    if (!n)
+    if (!n || n->missing)
         return r.fallback;
     if (!n->text || config_parse_size(n->text, &bytes) != 0) {
         wrong_kind(l, n, "a size", "write it like 16KB or 1MB");
@@ -111,7 +111,7 @@ int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct valu
 
 bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback)
 {
-    if (!n)
+    if (!n || n->missing)
         return fallback;
     if (n->type == YAML_BOOL)
         return n->truth;
@@ -123,7 +123,7 @@ bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback)
 
 const char *value_text(struct flow_loader *l, const struct yaml_node *n)
 {
-    if (!n)
+    if (!n || n->missing)
         return NULL;
     if (n->type == YAML_TEXT)
         return n->text;
@@ -155,7 +155,7 @@ unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const ch
 
 bool value_is(struct flow_loader *l, const struct yaml_node *n, enum yaml_type type)
 {
-    if (!n)
+    if (!n || n->missing)
         return false;
     if (n->type == type)
         return true;

@@ -23,6 +23,7 @@ struct yaml_node {
     const char *text;  /* every scalar as written, without quotes and a block's last newline; NULL
                           for  list, map */
     const char *whole; /* the same with the block's last newline */
+    bool missing;      /* a key without a value; a finding says so already */
     bool filled;       /* yaml_set_text was here: `text` stands nowhere in the file */
     const char *key;   /* member of a map: its name; else NULL */
     unsigned key_line, key_column;

@@ -224,6 +224,7 @@ static void type_plain(struct yaml_tree *t, struct yaml_node *node)
     } else if (is_number(node->text, &leading_zero)) {
         type_number(t, node, leading_zero);
     } else if (!node->text[0]) {
+        node->missing = true;
         findings_add(t->findings, yaml_place(node), FINDING_KIND,
                      "a value is missing\nwrite it, or null, or ''");
     }

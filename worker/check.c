@@ -1,0 +1,90 @@
+#include "worker/check.h"
+
+#include "common/config.h"
+
+enum { EXIT_GOOD = 0, EXIT_FINDINGS = 1, EXIT_USAGE = 2, EXIT_BUG = 70 };
+enum { OUTPUT_MAX = 16 * 1024 * 1024 };
+
+struct totals {
+    size_t flows, errors, warnings;
+    bool no_memory;
+};
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void print_findings(const struct check_settings *s, const struct findings *f, FILE *out)
+{
+    struct buf text;
+    buf_init(&text, OUTPUT_MAX);
+    if (s->json)
+        findings_print_json(f, &text);
+    else
+        findings_print(f, s->excerpt, &text);
+    fputs(buf_str(&text), out);
+    buf_fini(&text);
+}
+
+static void check_folder(const struct check_settings *s, const char *dir, struct totals *t,
+                         FILE *out)
+{
+    struct flow_load_settings load = s->load;
+    struct flow_set *set = NULL;
+    struct findings findings;
+    load.flows_dir = dir;
+    findings_init(&findings);
+    int err = flow_load(&load, &findings, &set);
+    if (err == ERR_NOMEM)
+        t->no_memory = true;
+    if (err == 0)
+        t->flows += set->flows_n;
+    t->errors += findings.errors;
+    t->warnings += findings.warnings;
+    print_findings(s, &findings, out);
+    findings_fini(&findings);
+    flow_set_put(set);
+}
+
+static void print_totals(const struct check_settings *s, const struct totals *t, FILE *out)
+{
+    if (s->json)
+        return;
+    if (t->errors + t->warnings == 0)
+        fprintf(out, "%zu flow%s, no findings\n", t->flows, plural(t->flows));
+    else
+        fprintf(out, "%zu error%s, %zu warning%s\n", t->errors, plural(t->errors), t->warnings,
+                plural(t->warnings));
+}
+
+static void print_config(const struct check_settings *s, FILE *out)
+{
+    struct buf text;
+    buf_init(&text, OUTPUT_MAX);
+    config_show(s->config, &text);
+    fputs(buf_str(&text), out);
+    buf_fini(&text);
+}
+
+int check_run(const struct check_settings *s, FILE *out)
+{
+    struct totals t = {0};
+    if (s->config)
+        print_config(s, out);
+    if (s->dirs_n == 0) {
+        fputs("check needs a folder of flow files: check deploy/flows\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (expr_start() != 0)
+        return EXIT_BUG;
+    for (size_t i = 0; i < s->dirs_n; i++)
+        check_folder(s, s->dirs[i], &t, out);
+    expr_stop();
+    print_totals(s, &t, out);
+    if (t.no_memory)
+        return EXIT_BUG;
+    if (t.errors > 0 || (t.warnings > 0 && s->deny_warnings))
+        return EXIT_FINDINGS;
+    return s->servers ? s->servers(s->servers_arg, out) : EXIT_GOOD;
+}
