@@ -1,0 +1,33 @@
+/* body_watch.h - a deadline for a body that drips. civetweb's mg_read waits for all bytes however
+ * slowly they come, so a watchdog thread shuts the socket down for reading; the read then ends, and
+ * the reply can still be written.
+ *
+ *   OFF -- arm --> ARMED -- end --> OFF
+ *                    | overdue
+ *                    v
+ *                 SHOOTING --> SHOT -- end --> OFF      while SHOOTING, end waits: the descriptor
+ *                                                       cannot become somebody else's
+ * arm and end: the connection's thread. check: the watchdog's. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BODY_WATCH_PEER = 48 };
+
+struct body_watch { /* zeroed: OFF */
+    _Atomic int state;
+    _Atomic int64_t deadline_us;
+    char peer[BODY_WATCH_PEER];
+    int peer_port, local_port;
+};
+
+struct body_watch_ends {
+    const char *peer; /* address as text */
+    int peer_port, local_port;
+};
+
+void body_watch_arm(struct body_watch *w, const struct body_watch_ends *ends, int64_t deadline_us);
+/* true: it was overdue and the socket is shut down for reading. Fine when OFF. */
+bool body_watch_end(struct body_watch *w);
+/* Shut down if overdue; did it? */
+bool body_watch_check(struct body_watch *w, int64_t now_us);

@@ -1,0 +1,59 @@
+/* http.h - a request and its reply, as every handler of the gateway sees them; no server in it.
+ * Both belong to the thread that serves the request and live until its handler returns. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include "common/buf.h"
+
+enum { HTTP_REQUEST_ID = 65, HTTP_REPLY_MAX = 32 << 20 };
+
+struct http_header {
+    const char *name, *value; /* borrowed */
+};
+
+/* What came. Text is lent until the handler returns. */
+struct http_request {
+    const char *method, *path; /* path: as sent, not decoded, without query */
+    const char *query;         /* behind the ?; NULL: none */
+    const char *version;       /* "1.1" */
+    const char *client;        /* address of the peer */
+    const struct http_header *headers;
+    size_t headers_n;
+    long long content_length; /* -1: not given (chunked, or no body) */
+    char id[HTTP_REQUEST_ID]; /* request id: filled by serve.h before any handler runs */
+    const char *public_url;   /* before links and problem types; "" for relative ones */
+    /* Read the whole body, at most max bytes. *body: lent until the handler returns, ends in a 0
+     * that is not counted. 0, ERR_TOO_LARGE (nothing or a part was read), ERR_SLOW_BODY,
+     * ERR_BAD_REQUEST (cut short or badly chunked), ERR_NOMEM. Once per request. */
+    int (*read_body)(struct http_request *, size_t max, const char **body, size_t *len);
+};
+
+/* What goes back: the server adds status line, Date, Content-Length, Request-Id and Connection, and
+ * sends all in one write. A status of 0 after the handler is a bug and becomes a 500. */
+struct http_reply {
+    int status;
+    const char *type;   /* Content-Type, lent for ever; NULL: no body */
+    struct buf headers; /* further lines, each "Name: value\r\n" */
+    struct buf body;
+    bool close; /* end the connection after this reply */
+};
+
+typedef void http_handler(void *arg, struct http_request *, struct http_reply *);
+
+void http_reply_init(struct http_reply *r);
+void http_reply_fini(struct http_reply *r);
+/* Ready for the next request; keeps small memory, gives large memory back. */
+void http_reply_clear(struct http_reply *r);
+/* One more header line; value must hold no control characters (such a line is left out). */
+void http_reply_header(struct http_reply *r, const char *name, const char *value);
+
+/* First value of a header, name in any case; NULL if absent. Lent with the request. */
+const char *http_header(const struct http_request *q, const char *name);
+
+/* "Accepted" for 202; "Unknown" for a status we never send. Lent for ever. */
+const char *http_status_text(int status);
+
+/* Is this media type (a Content-Type, parameters ignored) JSON: application/json or +json? */
+bool http_is_json(const char *content_type);
+/* Does an If-None-Match list hold this entity tag ("\"abc\"") or `*`? Weak comparison. */
+bool http_etag_matches(const char *if_none_match, const char *etag);

@@ -1,0 +1,495 @@
+#include "gateway/http_server.h"
+
+#include <civetweb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "gateway/body_watch.h"
+#include "gateway/guard.h"
+#include "gateway/http_write.h"
+#include "gateway/problem.h"
+#include "gateway/sockets.h"
+
+enum {
+    BODY_FIRST = 4096,     /* of a chunked body: first read */
+    BODY_KEEP = 256 << 10, /* bytes a thread keeps between requests */
+    LINGER_MS = 2000,      /* for what a refused client still sends */
+    START_MS = 10000
+};
+
+struct thread { /* one of civetweb's; belongs to it but for the watch */
+    struct http_server *server;
+    struct http_reply reply;
+    struct buf body, out;
+    struct body_watch watch;
+    struct http_date date;
+};
+
+struct http_server {
+    struct http_server_settings s;
+    struct mg_context *ctx;
+    char address[96], failure[256];
+    int port;
+    struct thread *threads;
+    _Atomic unsigned workers, masters, in_flight;
+    _Atomic bool closing, stopping;
+    pthread_t watchdog;
+    bool watching;
+    struct metric *refused, *slow;
+};
+
+struct exchange { /* one request */
+    struct http_request q;
+    struct mg_connection *c;
+    struct thread *t;
+    bool expect, read; /* wants 100 Continue; the body was read whole */
+};
+
+/* ---- the watchdog of bodies */
+
+static void watch_arm(struct thread *t, const struct mg_request_info *ri, int64_t ms)
+{
+    body_watch_arm(&t->watch,
+                   &(struct body_watch_ends){ri->remote_addr, ri->remote_port, ri->server_port},
+                   clock_mono_us(t->server->s.clock) + ms * 1000);
+}
+
+static void *watch_run(void *arg)
+{
+    struct http_server *s = arg;
+    struct timespec pause = {0, 250 * 1000000L};
+    while (!atomic_load(&s->stopping)) {
+        int64_t now = clock_mono_us(s->s.clock);
+        for (unsigned i = 0; i < s->s.threads; i++)
+            if (body_watch_check(&s->threads[i].watch, now))
+                metrics_add(s->slow, 1);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* ---- bodies */
+
+static int read_failed(struct exchange *x)
+{
+    return body_watch_end(&x->t->watch) ? ERR_SLOW_BODY : ERR_BAD_REQUEST;
+}
+
+static int read_counted(struct exchange *x, struct buf *b)
+{
+    size_t want = (size_t)x->q.content_length, got = 0;
+    while (got < want) {
+        int n = mg_read(x->c, b->data + got, want - got);
+        if (n <= 0)
+            return read_failed(x); /* 0 is a stall or the end: cut short either way */
+        got += (size_t)n;
+    }
+    b->len = want;
+    return 0;
+}
+
+static int read_chunked(struct exchange *x, struct buf *b, size_t max)
+{
+    for (;;) {
+        char part[BODY_FIRST];
+        int n = mg_read(x->c, part, sizeof part);
+        if (n < 0)
+            return read_failed(x);
+        if (n == 0)
+            return 0;
+        if (b->len + (size_t)n > max)
+            return ERR_TOO_LARGE;
+        buf_add(b, part, (size_t)n);
+        if (buf_ok(b) != 0)
+            return ERR_NOMEM;
+    }
+}
+
+/* Room for n bytes and a 0 behind them. */
+static int reserve(struct buf *b, size_t n)
+{
+    if (n < b->cap)
+        return 0;
+    char *data = realloc(b->data, n + 1);
+    if (!data)
+        return ERR_NOMEM;
+    b->data = data;
+    b->cap = n + 1;
+    return 0;
+}
+
+static int read_body(struct http_request *q, size_t max, const char **body, size_t *len)
+{
+    struct exchange *x = (struct exchange *)q;
+    struct buf *b = &x->t->body;
+    buf_clear(b);
+    if (q->content_length > (long long)max)
+        return ERR_TOO_LARGE;
+    if (reserve(b, q->content_length > 0 ? (size_t)q->content_length : BODY_FIRST) != 0)
+        return ERR_NOMEM;
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (x->expect && mg_write(x->c, go_on, sizeof go_on - 1) <= 0)
+        return ERR_BAD_REQUEST;
+    watch_arm(x->t, mg_get_request_info(x->c), x->t->server->s.body_ms);
+    int err = q->content_length >= 0 ? read_counted(x, b) : read_chunked(x, b, max);
+    if (body_watch_end(&x->t->watch) && !err)
+        err = ERR_SLOW_BODY;
+    if (err)
+        return err;
+    x->read = true;
+    b->data[b->len] = 0;
+    *body = b->data;
+    *len = b->len;
+    return 0;
+}
+
+/* ---- replies: one buffer, one write */
+
+static void send_reply(struct exchange *x, bool head_only)
+{
+    struct http_reply *r = &x->t->reply;
+    struct buf *out = &x->t->out;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    struct http_write w = {http_date_at(&x->t->date, now.tv_sec), x->q.id, head_only};
+    buf_clear(out);
+    http_write_reply(r, &w, out);
+    if (r->close)
+        mg_disable_connection_keep_alive(x->c);
+    if (buf_ok(out) != 0 || mg_write(x->c, out->data, out->len) != (int)out->len)
+        mg_disable_connection_keep_alive(x->c);
+}
+
+static void shrink(struct buf *b, size_t max)
+{
+    if (b->cap <= BODY_KEEP)
+        return;
+    buf_fini(b);
+    buf_init(b, max);
+}
+
+/* ---- requests */
+
+static void fill_request(struct exchange *x, const struct mg_request_info *ri,
+                         struct http_header *headers)
+{
+    size_t n = ri->num_headers > 0 ? (size_t)ri->num_headers : 0;
+    for (size_t i = 0; i < n; i++)
+        headers[i] = (struct http_header){ri->http_headers[i].name, ri->http_headers[i].value};
+    x->q = (struct http_request){.method = ri->request_method,
+                                 .path = ri->request_uri ? ri->request_uri : "",
+                                 .query = ri->query_string,
+                                 .version = ri->http_version,
+                                 .client = ri->remote_addr,
+                                 .headers = headers,
+                                 .headers_n = n,
+                                 .content_length = ri->content_length,
+                                 .public_url = x->t->server->s.public_url,
+                                 .read_body = read_body};
+    if (http_header(&x->q, "transfer-encoding"))
+        x->q.content_length = -1;
+}
+
+static bool too_many(struct http_server *s)
+{
+    unsigned now = atomic_fetch_add(&s->in_flight, 1);
+    return s->s.in_flight && now >= s->s.in_flight;
+}
+
+static int serve(struct mg_connection *c)
+{
+    struct http_header headers[MG_MAX_HEADERS];
+    struct exchange x = {.c = c, .t = mg_get_thread_pointer(c)};
+    struct http_server *s = x.t->server;
+    struct http_reply *r = &x.t->reply;
+    body_watch_end(&x.t->watch);
+    http_reply_clear(r);
+    fill_request(&x, mg_get_request_info(c), headers);
+    const char *expect = http_header(&x.q, "expect");
+    x.expect = expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x.q.version, "1.0") != 0;
+    if (too_many(s)) {
+        metrics_add(s->refused, 1);
+        problem_simple(&x.q, r, ERR_OVERLOADED, "too many requests at this moment");
+    } else {
+        s->s.handler(s->s.arg, &x.q, r);
+    }
+    bool unread = !x.read && guard_has_body(&x.q);
+    r->close = r->close || unread || atomic_load_explicit(&s->closing, memory_order_relaxed);
+    if (!r->status || buf_ok(&r->body) != 0 || buf_ok(&r->headers) != 0)
+        problem_simple(&x.q, r, ERR_BUG, NULL);
+    int status = r->status;
+    send_reply(&x, strcmp(x.q.method, "HEAD") == 0);
+    shrink(&x.t->body, HTTP_REPLY_MAX);
+    shrink(&x.t->out, HTTP_REPLY_MAX + (64 << 10));
+    if (unread) /* civetweb reads on for a while: bounded too */
+        watch_arm(x.t, mg_get_request_info(c), LINGER_MS);
+    atomic_fetch_sub(&s->in_flight, 1);
+    return status;
+}
+
+/* What civetweb refuses by itself: a header too large or not readable. */
+static int http_error(struct mg_connection *c, int status, const char *text)
+{
+    struct thread *t = mg_get_thread_pointer(c);
+    if (!t)
+        return 1;
+    struct exchange x = {.c = c, .t = t};
+    x.q.public_url = t->server->s.public_url;
+    body_watch_end(&t->watch);
+    http_reply_clear(&t->reply);
+    problem_simple(&x.q, &t->reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST, text);
+    t->reply.close = true;
+    send_reply(&x, false);
+    return 0;
+}
+
+/* ---- life */
+
+static void *init_thread(const struct mg_context *ctx, int type)
+{
+    struct http_server *s = mg_get_user_data(ctx);
+    if (type == 0)
+        atomic_fetch_add(&s->masters, 1);
+    if (type != 1)
+        return NULL;
+    unsigned i = atomic_fetch_add(&s->workers, 1);
+    struct thread *t = &s->threads[i < s->s.threads ? i : 0];
+    pthread_setname_np(pthread_self(), "http");
+    return t;
+}
+
+static void connection_close(const struct mg_connection *c)
+{
+    struct thread *t = mg_get_thread_pointer(c);
+    if (t)
+        body_watch_end(&t->watch);
+}
+
+static int log_message(const struct mg_connection *c, const char *message)
+{
+    const struct mg_context *ctx = c ? mg_get_context(c) : NULL;
+    struct http_server *s = ctx ? mg_get_user_data(ctx) : NULL;
+    if (s && !s->failure[0] && !s->ctx)
+        snprintf(s->failure, sizeof s->failure, "%s", message);
+    log_debug("civetweb", "message", message);
+    return 1;
+}
+
+static int split_listen(struct http_server *s, char host[64], char why[256])
+{
+    const char *listen = s->s.listen, *colon = strrchr(listen, ':');
+    size_t n = colon ? (size_t)(colon - listen) : 0;
+    char *end = NULL;
+    long port = colon ? strtol(colon + 1, &end, 10) : -1;
+    if (!colon || n >= 64 || !colon[1] || *end || port < 0 || port > 65535) {
+        snprintf(why, 256, "\"%s\" is no address to listen on; write HOST:PORT", listen);
+        return ERR_INVALID;
+    }
+    if (memchr(listen, '[', n) || memchr(listen, ':', n)) {
+        snprintf(why, 256, "\"%s\": IPv6 is for the ingress; listen on an IPv4 address", listen);
+        return ERR_INVALID;
+    }
+    memcpy(host, n ? listen : "0.0.0.0", n ? n : 8);
+    host[n ? n : 7] = 0;
+    s->port = (int)port;
+    return 0;
+}
+
+static int try_port(const struct http_server *s, const char *host, char why[256])
+{
+    int err = socket_try_listen(host, s->port);
+    if (err == ERR_EXISTS)
+        snprintf(why, 256, "port %d is taken by another program; choose another, or 0 for any",
+                 s->port);
+    else if (err == ERR_REFUSED)
+        snprintf(why, 256, "port %d is not allowed to this user; choose one over 1023", s->port);
+    else if (err)
+        snprintf(why, 256, "\"%s\" is no address of this machine", host);
+    return err;
+}
+
+static struct mg_context *start_civetweb(struct http_server *s, const char *ports)
+{
+    char threads[16], header[16], keep[16];
+    snprintf(threads, sizeof threads, "%u", s->s.threads);
+    snprintf(header, sizeof header, "%d", s->s.header_ms);
+    snprintf(keep, sizeof keep, "%d", s->s.keep_alive_ms);
+    const char *options[] = {"listening_ports",
+                             ports,
+                             "num_threads",
+                             threads,
+                             "connection_queue",
+                             "64",
+                             "listen_backlog",
+                             "1024",
+                             "enable_keep_alive",
+                             "yes",
+                             "keep_alive_timeout_ms",
+                             keep,
+                             "request_timeout_ms",
+                             header,
+                             "max_request_size",
+                             "32768",
+                             "tcp_nodelay",
+                             "1",
+                             "decode_url",
+                             "no",
+                             "enable_directory_listing",
+                             "no",
+                             "access_control_allow_origin",
+                             "",
+                             "access_control_allow_methods",
+                             "",
+                             "access_control_allow_headers",
+                             "",
+                             NULL};
+    struct mg_callbacks calls = {.begin_request = serve,
+                                 .http_error = http_error,
+                                 .init_thread = init_thread,
+                                 .connection_close = connection_close,
+                                 .log_message = log_message};
+    return mg_start(&calls, s, options);
+}
+
+/* mg_start returns a context even if its threads could not be made. */
+static bool wait_threads(struct http_server *s)
+{
+    struct timespec pause = {0, 2 * 1000000L};
+    int64_t until = clock_mono_us(clock_real()) + START_MS * 1000;
+    while (atomic_load(&s->workers) < s->s.threads || !atomic_load(&s->masters)) {
+        if (clock_mono_us(clock_real()) > until)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+static void server_free(struct http_server *s)
+{
+    for (unsigned i = 0; s->threads && i < s->s.threads; i++) {
+        http_reply_fini(&s->threads[i].reply);
+        buf_fini(&s->threads[i].body);
+        buf_fini(&s->threads[i].out);
+    }
+    free(s->threads);
+    free(s);
+}
+
+static struct http_server *server_new(const struct http_server_settings *settings)
+{
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->s = *settings;
+    s->threads = calloc(settings->threads, sizeof *s->threads);
+    for (unsigned i = 0; s->threads && i < settings->threads; i++) {
+        s->threads[i].server = s;
+        http_reply_init(&s->threads[i].reply);
+        buf_init(&s->threads[i].body, HTTP_REPLY_MAX);
+        buf_init(&s->threads[i].out, HTTP_REPLY_MAX + (64 << 10));
+    }
+    if (!s->threads) {
+        server_free(s);
+        return NULL;
+    }
+    s->refused = metrics_counter("offpath_http_refused_total", "",
+                                 "Requests refused because too many were being served.");
+    s->slow = metrics_counter("offpath_http_slow_bodies_total", "",
+                              "Connections shut down because their body came too slowly.");
+    return s;
+}
+
+static int run(struct http_server *s, const char *host, char why[256])
+{
+    char ports[96];
+    struct mg_server_port taken[4];
+    snprintf(ports, sizeof ports, "%s:%d", host, s->port);
+    s->ctx = start_civetweb(s, ports);
+    if (!s->ctx) {
+        snprintf(why, 256, "cannot listen on %s: %.120s", ports, s->failure);
+        return ERR_EXISTS;
+    }
+    if (!wait_threads(s)) {
+        snprintf(why, 256,
+                 "only %u of %u threads could be started; raise the limit of processes, "
+                 "or lower --threads",
+                 atomic_load(&s->workers), s->s.threads);
+        return ERR_NOMEM;
+    }
+    if (mg_get_server_ports(s->ctx, 4, taken) > 0)
+        s->port = taken[0].port;
+    snprintf(s->address, sizeof s->address, "%s:%d", host, s->port);
+    s->watching = pthread_create(&s->watchdog, NULL, watch_run, s) == 0;
+    return s->watching ? 0 : ERR_NOMEM;
+}
+
+int http_server_start(const struct http_server_settings *settings, struct http_server **out,
+                      char why[256])
+{
+    char host[64];
+    if (strcmp(mg_version(), CIVETWEB_VERSION) != 0) {
+        snprintf(why, 256, "civetweb %s is installed, %s was compiled for; build again",
+                 mg_version(), CIVETWEB_VERSION);
+        return ERR_INVALID;
+    }
+    struct http_server *s = server_new(settings);
+    if (!s)
+        return ERR_NOMEM;
+    int err = split_listen(s, host, why);
+    if (!err)
+        err = try_port(s, host, why);
+    if (!err) {
+        mg_init_library(0);
+        err = run(s, host, why);
+    }
+    if (err) {
+        if (err != ERR_NOMEM || !s->ctx) /* half started: mg_stop may wait for ever */
+            server_free(s);
+        return err;
+    }
+    *out = s;
+    return 0;
+}
+
+int http_server_port(const struct http_server *s)
+{
+    return s->port;
+}
+
+const char *http_server_address(const struct http_server *s)
+{
+    return s->address;
+}
+
+unsigned http_server_in_flight(const struct http_server *s)
+{
+    return atomic_load(&s->in_flight);
+}
+
+void http_server_close_connections(struct http_server *s)
+{
+    atomic_store(&s->closing, true);
+}
+
+void http_server_refuse(struct http_server *s)
+{
+    if (sockets_refuse(s->port) == 0)
+        log_warn("listener-not-found", "address", s->address);
+}
+
+void http_server_stop(struct http_server *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->stopping, true);
+    pthread_join(s->watchdog, NULL);
+    mg_stop(s->ctx);
+    server_free(s);
+}

@@ -1,0 +1,64 @@
+#include "gateway/route.h"
+
+#include <string.h>
+
+static const struct {
+    enum route route;
+    const char *method, *allow;
+    const char *before, *after; /* around the argument */
+} table[] = {
+    {ROUTE_ACCEPT, "POST", "POST", "/v1/flows/", "/jobs"},
+    {ROUTE_EVENTS, "GET", "GET, HEAD", "/v1/jobs/", "/events"},
+    {ROUTE_JOB, "GET", "GET, HEAD", "/v1/jobs/", ""},
+    {ROUTE_ERROR_PAGE, "GET", "GET, HEAD", "/errors/", ""},
+};
+
+/* Every {argument} we have is a flow's name, an id or a code. */
+static bool is_argument(const char *s, size_t n)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+    if (n == 0 || n >= ROUTE_ARG)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(allowed, s[i]))
+            return false;
+    return true;
+}
+
+static bool match(const char *path, const char *before, const char *after, char arg[ROUTE_ARG])
+{
+    size_t len = strlen(path), head = strlen(before), tail = strlen(after);
+    if (len < head + tail || memcmp(path, before, head) != 0 ||
+        memcmp(path + len - tail, after, tail) != 0)
+        return false;
+    size_t n = len - head - tail;
+    if (!is_argument(path + head, n))
+        return false;
+    memcpy(arg, path + head, n);
+    arg[n] = 0;
+    return true;
+}
+
+int route_find(const char *method, const char *path, struct route_match *m)
+{
+    *m = (struct route_match){.route = ROUTE_NONE};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (!match(path, table[i].before, table[i].after, m->arg))
+            continue;
+        m->route = table[i].route;
+        m->allow = table[i].allow;
+        m->head = strcmp(method, "HEAD") == 0 && strcmp(table[i].method, "GET") == 0;
+        return m->head || strcmp(method, table[i].method) == 0 ? 0 : ERR_METHOD;
+    }
+    return ERR_NO_ROUTE;
+}
+
+const char *route_name(enum route r)
+{
+    static const char *const names[ROUTE_COUNT] = {[ROUTE_ACCEPT] = "accept",
+                                                   [ROUTE_JOB] = "job",
+                                                   [ROUTE_EVENTS] = "events",
+                                                   [ROUTE_ERROR_PAGE] = "error-page",
+                                                   [ROUTE_NONE] = "none"};
+    return (unsigned)r < ROUTE_COUNT ? names[r] : "none";
+}

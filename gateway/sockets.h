@@ -1,0 +1,16 @@
+/* sockets.h - this process's sockets, found by address: civetweb does not tell which descriptor a
+ * connection or listener has. Linear in open descriptors: for rare moments only. Any thread. */
+#pragma once
+#include "common/err.h"
+
+/* Descriptor of the established connection from this peer to our local port. ERR_NOT_FOUND; two
+ * that fit count as none. */
+int socket_of_peer(const char *peer, int peer_port, int local_port, int *fd) must_use;
+
+/* Close our listener on that port for clients without telling its owner: its descriptor becomes an
+ * event that never comes, so nobody spins or fails. How many were replaced. */
+int sockets_refuse(int local_port);
+
+/* Could this be listened on now? host: IPv4 address or name. 0; ERR_EXISTS: taken; ERR_NOT_FOUND:
+ * no such address here; ERR_REFUSED: not allowed to. */
+int socket_try_listen(const char *host, int port) must_use;
