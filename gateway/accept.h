@@ -1,0 +1,33 @@
+/* accept.h - POST /v1/flows/{flow}/jobs: from bytes to a job Kafka has. The order of its steps is
+ * the contract: the first error is the answer (http-api: order of an accept). Safe from any thread;
+ * everything it uses is given, so a test runs it on fakes. */
+#pragma once
+#include "common/flow.h"
+#include "common/rng.h"
+#include "gateway/admission.h"
+#include "gateway/http.h"
+#include "gateway/marks.h"
+#include "gateway/publish.h"
+#include "gateway/reader.h"
+#include "gateway/register.h"
+
+struct accept_metrics;
+struct accept { /* all borrowed, all there for the gateway's life */
+    struct flow_set *flows;
+    struct publisher *publisher;
+    struct marks *marks;
+    struct registrar *registrar;
+    struct reader *reader;
+    struct admission *admission;
+    const struct id_secret *secret;
+    const struct clock *clock;
+    struct rng *rng;
+    struct accept_metrics *metrics;
+};
+
+/* Counters of each flow, made once. flows: borrowed. NULL without memory; free with free. */
+struct accept_metrics *accept_metrics_new(const struct flow_set *flows);
+
+/* Answer a POST for this flow (its name in the path): 202, 200 on a cache hit or a known key's
+ * final job, or a problem. */
+void accept_post(struct accept *a, struct http_request *q, struct http_reply *r, const char *flow);

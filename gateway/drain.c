@@ -1,0 +1,17 @@
+#include "gateway/drain.h"
+
+enum { STEP_MS = 20 };
+
+struct drain_result drain_run(const struct drain_steps *s, const struct drain_limits *l)
+{
+    struct drain_result result = {0};
+    s->unready(s->arg);
+    int hurry = s->pause(s->arg, l->serve_ms);
+    s->refuse(s->arg);
+    for (int waited = 0; s->in_flight(s->arg) > 0 && waited < l->requests_ms && !hurry;
+         waited += STEP_MS)
+        hurry = s->pause(s->arg, STEP_MS);
+    result.requests = s->in_flight(s->arg);
+    result.unflushed = s->flush(s->arg, hurry ? 0 : l->flush_ms);
+    return result;
+}

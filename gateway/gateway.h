@@ -1,0 +1,22 @@
+/* gateway.h - the gateway as one thing: its parts opened in order, checked, served, drained and
+ * closed in reverse. Belongs to the main thread. */
+#pragma once
+#include "gateway/options.h"
+
+struct gateway;
+
+enum { GATEWAY_WHY = 512 };
+
+/* Open everything up to listening. Kafka and the topics must be there; Redis and MySQL may be away
+ * (said in the log and in /readyz), but tables of another version or a refused login are refused
+ * here. o: borrowed until close. 0, or an exit_code with one line in why that says what to do;
+ * findings of flow files are printed to stderr. *out: owned (gateway_close). */
+int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY_WHY]) must_use;
+/* Write {pid, listen, admin} where --ports-file says; nothing without it. 0 or an exit_code. */
+int gateway_announce(struct gateway *g, char why[GATEWAY_WHY]) must_use;
+/* Stop as drain.h says. pause: sleep that tells of a second signal. */
+void gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms));
+void gateway_close(struct gateway *g); /* NULL is fine */
+
+/* Only the flow files, as `check` does: findings to stderr. An exit_code. */
+int gateway_check_flows(const struct options *o);

@@ -1,0 +1,34 @@
+/* job_view.h - a job as clients see it (JSON), made from its row, its ledger and what the flow
+ * declares. Pure; any thread. */
+#pragma once
+#include "common/buf.h"
+#include "common/flow.h"
+#include "common/record.h"
+
+struct job_view {
+    const struct record_job *job;
+    const struct record_call *calls; /* its ledger, in any order */
+    size_t calls_n;
+    const struct flow *flow; /* NULL: no such flow is loaded any more */
+    const char *public_url;  /* before links; "" for relative ones */
+    bool tries;              /* ?include=attempts: each call has tries[] */
+};
+
+/* {id, flow, flow_version, state, reason, message, created, deadline, started, finished, calls,
+ * result, links}, and retry_at of a job that will run again. An open job's calls: what the ledger
+ * has finished; each declared call without such an entry once, `running` or `waiting`. A final
+ * job's: its stored list, results from the ledger. Check out with buf_ok. ERR_BUG: the stored list
+ * is no JSON. */
+int job_view_print(const struct job_view *v, struct buf *out) must_use;
+/* A job that is accepted but has no row yet: queued, null for what only the row knows. */
+void job_view_unregistered(const struct job_id *id, const char *public_url, struct buf *out);
+/* {id, flow, state, links} of a 202. */
+void job_view_accepted(const struct job_id *id, const char *flow, enum job_state state,
+                       const char *public_url, struct buf *out);
+
+/* queued and round > 0 is shown as running: it will be retried. */
+enum job_state job_view_state(const struct record_job *job);
+
+enum { JOB_VIEW_ETAG = 35 };
+/* Strong entity tag of a body, quotes included. */
+void job_view_etag(const void *body, size_t len, char out[JOB_VIEW_ETAG]);

@@ -1,0 +1,88 @@
+#include "gateway/jobs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/job_view.h"
+#include "gateway/problem.h"
+
+static const int64_t DAY_MS = 86400 * 1000;
+
+/* Does the query hold this parameter exactly, among others? */
+static bool asks_for(const char *query, const char *parameter)
+{
+    size_t n = strlen(parameter);
+    for (const char *p = query; p && *p;) {
+        size_t len = strcspn(p, "&");
+        if (len == n && memcmp(p, parameter, n) == 0)
+            return true;
+        p += len + (p[len] == '&');
+    }
+    return false;
+}
+
+static void send_body(const struct http_request *q, struct http_reply *r)
+{
+    char etag[JOB_VIEW_ETAG];
+    const char *known = http_header(q, "if-none-match");
+    job_view_etag(r->body.data, r->body.len, etag);
+    http_reply_header(r, "ETag", etag);
+    http_reply_header(r, "Cache-Control", "private, no-cache");
+    r->type = "application/json";
+    r->status = known && http_etag_matches(known, etag) ? 304 : 200;
+}
+
+/* No row: is it a job that was accepted and not registered yet? */
+static bool may_exist(struct jobs *j, const struct job_id *id)
+{
+    static const struct owner nobody;
+    int64_t born_ms = id_created_ms(id);
+    if (!id_is_of(j->secret, id, &nobody))
+        return false;
+    if (born_ms >= 0)
+        return clock_wall_us(j->clock) / 1000 - born_ms < j->retention_ms + DAY_MS;
+    return marks_exists(j->marks, &nobody, id) != ERR_NOT_FOUND; /* made from a key */
+}
+
+static void show(struct jobs *j, const struct http_request *q, struct http_reply *r,
+                 struct job_view *v)
+{
+    if (!owner_is_nobody(&v->job->owner) || strcmp(v->job->reason, "gone") == 0) {
+        problem_simple(q, r, ERR_NO_JOB, NULL);
+        return;
+    }
+    v->flow = flow_by_name(j->flows, v->job->flow);
+    v->public_url = q->public_url;
+    v->tries = asks_for(q->query, "include=attempts");
+    if (job_view_print(v, &r->body) != 0)
+        problem_simple(q, r, ERR_BUG, NULL);
+    else
+        send_body(q, r);
+}
+
+void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r, const char *text)
+{
+    struct job_id id;
+    struct record_job job;
+    struct record_call *calls = NULL;
+    size_t n = 0;
+    if (id_parse(text, &id) != 0) {
+        problem_simple(q, r, ERR_NO_JOB, "an id is a UUID");
+        return;
+    }
+    int err = reader_read(j->reader, &id, &job, &calls, &n);
+    if (!err) {
+        show(j, q, r, &(struct job_view){.job = &job, .calls = calls, .calls_n = n});
+        for (size_t i = 0; i < n; i++)
+            record_call_fini(&calls[i]);
+        free(calls);
+        record_job_fini(&job);
+    } else if (err != ERR_NOT_FOUND) {
+        problem_simple(q, r, ERR_UNAVAILABLE, "the job goes on meanwhile");
+    } else if (may_exist(j, &id)) {
+        job_view_unregistered(&id, q->public_url, &r->body);
+        send_body(q, r);
+    } else {
+        problem_simple(q, r, ERR_NO_JOB, NULL);
+    }
+}

@@ -1,0 +1,139 @@
+#include "gateway/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct config_option options_table[] = {
+    {"flows", CONFIG_TEXT, NULL, "DIR", "folder of flow files"},
+    {"upstreams", CONFIG_TEXT, NULL, "FILE", "upstreams.yaml (default: beside the folder)"},
+    {"secrets", CONFIG_TEXT, "/run/secrets", "DIR", "folder of ${file:name}"},
+    {"kafka", CONFIG_TEXT, NULL, "HOST:PORT,...", "brokers"},
+    {"kafka-properties", CONFIG_TEXT, NULL, "LINES", "librdkafka name=value lines (TLS, SASL)"},
+    {"redis", CONFIG_TEXT, NULL, "URL", "redis://[user:pass@]host:port[/db]"},
+    {"mysql", CONFIG_TEXT, NULL, "URL", "mysql://user:pass@host:port/db"},
+    {"listen", CONFIG_TEXT, "127.0.0.1:8480", "HOST:PORT", "public port; 0: any free one"},
+    {"admin", CONFIG_TEXT, "127.0.0.1:8481", "HOST:PORT", "/healthz /readyz /metrics"},
+    {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and ports, written once ready"},
+    {"public-url", CONFIG_TEXT, "", "URL", "before links and problem types; empty: relative"},
+    {"id-secret-file", CONFIG_TEXT, NULL, "FILE",
+     "at least 16 random bytes; all gateways share it"},
+    {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
+    {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
+    {"body-deadline", CONFIG_DURATION, "30s", "TIME", "until its whole body is there"},
+    {"keep-alive", CONFIG_DURATION, "75s", "TIME", "idle connections; over the ingress's own"},
+    {"publish-deadline", CONFIG_DURATION, "10s", "TIME", "wait for Kafka's acknowledgement"},
+    {"drain-wait", CONFIG_DURATION, "5s", "TIME", "serve on after SIGTERM, for load balancers"},
+    {"overload-floor", CONFIG_NUMBER, "1000", "N", "waiting jobs of a flow that never shed"},
+    {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
+    {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
+};
+const size_t options_n = sizeof options_table / sizeof options_table[0];
+
+static int refuse(char why[OPTIONS_WHY], const char *name, const char *value, const char *what)
+{
+    char env[64] = "OFFPATH_";
+    size_t n = strlen(env);
+    for (const char *p = name; *p && n + 1 < sizeof env; p++)
+        env[n++] = *p == '-' ? '_' : (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+    env[n] = 0;
+    if (value)
+        snprintf(why, OPTIONS_WHY, "--%s (%s) is \"%.80s\"; %s", name, env, value, what);
+    else
+        snprintf(why, OPTIONS_WHY, "--%s (%s) is not set; %s", name, env, what);
+    return ERR_INVALID;
+}
+
+static int read_level(const struct config *c, struct options *o, char why[OPTIONS_WHY])
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    const char *form = config_text(c, "log"), *level = config_text(c, "log-level");
+    o->log_json = strcmp(form, "json") == 0;
+    if (!o->log_json && strcmp(form, "text") != 0)
+        return refuse(why, "log", form, "write text or json");
+    for (int i = 0; i < 4; i++)
+        if (strcmp(level, names[i]) == 0) {
+            o->log_level = (enum log_level)i;
+            return 0;
+        }
+    return refuse(why, "log-level", level, "write debug, info, warn or error");
+}
+
+static int need(const struct config *c, const char *name, const char *what, const char **out,
+                char why[OPTIONS_WHY])
+{
+    *out = config_text(c, name);
+    return *out && **out ? 0 : refuse(why, name, NULL, what);
+}
+
+static int read_needed(const struct config *c, struct options *o, char why[OPTIONS_WHY])
+{
+    int err = need(c, "flows", "name the folder of your flow files", &o->flows, why);
+    if (!err)
+        err = need(c, "kafka", "name the brokers, host:port", &o->kafka, why);
+    if (!err)
+        err = need(c, "redis", "write redis://host:port", &o->redis, why);
+    if (!err)
+        err = need(c, "mysql", "write mysql://user:pass@host:port/db", &o->mysql, why);
+    if (!err)
+        err =
+            need(c, "id-secret-file",
+                 "make one with `head -c 32 /dev/urandom > FILE`, keep it, and give every gateway "
+                 "the same",
+                 &o->id_secret_file, why);
+    return err;
+}
+
+static int milliseconds(const struct config *c, const char *name)
+{
+    int64_t ms = config_ms(c, name);
+    return ms > 3600 * 1000 ? 3600 * 1000 : (int)ms;
+}
+
+int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY])
+{
+    struct options o = {.upstreams = config_text(c, "upstreams"),
+                        .secrets = config_text(c, "secrets"),
+                        .kafka_properties = config_text(c, "kafka-properties"),
+                        .listen = config_text(c, "listen"),
+                        .admin = config_text(c, "admin"),
+                        .ports_file = config_text(c, "ports-file"),
+                        .public_url = config_text(c, "public-url"),
+                        .header_ms = milliseconds(c, "header-deadline"),
+                        .body_ms = milliseconds(c, "body-deadline"),
+                        .keep_alive_ms = milliseconds(c, "keep-alive"),
+                        .drain_wait_ms = milliseconds(c, "drain-wait"),
+                        .publish_ms = milliseconds(c, "publish-deadline"),
+                        .overload_floor = config_number(c, "overload-floor")};
+    int64_t threads = config_number(c, "threads");
+    int err = read_level(c, &o, why);
+    if (!err)
+        err = read_needed(c, &o, why);
+    if (err)
+        return err;
+    if (threads < 16 || threads > 2048)
+        return refuse(why, "threads", "out of range", "write a number from 16 to 2048");
+    if (o.public_url[0] && o.public_url[strlen(o.public_url) - 1] == '/')
+        return refuse(why, "public-url", o.public_url, "write it without the / at its end");
+    o.threads = (unsigned)threads;
+    *out = o;
+    return 0;
+}
+
+void options_help(struct buf *out)
+{
+    buf_text(out,
+             "offpath-gateway " OFFPATH_VERSION " - accepts jobs over HTTP, into Kafka\n\n"
+             "usage: offpath-gateway run   [SETTINGS]   serve until SIGTERM\n"
+             "       offpath-gateway check [SETTINGS]   check settings and flow files\n"
+             "       offpath-gateway check --show       print each setting, and where it is from\n"
+             "       offpath-gateway --help | --version\n\n"
+             "examples:\n"
+             "  offpath-gateway run --config gateway.yaml\n"
+             "  offpath-gateway run --flows flows --kafka k1:9092,k2:9092 --listen 0.0.0.0:8480\n"
+             "  OFFPATH_LISTEN=127.0.0.1:0 offpath-gateway run --ports-file ports.json\n\n"
+             "settings (flag > OFFPATH_NAME > --config file > default):\n");
+    config_help(options_table, options_n, out);
+    buf_text(out,
+             "\nexit: 0 good, 1 findings in flow files, 2 usage or settings, 3 a server, topic "
+             "or table is missing,\n      5 a port is taken, 70 a bug in Offpath\n");
+}

@@ -1,0 +1,37 @@
+/* options.h - the settings of the gateway: one table for flags, environment, file and --help, and
+ * the few that need checking before anything starts. */
+#pragma once
+#include "common/config.h"
+#include "common/log.h"
+
+enum exit_code {
+    EXIT_GOOD = 0,
+    EXIT_FINDINGS = 1,
+    EXIT_USAGE = 2,
+    EXIT_DEPENDENCY = 3,
+    EXIT_CONFLICT = 5,
+    EXIT_BUG = 70
+};
+
+extern const struct config_option options_table[];
+extern const size_t options_n;
+
+enum { OPTIONS_WHY = 512 };
+
+/* What is set, as numbers and text; text lent with the config. */
+struct options {
+    const char *flows, *upstreams, *secrets;
+    const char *kafka, *kafka_properties, *redis, *mysql;
+    const char *listen, *admin, *ports_file, *public_url, *id_secret_file;
+    bool log_json;
+    enum log_level log_level;
+    unsigned threads;
+    int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
+    int64_t overload_floor;
+};
+
+/* 0; ERR_INVALID with why: which setting is missing or out of range, and what to write. */
+int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY]) must_use;
+
+/* --help: usage, three examples, settings, exit codes. */
+void options_help(struct buf *out);

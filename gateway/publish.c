@@ -1,0 +1,144 @@
+#include "gateway/publish.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* A request that gives up leaves its waiter to the report, which is sure to come later:
+ * WAITING -> REPORTED (the request frees it) or WAITING -> LEFT (the report frees it). */
+enum { WAITING, REPORTED, LEFT };
+
+struct waiter {
+    sem_t reported;
+    _Atomic int state;
+    enum broker_report report;
+};
+
+struct publisher {
+    struct broker_producer *producer;
+    int wait_ms;
+    size_t queue_max;
+    _Atomic size_t open;
+};
+
+int publisher_open(int wait_ms, size_t queue_max, struct publisher **out)
+{
+    struct publisher *p = calloc(1, sizeof *p);
+    if (!p)
+        return ERR_NOMEM;
+    p->wait_ms = wait_ms;
+    p->queue_max = queue_max;
+    *out = p;
+    return 0;
+}
+
+void publisher_use(struct publisher *p, struct broker_producer *producer)
+{
+    p->producer = producer;
+}
+
+struct broker_producer *publisher_producer(struct publisher *p)
+{
+    return p->producer;
+}
+
+void publisher_close(struct publisher *p)
+{
+    if (!p)
+        return;
+    broker_producer_close(p->producer);
+    free(p);
+}
+
+size_t publisher_open_count(struct publisher *p)
+{
+    return atomic_load(&p->open);
+}
+
+static struct waiter *waiter_new(void)
+{
+    struct waiter *w = calloc(1, sizeof *w);
+    if (w && sem_init(&w->reported, 0, 0) != 0) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+static void waiter_free(struct waiter *w)
+{
+    sem_destroy(&w->reported);
+    free(w);
+}
+
+void publisher_reports(void *arg, const struct broker_delivery *list, size_t n)
+{
+    struct publisher *p = arg;
+    for (size_t i = 0; i < n; i++) {
+        struct waiter *w = list[i].tag;
+        w->report = list[i].report;
+        if (atomic_exchange(&w->state, REPORTED) == LEFT)
+            waiter_free(w);
+        else
+            sem_post(&w->reported); /* the last touch: the request frees it from here on */
+    }
+    atomic_fetch_sub(&p->open, n);
+}
+
+static bool wait_report(struct waiter *w, int wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    while (sem_clockwait(&w->reported, CLOCK_MONOTONIC, &until) != 0)
+        if (errno != EINTR)
+            return false;
+    return true;
+}
+
+static int outcome(enum broker_report report)
+{
+    if (report == REPORT_PERSISTED)
+        return 0;
+    return report == REPORT_NOT_PERSISTED ? ERR_NOT_DURABLE : ERR_OUTCOME_UNKNOWN;
+}
+
+static int hand_over(struct publisher *p, const struct broker_record *r, struct waiter *w)
+{
+    if (atomic_fetch_add(&p->open, 1) >= p->queue_max) {
+        atomic_fetch_sub(&p->open, 1);
+        return ERR_OVERLOADED;
+    }
+    int err = broker_publish(p->producer, r, w);
+    if (err) {
+        atomic_fetch_sub(&p->open, 1);
+        return err == ERR_FULL ? ERR_OVERLOADED : err == ERR_TOO_LARGE ? err : ERR_NOT_DURABLE;
+    }
+    return 0;
+}
+
+int publish_wait(struct publisher *p, const struct broker_record *r)
+{
+    struct waiter *w = waiter_new();
+    if (!w)
+        return ERR_OVERLOADED;
+    int err = hand_over(p, r, w);
+    if (err)
+        goto out;
+    if (!wait_report(w, p->wait_ms) && atomic_exchange(&w->state, LEFT) == WAITING)
+        return ERR_OUTCOME_UNKNOWN; /* the report frees it */
+    /* reported, or reported in the very moment the wait ran out: then its post is still to come */
+    while (atomic_load(&w->state) == LEFT && sem_wait(&w->reported) != 0)
+        continue;
+    err = outcome(w->report);
+out:
+    waiter_free(w);
+    return err;
+}

@@ -1,0 +1,26 @@
+/* publish.h - publish one record and wait until Kafka has it, or not. Each request thread waits on
+ * a waiter of its own, so a delivery report wakes exactly one thread. Any thread. */
+#pragma once
+#include "common/broker.h"
+#include "common/clock.h"
+
+struct publisher;
+
+/* wait_ms: how long a request waits for its report; queue_max: publishes without a report at most.
+ * *out: owned (publisher_close). 0, ERR_NOMEM. */
+int publisher_open(int wait_ms, size_t queue_max, struct publisher **out) must_use;
+/* The producer to use; taken: publisher_close closes it. Made with publisher_reports and the
+ * publisher as its arg. */
+void publisher_use(struct publisher *p, struct broker_producer *producer);
+struct broker_producer *publisher_producer(struct publisher *p); /* lent */
+/* A broker_report_fn. */
+void publisher_reports(void *publisher, const struct broker_delivery *list, size_t n);
+/* Every publish has ended before. NULL is fine. */
+void publisher_close(struct publisher *p);
+
+/* Publish and wait. 0: persisted. ERR_NOT_DURABLE: surely not there. ERR_OUTCOME_UNKNOWN: perhaps
+ * (no report in time, or the broker was lost meanwhile). ERR_OVERLOADED: the queue is full, nothing
+ * sent. ERR_TOO_LARGE: Kafka takes no record of this size, nothing sent. */
+int publish_wait(struct publisher *p, const struct broker_record *r) must_use;
+
+size_t publisher_open_count(struct publisher *p); /* without a report yet */

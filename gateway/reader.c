@@ -1,0 +1,123 @@
+#include "gateway/reader.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct reader {
+    struct reader_settings s;
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t free_one;
+    struct record **idle; /* connections nobody uses */
+    size_t idle_n, busy_n;
+    int64_t rest_until_ms;
+};
+
+int reader_open(const struct reader_settings *s, struct reader **out)
+{
+    struct reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->s = *s;
+    r->idle = calloc(s->connections, sizeof(struct record *));
+    if (!r->idle) {
+        free(r);
+        return ERR_NOMEM;
+    }
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->free_one, &mono);
+    pthread_condattr_destroy(&mono);
+    *out = r;
+    return 0;
+}
+
+void reader_close(struct reader *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->idle_n; i++)
+        r->idle[i]->ops->close(r->idle[i]);
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->free_one);
+    free(r->idle);
+    free(r);
+}
+
+/* A place among the connections: *out an idle one, or NULL to open one. */
+static int take(struct reader *r, struct record **out)
+{
+    struct timespec until;
+    int err = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += r->s.wait_ms / 1000;
+    until.tv_nsec += r->s.wait_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    *out = NULL;
+    pthread_mutex_lock(&r->lock);
+    while (r->busy_n >= r->s.connections && !err)
+        if (pthread_cond_timedwait(&r->free_one, &r->lock, &until) != 0)
+            err = ERR_UNAVAILABLE;
+    if (!err && r->idle_n > 0)
+        *out = r->idle[--r->idle_n];
+    else if (!err && clock_mono_ms(r->s.clock) < r->rest_until_ms)
+        err = ERR_UNAVAILABLE;
+    if (!err)
+        r->busy_n++;
+    pthread_mutex_unlock(&r->lock);
+    return err;
+}
+
+/* NULL: it is lost. */
+static void put(struct reader *r, struct record *c)
+{
+    pthread_mutex_lock(&r->lock);
+    r->busy_n--;
+    if (c)
+        r->idle[r->idle_n++] = c;
+    pthread_cond_signal(&r->free_one);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static struct record *open_one(struct reader *r)
+{
+    struct record *c;
+    if (r->s.open(r->s.arg, &c, NULL) == 0)
+        return c;
+    pthread_mutex_lock(&r->lock);
+    r->rest_until_ms = clock_mono_ms(r->s.clock) + r->s.rest_ms;
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
+                struct record_call **calls, size_t *n)
+{
+    struct record *c;
+    int err = take(r, &c);
+    if (err)
+        return err;
+    bool rested = c != NULL;
+    for (;;) {
+        if (!c && !(c = open_one(r))) {
+            err = ERR_UNAVAILABLE;
+            break;
+        }
+        err = c->ops->read(c, id, job, calls, n);
+        if (!err || err == ERR_NOT_FOUND)
+            break;
+        c->ops->close(c);
+        c = NULL;
+        err = ERR_UNAVAILABLE;
+        if (!rested)
+            break;
+        rested = false;
+    }
+    put(r, c);
+    return err;
+}

@@ -1,0 +1,26 @@
+/* reader.h - reads jobs from the record through a few connections that requests share. MySQL away:
+ * an answer at once, not a queue of waiting requests. Any thread. */
+#pragma once
+#include "common/clock.h"
+#include "common/record.h"
+
+struct reader;
+typedef int reader_open_fn(void *arg, struct record **out, char *why);
+
+struct reader_settings {
+    reader_open_fn *open; /* a connection to the record */
+    void *arg;
+    size_t connections;
+    int wait_ms; /* for a free connection */
+    int rest_ms; /* after a failed connect nobody tries for so long */
+    const struct clock *clock;
+};
+
+/* Connects at the first read. *out: owned (reader_close). 0, ERR_NOMEM. */
+int reader_open(const struct reader_settings *s, struct reader **out) must_use;
+/* A job and its ledger, as record_ops.read. 0; ERR_NOT_FOUND; ERR_UNAVAILABLE: MySQL is away or too
+ * busy. A connection lost while it rested is replaced once. */
+int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
+                struct record_call **calls, size_t *n) must_use;
+/* Nobody reads any more. NULL is fine. */
+void reader_close(struct reader *r);

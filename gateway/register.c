@@ -1,0 +1,207 @@
+#include "gateway/register.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "gateway/batcher.h"
+
+static const int64_t GRACE_US = 600LL * 1000 * 1000; /* sweep_at = deadline + 10 min */
+static const int64_t DAY_US = 86400LL * 1000 * 1000;
+
+enum { WHY = 256 };
+
+struct registrar {
+    struct registrar_settings s;
+    struct batcher *batcher;
+    struct record *record; /* the batcher's thread */
+    struct record_register rows[REGISTER_BATCH];
+    _Atomic bool up;
+    pthread_mutex_t lock;
+    char refusal[WHY];         /* lock */
+    _Atomic int64_t offset_us; /* server's clock - ours */
+    struct metric *dropped, *registered, *refused, *failed;
+};
+
+static int64_t sweep_at(const struct registrar *r, const struct register_row *row)
+{
+    if (row->deadline_us)
+        return row->deadline_us + GRACE_US;
+    return row->created_us + r->s.retention_ms * 1000 + DAY_US;
+}
+
+static void fill(struct registrar *r, const struct register_row *row, struct record_register *to)
+{
+    *to = (struct record_register){.id = row->id,
+                                   .owner = row->owner,
+                                   .flow = row->flow->name,
+                                   .has_mac = true,
+                                   .has_rev = true,
+                                   .created_us = row->created_us,
+                                   .deadline_us = row->deadline_us,
+                                   .sweep_at_us = sweep_at(r, row)};
+    memcpy(to->mac, row->mac, sizeof to->mac);
+    memcpy(to->rev, row->flow->rev, sizeof to->rev);
+}
+
+static void set_refusal(struct registrar *r, const char *why)
+{
+    pthread_mutex_lock(&r->lock);
+    bool news = strcmp(r->refusal, why) != 0;
+    snprintf(r->refusal, sizeof r->refusal, "%s", why);
+    pthread_mutex_unlock(&r->lock);
+    if (news && why[0])
+        log_error("mysql-unusable", "why", why);
+}
+
+static void set_up(struct registrar *r, bool up, const char *why)
+{
+    if (atomic_exchange(&r->up, up) == up)
+        return;
+    if (up)
+        log_info("mysql-up");
+    else
+        log_warn("mysql-away", "why", why);
+}
+
+static int connect_record(struct registrar *r)
+{
+    char why[WHY] = "";
+    if (r->record)
+        return 0;
+    int err = r->s.open(r->s.arg, &r->record, why);
+    set_refusal(r, err == ERR_SETUP || err == ERR_REFUSED ? why : "");
+    if (err) {
+        set_up(r, false, why);
+        return err;
+    }
+    set_up(r, true, NULL);
+    return 0;
+}
+
+/* The middle of asking is when the server looked at its clock. */
+static int read_clock(struct registrar *r)
+{
+    int64_t server = 0, before = clock_wall_us(r->s.clock);
+    int err = r->record->ops->now(r->record, &server);
+    if (!err)
+        atomic_store(&r->offset_us, server - (before + clock_wall_us(r->s.clock)) / 2);
+    return err;
+}
+
+static void disconnect(struct registrar *r, int err)
+{
+    set_up(r, false, err_text(err));
+    if (r->record)
+        r->record->ops->close(r->record);
+    r->record = NULL;
+}
+
+/* A row that MySQL will never take must not hold back the others: its worker writes it. */
+static size_t write_singly(struct registrar *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int err = r->record->ops->register_jobs(r->record, &r->rows[i], 1);
+        if (err && err != ERR_REFUSED) {
+            disconnect(r, err);
+            return i;
+        }
+        metrics_add(err ? r->refused : r->registered, 1);
+    }
+    return n;
+}
+
+static size_t write_batch(void *arg, const void *items, size_t n)
+{
+    struct registrar *r = arg;
+    const struct register_row *rows = items;
+    if (connect_record(r) != 0)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        fill(r, &rows[i], &r->rows[i]);
+    int err = n ? r->record->ops->register_jobs(r->record, r->rows, n) : read_clock(r);
+    if (err == ERR_REFUSED)
+        return write_singly(r, n);
+    if (err) {
+        metrics_add(r->failed, 1);
+        disconnect(r, err);
+        return 0;
+    }
+    metrics_add(r->registered, (int64_t)n);
+    return n;
+}
+
+int registrar_open(const struct registrar_settings *s, struct registrar **out)
+{
+    struct registrar *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->s = *s;
+    pthread_mutex_init(&r->lock, NULL);
+    r->dropped = metrics_counter("offpath_register_dropped_total", "",
+                                 "Jobs not registered because the queue was full; they run.");
+    r->registered = metrics_counter("offpath_register_total", "", "Jobs registered in MySQL.");
+    r->refused = metrics_counter("offpath_register_refused_total", "",
+                                 "Jobs MySQL refused to register; their workers do it.");
+    r->failed = metrics_counter("offpath_register_failed_total", "", "Batches that failed.");
+    int err = batcher_open(&(struct batcher_settings){.name = "register",
+                                                      .item_size = sizeof(struct register_row),
+                                                      .queue_max = REGISTER_QUEUE,
+                                                      .batch_max = REGISTER_BATCH,
+                                                      .gather_ms = s->gather_ms,
+                                                      .retry_ms = s->retry_ms,
+                                                      .tick_ms = s->tick_ms,
+                                                      .fn = write_batch,
+                                                      .arg = r},
+                           &r->batcher);
+    if (err) {
+        pthread_mutex_destroy(&r->lock);
+        free(r);
+        return err;
+    }
+    *out = r;
+    return 0;
+}
+
+void registrar_put(struct registrar *r, const struct register_row *row)
+{
+    if (batcher_put(r->batcher, row) != 0)
+        metrics_add(r->dropped, 1);
+}
+
+size_t registrar_flush(struct registrar *r, int wait_ms)
+{
+    return batcher_flush(r->batcher, wait_ms);
+}
+
+void registrar_close(struct registrar *r)
+{
+    if (!r)
+        return;
+    batcher_close(r->batcher);
+    if (r->record)
+        r->record->ops->close(r->record);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+bool registrar_up(const struct registrar *r)
+{
+    return atomic_load(&r->up);
+}
+
+void registrar_refusal(struct registrar *r, char why[256])
+{
+    pthread_mutex_lock(&r->lock);
+    memcpy(why, r->refusal, sizeof r->refusal);
+    pthread_mutex_unlock(&r->lock);
+}
+
+int64_t registrar_now_us(const struct registrar *r)
+{
+    return clock_wall_us(r->s.clock) + atomic_load(&r->offset_us);
+}

@@ -1,0 +1,84 @@
+#include "gateway/serve.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "gateway/guard.h"
+#include "gateway/problem.h"
+#include "gateway/request_id.h"
+
+enum { STATUSES = 600 };
+
+/* Found or made at the first use of a pair; a second maker finds the same metric. */
+struct serve_metrics {
+    _Atomic(struct metric *) count[ROUTE_COUNT][STATUSES];
+};
+
+struct serve_metrics *serve_metrics_new(void)
+{
+    return calloc(1, sizeof(struct serve_metrics));
+}
+
+static void count(struct serve_metrics *m, enum route route, int status)
+{
+    if (status < 0 || status >= STATUSES)
+        return;
+    struct metric *c = atomic_load_explicit(&m->count[route][status], memory_order_acquire);
+    if (!c) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "route=\"%s\",status=\"%d\"", route_name(route), status);
+        c = metrics_counter("offpath_http_requests_total", labels, "Answers on the public port.");
+        atomic_store_explicit(&m->count[route][status], c, memory_order_release);
+    }
+    metrics_add(c, 1);
+}
+
+static void dispatch(struct serve *s, struct http_request *q, struct http_reply *r,
+                     const struct route_match *m)
+{
+    switch (m->route) {
+    case ROUTE_ACCEPT:
+        accept_post(&s->accept, q, r, m->arg);
+        return;
+    case ROUTE_JOB:
+        jobs_get(&s->jobs, q, r, m->arg);
+        return;
+    case ROUTE_ERROR_PAGE:
+        if (problem_page(r, m->arg) == 0)
+            return;
+        break;
+    case ROUTE_EVENTS:
+        problem_simple(q, r, ERR_NO_ROUTE,
+                       "live events are not served by this version; read the job itself, its ETag "
+                       "makes that cheap");
+        return;
+    default:
+        break;
+    }
+    problem_simple(q, r, ERR_NO_ROUTE, NULL);
+}
+
+void serve_request(void *arg, struct http_request *q, struct http_reply *r)
+{
+    struct serve *s = arg;
+    struct route_match match = {.route = ROUTE_NONE};
+    const char *detail = NULL;
+    request_id_set(http_header(q, "request-id"), s->rng, q->id);
+    log_scope(NULL, q->id);
+    int err = guard_check(q, &detail);
+    if (err) {
+        r->close = true;
+        problem_simple(q, r, err, detail);
+    } else if ((err = route_find(q->method, q->path, &match)) != 0) {
+        if (err == ERR_METHOD)
+            http_reply_header(r, "Allow", match.allow);
+        problem_simple(q, r, err, NULL);
+    } else {
+        dispatch(s, q, r, &match);
+    }
+    count(s->metrics, match.route, r->status);
+    log_scope(NULL, NULL);
+}
