@@ -213,7 +213,7 @@ void flow_load_calls(struct flow_file *f)
     }
     f->flow->calls = value_array(f->loader, f->calls->n, sizeof *f->flow->calls);
     for (const struct yaml_node *m = f->calls->first; m && f->flow->calls; m = m->next) {
-        value_name(f->loader, m);
+        value_name(f->loader, m, false);
         read_call(f, m, &f->flow->calls[f->flow->calls_n++]);
     }
 }

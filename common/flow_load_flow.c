@@ -29,7 +29,7 @@ static void read_name(struct flow_file *f)
     as_key.key = text;
     as_key.key_line = n->line;
     as_key.key_column = n->column;
-    if (value_name(l, &as_key) && strcmp(text, f->flow->name) != 0)
+    if (value_name(l, &as_key, true) && strcmp(text, f->flow->name) != 0)
         findings_add(l->findings, yaml_place(n), FINDING_NAME,
                      "the flow is named `%s`, its file `%s`\nuse one name for both", text,
                      f->flow->name);

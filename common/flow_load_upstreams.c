@@ -182,7 +182,7 @@ static struct breaker_policy read_breaker(struct flow_loader *l, const struct ya
 
 static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
 {
-    if (!value_name(l, m) || !flow_keys_check(l, m, MAP_UPSTREAM))
+    if (!value_name(l, m, false) || !flow_keys_check(l, m, MAP_UPSTREAM))
         return;
     struct upstream *u = &l->set->upstreams[l->set->upstreams_n];
     *u = (struct upstream){.name = value_copy(l, m->key),

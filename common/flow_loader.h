@@ -63,8 +63,9 @@ unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const ch
                       size_t names_n, unsigned fallback);
 /* Is it a list or map? A finding if not. NULL: false, silently. */
 bool value_is(struct flow_loader *l, const struct yaml_node *n, enum yaml_type type);
-/* `[a-z][a-z0-9-]{0,62}`; a finding at the key if not. */
-bool value_name(struct flow_loader *l, const struct yaml_node *member);
+/* A flow's name `[a-z][a-z0-9-]{0,62}`, or another's `[A-Za-z][A-Za-z0-9_-]{0,62}`; a finding at
+ * the key if not. */
+bool value_name(struct flow_loader *l, const struct yaml_node *member, bool flow);
 /* Copies that note a lack of memory in the loader (NULL then). */
 char *value_copy(struct flow_loader *l, const char *text);
 void *value_array(struct flow_loader *l, size_t n, size_t size);

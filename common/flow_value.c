@@ -166,15 +166,18 @@ bool value_is(struct flow_loader *l, const struct yaml_node *n, enum yaml_type t
     return false;
 }
 
-bool value_name(struct flow_loader *l, const struct yaml_node *m)
+bool value_name(struct flow_loader *l, const struct yaml_node *m, bool flow)
 {
+    static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789-_ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    char allowed[sizeof all];
+    snprintf(allowed, sizeof allowed, "%.*s", flow ? 37 : (int)sizeof all - 1, all);
     size_t len = strlen(m->key);
-    if (m->key[0] >= 'a' && m->key[0] <= 'z' && len <= FLOW_NAME_MAX &&
-        strspn(m->key, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
+    bool letter = strspn(m->key, allowed) > 0 && !strchr("0123456789-_", m->key[0]);
+    if (letter && len <= FLOW_NAME_MAX && strspn(m->key, allowed) == len)
         return true;
     findings_add(l->findings, yaml_place_key(m), FINDING_NAME,
-                 "`%.80s` is no name\nuse a-z, 0-9 and `-`, begin with a letter, at most 63",
-                 m->key);
+                 "`%.80s` is no name\nuse %s and `-`, begin with a letter, at most 63", m->key,
+                 flow ? "a-z, 0-9" : "letters, digits, `_`");
     return false;
 }
 
