@@ -28,6 +28,6 @@ int clerk_start(const struct clerk_settings *s, struct clerk **out) must_use;
 void clerk_wake(struct clerk *c);
 /* The last step (or open) went well. Any thread. */
 bool clerk_up(const struct clerk *c);
-/* Asks to end: the back-off is cut, no new step is begun but the one flagged by `last`. Waits for
- * the thread, closes the connection. NULL is fine. Not from a step. */
+/* Begins no further step, waits for the one that runs, closes the connection. NULL is fine. Not
+ * from a step. */
 void clerk_stop(struct clerk *c);

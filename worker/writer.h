@@ -1,10 +1,13 @@
 /* writer.h - the threads that write to the record for all shards of a process.
  * Each thread has its own connection; a job keeps its thread (by id), so its rows commit in order.
+ * A finish or release is never written before a ledger row that was put earlier.
  * A batch is all that waits of one kind, up to 100 rows and 4 MB, taken when the thread is free: no
  * timer. An operation is embedded in its owner's struct and lent to the writer until its done
  * callback, which runs in the loop of the shard that asked. MySQL away: operations wait and are
- * tried again (0.1 s doubling to 2 s) until it is back; nothing is dropped. Bounded by the callers:
- * jobs in flight bound the operations. */
+ * tried again (0.1 s doubling to 2 s) until it is back; nothing is dropped. A row that the
+ * server refuses for good fails alone: its status is then ERR_REFUSED, ERR_TOO_LARGE or another
+ * error that is not in record.h's list, and the rest of its batch is written. Bounded by the
+ * callers: jobs in flight bound the operations. */
 #pragma once
 #include "common/loop.h"
 #include "common/record.h"
@@ -23,7 +26,8 @@ struct writer_op {
         struct record_release release;
     };
     size_t bytes;           /* weight for the 4 MB limit */
-    struct writer_op *next; /* the writer's */
+    struct writer_op *next; /* the writer's, as is order */
+    uint64_t order;
 };
 
 struct writer;
@@ -32,12 +36,13 @@ struct writer_settings {
     /* opens a connection; tests pass one that gives a fake */
     int (*open)(void *arg, struct record **out);
     void *open_arg;
-    unsigned threads; /* 2 */
+    unsigned threads;  /* 2 */
+    struct loop *loop; /* NULL; set: no threads, batches run in this loop (virtual time) */
 };
 int writer_start(const struct writer_settings *s, struct writer **out) must_use;
 void writer_put(struct writer *w, struct writer_op *op); /* any thread; never blocks */
 bool writer_up(const struct writer *w);                  /* last operation went through */
 size_t writer_waiting(const struct writer *w); /* operations not done; for intake's limit */
-/* Finish what waits (at most wait_ms), stop the threads. Operations still open are not called back.
- */
+/* Finish what waits (at most wait_ms, and what a statement under way takes), stop the threads.
+ * Operations still open are not called back. With a loop: stops at once. NULL is fine. */
 void writer_stop(struct writer *w, int64_t wait_ms);

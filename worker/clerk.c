@@ -1,0 +1,175 @@
+#include "worker/clerk.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct clerk {
+    struct clerk_settings s;
+    struct record *record; /* NULL: to be opened; belongs to whoever runs steps */
+    int64_t backoff_ms;    /* 0: the last step went well */
+    atomic_bool up;
+    /* thread */
+    pthread_t thread;
+    pthread_mutex_t lock; /* woken, stop */
+    pthread_cond_t changed;
+    bool woken, stop;
+    /* loop */
+    struct loop_timer *timer;
+};
+
+/* One step with its connection; how long to wait after it, or CLERK_WAIT. */
+static int64_t step(struct clerk *c)
+{
+    int64_t next_ms = CLERK_WAIT;
+    int err = c->s.open && !c->record ? c->s.open(c->s.open_arg, &c->record) : 0;
+    if (!err)
+        err = c->s.step(c->s.arg, c->record, &next_ms);
+    atomic_store(&c->up, err == 0);
+    if (!err) {
+        c->backoff_ms = 0;
+        return next_ms;
+    }
+    c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : CLERK_BACKOFF_MIN;
+    if (c->backoff_ms > CLERK_BACKOFF_MAX)
+        c->backoff_ms = CLERK_BACKOFF_MAX;
+    return c->backoff_ms;
+}
+
+static void close_record(struct clerk *c)
+{
+    if (c->record)
+        c->record->ops->close(c->record);
+    c->record = NULL;
+}
+
+/* ---- thread */
+
+static void deadline_in(int64_t ms, struct timespec *at)
+{
+    clock_gettime(CLOCK_MONOTONIC, at);
+    at->tv_sec += ms / 1000;
+    at->tv_nsec += ms % 1000 * 1000000;
+    if (at->tv_nsec >= 1000000000) {
+        at->tv_sec++;
+        at->tv_nsec -= 1000000000;
+    }
+}
+
+/* With the lock: until woken (which cuts no back-off), stopped, or ms are over. */
+static void rest(struct clerk *c, int64_t ms)
+{
+    struct timespec at;
+    if (ms > 0)
+        deadline_in(ms, &at);
+    while (!c->stop && (c->backoff_ms || !c->woken)) {
+        if (ms < 0)
+            pthread_cond_wait(&c->changed, &c->lock);
+        else if (ms == 0 || pthread_cond_timedwait(&c->changed, &c->lock, &at))
+            break;
+    }
+    c->woken = false;
+}
+
+static void *work(void *arg)
+{
+    struct clerk *c = arg;
+    pthread_mutex_lock(&c->lock);
+    while (!c->stop) {
+        pthread_mutex_unlock(&c->lock);
+        int64_t ms = step(c);
+        pthread_mutex_lock(&c->lock);
+        rest(c, ms);
+    }
+    pthread_mutex_unlock(&c->lock);
+    close_record(c); /* in the thread that opened it */
+    return NULL;
+}
+
+static int thread_start(struct clerk *c)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    return pthread_create(&c->thread, NULL, work, c) ? ERR_NOMEM : 0;
+}
+
+/* ---- loop */
+
+static void on_timer(void *arg)
+{
+    struct clerk *c = arg;
+    c->woken = false;
+    int64_t ms = step(c);
+    if (c->woken && !c->backoff_ms) /* woken by its own step */
+        ms = 0;
+    if (ms >= 0)
+        loop_timer_set(c->s.loop, c->timer, ms, 0);
+}
+
+/* ---- */
+
+int clerk_start(const struct clerk_settings *s, struct clerk **out)
+{
+    struct clerk *c = calloc(1, sizeof *c);
+    if (!c)
+        return ERR_NOMEM;
+    int err = 0;
+    c->s = *s;
+    if (!s->loop)
+        err = thread_start(c);
+    else if (!(c->timer = loop_timer_new(s->loop, on_timer, c)))
+        err = ERR_NOMEM;
+    else
+        loop_timer_set(s->loop, c->timer, 0, 0);
+    if (err) {
+        free(c);
+        return err;
+    }
+    *out = c;
+    return 0;
+}
+
+void clerk_wake(struct clerk *c)
+{
+    if (c->s.loop) {
+        c->woken = true;
+        if (!c->backoff_ms)
+            loop_timer_set(c->s.loop, c->timer, 0, 0);
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    bool first = !c->woken;
+    c->woken = true;
+    if (first)
+        pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool clerk_up(const struct clerk *c)
+{
+    return atomic_load(&c->up);
+}
+
+void clerk_stop(struct clerk *c)
+{
+    if (!c)
+        return;
+    if (c->s.loop) {
+        loop_timer_free(c->s.loop, c->timer);
+        close_record(c);
+    } else {
+        pthread_mutex_lock(&c->lock);
+        c->stop = true;
+        pthread_cond_signal(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+        pthread_join(c->thread, NULL);
+        pthread_cond_destroy(&c->changed);
+        pthread_mutex_destroy(&c->lock);
+    }
+    free(c);
+}

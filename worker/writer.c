@@ -1,0 +1,312 @@
+#include "worker/writer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "worker/clerk.h"
+
+enum { BATCH_ROWS = 100, BATCH_BYTES = 4 << 20, THREADS_MAX = 8 };
+
+struct queue {
+    struct writer_op *first, *last;
+};
+
+/* One thread's work. The batch belongs to its clerk alone, the queues to the lock. */
+struct desk {
+    struct writer *writer;
+    struct clerk *clerk;
+    pthread_mutex_t lock;
+    struct queue queues[WRITE_KINDS];
+    uint64_t order;
+    enum writer_kind turn; /* whose batch is next */
+    struct writer_op *batch[BATCH_ROWS];
+    size_t batch_at, batch_n, chunk; /* done; all; rows of the next transaction */
+};
+
+struct writer {
+    struct desk desks[THREADS_MAX];
+    unsigned n;
+    bool in_loop;
+    atomic_size_t waiting;
+    pthread_mutex_t lock; /* with idle: for writer_stop */
+    pthread_cond_t idle;
+};
+
+/* ---- batches */
+
+/* A job that ends must not overtake its own ledger rows. */
+static bool may_go(const struct desk *d, const struct writer_op *op)
+{
+    const struct writer_op *ledger = d->queues[WRITE_LEDGER].first;
+    return op->kind == WRITE_CLAIM || op->kind == WRITE_LEDGER || !ledger ||
+           op->order < ledger->order;
+}
+
+static void take(struct desk *d, struct queue *q)
+{
+    size_t bytes = 0;
+    while (q->first && d->batch_n < BATCH_ROWS && may_go(d, q->first) &&
+           (d->batch_n == 0 || bytes + q->first->bytes <= BATCH_BYTES)) {
+        bytes += q->first->bytes;
+        d->batch[d->batch_n++] = q->first;
+        q->first = q->first->next;
+    }
+    if (!q->first)
+        q->last = NULL;
+}
+
+/* The next batch, one kind after the other. */
+static void batch_next(struct desk *d)
+{
+    d->batch_at = d->batch_n = 0;
+    pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < WRITE_KINDS && d->batch_n == 0; i++) {
+        take(d, &d->queues[d->turn]);
+        d->turn = (d->turn + 1) % WRITE_KINDS;
+    }
+    pthread_mutex_unlock(&d->lock);
+    d->chunk = d->batch_n;
+}
+
+static int *status_of(struct writer_op *op)
+{
+    switch (op->kind) {
+    case WRITE_CLAIM:
+        return &op->claim.status;
+    case WRITE_LEDGER:
+        return &op->ledger.status;
+    case WRITE_FINISH:
+        return &op->finish.status;
+    default:
+        return &op->release.status;
+    }
+}
+
+static int write_rows(struct record *r, struct writer_op *const *ops, size_t n)
+{
+    union {
+        struct record_claim *claims[BATCH_ROWS];
+        struct record_ledger *ledger[BATCH_ROWS];
+        struct record_finish *finishes[BATCH_ROWS];
+        struct record_release *releases[BATCH_ROWS];
+    } rows;
+    switch (ops[0]->kind) {
+    case WRITE_CLAIM:
+        for (size_t i = 0; i < n; i++)
+            rows.claims[i] = &ops[i]->claim;
+        return r->ops->claim(r, rows.claims, n);
+    case WRITE_LEDGER:
+        for (size_t i = 0; i < n; i++)
+            rows.ledger[i] = &ops[i]->ledger;
+        return r->ops->ledger(r, rows.ledger, n);
+    case WRITE_FINISH:
+        for (size_t i = 0; i < n; i++)
+            rows.finishes[i] = &ops[i]->finish;
+        return r->ops->finish(r, rows.finishes, n);
+    default:
+        for (size_t i = 0; i < n; i++)
+            rows.releases[i] = &ops[i]->release;
+        return r->ops->release(r, rows.releases, n);
+    }
+}
+
+/* ---- done */
+
+/* In the loop of the ops: one posted call for all of them. */
+static void run_chain(void *arg)
+{
+    for (struct writer_op *op = arg, *next; op; op = next) {
+        next = op->next;
+        op->done(op->arg);
+    }
+}
+
+static void post_chain(struct writer_op *first)
+{
+    static const struct timespec pause = {0, 1000000};
+    while (loop_post(first->loop, run_chain, first)) /* no memory: they must not be lost */
+        nanosleep(&pause, NULL);
+}
+
+static void waiting_less(struct writer *w, size_t n)
+{
+    if (atomic_fetch_sub(&w->waiting, n) != n)
+        return;
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_signal(&w->idle);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Gives ops back, each loop its own in order. */
+static void deliver(struct desk *d, struct writer_op **ops, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct writer_op *first = ops[i], *last = ops[i];
+        if (!first)
+            continue;
+        for (size_t k = i + 1; k < n; k++) {
+            if (!ops[k] || ops[k]->loop != first->loop)
+                continue;
+            last = last->next = ops[k];
+            ops[k] = NULL;
+        }
+        last->next = NULL;
+        post_chain(first);
+    }
+    waiting_less(d->writer, n);
+}
+
+/* Repeating cannot help: the data of a row, not the server. */
+static bool is_refused(int err)
+{
+    return err && err != ERR_IO && err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_SETUP;
+}
+
+static int step(void *arg, struct record *r, int64_t *next_ms)
+{
+    struct desk *d = arg;
+    if (d->batch_at == d->batch_n)
+        batch_next(d);
+    if (d->batch_n == 0)
+        return 0;
+    *next_ms = 0;
+    size_t n = d->batch_n - d->batch_at < d->chunk ? d->batch_n - d->batch_at : d->chunk;
+    struct writer_op **ops = d->batch + d->batch_at;
+    int err = write_rows(r, ops, n);
+    if (is_refused(err) && n > 1) {
+        d->chunk = 1; /* one row spoils the batch: each for itself */
+        return 0;
+    }
+    if (err && !is_refused(err))
+        return err;
+    if (err)
+        *status_of(ops[0]) = err;
+    d->batch_at += n;
+    deliver(d, ops, n);
+    return 0;
+}
+
+/* ---- */
+
+static void desks_stop(struct writer *w)
+{
+    for (unsigned i = 0; i < w->n; i++) {
+        clerk_stop(w->desks[i].clerk);
+        pthread_mutex_destroy(&w->desks[i].lock);
+    }
+    w->n = 0;
+}
+
+static int desk_start(struct writer *w, const struct writer_settings *s)
+{
+    struct desk *d = &w->desks[w->n];
+    struct clerk_settings c = {s->open, s->open_arg, step, d, s->loop};
+    d->writer = w;
+    pthread_mutex_init(&d->lock, NULL);
+    int err = clerk_start(&c, &d->clerk);
+    if (err)
+        pthread_mutex_destroy(&d->lock);
+    else
+        w->n++;
+    return err;
+}
+
+int writer_start(const struct writer_settings *s, struct writer **out)
+{
+    struct writer *w = calloc(1, sizeof *w);
+    if (!w)
+        return ERR_NOMEM;
+    unsigned n = s->loop || s->threads < 1  ? 1
+                 : s->threads > THREADS_MAX ? THREADS_MAX
+                                            : s->threads;
+    int err = 0;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->idle, &attr);
+    pthread_condattr_destroy(&attr);
+    w->in_loop = s->loop != NULL;
+    while (w->n < n && !err)
+        err = desk_start(w, s);
+    if (err) {
+        writer_stop(w, 0);
+        return err;
+    }
+    *out = w;
+    return 0;
+}
+
+static const struct job_id *id_of(const struct writer_op *op)
+{
+    switch (op->kind) {
+    case WRITE_CLAIM:
+        return &op->claim.job.id;
+    case WRITE_LEDGER:
+        return &op->ledger.call.job;
+    case WRITE_FINISH:
+        return &op->finish.id;
+    default:
+        return &op->release.id;
+    }
+}
+
+void writer_put(struct writer *w, struct writer_op *op)
+{
+    struct desk *d = &w->desks[id_of(op)->b[15] % w->n];
+    struct queue *q = &d->queues[op->kind];
+    op->next = NULL;
+    atomic_fetch_add(&w->waiting, 1);
+    pthread_mutex_lock(&d->lock);
+    op->order = d->order++;
+    if (q->last)
+        q->last->next = op;
+    else
+        q->first = op;
+    q->last = op;
+    pthread_mutex_unlock(&d->lock);
+    clerk_wake(d->clerk);
+}
+
+bool writer_up(const struct writer *w)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (!clerk_up(w->desks[i].clerk))
+            return false;
+    return true;
+}
+
+size_t writer_waiting(const struct writer *w)
+{
+    return atomic_load(&w->waiting);
+}
+
+static void wait_idle(struct writer *w, int64_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&w->lock);
+    while (atomic_load(&w->waiting) && !pthread_cond_timedwait(&w->idle, &w->lock, &until))
+        ;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_stop(struct writer *w, int64_t wait_ms)
+{
+    if (!w)
+        return;
+    if (!w->in_loop && wait_ms > 0)
+        wait_idle(w, wait_ms);
+    desks_stop(w);
+    pthread_cond_destroy(&w->idle);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
