@@ -17,6 +17,12 @@ void cache_arg_text(struct cache_command *c, const char *text)
     cache_arg(c, text, strlen(text));
 }
 
+bool cache_command_is_valid(const struct cache_command *c)
+{
+    return c->argc && c->argc <= CACHE_ARGS_MAX && c->keys <= c->argc &&
+           (unsigned)c->script < SCRIPT_COUNT;
+}
+
 void cache_reply_fini(struct cache_reply *r)
 {
     free(r->text);

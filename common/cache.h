@@ -34,6 +34,8 @@ struct cache_command {
 /* Add an argument. */
 void cache_arg(struct cache_command *c, const void *bytes, size_t len);
 void cache_arg_text(struct cache_command *c, const char *text);
+/* Has it a name, and no more arguments than fit? Others are refused with ERR_INVALID. */
+bool cache_command_is_valid(const struct cache_command *c);
 
 enum cache_reply_type { REPLY_NIL, REPLY_TEXT, REPLY_INTEGER, REPLY_STATUS, REPLY_ERROR };
 struct cache_reply {

@@ -6,6 +6,7 @@ struct channel_listener {
     struct channel_listener *next;
     cache_message_fn *fn;
     void *arg;
+    bool knows; /* that the channel is subscribed */
     char channel[];
 };
 
@@ -71,7 +72,7 @@ int cache_channels_add(struct cache_channels *t, const char *channel, cache_mess
     struct channel_listener *l = malloc(sizeof *l + size);
     if (!l)
         return ERR_NOMEM;
-    *l = (struct channel_listener){NULL, fn, arg};
+    *l = (struct channel_listener){.fn = fn, .arg = arg};
     memcpy(l->channel, channel, size);
     append(t, l);
     t->n++;
@@ -103,14 +104,38 @@ bool cache_channels_remove(struct cache_channels *t, const char *channel, cache_
 }
 
 /* Listener number i of a channel, or NULL. */
-static const struct channel_listener *listener(const struct cache_channels *t, const char *channel,
-                                               size_t i)
+static struct channel_listener *listener(const struct cache_channels *t, const char *channel,
+                                         size_t i)
 {
-    const struct channel_listener *l = t->slots_n ? t->slots[slot_of(t, channel)] : NULL;
+    struct channel_listener *l = t->slots_n ? t->slots[slot_of(t, channel)] : NULL;
     for (; l; l = l->next)
         if (!strcmp(l->channel, channel) && i-- == 0)
             return l;
     return NULL;
+}
+
+bool cache_channels_has(const struct cache_channels *t, const char *channel)
+{
+    return listener(t, channel, 0) != NULL;
+}
+
+void cache_channels_confirm(struct cache_channels *t, const char *channel)
+{
+    struct channel_listener *l;
+    for (size_t i = 0; (l = listener(t, channel, i)); i++) {
+        if (l->knows)
+            continue;
+        l->knows = true;
+        l->fn(l->arg, channel, NULL, 0);
+        i = SIZE_MAX; /* it may have changed the list: look from the start again */
+    }
+}
+
+void cache_channels_lost(struct cache_channels *t)
+{
+    for (size_t i = 0; i < t->slots_n; i++)
+        for (struct channel_listener *l = t->slots[i]; l; l = l->next)
+            l->knows = false;
 }
 
 void cache_channels_tell(struct cache_channels *t, const char *channel, const char *message,

@@ -19,6 +19,11 @@ int cache_channels_add(struct cache_channels *t, const char *channel, cache_mess
 /* Forget a listener; true: nobody listens to this channel any more. Unknown ones are no change. */
 bool cache_channels_remove(struct cache_channels *t, const char *channel, cache_message_fn *fn,
                            void *arg);
+/* The channel is subscribed: tell those who do not know yet, with message NULL. */
+void cache_channels_confirm(struct cache_channels *t, const char *channel);
+/* No channel is subscribed any more; each is to be confirmed again. */
+void cache_channels_lost(struct cache_channels *t);
+bool cache_channels_has(const struct cache_channels *t, const char *channel);
 /* Tell all listeners of a channel. Listeners may add and remove while they are told; one that was
  * added meanwhile may or may not be told. */
 void cache_channels_tell(struct cache_channels *t, const char *channel, const char *message,
