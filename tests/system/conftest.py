@@ -1,0 +1,76 @@
+"""Fixtures: servers once per run; a site per module for tests that leave it whole, a site per test
+for those that break something. Programs come from OFFPATH_TEST_BIN (with stops and AddressSanitizer,
+build/asan) and OFFPATH_TEST_RELEASE (as they ship, build/strict-gcc)."""
+import os
+import pathlib
+
+import pytest
+
+from harness import ROOT, Site, Stack
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "crash: kills and stops programs; a stage of its own")
+
+
+@pytest.fixture(scope="session")
+def binaries():
+    folder = pathlib.Path(os.environ.get("OFFPATH_TEST_BIN", ROOT / "build/asan"))
+    assert (folder / "offpath-worker").exists(), f"no programs in {folder}: run tests/run"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def release():
+    folder = pathlib.Path(os.environ.get("OFFPATH_TEST_RELEASE", ROOT / "build/strict-gcc"))
+    assert (folder / "offpath-worker").exists(), f"no programs in {folder}: run tests/run"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack():
+    given = os.environ.get("OFFPATH_TEST_STACK")
+    s = Stack(given or ROOT / f"build/system-stack-{os.getpid()}", mine=not given)
+    s.start()
+    yield s
+    if not given:
+        s.stop()
+
+
+@pytest.fixture(scope="session")
+def work_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("offpath")
+
+
+def closing(sites):
+    reports = [r for site in sites for r in site.close()]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture
+def new_site(stack, work_folder, binaries):
+    """Makes sites: new_site(edit=..., env=...). Stopped after the test; a sanitizer report fails it."""
+    sites = []
+
+    def make(binaries_folder=None, **kw):
+        sites.append(Site(stack, work_folder, binaries_folder or binaries, **kw))
+        return sites[-1]
+
+    yield make
+    closing(sites)
+
+
+@pytest.fixture(scope="module")
+def shared(stack, work_folder, binaries):
+    """One gateway, one worker, one stand-in for all tests of a module."""
+    site = Site(stack, work_folder, binaries).open()
+    yield site
+    closing([site])
+
+
+@pytest.fixture
+def site(shared):
+    """The module's site, its stand-in unscripted and its log empty."""
+    shared.standin.mend()
+    shared.standin.call("DELETE", "/_log")
+    return shared

@@ -1,0 +1,174 @@
+"""Requests that are wrong: the right status and code, and the next request works."""
+import json
+import socket
+import time
+
+import pytest
+
+from harness import raw_exchange, request, wait_for
+
+PATH = "/v1/flows/price-compare/jobs"
+
+
+def problem(a, status, code):
+    assert a.status == status, a
+    body = a.json()
+    assert a.headers["content-type"].startswith("application/problem+json"), a.headers
+    assert body["code"] == code and body["status"] == status, body
+    assert body["type"].endswith(f"/errors/{code}") and body["title"] and body["request_id"], body
+    return body
+
+
+@pytest.fixture(autouse=True)
+def next_request_works(site):
+    yield
+    assert site.run()["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"{", b"productId", b'{"productId": "1"} x', b"\xef\xbb\xbf{\"productId\": \"1\"}",
+    b'{"productId": "\xff"}', b'{"productId": "\\ud800"}', b'{"productId": "1", "productId": "2"}',
+    b"{'productId': '1'}", b'{"productId": 01}', b'{"productId": "1",}', b"[" * 65 + b"]" * 65,
+    b'{"productId": NaN}',
+], ids=["empty", "cut", "word", "tail", "bom", "utf8", "surrogate", "duplicate", "quotes", "zero", "comma",
+        "deep", "nan"])
+def test_a_body_that_is_no_json(site, body):
+    problem(site.post(body=body), 400, "not-json")
+
+
+@pytest.mark.parametrize("body, pointer", [
+    ({}, ""), ({"productId": 42}, "/productId"), ({"productId": "x"}, "/productId"),
+    ({"productId": ""}, "/productId"), ({"productId": "1" * 20}, "/productId"),
+    ({"productId": "1", "more": 1}, "/more"), ([], ""), (None, ""), ("text", ""),
+])
+def test_a_body_that_does_not_fit_the_schema(site, body, pointer):
+    p = problem(site.post(body=json.dumps(body)), 422, "schema")
+    assert p["errors"], p
+    assert any(e["pointer"] in (pointer, "") for e in p["errors"]), p["errors"]
+    assert all(e["detail"] for e in p["errors"])
+
+
+@pytest.mark.parametrize("number", ["9007199254740993", "1e400", "-9007199254740993"])
+def test_a_number_too_big_to_keep(site, number):
+    problem(site.post(body='{"productId": %s}' % number), 422, "big-number")
+
+
+def test_a_body_over_the_limit(site):
+    problem(site.post(body='{"productId": "%s"}' % ("1" * 70000)), 413, "too-large")
+
+
+def test_a_body_over_the_limit_that_is_not_sent_whole(site):
+    text = raw_exchange(site.address, (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                       "Content-Length: 5000000000\r\n\r\n{").encode())
+    assert text.startswith(b"HTTP/1.1 413 "), text[:200]
+
+
+def test_an_unknown_flow(site):
+    problem(request(site.address, "POST", "/v1/flows/nothing/jobs", "{}", {"Content-Type": "application/json"}),
+            404, "no-flow")
+
+
+def test_an_unknown_address(site):
+    problem(request(site.address, "GET", "/v1/nothing"), 404, "no-route")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_a_method_that_is_not_for_this_address(site, method):
+    a = request(site.address, method, PATH, "{}", {"Content-Type": "application/json"})
+    assert a.status in (404, 405), a
+
+
+def test_a_guests_key_must_be_a_uuid(site):
+    problem(site.post(key="my-order-1"), 422, "guest-key")
+
+
+def test_both_lengths_are_refused(site):
+    """Transfer-Encoding with Content-Length: the smuggled request must not be answered."""
+    smuggled = "GET /v1/flows HTTP/1.1\r\nHost: x\r\n\r\n"
+    text = raw_exchange(site.address, (
+        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\n"
+        f"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}").encode())
+    assert text.startswith(b"HTTP/1.1 400 "), text[:200]
+    assert text.count(b"HTTP/1.1 ") == 1, text
+    assert b'"bad-request"' in text
+
+
+@pytest.mark.parametrize("heads", [
+    "Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: +5\r\n", "Content-Length: 5abc\r\n",
+    "Content-Length: -1\r\n",
+])
+def test_an_unclear_length_is_refused(site, heads):
+    text = raw_exchange(site.address, (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                       f"{heads}\r\n{{}}   GET / HTTP/1.1\r\n\r\n").encode())
+    assert text[:12] in (b"HTTP/1.1 400", b""), text[:200]
+    assert text.count(b"HTTP/1.1 ") <= 1, text
+
+
+def test_a_post_without_length_is_refused(site):
+    text = raw_exchange(site.address, f"POST {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert text.startswith(b"HTTP/1.1 411 "), text[:200]
+
+
+def test_the_65th_header_is_refused(site):
+    many = "".join(f"X-H{i}: {i}\r\n" for i in range(62))
+    text = raw_exchange(site.address, (f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{many}Content-Type: application/json\r\n"
+                                       "Content-Length: 2\r\n\r\n{}").encode())
+    assert text.startswith(b"HTTP/1.1 431 "), text[:200]
+    assert text.count(b"HTTP/1.1 ") == 1, text
+
+
+def test_headers_that_are_too_large_are_refused(site):
+    text = raw_exchange(site.address, (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Big: {'x' * 70000}\r\n"
+                                       "Content-Length: 2\r\n\r\n{}").encode())
+    assert text[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400", b"HTTP/1.1 413"), text[:200]
+
+
+def held_open(address, first, drip, limit):
+    """Seconds until the other side ends a connection that sends `first`, then `drip` again and again."""
+    host, port = address.rsplit(":", 1)
+    began = time.monotonic()
+    with socket.create_connection((host, int(port)), timeout=5) as s:
+        s.sendall(first)
+        s.settimeout(0.5)
+        while time.monotonic() - began < limit:
+            try:
+                if not s.recv(4096):
+                    break
+            except TimeoutError:
+                try:
+                    s.sendall(drip)
+                except OSError:
+                    break
+            except ConnectionResetError:
+                break
+    return time.monotonic() - began
+
+
+def test_slow_headers_are_cut_off(site):
+    assert held_open(site.address, f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode(), b"X-A: b\r\n", 20) < 16
+
+
+def test_a_slow_body_is_cut_off(new_site, site):
+    slow = new_site().prepare()
+    gateway = slow.gateway(OFFPATH_BODY_DEADLINE="2s")
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    assert held_open(gateway.address(), head.encode(), b" ", 20) < 10
+
+
+def test_a_client_that_goes_away_in_the_body_harms_nobody(site):
+    host, port = site.address.rsplit(":", 1)
+    for _ in range(30):
+        with socket.create_connection((host, int(port)), timeout=5) as s:
+            s.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                      "Content-Length: 40\r\n\r\n{\"productId\":".encode())
+    before = len(site.records())
+    site.run()
+    assert len(site.records()) == before + 1
+
+
+def test_errors_are_counted_and_told_in_words(site):
+    gateway = site.gateways[0]
+    count = lambda: gateway.metric("offpath_http_requests_total", status="422") or 0  # noqa: E731
+    before = count()
+    site.post(body="{}")
+    wait_for("the request is counted", lambda: count() == before + 1, 5)

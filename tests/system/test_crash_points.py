@@ -1,0 +1,186 @@
+"""A worker that dies, or stalls, exactly at each crash point: the job ends once, and no call is
+repeated but those that were in flight (protocols: crash points). The stops are compiled in by
+-DFAILPOINTS=ON. All points run beside each other: each waits for the same lease to run out."""
+import threading
+import time
+
+import pytest
+
+from harness import SHOPS, Site, call_of, hexid, wait_for
+
+pytestmark = pytest.mark.crash
+
+LONG = {"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}
+
+# where the worker dies -> how often each shop may be asked in all, at least and at most
+POINTS = {
+    "claimed": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
+    "before-ledger": {"a-mart": (2, 2), "b-shop": (1, 2), "c-store": (1, 2)},
+    "after-ledger": {"a-mart": (1, 1), "b-shop": (1, 2), "c-store": (1, 2)},
+    "before-finish": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
+    "after-finish": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
+    "before-settle": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
+}
+
+
+def shops(site):
+    """a-mart is first by far, so a stop at "the first call" is a stop at its call."""
+    site.standin.script("a-mart", {"delay_ms": 50, "repeat": -1})
+    site.standin.script("b-shop", {"delay_ms": 1500, "repeat": -1})
+    site.standin.script("c-store", {"delay_ms": 1500, "repeat": -1})
+
+
+def crash_at(site, point, out):
+    """One job, its worker dies at the point, a second one finds it."""
+    try:
+        site.prepare()
+        shops(site)
+        site.address = site.gateway().address()
+        first = site.worker(OFFPATH_FAILPOINT=point)
+        id = site.accept()
+        status = first.wait_exit(60)
+        second = site.worker()
+        job = site.wait_final(id, 120)
+        wait_for("the dead worker is declared dead",
+                 lambda: ["9"] in site.sql("SELECT state FROM op_worker"), 60)
+        stopped = second.stop()
+        out.update(status=status, job=job, stopped=stopped, left=site.uncommitted(),
+                   calls={s: site.standin.log_of(s) for s in SHOPS},
+                   row=site.sql(f"SELECT state, crashes FROM op_job WHERE id = x'{hexid(id)}'"),
+                   ledger=site.sql("SELECT name, outcome FROM op_call ORDER BY name"))
+    except BaseException as e:  # noqa: the test of this point tells it
+        out["error"] = e
+
+
+@pytest.fixture(scope="module")
+def crashed(stack, work_folder, binaries):
+    sites = {p: Site(stack, work_folder, binaries, edit=LONG) for p in POINTS}
+    outs = {p: {} for p in POINTS}
+    threads = [threading.Thread(target=crash_at, args=(sites[p], p, outs[p])) for p in POINTS]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    yield outs
+    reports = [r for s in sites.values() for r in s.close()]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_there_repeats_at_most_what_was_in_flight(crashed, point):
+    out = crashed[point]
+    if "error" in out:
+        raise out["error"]
+    assert out["status"] == -9, "the stop was reached"
+    assert out["job"]["state"] == "succeeded", out["job"]
+    for shop, (least, most) in POINTS[point].items():
+        calls = out["calls"][shop]
+        assert least <= len(calls) <= most, f"{shop} was asked {len(calls)} times"
+        assert len({c["key"] for c in calls}) == 1, "a repeated call carries the same key"
+    assert out["ledger"] == [[s, "1"] for s in SHOPS]
+    assert len(out["row"]) == 1 and out["row"][0][0] == "10"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_its_record_is_settled_afterwards(crashed, point):
+    out = crashed[point]
+    if "error" in out:
+        raise out["error"]
+    assert out["stopped"] == 0 and out["left"] == []
+
+
+def test_a_worker_stalled_past_its_lease_changes_nothing_any_more(new_site):
+    """Stopped after its calls, before it saves; woken after another finished the job."""
+    site = new_site(edit=LONG).prepare()
+    shops(site)
+    site.address = site.gateway().address()
+    stalled = site.worker(OFFPATH_FAILPOINT="before-finish:1:stop")
+    id = site.accept()
+    wait_for("it stands", lambda: is_stopped(stalled), 60)
+    site.worker()
+    job = site.wait_final(id, 120)
+    assert job["state"] == "succeeded"
+    before = site.sql("SELECT HEX(id), state, seq, worker, finished FROM op_job")
+    stalled.thaw()
+    wait_for("it registered anew", lambda: int(site.sql("SELECT COUNT(*) FROM op_worker")[0][0]) >= 3, 60)
+    again = site.run()
+    assert again["state"] == "succeeded"
+    assert [r for r in site.sql("SELECT HEX(id), state, seq, worker, finished FROM op_job")
+            if r[0] == hexid(id)] == before
+    assert site.standin.calls() == 6, "its finished calls were in the ledger"
+
+
+def is_stopped(program):
+    with open(f"/proc/{program.pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+def test_a_worker_frozen_for_longer_than_its_lease(new_site):
+    """SIGSTOP in the middle of calls: only its open calls run beside the new owner's."""
+    site = new_site(edit=LONG).prepare()
+    shops(site)
+    site.address = site.gateway().address()
+    first = site.worker()
+    ids = [site.accept() for _ in range(5)]
+    wait_for("a-mart's answers are in the ledger", lambda: int(
+        site.sql("SELECT COUNT(*) FROM op_call WHERE name = 'a-mart'")[0][0]) == 5, 20)
+    first.freeze()
+    site.worker()
+    jobs = [site.wait_final(id, 120) for id in ids]
+    first.thaw()
+    assert {j["state"] for j in jobs} == {"succeeded"}
+    assert site.run()["state"] == "succeeded"
+    assert site.standin.calls("a-mart") == 6, "what was in the ledger was not repeated"
+    assert all(site.standin.calls(s) <= 11 for s in ("b-shop", "c-store"))
+    wait_for("it came back as a new one", lambda: first.get("/readyz").status == 200, 60)
+
+
+def test_a_gateway_killed_between_ack_and_answer_loses_nothing(new_site):
+    """Killed under load: what Kafka has runs once, and is found by its key at another gateway."""
+    from harness import Background
+    site = new_site(edit=LONG).open(gateways=2)
+    shops(site)
+    first, second = site.gateways
+    keys = {i: f"8f14e45f-ceea-467f-a0e6-{i:012x}" for i in range(100_000)}
+    load = Background(lambda i: (i, site.post(str(500_000 + i), key=keys[i], address=first.address())), threads=16)
+    wait_for("the load runs", lambda: len(load.results) >= 100, 30)
+    first.kill()
+    wait_for("the load ended", lambda: len(load.errors) >= 16, 30)
+    load.stop()
+    site.address = second.address()
+    answered = {i: a.json()["id"] for i, a in load.results}
+    asked = max(answered) + 16
+    wait_for("all jobs are final", lambda: site.open_jobs() == 0, 120)
+    for i in range(max(0, asked - 40), asked + 1):
+        a = site.post(str(500_000 + i), key=keys[i])
+        assert a.status in (200, 202), a
+        assert i not in answered or a.json()["id"] == answered[i]
+        site.wait_final(a.json()["id"])
+    wait_for("all jobs are final", lambda: site.open_jobs() == 0, 120)
+    assert set(site.state_counts()) == {10}
+    made = [e["key"] for e in site.standin.log_of()]
+    assert len(made) == len(set(made)), "each call was made once"
+
+
+def test_a_record_that_kills_its_worker_is_given_up(new_site):
+    """Five deaths with one job, and it is failed by name; its neighbours end well. The lease is
+    short here: five times its end would take minutes."""
+    site = new_site(edit=LONG, env={"OFFPATH_LEASE": "3s"}).prepare()
+    shops(site)
+    site.address = site.gateway().address()
+    id = site.accept()
+    end = time.monotonic() + 300
+    while not (site.sql(f"SELECT state FROM op_job WHERE id = x'{hexid(id)}' AND state >= 10")):
+        assert time.monotonic() < end, site.sql("SELECT state, crashes FROM op_job")
+        w = site.worker(OFFPATH_FAILPOINT="claimed")
+        wait_for("it died or the job is over", lambda: not w.running() or site.sql(
+            f"SELECT state FROM op_job WHERE id = x'{hexid(id)}' AND state >= 10"), 120)
+    for p in site.programs:
+        if p.name.startswith("worker"):
+            p.kill()
+    site.worker()
+    job = site.job(id)
+    assert (job["state"], job["reason"]) == ("failed", "crashed-worker"), job
+    assert site.sql("SELECT reason FROM op_dead") == [["crashed-worker"]]
+    assert site.run()["state"] == "succeeded"
+    assert all(c["state"] in ("failed", "cancelled", "skipped") for c in [call_of(job, "a-mart")])

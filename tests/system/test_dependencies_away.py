@@ -1,0 +1,143 @@
+"""Kafka, Redis or MariaDB gone for 20 s while requests come (protocols: crash points, "away")."""
+import time
+
+import pytest
+
+from harness import SHOPS, Background, Unreadable, request, wait_for
+
+AWAY_S = 20
+LONG = {"deadline: 12s": "deadline: 90s"}
+
+
+def keep_away(began):
+    """The outage lasts its time, whatever the test did meanwhile."""
+    wait_for("the outage is over", lambda: time.monotonic() - began > AWAY_S, AWAY_S + 30, every=0.2)
+
+
+def uuid_key(i):
+    return f"8f14e45f-ceea-467f-a0e6-2d9c{i:08x}"
+
+
+@pytest.mark.parametrize("how", ["frozen", "dead"])
+def test_redis_away_costs_speed_only(new_site, how):
+    site = new_site(edit=LONG).open()
+    site.run()
+    began = time.monotonic()
+    with getattr(site.stack, how)("redis"):
+        ids = [site.accept() for _ in range(10)]
+        wait_for("it is told", lambda: "redis" in str(site.gateways[0].get("/readyz").json().get("degraded")), 20)
+        assert site.gateways[0].get("/readyz").status == 200
+        assert site.workers[0].get("/readyz").status == 200
+        for id in ids:
+            assert site.wait_final(id)["state"] == "succeeded"
+        quick = [site.post().took for _ in range(10)]
+        assert sorted(quick)[7] < 0.5, f"a broken Redis is asked each time: {quick}"
+        key, product = uuid_key(1), site.product()
+        first = site.accept(product, key=key)
+        assert site.post(product, key=key).json()["id"] == first, "a key holds without Redis"
+        keep_away(began)
+    wait_for("it is whole again", lambda: not site.gateways[0].get("/readyz").json().get("degraded"), 30)
+    product = site.product()
+    site.run(product)
+    wait_for("the cache works again", lambda: site.post(product).status == 200 or site.run(product) and False, 30)
+    wait_for("all jobs are final", lambda: site.open_jobs() == 0)
+    assert set(site.state_counts()) == {10}
+
+
+@pytest.mark.parametrize("how", ["frozen", "dead"])
+def test_mysql_away_accepts_and_catches_up(new_site, how):
+    site = new_site(edit=LONG).open()
+    site.run()
+    site.standin.call("DELETE", "/_log")
+    for shop in SHOPS:
+        site.standin.script(shop, {"delay_ms": 1500, "repeat": -1})
+    flying = [site.accept() for _ in range(5)]
+    wait_for("calls are in flight", lambda: site.standin.in_flight() == 15, 15)
+    began = time.monotonic()
+    with getattr(site.stack, how)("mysql"):
+        ids = [site.accept() for _ in range(20)]
+        a = wait_for("reading says so", lambda: (
+            x := request(site.address, "GET", f"/v1/jobs/{flying[0]}", timeout=40)).status == 503 and x, 60)
+        assert a.json()["code"] == "unavailable" and "retry-after" in a.headers
+        wait_for("it is told", lambda: "mysql" in str(site.gateways[0].get("/readyz").json().get("degraded")), 20)
+        assert site.gateways[0].get("/readyz").status == 200, "the gateway still accepts"
+        wait_for("the worker says no", lambda: site.workers[0].get("/readyz").status == 503, 30)
+        assert site.accept()
+        ids.append(site.accept())
+        keep_away(began)
+    for id in flying + ids:
+        assert site.wait_final(id, 60)["state"] == "succeeded"
+    wait_for("nothing is open", lambda: site.open_jobs() == 0)
+    assert set(site.state_counts()) == {10}
+    calls = {e["key"]: 0 for e in site.standin.log_of()}
+    for e in site.standin.log_of():
+        calls[e["key"]] += 1
+    assert set(calls.values()) == {1}, "no call was repeated"
+
+
+@pytest.mark.parametrize("how", ["frozen", "dead"])
+def test_kafka_away_is_a_503_and_nothing_is_lost(new_site, how):
+    site = new_site(edit=LONG).open()
+    site.run()
+    for shop in SHOPS:
+        site.standin.script(shop, {"delay_ms": 1000, "repeat": -1})
+    before = [site.accept() for _ in range(5)]
+    wait_for("calls are in flight", lambda: site.standin.in_flight() > 0, 15)
+    began = time.monotonic()
+    keys = [(uuid_key(i), site.product()) for i in range(8)]
+    with getattr(site.stack, how)("kafka"):
+        load = Background(lambda i: site.post(keys[i][1], key=keys[i][0], timeout=40), threads=8, count=8).join()
+        assert not load.errors, load.errors
+        for a in load.results:
+            assert a.status == 503 and "retry-after" in a.headers, a
+            body = a.json()
+            assert body["code"] in ("not-durable", "outcome-unknown", "overloaded"), body
+            assert body["code"] != "outcome-unknown" or body["id"], "outcome-unknown names the job"
+        wait_for("readiness says no", lambda: site.gateways[0].get("/readyz").status == 503, 30)
+        assert site.gateways[0].get("/healthz").status == 200
+        for id in before:
+            assert site.wait_final(id)["state"] == "succeeded", "what is claimed is finished"
+        keep_away(began)
+    wait_for("readiness says yes", lambda: site.gateways[0].get("/readyz").status == 200, 60)
+    ids = []
+    for key, product in keys:
+        a = wait_for("the repeat is accepted", lambda: (
+            x := site.post(product, key=key)).status in (200, 202) and x, 60)
+        ids.append(a.json()["id"])
+    unknown = {a.json()["id"] for a in load.results if a.json()["code"] == "outcome-unknown"}
+    assert unknown <= set(ids), "the repeat names the same job"
+    for id in ids:
+        assert site.wait_final(id, 60)["state"] == "succeeded"
+    wait_for("nothing is open", lambda: site.open_jobs() == 0, 60)
+    keys_made = [e["key"] for e in site.standin.log_of()]
+    assert len(keys_made) == len(set(keys_made)), "each call was made once"
+
+
+def test_the_worker_starts_before_kafka_answers_or_says_so(new_site):
+    """A server that does not answer at start-up: exit 3 with a line that names it."""
+    site = new_site().prepare()
+    p = site.worker(wait=False, OFFPATH_KAFKA="127.0.0.1:1")
+    assert p.wait_exit(60) == 3, p.tail()
+    assert "127.0.0.1:1" in p.text() and "afka" in p.text()
+
+
+def test_the_gateway_starts_without_redis_and_mysql(new_site):
+    site = new_site().open()
+    lonely = site.gateway(OFFPATH_REDIS="redis://127.0.0.1:1", OFFPATH_MYSQL="mysql://u:p@127.0.0.1:1/x")
+    a = lonely.get("/readyz")
+    assert a.status == 200 and {"redis", "mysql"} <= {d.split(":")[0].split(" ")[0] for d in a.json()["degraded"]}, a
+    id = site.accept(address=lonely.address())
+    assert site.wait_final(id)["state"] == "succeeded"
+    b = request(lonely.address(), "GET", f"/v1/jobs/{id}", timeout=40)
+    assert (b.status, b.json()["code"]) == (503, "unavailable"), b
+
+
+def test_a_gateway_without_kafka_does_not_start(new_site):
+    site = new_site().prepare()
+    p = site.gateway(wait=False, OFFPATH_KAFKA="127.0.0.1:1")
+    assert p.wait_exit(60) == 3, p.tail()
+
+
+def test_unreadable_is_an_error_of_the_harness(site):
+    with pytest.raises(Unreadable):
+        site.job("01990c5e-0000-7000-8000-00003f9a2c41")

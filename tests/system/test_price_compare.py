@@ -1,0 +1,351 @@
+"""The price comparison from POST to cache, as its users see it (behaviours C1 to C11)."""
+import json
+import re
+import threading
+
+import pytest
+
+from harness import SHOPS, Background, call_of, hexid, request, wait_for
+
+PRICES = [{"shop": "c-store", "price": 17450, "currency": "KRW"},
+          {"shop": "a-mart", "price": 18900, "currency": "KRW"},
+          {"shop": "b-shop", "price": 19200, "currency": "KRW"}]
+
+
+def delays(site, ms, **more):
+    for shop in SHOPS:
+        site.standin.script(shop, {"delay_ms": ms, "repeat": -1, **more})
+
+
+def test_a_miss_is_accepted_at_once_and_ends_with_all_prices(site):
+    delays(site, 400)
+    a = site.post("4201")
+    assert a.status == 202, a
+    body = a.json()
+    assert body["flow"] == "price-compare" and body["state"] == "queued", body
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", body["id"])
+    assert a.headers["location"] == f"/v1/jobs/{body['id']}" == body["links"]["self"]
+    assert a.took < 0.4, "the answer waited for the shops"
+    job = site.wait_final(body["id"])
+    assert job["state"] == "succeeded" and job["reason"] is None, job
+    assert job["result"] == {"productId": "4201", "offers": PRICES, "missing": []}
+    assert [c["name"] for c in job["calls"]] == list(SHOPS)
+    assert all(c["state"] == "succeeded" and c["attempts"] == 1 and c["error"] is None for c in job["calls"])
+    assert job["created"] <= job["started"] <= job["finished"] <= job["deadline"]
+
+
+def test_offers_are_sorted_by_price(site):
+    site.standin.script("b-shop", {"body": {"items": [{"salePrice": 5, "cur": "KRW"}]}})
+    offers = site.run()["result"]["offers"]
+    assert [o["price"] for o in offers] == [5, 17450, 18900]
+
+
+def test_the_record_is_the_request_under_its_product_id(site):
+    product = site.product()
+    site.run(product)
+    records = [r for r in site.records() if r["key"] == product]
+    assert [r["value"] for r in records] == [json.dumps({"productId": product})]
+    heads = records[0]["headers"]
+    assert heads["ce_type"] == "offpath.job.requested.v1"
+    assert heads["ce_source"] == "/offpath/flows/price-compare"
+    assert heads["content-type"] == "application/json"
+    assert heads["ce_id"] == heads["offpath-job"]
+
+
+def test_the_topic_has_three_partitions(site):
+    text = site.stack.kcat("-L", "-t", site.topic).decode()
+    assert re.search(r"with 3 partitions", text)
+
+
+def test_a_hit_is_answered_from_the_cache_and_publishes_nothing(site):
+    product = site.product()
+    job = site.run(product)
+    calls, records = site.standin.calls(), len(site.records())
+    a = wait_for("the result is cached", lambda: (x := site.post(product)).status == 200 and x)
+    body = a.json()
+    assert body["flow"] == "price-compare" and body["state"] == "succeeded"
+    assert body["result"] == job["result"] and body["cached_at"]
+    assert site.standin.calls() == calls
+    assert len(site.records()) == records
+
+
+def test_shops_are_called_in_parallel(site):
+    delays(site, 1500)
+    a = site.post()
+    job = site.wait_final(a.json()["id"])
+    assert job["state"] == "succeeded"
+    starts = [e["at_ms"] for e in site.standin.log_of()]
+    assert len(starts) == 3 and max(starts) - min(starts) < 700, starts
+    assert all(1500 <= c["ms"] < 2900 for c in job["calls"]), job["calls"]
+
+
+def test_a_shop_that_fails_once_is_asked_again(site):
+    site.standin.script("b-shop", {"status": 503})
+    job = site.run()
+    assert job["state"] == "succeeded"
+    assert [c["attempts"] for c in job["calls"]] == [1, 2, 1]
+    keys = [e["key"] for e in site.standin.log_of("b-shop")]
+    assert len(keys) == 2 and keys[0] == keys[1] and keys[0], "each attempt carries the same key"
+
+
+def test_every_call_has_a_key_of_its_own(site):
+    id = site.accept()
+    site.wait_final(id)
+    keys = {e["key"] for e in site.standin.log_of()}
+    assert len(keys) == 3
+    assert all(re.fullmatch(re.escape(id) + r"\.[0-9a-f]{16}", k) for k in keys), keys
+
+
+def test_a_secret_header_reaches_the_shop_and_no_log(site):
+    site.run()
+    secret = (site.folder / "secrets/b_shop_key").read_text()
+    assert site.standin.log_of("b-shop")[0]["headers"].get("X-Api-Key") == secret
+    for p in site.gateways + site.workers:
+        assert secret not in p.text(), p.name
+
+
+@pytest.mark.parametrize("reply, reason", [
+    ({"status": 500, "repeat": -1}, "http-5xx"),
+    ({"status": 404, "repeat": -1}, "http-4xx"),
+    ({"garbage": True, "repeat": -1}, "bad-body"),
+])
+def test_one_shop_failing_leaves_two(site, reply, reason):
+    site.standin.script("b-shop", reply)
+    product = site.product()
+    job = site.run(product)
+    assert job["state"] == "partial"
+    assert [o["shop"] for o in job["result"]["offers"]] == ["c-store", "a-mart"]
+    assert job["result"]["missing"] == [{"shop": "b-shop", "reason": reason}]
+    failed = call_of(job, "b-shop")
+    assert failed["state"] == "failed" and failed["error"]["code"] == reason and failed["result"] is None
+
+
+def test_a_hanging_shop_neither_stops_nor_delays_the_others(site):
+    site.standin.script("b-shop", {"hang": True, "repeat": -1})
+    id = site.accept()
+
+    def two_are_there():
+        job = site.job(id)
+        done = [c["name"] for c in job["calls"] if c["state"] == "succeeded"]
+        return job if sorted(done) == ["a-mart", "c-store"] else None
+    job = wait_for("two shops answered", two_are_there, 5)
+    assert job["state"] == "running"
+    assert call_of(job, "b-shop")["state"] == "running"
+    job = site.wait_final(id, 25)
+    assert job["state"] == "partial"
+    assert job["result"]["missing"][0] == {"shop": "b-shop", "reason": call_of(job, "b-shop")["error"]["code"]}
+    assert call_of(job, "b-shop")["error"]["code"] in ("timeout", "deadline")
+
+
+def test_all_shops_failing_fails_the_job_with_a_reason_and_a_dead_letter(site):
+    for shop in SHOPS:
+        site.standin.script(shop, {"status": 404, "repeat": -1})
+    product = site.product()
+    id = site.accept(product)
+    job = site.wait_final(id)
+    assert (job["state"], job["reason"]) == ("failed", "need-not-met")
+    rows = site.sql(f"SELECT reason, topic, status FROM op_dead WHERE job = x'{hexid(id)}'")
+    assert rows == [["need-not-met", site.topic, "0"]]
+    site.standin.mend()
+    assert site.post(product).status == 202, "a failure is not cached"
+
+
+def test_a_shop_without_the_product_is_neither_an_offer_nor_a_failure(site):
+    site.standin.script("a-mart", {"body": {"price": None, "currency": None}})
+    job = site.run()
+    assert job["state"] == "succeeded"
+    assert [o["shop"] for o in job["result"]["offers"]] == ["c-store", "b-shop"]
+    assert job["result"]["missing"] == []
+
+
+def test_a_partial_result_is_cached_for_its_own_shorter_time(site):
+    site.standin.script("b-shop", {"status": 404})
+    product = site.product()
+    assert site.run(product)["state"] == "partial"
+    a = wait_for("it is cached", lambda: (x := site.post(product)).status == 200 and x)
+    assert a.json()["state"] == "partial"
+    times = {}
+    for p in (product, site.product()):
+        if p != product:
+            site.run(p)
+            wait_for("it is cached", lambda: site.post(p).status == 200)
+    for key in site.stack.redis("KEYS", "op:{c:*}:v", db=site.redis_db):
+        ttl = site.stack.redis("PTTL", key, db=site.redis_db)
+        state = json.loads(site.stack.redis("GET", key, db=site.redis_db))["state"]
+        times.setdefault(state, []).append(ttl)
+    assert all(0 < t <= 30_000 for t in times["partial"]), times
+    assert all(30_000 < t <= 300_000 for t in times["succeeded"]), times
+
+
+def test_a_cached_result_is_gone_after_its_time(new_site):
+    site = new_site(edit={"ttl: 5m": "ttl: 2s"}).open()
+    product = site.product()
+    first = site.accept(product)
+    site.wait_final(first)
+    wait_for("it is cached", lambda: site.post(product).status == 200)
+    a = wait_for("it is a miss again", lambda: (x := site.post(product)).status == 202 and x, 10)
+    assert a.json()["id"] != first
+
+
+def test_a_hundred_misses_of_one_product_make_one_set_of_calls(site):
+    delays(site, 1000)
+    product = site.product()
+    load = Background(lambda i: site.post(product), threads=50, count=100).join()
+    assert not load.errors
+    assert {a.status for a in load.results} == {202}
+    ids = {a.json()["id"] for a in load.results}
+    assert len(ids) == 1
+    assert site.wait_final(ids.pop())["state"] == "succeeded"
+    assert {s: site.standin.calls(s) for s in SHOPS} == dict.fromkeys(SHOPS, 1)
+
+
+def test_two_gateways_share_one_set_of_calls(new_site):
+    site = new_site().open(gateways=2)
+    delays(site, 800)
+    product = site.product()
+    load = Background(lambda i: site.post(product, address=site.gateways[i % 2].address()),
+                      threads=20, count=40).join()
+    assert not load.errors and {a.status for a in load.results} == {202}, load.results
+    ids = {a.json()["id"] for a in load.results}
+    assert len(ids) == 1
+    site.wait_final(ids.pop())
+    assert site.standin.calls() == 3
+
+
+def test_a_repeated_key_gives_the_same_job(site):
+    key, product = "8f14e45f-ceea-467f-a0e6-2d9c3f1b8a11", site.product()
+    delays(site, 500)
+    first = site.post(product, key=key)
+    again = site.post(product, key=key)
+    assert (first.status, again.status) == (202, 202), (first, again)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["idempotent-replayed"] == "true" and "idempotent-replayed" not in first.headers
+    job = site.wait_final(first.json()["id"])
+    ended = site.post(product, key=key)
+    assert ended.status == 200 and ended.json()["id"] == job["id"], ended
+    assert ended.json()["result"] == job["result"]
+
+
+def test_a_key_used_for_another_request_is_refused(site):
+    key = "8f14e45f-ceea-467f-a0e6-2d9c3f1b8a12"
+    assert site.post(key=key).status == 202
+    a = site.post(key=key)
+    assert (a.status, a.json()["code"]) == (422, "key-reused"), a
+
+
+def test_one_key_at_two_gateways_at_once_is_one_job(new_site):
+    site = new_site().open(gateways=2)
+    delays(site, 300)
+    keys = [f"8f14e45f-ceea-467f-a0e6-2d9c3f1b{i:04x}" for i in range(20)]
+    products = [site.product() for _ in keys]
+    load = Background(lambda i: (i // 2, site.post(products[i // 2], key=keys[i // 2],
+                                                   address=site.gateways[i % 2].address())),
+                      threads=8, count=40).join()
+    assert not load.errors, load.errors
+    ids = {}
+    for n, a in load.results:
+        assert a.status in (200, 202), a
+        ids.setdefault(n, set()).add(a.json()["id"])
+    assert all(len(x) == 1 for x in ids.values()), ids
+    for x in ids.values():
+        site.wait_final(x.pop())
+    assert site.standin.calls() == 60
+
+
+def test_a_key_holds_without_redis(new_site):
+    site = new_site().open()
+    site.stack.redis("FLUSHDB", db=site.redis_db)
+    key, product = "8f14e45f-ceea-467f-a0e6-2d9c3f1b8a77", site.product()
+    first = site.accept(product, key=key)
+    site.wait_final(first)
+    site.stack.redis("FLUSHDB", db=site.redis_db)
+    again = site.post(product, key=key)
+    assert again.json()["id"] == first, again
+    job = site.wait_final(first)
+    assert job["state"] == "succeeded"
+    assert site.standin.calls() == 3, "the same job was not run twice"
+
+
+def test_three_workers_share_the_partitions(new_site):
+    site = new_site().open(workers=3)
+    delays(site, 50)
+
+    def all_worked():
+        for _ in range(9):
+            site.accept()
+        return all((w.metric("offpath_jobs_claimed_total") or 0) > 0 for w in site.workers)
+    wait_for("every worker got a job", all_worked, 40)
+    wait_for("all jobs are final", lambda: site.open_jobs() == 0, 40)
+    assert set(site.state_counts()) == {10}
+
+
+def test_waiting_jobs_hold_no_threads(site):
+    delays(site, 2500)
+    worker, gateway = site.workers[0], site.gateways[0]
+    before = worker.threads(), gateway.threads()
+    ids = [site.accept() for _ in range(60)]
+    wait_for("all calls are in flight", lambda: site.standin.in_flight() >= 100, 20)
+    assert worker.threads() <= before[0] + 2 and gateway.threads() <= before[1] + 2
+    for id in ids:
+        assert site.wait_final(id)["state"] == "succeeded"
+
+
+def test_a_poll_of_an_unchanged_job_is_not_modified(site):
+    id = site.accept()
+    site.wait_final(id)
+    a = request(site.address, "GET", f"/v1/jobs/{id}")
+    b = request(site.address, "GET", f"/v1/jobs/{id}", headers={"If-None-Match": a.headers["etag"]})
+    assert (b.status, b.body) == (304, b""), b
+
+
+def test_a_job_nobody_has_is_not_found(site):
+    a = request(site.address, "GET", "/v1/jobs/01990c5e-0000-7000-8000-00003f9a2c41")
+    assert (a.status, a.json()["code"]) == (404, "no-job"), a
+    assert request(site.address, "GET", "/v1/jobs/not-an-id").status == 404
+
+
+def test_finished_calls_are_in_the_ledger_once(site):
+    id = site.accept()
+    site.wait_final(id)
+    rows = site.sql(f"SELECT name, outcome, attempts, seq FROM op_call WHERE job = x'{hexid(id)}' ORDER BY name")
+    assert [r[:3] for r in rows] == [[s, "1", "1"] for s in SHOPS]
+    assert sorted(r[3] for r in rows) == ["1", "2", "3"]
+
+
+def test_every_answer_names_its_request(site):
+    assert site.post(headers={"Request-Id": "from-the-caller-1"}).headers["request-id"] == "from-the-caller-1"
+    ids = {request(site.address, "GET", "/v1/nowhere").headers["request-id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_results_are_published_as_they_come(site):
+    """The channel of a job carries each call as it finishes, then the end: what live streams read."""
+    site.standin.script("a-mart", {"delay_ms": 300})
+    site.standin.script("b-shop", {"delay_ms": 600})
+    site.standin.script("c-store", {"delay_ms": 900})
+    got, product = [], site.product()
+    listener = threading.Thread(target=listen, args=(site, got), daemon=True)
+    listener.start()
+    wait_for("the listener is there", lambda: site.stack.redis("PUBSUB", "NUMPAT") >= 1)
+    id = site.accept(product)
+    site.wait_final(id)
+    mine = wait_for("the end is published",
+                    lambda: (m := [json.loads(d) for c, d in got if c == f"op:j:{id}"]) and m[-1]["event"] == "done" and m)
+    calls = [m for m in mine if m["event"] == "call" and m["seq"] > 0]
+    assert [m["data"]["name"] for m in calls] == ["a-mart", "b-shop", "c-store"]
+    assert [m["seq"] for m in calls] == [1, 2, 3] and mine[-1]["seq"] == 4
+
+
+def listen(site, got):
+    import socket
+    import urllib.parse
+    from harness import read_resp
+    u = urllib.parse.urlsplit(site.stack.env["OFFPATH_REDIS"])
+    with socket.create_connection((u.hostname, u.port), timeout=60) as s:
+        f = s.makefile("rwb")
+        f.write(b"PSUBSCRIBE op:j:*\r\n")
+        f.flush()
+        while True:
+            message = read_resp(f)
+            if message[0] == b"pmessage":
+                got.append((message[2].decode(), message[3].decode()))

@@ -1,0 +1,160 @@
+"""What is wrong at start-up: the exit status and one line that says what to do."""
+import socket
+
+import pytest
+
+from harness import ROOT
+
+
+def last_line(done):
+    lines = [x for x in (done.stderr + done.stdout).splitlines() if x.strip()]
+    return lines[-1] if lines else ""
+
+
+@pytest.fixture(params=["worker", "gateway"])
+def program(request):
+    return f"offpath-{request.param}"
+
+
+def test_missing_topics_are_named(new_site, program):
+    site = new_site()
+    done = site.verb("offpath-worker", "migrate", "apply", "--yes")
+    assert done.returncode == 0, done
+    done = site.verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0"})
+    assert done.returncode == 3, done
+    assert site.topic in done.stderr and "topics apply" in done.stderr, done.stderr
+
+
+def test_missing_tables_are_named(new_site):
+    site = new_site()
+    assert site.verb("offpath-worker", "topics", "apply", "--yes").returncode == 0
+    done = site.verb("offpath-worker", "run")
+    assert done.returncode == 3, done
+    assert "migrate apply" in done.stderr, done.stderr
+
+
+def test_an_older_schema_is_named(new_site):
+    site = new_site().prepare()
+    site.sql("UPDATE op_schema SET version = version - 1")
+    done = site.verb("offpath-worker", "run")
+    assert done.returncode == 3 and "migrate apply" in done.stderr, done
+
+
+def test_a_much_newer_schema_is_named(new_site):
+    site = new_site().prepare()
+    site.sql("UPDATE op_schema SET version = version + 2")
+    done = site.verb("offpath-worker", "run")
+    assert done.returncode == 3 and "schema" in done.stderr.lower(), done
+
+
+def test_an_unknown_flag_names_the_nearest(new_site, program):
+    done = new_site(database=False).verb(program, "run", "--kafak", "x")
+    assert done.returncode == 2 and "--kafka" in done.stderr, done
+
+
+@pytest.mark.parametrize("setting, value", [
+    ("OFFPATH_LEASE", "soon"), ("OFFPATH_LISTEN", "nowhere"), ("OFFPATH_REDIS", "127.0.0.1"),
+    ("OFFPATH_MYSQL", "mysql:/x"), ("OFFPATH_SHARDS", "-3"), ("OFFPATH_ADMIN", "1.2.3.4.5:x"),
+    ("OFFPATH_FLOWS", "/does/not/exist"), ("OFFPATH_ID_SECRET_FILE", "/does/not/exist"),
+])
+def test_a_wrong_setting_is_named(new_site, setting, value):
+    program = "offpath-gateway" if setting in ("OFFPATH_LISTEN", "OFFPATH_ID_SECRET_FILE") else "offpath-worker"
+    site = new_site(database=False)
+    env = {"OFFPATH_LISTEN": "127.0.0.1:0", setting: value}
+    done = site.verb(program, "run", env=env)
+    assert done.returncode in (1, 2), done
+    name = setting.removeprefix("OFFPATH_").lower()
+    assert name.removesuffix("_file").replace("_", "-") in done.stderr.lower().replace("_", "-") or \
+        value in done.stderr, done.stderr
+
+
+def test_a_taken_port_is_named(new_site):
+    site = new_site().prepare()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        done = site.verb("offpath-gateway", "run", env={"OFFPATH_LISTEN": f"127.0.0.1:{port}"})
+        assert done.returncode == 5 and str(port) in done.stderr, done
+        done = site.verb("offpath-worker", "run", env={"OFFPATH_ADMIN": f"127.0.0.1:{port}"})
+        assert done.returncode == 5 and str(port) in done.stderr, done
+
+
+BAD_FLOWS = [
+    ("result: |\n", "result: $calls.nothing.result\nold: |\n", "nothing"),
+    ("deadline: 12s", "deadline: twelve", "deadline"),
+    ("need: 1", "ned: 1", "need"),
+    ("upstream: a-mart", "upstream: a-smart", "a-mart"),
+    ("need: 1", "need: 1\npool: {key: $request.productId}", "pool"),
+]
+
+
+@pytest.mark.parametrize("old, new, says", BAD_FLOWS, ids=[b[2] for b in BAD_FLOWS])
+def test_a_wrong_flow_file_is_refused_with_its_line(new_site, program, old, new, says):
+    site = new_site(edit={old: new}, database=False)
+    done = site.verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0"})
+    assert done.returncode == 1, done
+    lines = [x for x in done.stderr.splitlines() if "price-compare.yaml:" in x and "error" in x]
+    assert lines and any(says in x for x in lines), done.stderr
+    number = int(lines[0].split("price-compare.yaml:")[1].split(":")[0])
+    text = (site.folder / "flows/price-compare.yaml").read_text().splitlines()
+    assert 1 <= number <= len(text)
+
+
+def test_all_findings_come_in_one_run(new_site):
+    site = new_site(edit={"need: 1": "ned: 1", "deadline: 12s": "deadline: twelve"}, database=False)
+    done = site.verb("offpath-worker", "check", site.folder / "flows", "--offline")
+    assert done.returncode == 1
+    text = done.stdout + done.stderr
+    assert "deadline" in text and "ned" in text, text
+
+
+def test_the_flows_that_ship_are_clean(new_site):
+    site = new_site(database=False)
+    done = site.verb("offpath-worker", "check", ROOT / "deploy/flows", "--offline", "--deny-warnings")
+    assert done.returncode == 0, done
+
+
+def test_topics_and_tables_are_planned_before_they_are_made(new_site):
+    site = new_site()
+    for what in ("topics", "migrate"):
+        plan = site.verb("offpath-worker", what, "plan")
+        assert plan.returncode == 0 and plan.stdout.strip(), plan
+        unconfirmed = site.verb("offpath-worker", what, "apply")
+        assert unconfirmed.returncode == 5, f"without a terminal and --yes nothing is done: {unconfirmed}"
+    assert site.topic not in site.stack.kcat("-L").decode()
+    site.prepare()
+    again = site.verb("offpath-worker", "topics", "apply", "--yes")
+    assert again.returncode == 0
+    text = site.stack.kcat("-L", "-t", site.topic).decode()
+    assert "with 3 partitions" in text
+    assert "with 3 partitions" in site.stack.kcat("-L", "-t", f"{site.topic}.retry").decode()
+
+
+def test_migrations_are_safe_to_run_at_once(new_site):
+    from harness import Background
+    site = new_site()
+    load = Background(lambda i: site.verb("offpath-worker", "migrate", "apply", "--yes").returncode,
+                      threads=4, count=4).join()
+    assert load.results == [0] * 4
+
+
+def test_help_and_settings_are_shown(new_site, program):
+    site = new_site(database=False)
+    done = site.verb(program, "--help")
+    assert done.returncode == 0 and "usage" in done.stdout.lower() and "OFFPATH_" in done.stdout + "OFFPATH_"
+    shown = site.verb(program, "check", site.folder / "flows", "--show", "--offline")
+    assert shown.returncode == 0, shown
+    password = site.env["OFFPATH_MYSQL"].split(":")[2].split("@")[0]
+    assert password not in shown.stdout + shown.stderr
+    assert "OFFPATH_KAFKA" in shown.stdout
+
+
+def test_no_arguments_show_the_usage(new_site, program):
+    done = new_site(database=False).verb(program)
+    assert done.returncode == 2 and "usage" in (done.stdout + done.stderr).lower(), done
+
+
+def test_a_typo_in_the_verb_is_helped(new_site, program):
+    done = new_site(database=False).verb(program, "rum")
+    assert done.returncode == 2 and "run" in done.stderr, done

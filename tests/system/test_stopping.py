@@ -1,0 +1,113 @@
+"""SIGTERM: what is accepted is finished or handed over, then the program ends by itself."""
+import signal
+import time
+
+from harness import SHOPS, Background, request, wait_for
+
+
+def delays(site, ms):
+    for shop in SHOPS:
+        site.standin.script(shop, {"delay_ms": ms, "repeat": -1})
+
+
+def test_a_worker_finishes_its_jobs_and_leaves(new_site):
+    site = new_site().open()
+    delays(site, 2000)
+    ids = [site.accept() for _ in range(20)]
+    wait_for("all calls are in flight", lambda: site.standin.in_flight() == 60, 20)
+    worker = site.workers[0]
+    worker.signal(signal.SIGTERM)
+    late = [site.accept() for _ in range(5)]
+    assert worker.wait_exit(30) == 0, worker.tail()
+    assert site.state_counts()[10] == 20
+    assert site.sql("SELECT state FROM op_worker") == [["1"]]
+    assert len(site.uncommitted()) == 5, "the finished prefix is committed, what came later is not"
+    site.worker()
+    for id in ids + late:
+        assert site.wait_final(id)["state"] == "succeeded"
+    assert site.standin.calls() == 75, "nothing was called twice"
+
+
+def test_a_second_worker_takes_what_comes_meanwhile(new_site):
+    site = new_site(edit={"deadline: 12s": "deadline: 60s"}).open(workers=2)
+    delays(site, 1500)
+    ids = [site.accept() for _ in range(10)]
+    wait_for("calls are in flight", lambda: site.standin.in_flight() >= 30, 20)
+    site.workers[0].signal(signal.SIGTERM)
+    ids += [site.accept() for _ in range(10)]
+    assert site.workers[0].wait_exit(30) == 0
+    for id in ids:
+        assert site.wait_final(id)["state"] == "succeeded"
+    assert site.standin.calls() == 60, "a rebalance repeats no call"
+
+
+def test_a_drain_that_is_too_short_releases_the_jobs(new_site):
+    site = new_site(edit={"deadline: 12s": "deadline: 60s"}).open()
+    for shop in SHOPS:
+        site.standin.script(shop, {"hang": True, "repeat": 4})
+    slow = site.launch("worker", OFFPATH_DRAIN="1s").wait_ready()
+    site.workers[0].stop()
+    ids = [site.accept() for _ in range(4)]
+    wait_for("they hang", lambda: site.standin.in_flight() == 12, 40)
+    began = time.monotonic()
+    assert slow.stop() == 0
+    assert time.monotonic() - began < 8
+    assert site.state_counts() == {0: 4}, "released: queued again"
+    site.worker()
+    for id in ids:
+        assert site.wait_final(id)["state"] == "succeeded"
+    assert {r[0] for r in site.sql("SELECT crashes FROM op_job")} == {"0"}
+
+
+def test_a_gateway_answers_what_it_took_and_leaves(new_site):
+    site = new_site().open(gateways=2)
+    first, second = site.gateways
+    load = Background(lambda i: site.post(address=first.address()), threads=8)
+    wait_for("the load runs", lambda: len(load.results) > 50, 20)
+    first.signal(signal.SIGTERM)
+    status = first.wait_exit(50)
+    load.stop()
+    assert status == 0, first.tail()
+    good = [a for a in load.results if a.status == 202]
+    assert {a.status for a in load.results} <= {202, 503}, {a.status for a in load.results}
+    assert all(isinstance(e, OSError) for e in load.errors), load.errors[:3]
+    site.address = second.address()
+    wait_for("every accepted job is final", lambda: site.open_jobs() == 0, 60)
+    counts = site.state_counts()
+    assert set(counts) == {10} and counts[10] >= len(good)
+    for a in good[-20:]:
+        assert site.job(a.json()["id"])["state"] == "succeeded"
+
+
+def test_a_stopping_gateway_says_it_is_not_ready(new_site):
+    site = new_site(env={"OFFPATH_DRAIN_WAIT": "2s"}).open()
+    gateway = site.gateways[0]
+    assert gateway.get("/readyz").status == 200
+    gateway.signal(signal.SIGTERM)
+
+    def not_ready():
+        try:
+            return gateway.get("/readyz", timeout=3).status == 503
+        except OSError:
+            return not gateway.running()
+    wait_for("readiness is off", not_ready, 10)
+    assert gateway.wait_exit(50) == 0
+
+
+def test_two_signals_do_not_hurt(new_site):
+    site = new_site().open()
+    for p in (site.workers[0], site.gateways[0]):
+        p.signal(signal.SIGTERM)
+        p.signal(signal.SIGTERM)
+        assert p.wait_exit(50) == 0, p.tail()
+
+
+def test_readiness_and_health_are_told(new_site):
+    site = new_site().open()
+    for p in (site.workers[0], site.gateways[0]):
+        assert p.get("/healthz").status == 200
+        a = p.get("/readyz")
+        assert a.status == 200 and not a.json().get("degraded"), a
+        assert p.metric("offpath_build_info") == 1
+    a = request(site.address, "GET", "/metrics")
+    assert a.status == 404, "metrics are on the admin port only"
