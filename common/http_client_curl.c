@@ -11,19 +11,17 @@
 #include <unistd.h>
 
 #include "common/http_address.h"
+#include "common/http_answer.h"
+#include "common/http_watch.h"
 
 /* In one multi handle the cost of a call grows with the calls in flight, because each new transfer
  * walks that host's connections. So a client owns several (shards): the first that is not full gets
- * the next call, which also keeps a small load on few, warm connections.
- *
- * The watch of a kept-alive connection stays armed for reading while it rests: two epoll_ctl less
- * per call. Its descriptor is opened and closed by our callbacks, so no watch outlives it. */
+ * the next call, which also keeps a small load on few, warm connections. */
 
 enum {
     SHARDS_MAX = 32,
     SHARD_FILL = 64, /* calls in flight before the next shard is used */
     SPARE_MAX = 512, /* easy handles kept for the next calls */
-    HEAD_MAX = 64 << 10,
     IDLE_MAX_S = 30, /* a resting connection older than this is not used again */
     EXPECT_MIN = 1 << 20
 };
@@ -35,14 +33,6 @@ struct shard {
     unsigned running, sockets;
 };
 
-struct watch { /* one descriptor of curl's */
-    struct shard *shard;
-    struct loop_io *io;
-    int fd;
-    bool ours;    /* opened by on_open: freed by on_close */
-    bool resting; /* curl asks for nothing: armed only to save system calls */
-};
-
 struct http_exchange {
     struct client *client;
     struct shard *shard;
@@ -50,9 +40,14 @@ struct http_exchange {
     struct curl_slist *headers;
     http_done_fn *fn;
     void *arg;
-    struct buf head, body;
+    struct http_answer answer;
     int64_t started_ms;
-    bool allow_private, blocked, tried, too_big, head_done, sent, once, resent, done;
+    bool allow_private; /* asked for */
+    bool once;          /* curl may not send it a second time by itself */
+    bool blocked;       /* an address was refused */
+    bool tried;         /* another was not */
+    bool sent, resent;
+    bool done;
     struct http_exchange *prev, *next; /* running; next alone: spare */
     char why[CURL_ERROR_SIZE];
 };
@@ -63,8 +58,7 @@ struct client {
     CURLSH *share; /* names and TLS sessions, for all shards */
     struct shard *shards[SHARDS_MAX];
     size_t shards_n;
-    struct watch **watches; /* by descriptor */
-    size_t watches_n;
+    struct http_watches watches;
     struct http_exchange *running, *spare;
     size_t spare_n;
     unsigned running_n, sockets, idle_max;
@@ -74,42 +68,12 @@ struct client {
 
 /* ---- descriptors and timers */
 
-static void watch_free(struct watch *w)
-{
-    struct client *c = w->shard->client;
-    c->watches[w->fd] = NULL;
-    loop_io_free(c->loop, w->io);
-    free(w);
-}
-
-static struct watch *watch_new(struct shard *s, int fd, bool ours)
-{
-    struct client *c = s->client;
-    if ((size_t)fd >= c->watches_n) {
-        size_t n = (size_t)fd * 2 + 64;
-        struct watch **watches = realloc(c->watches, n * sizeof(struct watch *));
-        if (!watches)
-            return NULL;
-        memset(watches + c->watches_n, 0, (n - c->watches_n) * sizeof(struct watch *));
-        c->watches = watches;
-        c->watches_n = n;
-    }
-    struct watch *w = calloc(1, sizeof *w);
-    if (w)
-        *w = (struct watch){.shard = s, .fd = fd, .ours = ours};
-    return c->watches[fd] = w;
-}
-
 static void collect(struct shard *s);
 
 static void on_io(void *arg, int events)
 {
-    struct watch *w = arg;
-    struct shard *s = w->shard;
-    if (w->resting) { /* the upstream closed it: curl notices before it would use it again */
-        loop_io_set(s->client->loop, w->io, 0);
-        return;
-    }
+    struct http_watch *w = arg;
+    struct shard *s = w->owner;
     int mask =
         (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
     int running;
@@ -117,27 +81,28 @@ static void on_io(void *arg, int events)
     collect(s);
 }
 
+static struct http_watch *watch(struct shard *s, int fd, bool ours)
+{
+    struct client *c = s->client;
+    struct http_watch *w = http_watch_get(&c->watches, fd);
+    if (w)
+        return w;
+    return http_watch_new(
+        &c->watches,
+        &(struct http_watch){.loop = c->loop, .owner = s, .fd = fd, .ours = ours, .fn = on_io});
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused)
 {
     struct shard *s = shard;
-    struct client *c = s->client;
-    struct watch *w = (size_t)fd < c->watches_n ? c->watches[fd] : NULL;
     (void)easy, (void)unused;
     if (what == CURL_POLL_REMOVE) {
-        if (w && !w->ours) /* of the resolver, closed behind our back */
-            watch_free(w);
-        else if (w)
-            w->resting = true;
+        http_watch_rest(&s->client->watches, http_watch_get(&s->client->watches, fd));
         return 0;
     }
-    if (!w && !(w = watch_new(s, fd, false)))
-        return -1;
-    if (!w->io && !(w->io = loop_io_new(c->loop, fd, on_io, w)))
-        return -1;
-    w->resting = false;
-    loop_io_set(c->loop, w->io,
-                (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
-    return 0;
+    struct http_watch *w = watch(s, fd, false);
+    int events = (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0);
+    return w && http_watch_set(w, events) == 0 ? 0 : -1;
 }
 
 static void on_timer(void *arg)
@@ -182,7 +147,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
     int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    if (!watch_new(x->shard, fd, true)) {
+    if (!watch(x->shard, fd, true)) {
         close(fd);
         return CURL_SOCKET_BAD;
     }
@@ -194,11 +159,11 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 static int on_close(void *client, curl_socket_t fd)
 {
     struct client *c = client;
-    struct watch *w = (size_t)fd < c->watches_n ? c->watches[fd] : NULL;
+    struct http_watch *w = http_watch_get(&c->watches, fd);
     if (w) {
-        w->shard->sockets--;
+        ((struct shard *)w->owner)->sockets--;
         c->sockets--;
-        watch_free(w);
+        http_watch_free(&c->watches, w);
     }
     return close(fd);
 }
@@ -238,25 +203,13 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
 static size_t on_head(char *bytes, size_t size, size_t n, void *arg)
 {
     struct http_exchange *x = arg;
-    size_t len = size * n;
-    if (len >= 5 && memcmp(bytes, "HTTP/", 5) == 0) { /* also the answer behind a 100 */
-        buf_clear(&x->head);
-        x->head_done = false;
-    } else if (!x->head_done) { /* trailers are not taken: they come behind what was checked */
-        buf_add(&x->head, bytes, len);
-    }
-    if (len <= 2)
-        x->head_done = true;
-    x->too_big = buf_ok(&x->head) != 0;
-    return x->too_big ? 0 : len;
+    return http_answer_head(&x->answer, bytes, size * n) ? size * n : 0;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 {
     struct http_exchange *x = arg;
-    buf_add(&x->body, bytes, size * n);
-    x->too_big = buf_ok(&x->body) != 0;
-    return x->too_big ? 0 : size * n;
+    return http_answer_body(&x->answer, bytes, size * n) ? size * n : 0;
 }
 
 /* What holds for every call; the rest is set by request_set. */
@@ -313,8 +266,7 @@ static struct http_exchange *exchange_new(struct client *c)
 static void exchange_free(struct http_exchange *x)
 {
     struct client *c = x->client;
-    buf_fini(&x->head);
-    buf_fini(&x->body);
+    http_answer_fini(&x->answer);
     curl_slist_free_all(x->headers);
     x->headers = NULL;
     if (c->spare_n >= SPARE_MAX || c->closing) {
@@ -392,14 +344,11 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
     int err = headers_set(x, r);
     if (!err)
         err = body_set(x, r);
-    buf_init(&x->head, HEAD_MAX);
-    buf_init(&x->body, r->response_max);
-    buf_add(&x->body, "", 0); /* now, so that there is a body to give whatever happens */
     x->why[0] = 0;
     x->started_ms = loop_now_ms(x->client->loop);
     x->allow_private = r->allow_private;
-    x->blocked = x->tried = x->too_big = x->head_done = x->sent = x->resent = x->done = false;
-    return err ? err : buf_ok(&x->body);
+    x->blocked = x->tried = x->sent = x->resent = x->done = false;
+    return err ? err : http_answer_init(&x->answer, r->response_max);
 }
 
 /* ---- shards */
@@ -466,13 +415,14 @@ static void shard_remove(struct http_exchange *x)
     *(x->prev ? &x->prev->next : &c->running) = x->next;
     if (x->next)
         x->next->prev = x->prev;
+    limit_idle(x->shard);
 }
 
 /* ---- the end of an exchange */
 
 static enum call_code code_of(const struct http_exchange *x, CURLcode rc)
 {
-    if (x->too_big)
+    if (x->answer.too_big)
         return CALL_TOO_BIG;
     if (x->blocked && (!x->tried || rc == CURLE_ABORTED_BY_CALLBACK))
         return CALL_BLOCKED_ADDRESS;
@@ -504,8 +454,8 @@ static enum call_code code_of(const struct http_exchange *x, CURLcode rc)
 
 static const char *why_of(struct http_exchange *x, CURLcode rc)
 {
-    if (x->too_big)
-        return x->head_done ? "the body is larger than max_response" : "headers above 64 KB";
+    if (x->answer.too_big)
+        return x->answer.head_done ? "the body is larger than max_response" : "headers above 64 KB";
     if (x->blocked && rc != CURLE_OK)
         return "the address is private";
     if (x->resent)
@@ -516,27 +466,16 @@ static const char *why_of(struct http_exchange *x, CURLcode rc)
 static void finish(struct http_exchange *x, CURLcode rc)
 {
     struct http_response r = {.code = code_of(x, rc), .sent = x->sent || rc == CURLE_OK};
-    struct header *headers = NULL;
     long status = 0;
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     r.status = (int)status;
     shard_remove(x);
-    limit_idle(x->shard);
-    if (x->head.len) {
-        size_t n = http_headers_split(x->head.data, NULL);
-        headers = calloc(n ? n : 1, sizeof *headers);
-        r.headers_n = headers ? http_headers_split(x->head.data, headers) : 0;
-        r.headers = headers;
-    }
+    http_answer_finish(&x->answer, r.code == CALL_OK, &r);
     r.why = why_of(x, rc);
-    if (r.code != CALL_OK)
-        buf_clear(&x->body);
-    r.body = buf_take(&x->body, &r.body_len);
     r.ms = loop_now_ms(x->client->loop) - x->started_ms;
     x->done = true;
     x->fn(x->arg, &r);
     free(r.body);
-    free(headers);
     exchange_free(x);
 }
 
@@ -582,7 +521,6 @@ static void client_cancel(struct http_exchange *x)
     if (x->done) /* inside its own callback */
         return;
     shard_remove(x);
-    limit_idle(x->shard);
     exchange_free(x);
 }
 
@@ -602,7 +540,7 @@ static void client_close(struct http_client *client)
         free(c->shards[i]);
     }
     curl_share_cleanup(c->share);
-    free(c->watches);
+    http_watches_fini(&c->watches);
     buf_fini(&c->scratch);
     free(c);
     curl_global_cleanup();
@@ -619,7 +557,7 @@ int http_client_curl_open(struct loop *loop, unsigned connections, struct http_c
     c->client.ops = &ops;
     c->loop = loop;
     c->idle_max = connections;
-    buf_init(&c->scratch, HEAD_MAX);
+    buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
     if (!c->share || !shard_new(c)) {
         client_close(&c->client);

@@ -1,0 +1,57 @@
+#include "common/http_answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_address.h"
+
+int http_answer_init(struct http_answer *a, size_t body_max)
+{
+    *a = (struct http_answer){0};
+    buf_init(&a->head, HTTP_HEAD_MAX);
+    buf_init(&a->body, body_max);
+    buf_add(&a->body, "", 0); /* now, so that there is a body to give whatever happens */
+    return buf_ok(&a->body) == 0 ? 0 : ERR_NOMEM;
+}
+
+void http_answer_fini(struct http_answer *a)
+{
+    buf_fini(&a->head);
+    buf_fini(&a->body);
+    free(a->headers);
+    a->headers = NULL;
+}
+
+bool http_answer_head(struct http_answer *a, const char *line, size_t len)
+{
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        buf_clear(&a->head);
+        a->head_done = false;
+    } else if (!a->head_done) {
+        buf_add(&a->head, line, len);
+    }
+    if (len <= 2)
+        a->head_done = true;
+    a->too_big = buf_ok(&a->head) != 0;
+    return !a->too_big;
+}
+
+bool http_answer_body(struct http_answer *a, const char *bytes, size_t len)
+{
+    buf_add(&a->body, bytes, len);
+    a->too_big = buf_ok(&a->body) != 0;
+    return !a->too_big;
+}
+
+void http_answer_finish(struct http_answer *a, bool with_body, struct http_response *r)
+{
+    if (a->head.len) {
+        a->headers = calloc(http_headers_split(a->head.data, NULL) + 1, sizeof *a->headers);
+        r->headers_n = a->headers ? http_headers_split(a->head.data, a->headers) : 0;
+        r->headers = a->headers;
+    }
+    if (!with_body)
+        buf_clear(&a->body);
+    a->body.failed = false;
+    r->body = buf_take(&a->body, &r->body_len);
+}

@@ -1,0 +1,27 @@
+/* http_answer.h - what comes back in one exchange, as the HTTP client collects it.
+ * Pure; belongs to one thread. Also fine on a zeroed struct. */
+#pragma once
+#include "common/http_client.h"
+
+enum { HTTP_HEAD_MAX = 64 << 10 };
+
+struct http_answer {
+    struct buf head, body;
+    struct header *headers; /* made by http_answer_finish */
+    bool head_done;         /* the header block is complete: trailers are not taken */
+    bool too_big;           /* headers above HTTP_HEAD_MAX, or a body above its limit */
+};
+
+/* 0 or ERR_NOMEM. */
+int http_answer_init(struct http_answer *a, size_t body_max) must_use;
+void http_answer_fini(struct http_answer *a);
+
+/* One raw line of the header block, its end included. A status line begins anew: a `100 Continue`
+ * is forgotten. false: too big, stop. */
+bool http_answer_head(struct http_answer *a, const char *line, size_t len) must_use;
+/* Bytes of the body, decompressed. false: too big, stop. */
+bool http_answer_body(struct http_answer *a, const char *bytes, size_t len) must_use;
+
+/* Fill headers and body of r: the headers lent with a, the body owned by r (free). with_body false:
+ * an empty one. */
+void http_answer_finish(struct http_answer *a, bool with_body, struct http_response *r);
