@@ -50,10 +50,15 @@ void expr_free(struct expr *e);
 int expr_eval(struct expr *e, const struct expr_vars *vars, struct json **out,
               struct expr_error *error) must_use;
 
+/* As expr_eval, but without a copy of what is a part of the variables: *out is lent with e and vars
+ * (NULL for null); *owned is NULL, or the same value, to be freed (json_free). */
+int expr_view(struct expr *e, const struct expr_vars *vars, const struct json **out,
+              struct json **owned, struct expr_error *error) must_use;
+
 unsigned expr_uses(const struct expr *e);      /* OR of VAR_BIT it mentions */
 const char *expr_source(const struct expr *e); /* lent with e */
 
-/* Start-up: unset HOME for jq, start the watchdog, prove that two threads can evaluate. 0 or
- * ERR_BUG. */
+/* Start-up, before other threads: point HOME away from a ~/.jq, start the watchdog, prove that two
+ * threads can evaluate. 0 or ERR_BUG. Counted: each start needs its stop. */
 int expr_start(void) must_use;
 void expr_stop(void);
