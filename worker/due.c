@@ -66,6 +66,8 @@ int due_set(struct due *d, struct due_item *i, int64_t at_ms)
     }
     i->at_ms = at_ms;
     up(d, i, ++d->n);
+    if (i->place == 1 && d->earlier)
+        d->earlier(d->arg, at_ms);
     return 0;
 }
 

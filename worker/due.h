@@ -18,6 +18,9 @@ struct due_item {
 struct due {                /* zeroed: empty */
     struct due_item **heap; /* owned array of borrowed items */
     size_t n, cap;
+    /* told when an item becomes the earliest, to arm a timer; NULL: nobody */
+    void (*earlier)(void *arg, int64_t at_ms);
+    void *arg;
 };
 
 void due_fini(struct due *d);

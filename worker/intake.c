@@ -17,10 +17,10 @@ void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max)
         .jobs.max = jobs_max, .bytes.max = bytes_max, .rows.max = WRITER_ROWS, .calls.max = 100};
 }
 
-void intake_add(struct intake *i, int64_t jobs, int64_t bytes)
+void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes)
 {
-    gate_set(&i->jobs, i->jobs.used + jobs);
-    gate_set(&i->bytes, i->bytes.used + bytes);
+    gate_set(&i->jobs, jobs);
+    gate_set(&i->bytes, bytes);
 }
 
 void intake_rows(struct intake *i, int64_t waiting)

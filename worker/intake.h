@@ -20,9 +20,10 @@ struct intake {
     struct gate calls; /* waiting in the fullest upstream queue, against its bound */
 };
 
-/* Bounds of one shard; writer and upstream queues are set by intake_rows and intake_calls. */
+/* Bounds of one shard; the writer's and the upstreams' are fixed. */
 void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max);
-void intake_add(struct intake *i, int64_t jobs, int64_t bytes); /* negative: given back */
+/* How much of each there is now. */
+void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes);
 void intake_rows(struct intake *i, int64_t waiting);
 void intake_calls(struct intake *i, int64_t percent); /* 100 and more: full */
 

@@ -36,13 +36,6 @@ bool plan_is_over(const struct plan_item *items, size_t n)
     return true;
 }
 
-/* Codes of calls that ended before anything could reach the upstream. */
-static bool never_began(enum call_code code)
-{
-    return code == CALL_EXPRESSION || code == CALL_SKIPPED || code == CALL_TOO_MANY_ITEMS ||
-           code == CALL_BREAKER_OPEN;
-}
-
 static bool need_is_met(const struct flow *f, size_t counted, size_t succeeded)
 {
     if (f->need == FLOW_NEED_ALL || (size_t)f->need > counted)
@@ -63,7 +56,7 @@ void plan_judge(const struct flow *f, const struct plan_item *items, size_t n, b
         counted += !c->optional;
         succeeded += !c->optional && ok;
         failed += !ok;
-        out->called |= ok || !never_began((enum call_code)items[i].code);
+        out->called |= items[i].began;
         if (!ok && !c->optional && !out->culprit)
             out->culprit = c->upstream;
     }

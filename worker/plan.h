@@ -18,6 +18,7 @@ struct plan_item { /* one call; with for_each one per element */
     uint8_t state; /* enum item_state */
     uint8_t code;  /* enum call_code of one that did not succeed */
     bool retryable;
+    bool began;    /* an attempt was made: it may have reached the upstream */
     int32_t index; /* with for_each, else -1 */
 };
 

@@ -12,13 +12,13 @@ static void jobs_shut_at_full_and_open_at_half(void **state)
     (void)state;
     struct intake i;
     intake_init(&i, 10, 1000);
-    intake_add(&i, 9, 0);
+    intake_jobs(&i, 9, 0);
     assert_false(intake_shut(&i));
-    intake_add(&i, 1, 0);
+    intake_jobs(&i, 10, 0);
     assert_true(intake_shut(&i));
-    intake_add(&i, -4, 0);
+    intake_jobs(&i, 6, 0);
     assert_true(intake_shut(&i));
-    intake_add(&i, -1, 0);
+    intake_jobs(&i, 5, 0);
     assert_false(intake_shut(&i));
 }
 
@@ -27,11 +27,11 @@ static void bytes_shut_on_their_own(void **state)
     (void)state;
     struct intake i;
     intake_init(&i, 10, 1000);
-    intake_add(&i, 1, 1200);
+    intake_jobs(&i, 1, 1200);
     assert_true(intake_shut(&i));
-    intake_add(&i, 0, -699);
+    intake_jobs(&i, 1, 501);
     assert_true(intake_shut(&i));
-    intake_add(&i, 0, -1);
+    intake_jobs(&i, 1, 500);
     assert_false(intake_shut(&i));
 }
 

@@ -60,7 +60,6 @@ static void all_succeeded(void **state)
     struct plan_verdict v = judge(&f, false);
     assert_int_equal(v.state, JOB_SUCCEEDED);
     assert_int_equal(v.reason, REASON_NONE);
-    assert_true(v.called);
 }
 
 static void enough_of_them_is_partial(void **state)
@@ -145,9 +144,9 @@ static void knows_whether_anything_was_called(void **state)
     (void)state;
     struct flow f = begin(FLOW_NEED_ALL);
     for (int i = 0; i < 3; i++)
-        end(i, ITEM_FAILED, CALL_EXPRESSION);
+        end(i, ITEM_FAILED, CALL_DEADLINE);
     assert_false(judge(&f, false).called);
-    end(1, ITEM_FAILED, CALL_TIMEOUT);
+    items[1].began = true;
     assert_true(judge(&f, false).called);
 }
 

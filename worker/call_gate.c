@@ -1,0 +1,130 @@
+#include "worker/call_gate.h"
+#include "worker/call_run.h"
+
+#include <stdlib.h>
+
+static void look(void *arg)
+{
+    call_gate_pump(arg);
+}
+
+static void gate_init(struct call_gate *g, struct call_env *env, const struct upstream *u,
+                      unsigned shares)
+{
+    char name[128], labels[160];
+    governor_init(&g->governor, u, shares);
+    g->env = env;
+    g->look = (struct due_item){.fn = look, .arg = g};
+    metrics_label(name, sizeof name, u->name);
+    struct buf b;
+    buf_init(&b, sizeof labels);
+    buf_printf(&b, "upstream=\"%s\"", name);
+    g->metrics.seconds = metrics_histogram("offpath_call_seconds", buf_str(&b),
+                                           "duration of one attempt at an upstream");
+    g->metrics.flying =
+        metrics_gauge("offpath_calls_flying", buf_str(&b), "attempts in flight at an upstream");
+    g->metrics.queued =
+        metrics_gauge("offpath_calls_queued", buf_str(&b), "calls that wait for their turn");
+    g->metrics.breaker = metrics_gauge("offpath_breaker_open", buf_str(&b),
+                                       "shards whose breaker of an upstream is open");
+    buf_fini(&b);
+}
+
+int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned shares)
+{
+    size_t n = set->upstreams_n;
+    struct call_gate *gates = calloc(n ? n : 1, sizeof *gates);
+    if (!gates)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        gate_init(&gates[i], env, &set->upstreams[i], shares);
+    env->gates = gates;
+    env->gates_n = n;
+    return 0;
+}
+
+void call_gates_close(struct call_env *env)
+{
+    for (size_t i = 0; i < env->gates_n; i++)
+        due_stop(env->due, &env->gates[i].look);
+    free(env->gates);
+    env->gates = NULL;
+    env->gates_n = 0;
+}
+
+void call_gates_share(struct call_env *env, unsigned shares)
+{
+    for (size_t i = 0; i < env->gates_n; i++)
+        governor_set_shares(&env->gates[i].governor, shares);
+    call_gates_pump(env);
+}
+
+static void look_at(struct call_gate *g, int64_t ms)
+{
+    /* without memory for it the next call that ends looks */
+    if (due_set(g->env->due, &g->look, ms))
+        return;
+}
+
+void call_gate_pump(struct call_gate *g)
+{
+    int64_t wait = -1;
+    bool open = false;
+    struct governor_ticket *t;
+    while (g->env->may_start(g->env->arg)) {
+        t = governor_next(&g->governor, clock_mono_us(g->env->clock), &wait, &open);
+        if (!t)
+            break;
+        call_run_turn(t, open);
+    }
+    if (wait > 0)
+        look_at(g, clock_mono_ms(g->env->clock) + wait / 1000 + 1);
+}
+
+void call_gate_pump_soon(struct call_gate *g)
+{
+    if (g->governor.head && !g->look.place)
+        look_at(g, clock_mono_ms(g->env->clock));
+}
+
+void call_gates_pump(struct call_env *env)
+{
+    for (size_t i = 0; i < env->gates_n; i++)
+        call_gate_pump(&env->gates[i]);
+}
+
+unsigned call_gates_fill(const struct call_env *env)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < env->gates_n; i++) {
+        unsigned fill = governor_fill(&env->gates[i].governor);
+        most = fill > most ? fill : most;
+    }
+    return most;
+}
+
+static struct metric *counter_of(struct call_gate *g, enum call_code code)
+{
+    if (!g->metrics.by_code[code]) {
+        char name[128];
+        struct buf b;
+        metrics_label(name, sizeof name, g->governor.upstream->name);
+        buf_init(&b, 256);
+        buf_printf(&b, "upstream=\"%s\",code=\"%s\"", name, code ? call_code(code) : "ok");
+        g->metrics.by_code[code] =
+            metrics_counter("offpath_call_attempts_total", buf_str(&b), "attempts by their ending");
+        buf_fini(&b);
+    }
+    return g->metrics.by_code[code];
+}
+
+void call_gate_ended(struct call_gate *g, enum call_code code, int64_t ms)
+{
+    enum breaker_state before = g->governor.breaker.state;
+    governor_done(&g->governor, governor_sign_of(code), clock_mono_us(g->env->clock));
+    metrics_add(g->metrics.flying, -1);
+    metrics_add(counter_of(g, code), 1);
+    metrics_observe_us(g->metrics.seconds, ms * 1000);
+    enum breaker_state after = g->governor.breaker.state;
+    metrics_add(g->metrics.breaker, (after != BREAKER_CLOSED) - (before != BREAKER_CLOSED));
+}

@@ -1,0 +1,47 @@
+/* call_gate.h - a shard's governors, one per upstream, with what they need to go on by themselves:
+ * a place among the deadlines, the runs that wait, the numbers that are measured. Belongs to its
+ * shard's thread. */
+#pragma once
+#include "common/http_client.h"
+#include "common/metrics.h"
+#include "worker/due.h"
+#include "worker/governor.h"
+
+struct call_env;
+
+struct call_gate {
+    struct governor governor;
+    struct due_item look; /* when rate, hold or breaker may let the next one through */
+    struct call_env *env;
+    struct {
+        struct metric *by_code[CALL_CODE_COUNT]; /* made when first needed */
+        struct metric *seconds, *flying, *queued, *breaker;
+    } metrics;
+};
+
+struct call_env {             /* what all calls of a shard share */
+    struct http_client *http; /* borrowed, as all below */
+    const struct clock *clock;
+    struct due *due;
+    struct rng *rng;
+    /* may a call start now (the lease is good)? */
+    bool (*may_start)(void *arg);
+    void *arg;
+    struct call_gate *gates; /* owned: by upstream->index */
+    size_t gates_n;
+};
+
+/* Gates for all upstreams of the set. 0 or ERR_NOMEM. */
+int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned shares) must_use;
+void call_gates_close(struct call_env *env);
+void call_gates_share(struct call_env *env, unsigned shares); /* shards of all workers */
+
+/* Let start who may now, and end as breaker-open who must. */
+void call_gate_pump(struct call_gate *g);
+void call_gate_pump_soon(struct call_gate *g); /* the same, from the loop */
+void call_gates_pump(struct call_env *env);    /* the lease is good again */
+
+/* The fullest queue in percent of its bound, for intake. */
+unsigned call_gates_fill(const struct call_env *env);
+/* Count an attempt that ended, and free its slot. */
+void call_gate_ended(struct call_gate *g, enum call_code code, int64_t ms);

@@ -1,0 +1,62 @@
+/* call_run.h - one call on its way: waits for its turn at the upstream, makes its attempts, reads
+ * the answer (flow file: calls). It writes nothing to the record; its job does that when it is
+ * over. Belongs to its shard's thread.
+ *
+ *   new -> QUEUED -> FLYING -> over
+ *             ^         |
+ *             +- PAUSED <- (retry)
+ */
+#pragma once
+#include "worker/call_gate.h"
+#include "worker/call_request.h"
+#include "worker/outcome.h"
+#include "worker/tries.h"
+
+enum { CALL_RESULT_MAX = 1 << 20, CALL_RESULTS_MAX = 8 << 20 };
+
+struct call_run;
+/* The call is over: item and outcome say how. Take what is wanted, then call_run_free. May be
+ * called inside call_run_start. */
+typedef void call_run_fn(void *arg, struct call_run *r);
+
+struct call_order {
+    const struct flow_call *call;
+    struct plan_item *item;       /* written when over; lent until then, as all below */
+    struct outcome *outcome;      /* the same */
+    const struct expr_vars *vars; /* of the job: request, user, job */
+    const struct job_id *job;
+    const char *trace;   /* traceparent; "" none */
+    int64_t deadline_ms; /* loop time; INT64_MAX: none. The job stops what is open then */
+    size_t *kept;        /* bytes of results the job holds; added to */
+    call_run_fn *done;
+    void *arg;
+    struct call_run **out; /* set before done can be called: where the job finds it to stop it */
+};
+
+enum call_phase { CALL_QUEUED, CALL_FLYING, CALL_PAUSED };
+struct call_run {
+    struct governor_ticket ticket; /* first */
+    struct call_env *env;
+    struct call_order order;
+    struct call_request request;
+    uint8_t key[CALL_KEY];
+    uint8_t phase, waited;
+    struct http_exchange *exchange;
+    struct due_item pause;
+    int64_t begun_ms, since_ms, sent_us; /* first start, of this phase, wall of the attempt */
+    int64_t wait_ms;                     /* before the coming attempt */
+    struct tries tries;
+    char *result; /* JSON text, printed once; owned, may be taken */
+    size_t result_len;
+};
+
+/* request: taken. 0, or ERR_NOMEM: done is not called. */
+int call_run_start(struct call_env *env, const struct call_order *o, struct call_request *request,
+                   const uint8_t key[CALL_KEY]) must_use;
+/* Stop it wherever it is; item and outcome say so (deadline: failed, cancelled: cancelled). done is
+ * not called; free it. */
+void call_run_stop(struct call_run *r, enum call_code code);
+void call_run_free(struct call_run *r); /* NULL is fine */
+
+/* For call_gate.c: this ticket's turn has come; open: to end as breaker-open. */
+void call_run_turn(struct governor_ticket *t, bool open);

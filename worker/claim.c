@@ -1,0 +1,93 @@
+#include "worker/claim.h"
+
+#include <string.h>
+
+#define MINUTE_US INT64_C(60000000)
+#define DAY_US    (24 * 60 * MINUTE_US)
+
+static bool is_zero(const struct job_id *id)
+{
+    static const struct job_id zero;
+    return id_equal(id, &zero);
+}
+
+/* Nothing of a broken record counts but its id. */
+static void broken(struct claim *c, const struct broker_record *r, const char *why)
+{
+    struct job_id id = c->event.job;
+    c->event = (struct event){.job = id, .created_us = r->timestamp_ms * 1000};
+    c->bad = REASON_BAD_EVENT;
+    c->why = why;
+}
+
+static void place(const struct broker_record *r, struct job_id *out)
+{
+    const struct id_place at = {r->topic, r->partition, r->offset, r->timestamp_ms};
+    *out = id_from_place(&at, r->value ? r->value : "", r->value_len);
+}
+
+static void foreign(struct claim *c, const struct broker_record *r)
+{
+    c->event = (struct event){.created_us = r->timestamp_ms * 1000};
+    if (c->flow->deadline_ms)
+        c->event.deadline_us = c->event.created_us + c->flow->deadline_ms * 1000;
+}
+
+int claim_decode(const struct flow_set *set, const struct broker_record *r, struct claim *out)
+{
+    struct claim c = {.flow = flow_by_topic(set, r->topic)};
+    const char *why = "its headers are broken";
+    if (!c.flow)
+        return ERR_NOT_FOUND;
+    if (event_decode(r->headers, r->headers_n, r->timestamp_ms, &c.event, &why))
+        broken(&c, r, why);
+    else if (!c.event.ours)
+        foreign(&c, r);
+    else if (strcmp(c.event.flow, c.flow->name) != 0)
+        broken(&c, r, "offpath-flow is not the flow of this topic");
+    if (is_zero(&c.event.job))
+        place(r, &c.event.job);
+    if (!c.bad && (!r->value || r->value_len == 0)) {
+        c.bad = REASON_BAD_EVENT;
+        c.why = "it has no value";
+    }
+    *out = c;
+    return 0;
+}
+
+void claim_columns(const struct claim *c, int64_t retention_ms, struct record_register *out)
+{
+    const struct event *e = &c->event;
+    *out = (struct record_register){
+        .id = e->job,
+        .owner = e->owner,
+        .flow = c->flow->name,
+        .has_mac = e->has_mac,
+        .has_rev = true,
+        .created_us = e->created_us,
+        .deadline_us = e->deadline_us,
+        .sweep_at_us = e->deadline_us ? e->deadline_us + 10 * MINUTE_US
+                                      : e->created_us + retention_ms * 1000 + DAY_US,
+    };
+    memcpy(out->mac, e->mac, sizeof out->mac);
+    memcpy(out->rev, c->flow->rev, sizeof out->rev);
+}
+
+bool claim_differs(const struct claim *c, const uint8_t mac[ID_MAC], bool has_mac)
+{
+    return has_mac && c->event.has_mac && memcmp(mac, c->event.mac, ID_MAC) != 0;
+}
+
+enum claim_verdict claim_decide(const struct claim *c, const struct record_claim *done)
+{
+    const struct record_job *row = &done->row;
+    if (claim_differs(c, row->mac, row->has_mac))
+        return CLAIM_CONFLICT;
+    if (job_is_final(row->state))
+        return CLAIM_FINAL;
+    if (row->round > c->event.round)
+        return CLAIM_STALE;
+    if (row->state == JOB_RUNNING && row->worker == done->worker)
+        return CLAIM_RUN;
+    return CLAIM_WATCH;
+}

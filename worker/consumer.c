@@ -1,0 +1,325 @@
+#include "worker/consumer.h"
+#include "common/log.h"
+#include "worker/failpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Records taken in one turn of the loop, so that calls and timers get theirs. */
+enum { TURN = 256, REVOKE_COMMIT_MS = 5000, COMMIT_LIST = 64 };
+
+struct consumer {
+    struct consumer_settings s;
+    struct broker_consumer *broker;
+    struct loop_io *io;
+    struct partition *partitions;
+    bool shut;   /* as seen last */
+    bool posted; /* another turn is on its way */
+    bool closing;
+};
+
+struct parked { /* a record that did not fit, whole; one allocation */
+    struct parked *next;
+    bool tracked; /* its offset is noted: only the shard is asked again */
+    struct broker_record record;
+    struct event_header headers[];
+};
+
+static void *append(char **at, const void *bytes, size_t len)
+{
+    char *to = *at;
+    if (len)
+        memcpy(to, bytes, len);
+    to[len] = 0;
+    *at += len + 1;
+    return to;
+}
+
+static struct parked *park(const struct partition *p, const struct broker_record *r)
+{
+    size_t bytes = sizeof(struct parked) + r->headers_n * sizeof(struct event_header) + r->key_len +
+                   r->value_len + 2;
+    for (size_t i = 0; i < r->headers_n; i++)
+        bytes += strlen(r->headers[i].name) + r->headers[i].len + 2;
+    struct parked *k = calloc(1, bytes);
+    if (!k)
+        return NULL;
+    char *at = (char *)&k->headers[r->headers_n];
+    k->record = *r;
+    k->record.topic = p->topic;
+    k->record.headers = k->headers;
+    k->record.key = r->key ? append(&at, r->key, r->key_len) : NULL;
+    k->record.value = r->value ? append(&at, r->value, r->value_len) : NULL;
+    for (size_t i = 0; i < r->headers_n; i++) {
+        const struct event_header *h = &r->headers[i];
+        k->headers[i].name = append(&at, h->name, strlen(h->name));
+        k->headers[i].value = h->value ? append(&at, h->value, h->len) : NULL;
+        k->headers[i].len = h->value ? h->len : 0;
+    }
+    return k;
+}
+
+/* ---- partitions */
+
+static struct partition *find(const struct consumer *c, const char *topic, int32_t number)
+{
+    struct partition *p = c->partitions;
+    while (p && (p->number != number || strcmp(p->topic, topic) != 0))
+        p = p->next;
+    return p;
+}
+
+static void pause_as_needed(struct partition *p)
+{
+    struct consumer *c = p->consumer;
+    int64_t span = offsets_span(&p->offsets);
+    if (span >= OFFSETS_SPAN)
+        p->spread = true;
+    else if (span <= OFFSETS_SPAN / 2)
+        p->spread = false;
+    bool pause = c->shut || p->spread || p->parked;
+    if (pause == p->paused)
+        return;
+    p->paused = pause;
+    broker_pause(c->broker, p->topic, p->number, pause);
+}
+
+static void assigned(void *arg, const struct broker_partition *list, size_t n)
+{
+    struct consumer *c = arg;
+    for (size_t i = 0; i < n; i++) {
+        if (find(c, list[i].topic, list[i].partition))
+            continue;
+        struct partition *p = calloc(1, sizeof *p);
+        if (p)
+            p->topic = strdup(list[i].topic);
+        if (!p || !p->topic) {
+            free(p);
+            log_error("no-memory", "for", "a partition");
+            abort(); /* its records would be lost between the offsets of others */
+        }
+        p->consumer = c;
+        p->number = list[i].partition;
+        p->committed = list[i].offset;
+        offsets_init(&p->offsets, list[i].offset);
+        p->next = c->partitions;
+        c->partitions = p;
+        pause_as_needed(p);
+    }
+    log_info("assigned", "group", c->s.group, "partitions", log_number((long long)n));
+}
+
+static size_t collect(struct consumer *c, struct broker_partition *list, size_t max)
+{
+    size_t n = 0;
+    for (struct partition *p = c->partitions; p && n < max; p = p->next) {
+        int64_t next = offsets_commit(&p->offsets);
+        if (next < 0 || next == p->committed)
+            continue;
+        list[n++] = (struct broker_partition){p->topic, p->number, next};
+        p->committed = next;
+    }
+    return n;
+}
+
+static void commit(struct consumer *c, int wait_ms)
+{
+    struct broker_partition list[COMMIT_LIST];
+    size_t n;
+    while ((n = collect(c, list, COMMIT_LIST)) > 0) {
+        FAILPOINT("before-commit");
+        int err = broker_commit(c->broker, list, n, wait_ms);
+        for (size_t i = 0; err && i < n; i++) { /* again at the next turn */
+            struct partition *p = find(c, list[i].topic, list[i].partition);
+            if (p)
+                p->committed = -1;
+        }
+        if (err)
+            break;
+    }
+}
+
+static void forget(struct consumer *c, struct partition *p)
+{
+    struct partition **at = &c->partitions;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    c->s.events.revoked(c->s.events.arg, p);
+    offsets_fini(&p->offsets);
+    while (p->parked) {
+        struct parked *next = p->parked->next;
+        free(p->parked);
+        p->parked = next;
+    }
+    free(p->topic);
+    free(p);
+}
+
+static void revoked(void *arg, const struct broker_partition *list, size_t n, bool lost)
+{
+    struct consumer *c = arg;
+    if (!lost)
+        commit(c, REVOKE_COMMIT_MS);
+    for (size_t i = 0; i < n; i++) {
+        struct partition *p = find(c, list[i].topic, list[i].partition);
+        if (p)
+            forget(c, p);
+    }
+    log_info("revoked", "group", c->s.group, "partitions", log_number((long long)n), "lost",
+             lost ? "yes" : "no");
+}
+
+static void trouble(void *arg, int err, bool fatal, const char *why)
+{
+    struct consumer *c = arg;
+    log_write(fatal ? LOG_ERROR : LOG_WARN, "consumer", "group", c->s.group, "error", err_text(err),
+              "why", why, NULL);
+    if (fatal)
+        c->s.events.fatal(c->s.events.arg, why);
+}
+
+/* ---- records */
+
+/* The offset is noted first: a record is tracked, parked, or both, never neither. */
+static int offer(struct partition *p, const struct broker_record *r, bool *tracked)
+{
+    const struct consumer_events *e = &p->consumer->s.events;
+    int err = *tracked ? 0 : offsets_take(&p->offsets, r->offset);
+    if (err == ERR_EXISTS)
+        return 0; /* fetched twice */
+    if (err)
+        return err;
+    *tracked = true;
+    return e->take(e->arg, p, r);
+}
+
+static void take(struct consumer *c, const struct broker_record *r)
+{
+    struct partition *p = find(c, r->topic, r->partition);
+    bool tracked = false;
+    if (!p || (!p->parked && offer(p, r, &tracked) == 0))
+        return;
+    /* behind those that wait; few, since the partition is paused from the first on */
+    struct parked **at = &p->parked;
+    while (*at)
+        at = &(*at)->next;
+    *at = park(p, r);
+    if (!*at)
+        abort(); /* see assigned */
+    (*at)->tracked = tracked;
+    pause_as_needed(p);
+}
+
+static void unpark(struct partition *p)
+{
+    while (p->parked && offer(p, &p->parked->record, &p->parked->tracked) == 0) {
+        struct parked *done = p->parked;
+        p->parked = done->next;
+        free(done);
+    }
+}
+
+static void turn(struct consumer *c);
+
+static void again(void *arg)
+{
+    struct consumer *c = arg;
+    c->posted = false;
+    turn(c);
+}
+
+static void turn(struct consumer *c)
+{
+    const struct broker_record *r = NULL;
+    for (int i = 0; i < TURN && !c->closing && (r = broker_poll(c->broker)); i++)
+        take(c, r);
+    if (c->closing)
+        return;
+    consumer_adjust(c);
+    if (r && !c->posted)
+        c->posted = loop_post(c->s.loop, again, c) == 0;
+}
+
+static void readable(void *arg, int events)
+{
+    (void)events;
+    turn(arg);
+}
+
+/* ---- life */
+
+int consumer_open(const struct consumer_settings *s, struct consumer **out)
+{
+    struct consumer *c = calloc(1, sizeof *c);
+    if (!c)
+        return ERR_NOMEM;
+    c->s = *s;
+    const struct broker_consumer_events events = {
+        .arg = c, .assigned = assigned, .revoked = revoked, .error = trouble};
+    int err = s->open(s->open_arg, s->group, s->topics, s->topics_n, &events, &c->broker);
+    if (!err) {
+        c->io = loop_io_new(s->loop, broker_consumer_fd(c->broker), readable, c);
+        err = c->io ? 0 : ERR_NOMEM;
+    }
+    if (err) {
+        broker_consumer_close(c->broker);
+        free(c);
+        return err;
+    }
+    c->s.topics = NULL;
+    loop_io_set(s->loop, c->io, LOOP_READ);
+    *out = c;
+    return 0;
+}
+
+static void free_later(void *arg)
+{
+    free(arg);
+}
+
+void consumer_close(struct consumer *c)
+{
+    if (!c)
+        return;
+    c->closing = true;
+    loop_io_free(c->s.loop, c->io);
+    broker_consumer_close(c->broker);
+    while (c->partitions)
+        forget(c, c->partitions);
+    /* a posted turn may still come: it sees `closing`, and the free comes behind it */
+    if (!c->posted || loop_post(c->s.loop, free_later, c))
+        free(c);
+}
+
+void consumer_done(struct partition *p, int64_t offset)
+{
+    offsets_done(&p->offsets, offset);
+    if (p->paused)
+        pause_as_needed(p);
+}
+
+void consumer_adjust(struct consumer *c)
+{
+    c->shut = c->s.events.shut(c->s.events.arg);
+    for (struct partition *p = c->partitions; p; p = p->next) {
+        if (p->parked && !c->shut)
+            unpark(p);
+        pause_as_needed(p);
+    }
+}
+
+void consumer_tick(struct consumer *c)
+{
+    turn(c);
+    commit(c, 0);
+}
+
+void consumer_count(const struct consumer *c, struct consumer_numbers *add)
+{
+    for (const struct partition *p = c->partitions; p; p = p->next) {
+        add->partitions++;
+        add->paused += p->paused;
+        add->unfinished += (int64_t)p->offsets.open;
+    }
+}

@@ -1,0 +1,62 @@
+/* consumer.h - one consumer group of a shard: its partitions, what of them is done, and when they
+ * pause (protocols: Offsets, Rebalance). Records go to the shard, which says later that they are
+ * done. Belongs to its shard's thread. */
+#pragma once
+#include "common/broker.h"
+#include "common/loop.h"
+#include "worker/offsets.h"
+
+struct consumer;
+
+struct partition { /* lent until it is revoked */
+    struct partition *next;
+    struct consumer *consumer;
+    char *topic; /* owned */
+    int32_t number;
+    int64_t committed; /* as last sent; -1: nothing */
+    struct offsets offsets;
+    bool paused;           /* as told to the broker */
+    bool spread;           /* the span is used up; until half of it is free again */
+    struct parked *parked; /* records that could not be taken yet; owned */
+};
+
+struct consumer_events {
+    void *arg;
+    /* A record, lent during the call. 0: done will be told; else it is offered again later. */
+    int (*take)(void *arg, struct partition *p, const struct broker_record *r);
+    /* Gone: forget all places in it now. Its finished beginning has been committed. */
+    void (*revoked)(void *arg, struct partition *p);
+    bool (*shut)(void *arg);                   /* take no more (intake) */
+    void (*fatal)(void *arg, const char *why); /* this consumer will never work again */
+};
+
+/* Opens the broker's side; a double in tests. */
+typedef int consumer_open_fn(void *arg, const char *group, const char *const *topics, size_t n,
+                             const struct broker_consumer_events *events,
+                             struct broker_consumer **out);
+struct consumer_settings {
+    const char *group;         /* lent, as all below */
+    const char *const *topics; /* during open only */
+    size_t topics_n;
+    consumer_open_fn *open;
+    void *open_arg;
+    struct loop *loop;
+    struct consumer_events events;
+};
+/* 0 or as broker_kafka_consumer_open. */
+int consumer_open(const struct consumer_settings *s, struct consumer **out) must_use;
+/* Leave the group: revoked comes for all partitions (about 5 s at most); free. NULL is fine. */
+void consumer_close(struct consumer *c);
+
+/* That record is finished. */
+void consumer_done(struct partition *p, int64_t offset);
+/* Every second: poll, commit what moved, look at pauses. */
+void consumer_tick(struct consumer *c);
+/* Pause or resume as intake and spans say; cheap when nothing changed. */
+void consumer_adjust(struct consumer *c);
+
+struct consumer_numbers {
+    unsigned partitions, paused;
+    int64_t unfinished; /* records delivered and not done */
+};
+void consumer_count(const struct consumer *c, struct consumer_numbers *add);

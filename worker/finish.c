@@ -1,0 +1,66 @@
+#include "worker/finish.h"
+#include "common/clock.h"
+
+#include <string.h>
+
+void finish_print_calls(const struct flow *f, const struct plan_item *items,
+                        const struct outcome *outcomes, size_t n, struct buf *out)
+{
+    buf_char(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        struct buf text;
+        const char *result = NULL;
+        buf_init(&text, FINISH_RESULT_MAX);
+        if (outcomes[i].in_ledger) {
+            result = OUTCOME_NO_RESULT;
+        } else if (outcomes[i].result) {
+            json_print(outcomes[i].result, &text);
+            result = buf_ok(&text) ? NULL : buf_str(&text);
+        }
+        if (i)
+            buf_char(out, ',');
+        outcome_print(f, &items[i], &outcomes[i], result, out);
+        buf_fini(&text);
+    }
+    buf_char(out, ']');
+}
+
+void finish_print_cached(const struct flow *f, enum job_state state, const char *result,
+                         int64_t now_us, struct buf *out)
+{
+    char at[CLOCK_TEXT];
+    clock_format(now_us, at);
+    buf_printf(out, "{\"flow\":\"%s\",\"state\":\"%s\",\"result\":", f->name,
+               job_state_name(state));
+    buf_text(out, result ? result : "null");
+    buf_printf(out, ",\"cached_at\":\"%s\"}", at);
+}
+
+void finish_print_done(const char *id, enum job_state state, const char *reason, const char *result,
+                       struct buf *out)
+{
+    buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\",", id, job_state_name(state));
+    if (*reason)
+        buf_printf(out, "\"reason\":\"%s\",", reason);
+    else
+        buf_text(out, "\"reason\":null,");
+    buf_text(out, "\"message\":null,\"result\":");
+    buf_text(out, result ? result : "null");
+    buf_char(out, '}');
+}
+
+int64_t finish_cache_ms(const struct flow *f, enum job_state state)
+{
+    if (f->cache.scope == SCOPE_NONE)
+        return 0;
+    if (state == JOB_SUCCEEDED)
+        return f->cache.ttl_ms;
+    return state == JOB_PARTIAL ? f->cache.partial_ttl_ms : 0;
+}
+
+bool finish_is_dead(enum job_state state, enum job_reason reason, bool called)
+{
+    if (state == JOB_FAILED)
+        return reason != REASON_REFUSED && reason != REASON_CONFLICT;
+    return state == JOB_EXPIRED && !called;
+}

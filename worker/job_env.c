@@ -1,0 +1,102 @@
+/* What all jobs of a shard share: facts of the flows, counters, the copy of a record. */
+#include "common/metrics.h"
+#include "worker/job_run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned uses_of(const struct flow *f)
+{
+    unsigned uses = f->result ? expr_uses(f->result) : 0;
+    if (f->cache.key)
+        uses |= expr_uses(f->cache.key);
+    for (size_t i = 0; i < f->calls_n; i++) {
+        const struct flow_call *c = &f->calls[i];
+        uses |= template_uses(c->path);
+        uses |= c->body ? template_uses(c->body) : 0;
+        uses |= c->ok ? expr_uses(c->ok) : 0;
+        uses |= c->result ? expr_uses(c->result) : 0;
+        for (size_t k = 0; k < c->headers_n; k++)
+            uses |= template_uses(c->headers[k].value);
+    }
+    return uses;
+}
+
+static void facts_init(struct flow_facts *facts, const struct flow *f)
+{
+    struct buf b;
+    facts->uses = uses_of(f);
+    buf_init(&b, 256);
+    for (int s = JOB_SUCCEEDED; s <= JOB_EXPIRED; s++) {
+        buf_clear(&b);
+        buf_printf(&b, "flow=\"%s\",state=\"%s\"", f->name, job_state_name((enum job_state)s));
+        facts->by_state[s - JOB_SUCCEEDED] = metrics_counter(
+            "offpath_jobs_finished_total", buf_str(&b), "jobs by their final state");
+    }
+    buf_clear(&b);
+    buf_printf(&b, "flow=\"%s\"", f->name);
+    facts->seconds =
+        metrics_histogram("offpath_job_seconds", buf_str(&b), "from acceptance to the final state");
+    buf_fini(&b);
+}
+
+int job_env_open(struct job_env *env)
+{
+    static const char *const verdicts[] = {"verdict=\"run\"", "verdict=\"final\"",
+                                           "verdict=\"stale\"", "verdict=\"conflict\"",
+                                           "verdict=\"watch\""};
+    size_t n = env->set->flows_n;
+    env->facts = calloc(n ? n : 1, sizeof *env->facts);
+    if (!env->facts)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        facts_init(&env->facts[i], &env->set->flows[i]);
+    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++)
+        env->metrics.verdict[i] =
+            metrics_counter("offpath_claims_total", verdicts[i], "claims by what the row said");
+    env->metrics.bad =
+        metrics_counter("offpath_bad_records_total", "", "records that could not be run");
+    env->metrics.restarted = metrics_counter("offpath_jobs_restarted_total", "",
+                                             "jobs claimed anew: lease lost or row changed");
+    return 0;
+}
+
+void job_env_close(struct job_env *env)
+{
+    free(env->facts);
+    env->facts = NULL;
+}
+
+int job_record_copy(const struct broker_record *r, const char *topic, struct job_record **out)
+{
+    struct buf headers;
+    buf_init(&headers, 1 << 20);
+    int err = record_headers_pack(r->headers, r->headers_n, &headers);
+    if (!err)
+        err = buf_ok(&headers);
+    size_t key_len = r->key ? r->key_len : 0;
+    size_t bytes = sizeof(struct job_record) + key_len + r->value_len + headers.len;
+    struct job_record *c = err ? NULL : malloc(bytes);
+    if (c) {
+        char *p = (char *)(c + 1);
+        *c = (struct job_record){.topic = topic,
+                                 .partition = r->partition,
+                                 .offset = r->offset,
+                                 .key = r->key ? p : NULL,
+                                 .value = p + key_len,
+                                 .headers = p + key_len + r->value_len,
+                                 .key_len = key_len,
+                                 .value_len = r->value_len,
+                                 .headers_len = headers.len,
+                                 .bytes = bytes};
+        if (key_len)
+            memcpy(p, r->key, key_len);
+        if (r->value_len)
+            memcpy(p + key_len, r->value, r->value_len);
+        if (headers.len)
+            memcpy(p + key_len + r->value_len, headers.data, headers.len);
+        *out = c;
+    }
+    buf_fini(&headers);
+    return c ? 0 : err ? err : ERR_NOMEM;
+}

@@ -1,0 +1,247 @@
+/* The end of a job: compute, T6, then tell everybody and settle (flow file: Worker, in order). */
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/failpoint.h"
+#include "worker/finish.h"
+#include "worker/job_run.h"
+#include "worker/live.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ending { /* what was computed, while it is written */
+    enum job_state state;
+    enum job_reason reason;
+    const struct upstream *culprit;
+    bool called;
+    char *result; /* owned */
+    size_t result_len;
+};
+
+/* ---- compute */
+
+static void fail_with(struct ending *e, enum job_reason reason)
+{
+    e->state = JOB_FAILED;
+    e->reason = reason;
+}
+
+static void print_result(const struct json *v, struct ending *e)
+{
+    struct buf b;
+    buf_init(&b, FINISH_RESULT_MAX);
+    json_print(v, &b);
+    if (buf_ok(&b))
+        fail_with(e, REASON_TOO_BIG);
+    else
+        e->result = buf_take(&b, &e->result_len);
+    buf_fini(&b);
+}
+
+/* `result` of the flow, from what the calls gave. */
+static void compute(struct job_run *j, struct ending *e)
+{
+    struct expr *result = j->claim.flow->result;
+    struct json *calls = NULL, *v = NULL;
+    struct expr_error error = {0};
+    if (!result)
+        return;
+    if (expr_uses(result) & VAR_BIT(VAR_CALLS) &&
+        outcome_variable(j->claim.flow, j->items, j->outcomes, j->calls_n, &calls)) {
+        fail_with(e, REASON_EXPRESSION);
+        return;
+    }
+    j->vars.value[VAR_CALLS] = calls;
+    if (expr_eval(result, &j->vars, &v, &error)) {
+        log_warn("result-expression", "flow", j->claim.flow->name, "error", error.text);
+        fail_with(e, REASON_EXPRESSION);
+    } else {
+        print_result(v, e);
+    }
+    j->vars.value[VAR_CALLS] = NULL;
+    json_free(calls);
+    json_free(v);
+}
+
+static void judge(struct job_run *j, struct ending *e)
+{
+    *e = (struct ending){0};
+    if (j->claim.bad) {
+        fail_with(e, j->claim.bad);
+        return;
+    }
+    struct plan_verdict v;
+    plan_judge(j->claim.flow, j->items, j->calls_n, j->late, &v);
+    *e = (struct ending){
+        .state = v.state, .reason = v.reason, .culprit = v.culprit, .called = v.called};
+    if (j->cancel) {
+        e->state = JOB_CANCELLED;
+        e->reason = REASON_CANCELLED;
+    } else if (e->state == JOB_SUCCEEDED || e->state == JOB_PARTIAL) {
+        compute(j, e);
+    }
+}
+
+/* ---- afterwards */
+
+void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms)
+{
+    const struct flow *f = j->claim.flow;
+    struct cache_async *cache = j->env->cache;
+    char hash[65], v[80], l[80];
+    if (f->cache.scope == SCOPE_NONE || j->claim.bad || !cache || !cache_async_up(cache))
+        return;
+    /* a job that was final when it came has not been read yet */
+    if (!j->request && json_parse(j->record->value, j->record->value_len, NULL, &j->request, NULL))
+        return;
+    j->vars.value[VAR_REQUEST] = j->request;
+    const uint8_t *rev = j->claim.event.has_rev ? j->claim.event.rev : f->rev;
+    if (flow_cache_hash(f, rev, j->claim.event.owner.b, &j->vars, hash, NULL))
+        return;
+    snprintf(v, sizeof v, "op:{c:%.64s}:v", hash);
+    snprintf(l, sizeof l, "op:{c:%.64s}:l", hash);
+    struct cache_command c = {.script = SCRIPT_LEAD_DONE, .keys = 2};
+    cache_arg_text(&c, v);
+    cache_arg_text(&c, l);
+    cache_arg_text(&c, j->id);
+    cache_arg(&c, value ? value : "", value ? len : 0);
+    cache_arg_text(&c, log_number(ttl_ms));
+    /* Redis away: the value is missed and the lead runs out by itself */
+    if (cache_send(cache, &c, NULL, NULL))
+        return;
+}
+
+static void to_cache(struct job_run *j, enum job_state state, const char *result)
+{
+    int64_t ttl_ms = finish_cache_ms(j->claim.flow, state);
+    struct buf value;
+    buf_init(&value, FINISH_RESULT_MAX + 1024);
+    if (ttl_ms > 0)
+        finish_print_cached(j->claim.flow, state, result, job_env_now_us(j->env), &value);
+    bool some = ttl_ms > 0 && !buf_ok(&value);
+    job_lead_done(j, some ? value.data : NULL, some ? value.len : 0, some ? ttl_ms : 1);
+    buf_fini(&value);
+}
+
+static void tell(struct job_run *j, const struct record_finish *f, enum job_state state)
+{
+    struct buf data;
+    const char *result = state == f->state ? f->result : NULL;
+    const char *reason = state == f->state ? f->reason : reason_code(REASON_CANCELLED);
+    buf_init(&data, FINISH_RESULT_MAX + 1024);
+    finish_print_done(j->id, state, reason, result, &data);
+    live_publish(j->env->cache, &j->claim.event.job, f->seq, "done", &data);
+    buf_fini(&data);
+    const struct live_job l = {.id = &j->claim.event.job,
+                               .owner = &j->claim.event.owner,
+                               .flow = j->claim.flow->name,
+                               .title = j->claim.flow->title,
+                               .state = state,
+                               .finished_us = job_env_now_us(j->env)};
+    live_publish_job(j->env->cache, &l);
+    log_info("job-finished", "flow", j->claim.flow->name, "state", job_state_name(state), "reason",
+             reason);
+}
+
+static void count(struct job_run *j, enum job_state state)
+{
+    const struct flow_facts *facts = job_facts(j);
+    metrics_add(facts->by_state[state - JOB_SUCCEEDED], 1);
+    metrics_observe_us(facts->seconds, job_env_now_us(j->env) - j->claim.event.created_us);
+}
+
+/* ---- T6 */
+
+/* Its data will never do (too much for a packet, say): the job fails without it. */
+static void refused(struct job_run *j)
+{
+    log_error("finish-refused", "flow", j->claim.flow->name);
+    if (j->claim.bad == REASON_TOO_BIG) {
+        job_run_restart(j); /* not even that: the row decides */
+        return;
+    }
+    j->claim.bad = REASON_TOO_BIG;
+    job_run_enter(j, PHASE_FINISHING);
+}
+
+static void finished(void *arg)
+{
+    struct job_op *op = arg;
+    struct job_run *j = op->job;
+    struct record_finish *f = &op->op.finish;
+    job_scope(j);
+    if (!job_op_back(op, f->status)) {
+        job_op_dropped(j);
+    } else if (f->status == 0) {
+        FAILPOINT("after-finish");
+        count(j, f->stored);
+        to_cache(j, f->stored, f->stored == f->state ? f->result : NULL);
+        tell(j, f, f->stored);
+        job_run_enter(j, PHASE_SETTLED);
+    } else if (f->status == ERR_CONFLICT) {
+        job_run_restart(j); /* ended or taken over meanwhile: the row decides */
+    } else {
+        refused(j);
+    }
+    job_op_free(op);
+    job_scope(NULL);
+}
+
+static void dead_letter(struct job_run *j, struct job_op *op, const struct ending *e)
+{
+    const struct job_record *r = j->record;
+    op->dead = (struct record_dead){
+        .topic = r->topic,
+        .reason = reason_code(e->reason),
+        .upstream = e->culprit ? e->culprit->name : "",
+        .part = r->partition,
+        .off = r->offset,
+        .key = r->key,
+        .key_len = r->key_len,
+        .value = r->value,
+        .value_len = r->value_len,
+        .headers = r->headers,
+        .headers_len = r->headers_len,
+    };
+    op->op.finish.dead = &op->dead;
+    op->op.bytes += r->bytes;
+}
+
+static void print_calls(struct job_run *j, struct job_op *op)
+{
+    struct buf b;
+    buf_init(&b, FINISH_CALLS_MAX);
+    finish_print_calls(j->claim.flow, j->items, j->outcomes, j->calls_n, &b);
+    op->calls = buf_take(&b, &op->op.finish.calls_len);
+    op->op.finish.calls = op->calls;
+    buf_fini(&b);
+}
+
+void job_finish_begin(struct job_run *j)
+{
+    struct ending e;
+    struct job_op *op = job_op_new(j, WRITE_FINISH, finished);
+    if (!op) {
+        job_run_restart(j);
+        return;
+    }
+    print_calls(j, op); /* before the results move to `$calls` */
+    judge(j, &e);
+    struct record_finish *f = &op->op.finish;
+    op->text = e.result;
+    f->worker = j->worker;
+    f->id = j->claim.event.job;
+    f->state = e.state;
+    f->flow = j->claim.flow->name;
+    f->reason = reason_code(e.reason);
+    f->seq = j->seq + 1;
+    f->keep_ms = j->claim.flow->keep_ms;
+    f->result = e.result;
+    f->result_len = e.result_len;
+    if (finish_is_dead(e.state, e.reason, e.called))
+        dead_letter(j, op, &e);
+    op->op.bytes += f->calls_len + f->result_len;
+    FAILPOINT("before-finish");
+    job_op_put(op);
+}

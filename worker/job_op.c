@@ -1,0 +1,45 @@
+/* Operations lent to the writer: each carries its job, and comes back once. */
+#include "worker/job_run.h"
+
+#include <stdlib.h>
+
+struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *done)
+{
+    struct job_op *op = calloc(1, sizeof *op);
+    if (!op)
+        return NULL;
+    op->op.kind = kind;
+    op->op.loop = j->env->loop;
+    op->op.done = done;
+    op->op.arg = op;
+    op->op.bytes = sizeof *op;
+    op->job = j;
+    return op;
+}
+
+void job_op_put(struct job_op *op)
+{
+    op->job->writes++;
+    writer_put(op->job->env->writer, &op->op);
+}
+
+bool job_op_back(struct job_op *op, int status)
+{
+    struct job_run *j = op->job;
+    j->writes--;
+    if (status == ERR_FENCED && j->worker)
+        lease_fenced(j->env->lease, j->worker); /* `lost` follows and starts all jobs anew */
+    return !j->dropped && status != ERR_FENCED;
+}
+
+void job_op_free(struct job_op *op)
+{
+    if (op->op.kind == WRITE_CLAIM)
+        record_claim_fini(&op->op.claim);
+    else if (op->op.kind == WRITE_LEDGER)
+        record_call_fini(&op->op.ledger.stored);
+    free(op->tries);
+    free(op->text);
+    free(op->calls);
+    free(op);
+}

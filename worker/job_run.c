@@ -1,0 +1,524 @@
+#include "worker/job_run.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/failpoint.h"
+#include "worker/live.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A job that outlived this many dead workers runs alone; after five it is a poison record. */
+enum { CRASHES_ALONE = 2, CRASHES_MAX = 5, VALUE_DEPTH = 64 };
+
+void job_scope(const struct job_run *j)
+{
+    if (j)
+        log_scope(j->id, j->claim.event.request[0] ? j->claim.event.request : NULL);
+    else
+        log_scope(NULL, NULL);
+}
+
+int64_t job_env_now_us(const struct job_env *env)
+{
+    return clock_wall_us(env->calls.clock) + *env->ahead_us;
+}
+
+/* ---- lists */
+
+static void list_push(struct job_list *l, struct job_run *j)
+{
+    j->next = NULL;
+    j->prev = l->tail;
+    if (l->tail)
+        l->tail->next = j;
+    else
+        l->head = j;
+    l->tail = j;
+    j->listed = true;
+}
+
+static void list_remove(struct job_list *l, struct job_run *j)
+{
+    if (!j->listed)
+        return;
+    if (j->prev)
+        j->prev->next = j->next;
+    else
+        l->head = j->next;
+    if (j->next)
+        j->next->prev = j->prev;
+    else
+        l->tail = j->prev;
+    j->listed = false;
+}
+
+static void unlist(struct job_run *j)
+{
+    list_remove(j->phase == PHASE_QUEUED ? &j->env->queued : &j->env->held, j);
+}
+
+const struct flow_facts *job_facts(const struct job_run *j)
+{
+    return &j->env->facts[j->claim.flow - j->env->set->flows];
+}
+
+/* ---- leaving what it does */
+
+static void next_suspect(struct job_run *j)
+{
+    struct job_env *env = j->env;
+    if (env->suspect != j)
+        return;
+    env->suspect = NULL;
+    struct job_run *next = env->queued.head;
+    if (next) {
+        list_remove(&env->queued, next);
+        env->suspect = next;
+        job_run_enter(next, PHASE_LOADING);
+    }
+}
+
+static void run_free(struct job_run *j)
+{
+    job_calls_free(j);
+    for (size_t i = 0; i < j->ledger_n; i++)
+        record_call_fini(&j->ledger[i]);
+    free(j->ledger);
+    j->ledger = NULL;
+    j->ledger_n = 0;
+    json_free(j->request);
+    json_free(j->user);
+    json_free(j->job);
+    j->request = j->user = j->job = NULL;
+    j->vars = (struct expr_vars){0};
+}
+
+static void stop(struct job_run *j)
+{
+    unlist(j);
+    if (j->watched)
+        watch_remove(j->env->watch, j->watched);
+    j->watched = NULL;
+    due_stop(j->env->due, &j->deadline);
+    job_calls_stop(j, CALL_CANCELLED);
+    run_free(j);
+    next_suspect(j);
+}
+
+static void leave(struct job_run *j, bool done)
+{
+    struct job_env *env = j->env;
+    stop(j);
+    j->phase = PHASE_SETTLED;
+    FAILPOINT("before-settle");
+    env->gone(env->arg, j, done);
+    job_run_free(j);
+}
+
+void job_run_free(struct job_run *j)
+{
+    for (struct job_place *p = j->place.next; p;) {
+        struct job_place *next = p->next;
+        free(p);
+        p = next;
+    }
+    free(j->record);
+    free(j);
+}
+
+static bool is_wanted(const struct job_run *j)
+{
+    for (const struct job_place *p = &j->place; p; p = p->next)
+        if (p->partition)
+            return true;
+    return false;
+}
+
+static void start_over(struct job_run *j)
+{
+    j->dropped = false;
+    j->worker = 0;
+    j->late = false;
+    j->seq = 0;
+    j->kept = 0;
+    if (is_wanted(j))
+        job_run_enter(j, PHASE_HELD);
+    else
+        leave(j, false);
+}
+
+/* ---- giving back */
+
+static void released(void *arg)
+{
+    struct job_op *op = arg;
+    struct job_run *j = op->job;
+    j->writes--;
+    job_op_free(op);
+    leave(j, j->conflict);
+}
+
+static void give_back(struct job_run *j)
+{
+    struct job_op *op = j->worker ? job_op_new(j, WRITE_RELEASE, released) : NULL;
+    if (!op) {
+        leave(j, j->conflict);
+        return;
+    }
+    j->phase = PHASE_RELEASING;
+    op->op.release = (struct record_release){.worker = j->worker, .id = j->claim.event.job};
+    job_op_put(op);
+}
+
+void job_op_dropped(struct job_run *j)
+{
+    if (j->writes || !j->dropped)
+        return;
+    if (j->release)
+        give_back(j);
+    else
+        start_over(j);
+}
+
+/* ---- claim */
+
+static const char *verdict_name(enum claim_verdict v)
+{
+    static const char *const names[] = {
+        [CLAIM_RUN] = "run",           [CLAIM_FINAL] = "final", [CLAIM_STALE] = "stale",
+        [CLAIM_CONFLICT] = "conflict", [CLAIM_WATCH] = "watch",
+    };
+    return names[v];
+}
+
+/* What is in the row and the ledger becomes ours. */
+static void take_row(struct job_run *j, struct record_claim *c)
+{
+    j->worker = c->worker;
+    j->seq = c->row.seq;
+    for (size_t i = 0; i < c->calls_n; i++)
+        if (c->calls[i].seq > j->seq)
+            j->seq = c->calls[i].seq;
+    j->ledger = c->calls;
+    j->ledger_n = c->calls_n;
+    c->calls = NULL;
+    c->calls_n = 0;
+    j->cancel |= c->row.cancel != 0;
+    j->claim.event.deadline_us = c->row.deadline_us;
+    if (c->row.crashes >= CRASHES_MAX) {
+        j->claim.bad = REASON_CRASHED_WORKER;
+        j->claim.why = "five workers died while they ran it";
+    }
+}
+
+static void claimed(struct job_run *j, struct record_claim *c)
+{
+    struct job_env *env = j->env;
+    enum claim_verdict v = claim_decide(&j->claim, c);
+    metrics_add(env->metrics.verdict[v], 1);
+    if (v != CLAIM_RUN && v != CLAIM_FINAL)
+        log_info("claim", "verdict", verdict_name(v), "flow", j->claim.flow->name);
+    bool alone = c->row.crashes >= CRASHES_ALONE && c->row.crashes < CRASHES_MAX;
+    bool mine = c->row.state == JOB_RUNNING && c->row.worker == c->worker;
+    switch (v) {
+    case CLAIM_RUN:
+        take_row(j, c);
+        if (alone && env->suspect) {
+            job_run_enter(j, PHASE_QUEUED);
+            break;
+        }
+        env->suspect = alone ? j : env->suspect;
+        job_run_enter(j, PHASE_LOADING);
+        break;
+    case CLAIM_FINAL:
+        job_lead_done(j, NULL, 0, 0);
+        leave(j, true);
+        break;
+    case CLAIM_STALE:
+        leave(j, true);
+        break;
+    case CLAIM_CONFLICT:
+        /* the row came to us for another body: whose record it is must find it free */
+        j->conflict = true;
+        j->worker = mine ? c->worker : 0;
+        job_run_enter(j, mine ? PHASE_RELEASING : PHASE_SETTLED);
+        break;
+    case CLAIM_WATCH:
+        if (is_wanted(j) && !env->draining)
+            job_run_enter(j, PHASE_WATCHING);
+        else
+            leave(j, false);
+        break;
+    }
+}
+
+static void claim_back(void *arg)
+{
+    struct job_op *op = arg;
+    struct job_run *j = op->job;
+    job_scope(j);
+    if (job_op_back(op, op->op.claim.status)) {
+        claimed(j, &op->op.claim);
+    } else if (j->dropped) {
+        if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
+            j->worker = j->release ? op->op.claim.worker : 0;
+        job_op_dropped(j);
+    }
+    job_op_free(op);
+    job_scope(NULL);
+}
+
+static void claim_begin(struct job_run *j)
+{
+    struct job_op *op = job_op_new(j, WRITE_CLAIM, claim_back);
+    if (!op) {
+        list_push(&j->env->held, j); /* tried again with the next renewal of the lease */
+        j->phase = PHASE_HELD;
+        return;
+    }
+    struct record_claim *c = &op->op.claim;
+    claim_columns(&j->claim, j->env->retention_ms, &c->job);
+    c->worker = lease_worker(j->env->lease);
+    c->round = j->claim.event.round;
+    c->part = j->record->partition;
+    c->off = j->record->offset;
+    job_op_put(op);
+}
+
+static void held_begin(struct job_run *j)
+{
+    struct job_env *env = j->env;
+    if (!env->draining && lease_worker(env->lease) && lease_good(env->lease))
+        job_run_enter(j, PHASE_CLAIMING);
+    else
+        list_push(&env->held, j);
+}
+
+/* ---- watch */
+
+static void decided(void *arg, enum watch_verdict v, const struct record_watch *row)
+{
+    struct job_run *j = arg;
+    (void)row;
+    j->watched = NULL;
+    job_scope(j);
+    if (v == WATCH_CLAIM) {
+        job_run_enter(j, PHASE_HELD);
+    } else {
+        job_lead_done(j, NULL, 0, 0);
+        leave(j, true);
+    }
+    job_scope(NULL);
+}
+
+static void watch_begin(struct job_run *j)
+{
+    const struct watch_order o = {.id = j->claim.event.job,
+                                  .lease = j->env->lease,
+                                  .loop = j->env->loop,
+                                  .decided = decided,
+                                  .arg = j};
+    if (watch_add(j->env->watch, &o, &j->watched))
+        job_run_enter(j, PHASE_HELD); /* no memory: claim again, the row decides */
+}
+
+/* ---- load */
+
+static struct json *user_value(const struct event *e)
+{
+    struct json *v = json_new_object();
+    if (v && json_put(v, "id", e->sub[0] ? json_new_text(e->sub) : json_new_null())) {
+        json_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+static struct json *time_value(int64_t us)
+{
+    char text[CLOCK_TEXT];
+    if (!us)
+        return json_new_null();
+    clock_format(us, text);
+    return json_new_text(text);
+}
+
+static struct json *job_value(const struct job_run *j)
+{
+    const struct event *e = &j->claim.event;
+    char id[ID_TEXT];
+    id_format(&e->job, id);
+    struct json *v = json_new_object();
+    if (v && (json_put(v, "id", json_new_text(id)) ||
+              json_put(v, "flow", json_new_text(j->claim.flow->name)) ||
+              json_put(v, "created_at", time_value(e->created_us)) ||
+              json_put(v, "deadline", time_value(e->deadline_us)) ||
+              json_put(v, "refill", json_new_bool(e->refill)))) {
+        json_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+/* The request as JSON that fits its schema; else the record is a dead letter. */
+static void load_request(struct job_run *j)
+{
+    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = VALUE_DEPTH};
+    struct schema_report report;
+    struct claim *c = &j->claim;
+    if (json_parse(j->record->value, j->record->value_len, &limits, &j->request, NULL)) {
+        c->bad = REASON_BAD_EVENT;
+        c->why = "its value is not JSON";
+    } else if (c->flow->schema && schema_check(c->flow->schema, j->request, &report)) {
+        c->bad = REASON_BAD_EVENT;
+        c->why = "its value does not fit the schema";
+    }
+}
+
+static void load_begin(struct job_run *j)
+{
+    unsigned uses = job_facts(j)->uses;
+    FAILPOINT("claimed");
+    if (!j->claim.bad)
+        load_request(j);
+    if (j->claim.bad) {
+        metrics_add(j->env->metrics.bad, 1);
+        log_warn("bad-record", "flow", j->claim.flow->name, "why", j->claim.why, "partition",
+                 log_number(j->record->partition), "offset", log_number(j->record->offset));
+        job_run_enter(j, PHASE_FINISHING);
+        return;
+    }
+    j->user = uses & VAR_BIT(VAR_USER) ? user_value(&j->claim.event) : NULL;
+    j->job = uses & VAR_BIT(VAR_JOB) ? job_value(j) : NULL;
+    j->vars.value[VAR_REQUEST] = j->request;
+    j->vars.value[VAR_USER] = j->user;
+    j->vars.value[VAR_JOB] = j->job;
+    j->vars.created_us = j->claim.event.created_us;
+    job_run_enter(j, PHASE_CALLING);
+}
+
+static void tell_running(struct job_run *j)
+{
+    struct buf data;
+    buf_init(&data, 64);
+    buf_text(&data, "{\"state\":\"running\"}");
+    live_publish(j->env->cache, &j->claim.event.job, 0, "state", &data);
+    buf_fini(&data);
+    const struct live_job l = {.id = &j->claim.event.job,
+                               .owner = &j->claim.event.owner,
+                               .flow = j->claim.flow->name,
+                               .title = j->claim.flow->title,
+                               .state = JOB_RUNNING};
+    live_publish_job(j->env->cache, &l);
+}
+
+/* ---- the one place where a job moves */
+
+void job_run_enter(struct job_run *j, enum job_phase p)
+{
+    j->phase = (uint8_t)p;
+    switch (p) {
+    case PHASE_HELD:
+        held_begin(j);
+        break;
+    case PHASE_CLAIMING:
+        claim_begin(j);
+        break;
+    case PHASE_WATCHING:
+        watch_begin(j);
+        break;
+    case PHASE_QUEUED:
+        list_push(&j->env->queued, j);
+        break;
+    case PHASE_LOADING:
+        tell_running(j);
+        load_begin(j);
+        break;
+    case PHASE_CALLING:
+        job_calls_begin(j);
+        break;
+    case PHASE_FINISHING:
+        due_stop(j->env->due, &j->deadline);
+        job_finish_begin(j);
+        break;
+    case PHASE_RELEASING:
+        give_back(j);
+        break;
+    case PHASE_SETTLED:
+        leave(j, true);
+        break;
+    }
+}
+
+/* ---- from outside */
+
+int job_run_new(struct job_env *env, const struct claim *c, struct job_record *record,
+                struct job_run **out)
+{
+    struct job_run *j = calloc(1, sizeof *j);
+    if (!j) {
+        free(record);
+        return ERR_NOMEM;
+    }
+    j->env = env;
+    j->claim = *c;
+    j->record = record;
+    id_format(&c->event.job, j->id);
+    *out = j;
+    return 0;
+}
+
+void job_env_resume(struct job_env *env)
+{
+    struct job_list held = env->held;
+    env->held = (struct job_list){0};
+    for (struct job_run *j = held.head; j;) {
+        struct job_run *next = j->next;
+        j->listed = false;
+        job_run_enter(j, PHASE_HELD);
+        j = next;
+    }
+    call_gates_pump(&env->calls);
+}
+
+void job_run_restart(struct job_run *j)
+{
+    if (j->phase == PHASE_HELD && j->listed)
+        return;
+    metrics_add(j->env->metrics.restarted, 1);
+    stop(j);
+    j->worker = 0;
+    j->phase = PHASE_HELD;
+    j->dropped = true;
+    job_op_dropped(j);
+}
+
+void job_run_abandon(struct job_run *j)
+{
+    if ((j->phase == PHASE_HELD && !j->dropped) || j->phase == PHASE_WATCHING)
+        leave(j, false);
+}
+
+void job_run_release(struct job_run *j)
+{
+    if (j->phase == PHASE_FINISHING || j->phase == PHASE_RELEASING)
+        return; /* its last write is on its way */
+    stop(j);
+    j->release = true;
+    j->dropped = true;
+    job_op_dropped(j);
+}
+
+void job_run_cancel(struct job_run *j)
+{
+    if (j->phase != PHASE_CALLING) {
+        j->cancel = true;
+        return;
+    }
+    if (j->cancel)
+        return;
+    j->cancel = true;
+    job_calls_stop(j, CALL_CANCELLED);
+    if (!j->writes)
+        job_run_enter(j, PHASE_FINISHING);
+}

@@ -1,0 +1,170 @@
+/* job_run.h - one job in a worker, from its record to its final state (flow file: Worker, in
+ * order). Driven by events of its shard's loop: rows written, calls over, time passed, cancelled,
+ * lease lost. Belongs to its shard's thread.
+ *
+ *   HELD -> CLAIMING -> LOADING -> CALLING -> FINISHING -> SETTLED
+ *     ^        |  ^        ^
+ *     |        v  |        |
+ *     |     WATCHING    QUEUED (jobs that killed workers run one at a time)
+ *     +--- lease lost, from anywhere: calls stop, and it is claimed anew
+ *
+ * HELD waits for the lease. What the flow language gets later (load, check, pool, save, emit) are
+ * further phases in the one switch of job_run.c. */
+#pragma once
+#include "common/cache.h"
+#include "worker/call_run.h"
+#include "worker/claim.h"
+#include "worker/watch.h"
+#include "worker/writer.h"
+
+enum job_phase {
+    PHASE_HELD,
+    PHASE_CLAIMING,
+    PHASE_WATCHING,
+    PHASE_QUEUED,
+    PHASE_LOADING,
+    PHASE_CALLING,
+    PHASE_FINISHING,
+    PHASE_RELEASING,
+    PHASE_SETTLED
+};
+
+struct partition;
+struct job_place { /* a record of the job: settling marks its offset as done */
+    struct job_place *next;
+    struct partition
+        *partition; /* lent until it is revoked; the shard takes the place away first */
+    int64_t offset;
+};
+
+struct job_record {    /* the record as it came, for dead letters; one allocation */
+    const char *topic; /* lent with the flow set */
+    int32_t partition;
+    int64_t offset;
+    const char *key, *value,
+        *headers; /* headers as packed by record_headers_pack; key NULL: none */
+    size_t key_len, value_len, headers_len;
+    size_t bytes; /* of all, for intake */
+};
+
+struct flow_facts { /* per flow: what is the same for all its jobs; made once */
+    unsigned uses;  /* OR of VAR_BIT of all its expressions */
+    struct metric *by_state[5], *seconds;
+};
+
+struct job_run;
+struct job_list { /* jobs in order of arrival */
+    struct job_run *head, *tail;
+};
+
+struct job_env { /* what all jobs of a shard share; borrowed parts outlive the jobs */
+    struct call_env calls;
+    struct due *due;
+    struct loop *loop;
+    struct writer *writer;
+    struct cache_async *cache; /* NULL: none */
+    struct lease_shard *lease;
+    struct watch *watch;
+    const struct flow_set *set;
+    struct flow_facts *facts; /* by place in set->flows */
+    int64_t retention_ms;
+    const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
+    struct job_list held, queued;
+    int64_t kept;            /* bytes of results that jobs hold */
+    struct job_run *suspect; /* the one of `queued` that runs now */
+    bool draining;           /* nothing is claimed any more */
+    /* It is over here: mark its records as done if `done`, forget and free it. */
+    void (*gone)(void *arg, struct job_run *j, bool done);
+    void *arg;
+    struct {
+        struct metric *verdict[5]; /* by enum claim_verdict */
+        struct metric *bad, *restarted;
+    } metrics;
+};
+
+struct job_run {
+    struct job_run *chain;       /* the shard's table */
+    struct job_run *next, *prev; /* held or queued */
+    struct job_env *env;
+    struct claim claim;
+    char id[ID_TEXT];          /* for log lines */
+    struct job_place place;    /* the first of its list; .partition NULL: revoked */
+    struct job_record *record; /* owned */
+    uint8_t phase;
+    bool late;     /* the deadline passed while calls were open */
+    bool cancel;   /* asked for */
+    bool dropped;  /* start over, or go, when the last write is back */
+    bool release;  /* then: give it back */
+    bool conflict; /* another body's id: settled when it is given back */
+    bool listed;
+    unsigned writes; /* operations lent to the writer */
+    uint64_t worker; /* claimed under this id; 0: not claimed */
+    uint32_t seq;    /* of the last event */
+    struct due_item deadline;
+    struct watched *watched;
+    /* while it runs */
+    struct json *request, *user, *job;
+    struct expr_vars vars;
+    struct plan_item *items;
+    struct outcome *outcomes;
+    struct call_run **runs; /* NULL where none is on its way */
+    size_t calls_n, kept;
+    struct record_call *ledger; /* as claimed; owned */
+    size_t ledger_n;
+};
+
+/* 0 or ERR_NOMEM. The facts of a set's flows; freed by job_env_close. */
+int job_env_open(struct job_env *env) must_use;
+void job_env_close(struct job_env *env);
+
+/* A job from a record, in PHASE_HELD: once the caller knows it, job_run_enter(PHASE_HELD) sets it
+ * off. record: taken. *out: lent until `gone`. 0 or ERR_NOMEM. */
+int job_run_new(struct job_env *env, const struct claim *c, struct job_record *record,
+                struct job_run **out) must_use;
+void job_run_enter(struct job_run *j, enum job_phase p); /* j may be gone afterwards */
+void job_run_free(struct job_run *j); /* one that never entered; others end by themselves */
+/* Copy what a dead letter would need. topic: lent with the set. *out: owned (free). 0, ERR_NOMEM,
+ * ERR_TOO_LARGE (headers). */
+int job_record_copy(const struct broker_record *r, const char *topic,
+                    struct job_record **out) must_use;
+
+/* The lease is held (again): claim what is held back, start what waits. */
+void job_env_resume(struct job_env *env);
+/* Stop calls, forget everything, claim anew: the lease was lost. */
+void job_run_restart(struct job_run *j);
+/* Its last partition is gone: forget it unless it is claimed. */
+void job_run_abandon(struct job_run *j);
+/* Its owner asked to cancel it. */
+void job_run_cancel(struct job_run *j);
+/* Give it back (T8): the drain's time is over. `gone` follows. */
+void job_run_release(struct job_run *j);
+static inline bool job_run_is_claimed(const struct job_run *j)
+{
+    return j->worker != 0;
+}
+int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
+
+/* ---- between the files of this module */
+void job_scope(const struct job_run *j); /* whose log lines these are; NULL: nobody's */
+const struct flow_facts *job_facts(const struct job_run *j);
+void job_calls_begin(struct job_run *j); /* job_calls.c */
+void job_calls_stop(struct job_run *j, enum call_code code);
+void job_calls_free(struct job_run *j);
+void job_finish_begin(struct job_run *j); /* finish.c */
+void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
+
+/* An operation for the writer, with its job; freed by its done. */
+struct job_op {
+    struct writer_op op; /* first */
+    struct job_run *job;
+    size_t place;               /* ledger: which call */
+    char *tries, *text, *calls; /* owned: what the row borrows */
+    struct record_dead dead;
+};
+struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *done);
+void job_op_put(struct job_op *op);
+/* An operation is back. False: the job was dropped meanwhile (j may be gone), only free the op. */
+bool job_op_back(struct job_op *op, int status);
+void job_op_free(struct job_op *op);
+void job_op_dropped(
+    struct job_run *j); /* after job_op_back said false: goes on if it was the last */

@@ -1,0 +1,28 @@
+/* live.h - numbered hints about a job to whoever listens (protocols: Redis channels op:j, op:u).
+ * Sent and forgotten: what is missed is read from MySQL; Redis away costs nothing. Belongs to its
+ * shard's thread. */
+#pragma once
+#include "common/cache.h"
+#include "common/id.h"
+#include "common/job.h"
+
+enum { LIVE_DATA_MAX = 16384 };
+
+/* {"seq":n,"event":"..","data":..} on op:j:ID; data over 16 KB: the number alone, the listener
+ * reads the rest from the record. data: JSON text. cache: NULL is fine. */
+void live_publish(struct cache_async *cache, const struct job_id *id, uint32_t seq,
+                  const char *event, const struct buf *data);
+
+struct live_job { /* for the owner's own stream; all borrowed */
+    const struct job_id *id;
+    const struct owner *owner;
+    const char *flow, *title, *message; /* message: NULL none */
+    enum job_state state;
+    int64_t finished_us; /* 0: not yet */
+};
+/* {id,flow,title,state,message,finished} as `job` on op:u:OWNER; nobody's jobs are told to nobody.
+ */
+void live_publish_job(struct cache_async *cache, const struct live_job *j);
+
+/* The id in a message of op:ctl, "cancel ID". 0 or ERR_INVALID (another message). */
+int live_parse_cancel(const char *message, size_t len, struct job_id *out) must_use;

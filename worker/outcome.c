@@ -1,0 +1,124 @@
+#include "worker/outcome.h"
+
+void outcome_fini(struct outcome *o)
+{
+    json_free(o->result);
+    *o = (struct outcome){0};
+}
+
+/* ---- $calls */
+
+static struct json *error_of(const struct plan_item *i)
+{
+    if (i->state == ITEM_SUCCEEDED || i->code == CALL_OK)
+        return json_new_null();
+    struct json *e = json_new_object();
+    if (e && (json_put(e, "code", json_new_text(call_code((enum call_code)i->code))) ||
+              json_put(e, "message", json_new_text(call_code_for_user((enum call_code)i->code))))) {
+        json_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static struct json *value_of(const struct plan_item *i, struct outcome *o)
+{
+    struct json *v = json_new_object();
+    if (!v)
+        return NULL;
+    struct json *result = o->result ? o->result : json_new_null();
+    o->result = NULL;
+    int err = json_put(v, "ok", json_new_bool(i->state == ITEM_SUCCEEDED));
+    err |= json_put(v, "state", json_new_text(item_state_name((enum item_state)i->state)));
+    err |= json_put(v, "result", result);
+    err |= json_put(v, "status", json_new_number(o->status));
+    err |= json_put(v, "attempts", json_new_number(o->attempts));
+    err |= json_put(v, "ms", json_new_number(o->ms));
+    err |= json_put(v, "error", error_of(i));
+    err |= json_put(v, "item", json_new_null());
+    err |= json_put(v, "index", i->index < 0 ? json_new_null() : json_new_number(i->index));
+    if (err) {
+        json_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+int outcome_variable(const struct flow *f, const struct plan_item *items, struct outcome *outcomes,
+                     size_t n, struct json **out)
+{
+    struct json *v = json_new_object();
+    if (!v)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        if (json_put(v, f->calls[items[i].call].name, value_of(&items[i], &outcomes[i]))) {
+            json_free(v);
+            return ERR_NOMEM;
+        }
+    }
+    *out = v;
+    return 0;
+}
+
+/* ---- calls[] */
+
+void outcome_print(const struct flow *f, const struct plan_item *i, const struct outcome *o,
+                   const char *result, struct buf *out)
+{
+    buf_printf(out, "{\"name\":\"%s\",", f->calls[i->call].name);
+    if (i->index < 0)
+        buf_text(out, "\"item\":null,");
+    else
+        buf_printf(out, "\"item\":%d,", (int)i->index);
+    buf_printf(out, "\"state\":\"%s\",", item_state_name((enum item_state)i->state));
+    if (!result)
+        buf_text(out, "\"result\":null,");
+    else if (*result) {
+        buf_text(out, "\"result\":");
+        buf_text(out, result);
+        buf_char(out, ',');
+    }
+    if (i->state == ITEM_SUCCEEDED || i->code == CALL_OK)
+        buf_text(out, "\"error\":null,");
+    else
+        buf_printf(out, "\"error\":{\"code\":\"%s\",\"message\":\"%s\"},",
+                   call_code((enum call_code)i->code), call_code_for_user((enum call_code)i->code));
+    buf_printf(out, "\"attempts\":%u,\"ms\":%u}", o->attempts, o->ms);
+}
+
+/* ---- ledger */
+
+enum call_outcome outcome_for_ledger(const struct plan_item *i)
+{
+    if (i->state == ITEM_SUCCEEDED)
+        return OUTCOME_OK;
+    if (i->code == CALL_UNKNOWN)
+        return OUTCOME_UNKNOWN;
+    return i->retryable ? OUTCOME_RETRYABLE : OUTCOME_FAILED;
+}
+
+int outcome_from_ledger(const struct record_call *row, struct plan_item *i, struct outcome *o)
+{
+    struct json *result = NULL;
+    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = 128};
+    if (row->result && json_parse(row->result, row->result_len, &limits, &result, NULL))
+        return ERR_NOT_JSON;
+    json_free(o->result);
+    *o = (struct outcome){.result = result,
+                          .seq = row->seq,
+                          .ms = row->ms,
+                          .attempts = row->attempts,
+                          .status = row->status,
+                          .in_ledger = true};
+    bool ok = row->outcome == OUTCOME_OK;
+    enum call_code code = call_code_parse(row->reason);
+    i->state = ok ? ITEM_SUCCEEDED : ITEM_FAILED;
+    i->code = (uint8_t)(ok                                           ? CALL_OK
+                        : code == CALL_OK || code == CALL_CODE_COUNT ? CALL_UNKNOWN
+                                                                     : code);
+    if (row->outcome == OUTCOME_STARTED || row->outcome == OUTCOME_UNKNOWN)
+        i->code = CALL_UNKNOWN;
+    i->retryable = row->outcome == OUTCOME_RETRYABLE;
+    i->began = row->attempts > 0;
+    return 0;
+}

@@ -1,0 +1,171 @@
+#include "worker/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct config_option table[] = {
+    {"flows", CONFIG_TEXT, NULL, "DIR", "folder of flow files"},
+    {"upstreams", CONFIG_TEXT, NULL, "FILE", "upstreams.yaml (default: beside the folder)"},
+    {"secrets", CONFIG_TEXT, "/run/secrets", "DIR", "folder of ${file:name}"},
+    {"kafka", CONFIG_TEXT, NULL, "HOST:PORT,...", "brokers"},
+    {"kafka-properties", CONFIG_TEXT, NULL, "LINES", "librdkafka name=value lines (TLS, SASL)"},
+    {"redis", CONFIG_TEXT, NULL, "URL", "redis://[user:pass@]host:port[/db]"},
+    {"mysql", CONFIG_TEXT, NULL, "URL", "mysql://user:pass@host:port/db"},
+    {"admin", CONFIG_TEXT, "127.0.0.1:8482", "HOST:PORT", "/healthz /readyz /metrics; 0: any port"},
+    {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and port, written once ready"},
+    {"shards", CONFIG_NUMBER, "1", "N", "loop threads in this process, 1 to 64"},
+    {"only", CONFIG_TEXT, NULL, "FLOW,...", "consume these flows only"},
+    {"lease", CONFIG_DURATION, "15s", "TIME", "silence after which a worker counts as dead"},
+    {"drain", CONFIG_DURATION, "100s", "TIME", "finish jobs for so long after SIGTERM"},
+    {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
+    {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
+    {"yes", CONFIG_BOOL, "false", NULL, "topics, migrate: do it without asking"},
+    {"show", CONFIG_BOOL, "false", NULL, "check: print each setting and where it is from"},
+    {"offline", CONFIG_BOOL, "false", NULL, "check: ask no server"},
+    {"deny-warnings", CONFIG_BOOL, "false", NULL, "check: a warning counts as an error"},
+    {"json", CONFIG_BOOL, "false", NULL, "check: findings as JSON Lines"},
+    /* the gateway's: both programs may share one file */
+    {"listen", CONFIG_TEXT, NULL, "HOST:PORT", NULL},
+    {"public-url", CONFIG_TEXT, NULL, "URL", NULL},
+    {"id-secret-file", CONFIG_TEXT, NULL, "FILE", NULL},
+    {"threads", CONFIG_NUMBER, NULL, "N", NULL},
+    {"header-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"body-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"keep-alive", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"publish-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"drain-wait", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"overload-floor", CONFIG_NUMBER, NULL, "N", NULL},
+};
+
+const struct config_option *settings_table(size_t *n)
+{
+    *n = sizeof table / sizeof table[0];
+    return table;
+}
+
+static int refuse(char why[SETTINGS_WHY], const char *name, const char *value, const char *what)
+{
+    if (value)
+        snprintf(why, SETTINGS_WHY, "--%s is \"%.80s\"; %s", name, value, what);
+    else
+        snprintf(why, SETTINGS_WHY, "--%s is not set; %s", name, what);
+    return ERR_INVALID;
+}
+
+int settings_read_log(const struct config *c, struct settings *out, char why[SETTINGS_WHY])
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    const char *form = config_text(c, "log"), *level = config_text(c, "log-level");
+    if (strcmp(form, "text") != 0 && strcmp(form, "json") != 0)
+        return refuse(why, "log", form, "write text or json");
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(level, levels[i]) == 0) {
+            out->log_json = strcmp(form, "json") == 0;
+            out->log_level = (enum log_level)i;
+            return 0;
+        }
+    }
+    return refuse(why, "log-level", level, "write debug, info, warn or error");
+}
+
+static int need(const struct config *c, const char *name, const char *what, const char **out,
+                char why[SETTINGS_WHY])
+{
+    *out = config_text(c, name);
+    return *out && **out ? 0 : refuse(why, name, NULL, what);
+}
+
+static int read_needed(const struct config *c, struct settings *s, char why[SETTINGS_WHY])
+{
+    int err = need(c, "flows", "name the folder of your flow files", &s->flows, why);
+    if (!err)
+        err = need(c, "kafka", "name the brokers, host:port", &s->kafka, why);
+    if (!err)
+        err = need(c, "redis", "write redis://host:port", &s->redis, why);
+    if (!err)
+        err = need(c, "mysql", "write mysql://user:pass@host:port/db", &s->mysql, why);
+    return err;
+}
+
+/* "a,b" in place */
+static int read_only(const struct config *c, struct settings *s, char why[SETTINGS_WHY])
+{
+    const char *text = config_text(c, "only");
+    if (!text || !*text)
+        return 0;
+    s->only_text = strdup(text);
+    if (!s->only_text)
+        return ERR_NOMEM;
+    for (char *at = s->only_text, *next; at; at = next) {
+        next = strchr(at, ',');
+        if (next)
+            *next++ = 0;
+        if (!*at || s->only_n == SETTINGS_ONLY_MAX)
+            return refuse(why, "only", text, "write flow names with commas between them");
+        s->only[s->only_n++] = at;
+    }
+    return 0;
+}
+
+static int read_numbers(const struct config *c, struct settings *s, char why[SETTINGS_WHY])
+{
+    int64_t shards = config_number(c, "shards");
+    s->lease_ms = config_ms(c, "lease");
+    s->drain_ms = config_ms(c, "drain");
+    if (shards < 1 || shards > SETTINGS_SHARDS_MAX)
+        return refuse(why, "shards", config_text(c, "shards"), "write a number from 1 to 64");
+    if (s->lease_ms < 1000 || s->lease_ms > 600000)
+        return refuse(why, "lease", config_text(c, "lease"), "write a time from 1s to 10m");
+    s->shards = (unsigned)shards;
+    return 0;
+}
+
+int settings_read(const struct config *c, struct settings *out, char why[SETTINGS_WHY])
+{
+    struct settings s = {.upstreams = config_text(c, "upstreams"),
+                         .secrets = config_text(c, "secrets"),
+                         .kafka_properties = config_text(c, "kafka-properties"),
+                         .admin = config_text(c, "admin"),
+                         .ports_file = config_text(c, "ports-file")};
+    int err = settings_read_log(c, &s, why);
+    if (!err)
+        err = read_needed(c, &s, why);
+    if (!err)
+        err = read_numbers(c, &s, why);
+    if (!err)
+        err = read_only(c, &s, why);
+    if (err)
+        settings_fini(&s);
+    else
+        *out = s;
+    return err;
+}
+
+void settings_fini(struct settings *s)
+{
+    free(s->only_text);
+    s->only_text = NULL;
+    s->only_n = 0;
+}
+
+void settings_help(struct buf *out)
+{
+    buf_text(out,
+             "offpath-worker " OFFPATH_VERSION " - takes jobs from Kafka, makes their calls\n\n"
+             "usage: offpath-worker run     [SETTINGS]              work until SIGTERM\n"
+             "       offpath-worker topics  plan | apply [--yes]    the topics of the flows\n"
+             "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
+             "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
+             "       offpath-worker --help | --version\n\n"
+             "examples:\n"
+             "  offpath-worker check flows --offline --deny-warnings\n"
+             "  offpath-worker topics apply --yes && offpath-worker migrate apply --yes\n"
+             "  offpath-worker run --config worker.yaml --shards 2\n\n"
+             "settings (flag > OFFPATH_NAME > --config file > default):\n");
+    config_help(table, sizeof table / sizeof table[0], out);
+    buf_text(
+        out,
+        "\nexit: 0 good, 1 findings in flow files, 2 usage or settings, 3 a server, topic or "
+        "table is missing,\n      5 a port is taken or --yes is missing, 70 a bug in Offpath\n");
+}

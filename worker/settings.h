@@ -1,0 +1,40 @@
+/* settings.h - the settings of the worker: one table for flags, environment, file and --help, and
+ * what needs checking before anything starts. Main thread. */
+#pragma once
+#include "common/config.h"
+#include "common/log.h"
+
+enum worker_exit { /* of the process; the same numbers in both programs */
+                   WORKER_GOOD = 0,
+                   WORKER_FINDINGS = 1,
+                   WORKER_USAGE = 2,
+                   WORKER_DEPENDENCY = 3,
+                   WORKER_CONFLICT = 5,
+                   WORKER_BUG = 70
+};
+
+enum { SETTINGS_WHY = 512, SETTINGS_SHARDS_MAX = 64, SETTINGS_ONLY_MAX = 500 };
+
+const struct config_option *settings_table(size_t *n); /* lent for ever */
+
+struct settings { /* text lent with the config */
+    const char *flows, *upstreams, *secrets;
+    const char *kafka, *kafka_properties, *redis, *mysql;
+    const char *admin, *ports_file;
+    char *only_text; /* owned: what `only` points into */
+    const char *only[SETTINGS_ONLY_MAX];
+    size_t only_n;
+    unsigned shards;
+    int64_t lease_ms, drain_ms;
+    bool log_json;
+    enum log_level log_level;
+};
+
+/* Form of log lines alone, so that everything else can be logged. 0 or ERR_INVALID with why. */
+int settings_read_log(const struct config *c, struct settings *out,
+                      char why[SETTINGS_WHY]) must_use;
+/* All that `run` needs. 0; ERR_INVALID with why: which setting, and what to write; ERR_NOMEM. */
+int settings_read(const struct config *c, struct settings *out, char why[SETTINGS_WHY]) must_use;
+void settings_fini(struct settings *s);
+
+void settings_help(struct buf *out);

@@ -1,0 +1,552 @@
+#include "worker/shard.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/live.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TICK_MS = 1000, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048, ROUNDS_MAX = 16 };
+
+struct shard {
+    struct shard_settings s;
+    struct job_env env;
+    struct due due;
+    struct loop_timer *due_timer, *tick, *drain;
+    int64_t armed_ms; /* due_timer fires then; -1: stopped */
+    struct jobs jobs;
+    int64_t bytes; /* of records and jobs */
+    struct intake intake;
+    struct consumer **consumers;
+    size_t consumers_n;
+    unsigned shares;
+    bool leaving, giving_back, gone;
+    _Atomic int64_t beat_ms;
+    struct {
+        struct metric *records, *jobs, *bytes, *paused, *partitions, *unfinished;
+        int64_t jobs_seen, bytes_seen, paused_seen, partitions_seen, unfinished_seen;
+    } metrics;
+};
+
+/* ---- deadlines behind one timer */
+
+static void arm(struct shard *s, int64_t at_ms)
+{
+    int64_t now = loop_now_ms(s->s.loop);
+    s->armed_ms = at_ms;
+    loop_timer_set(s->s.loop, s->due_timer, at_ms > now ? at_ms - now : 0, 0);
+}
+
+static void earlier(void *arg, int64_t at_ms)
+{
+    struct shard *s = arg;
+    if (s->armed_ms < 0 || at_ms < s->armed_ms)
+        arm(s, at_ms);
+}
+
+static void due_fires(void *arg)
+{
+    struct shard *s = arg;
+    s->armed_ms = -1;
+    int64_t next = due_run(&s->due, loop_now_ms(s->s.loop));
+    if (next >= 0 && s->armed_ms < 0)
+        arm(s, next);
+}
+
+/* ---- records in */
+
+static int64_t weight_of(const struct job_run *j)
+{
+    return (int64_t)(sizeof *j + j->record->bytes + j->claim.flow->calls_n * CALL_WEIGHT);
+}
+
+static void look_at_intake(struct shard *s)
+{
+    intake_jobs(&s->intake, (int64_t)s->jobs.n, s->bytes + s->env.kept);
+    intake_rows(&s->intake, (int64_t)writer_waiting(s->s.writer));
+    intake_calls(&s->intake, call_gates_fill(&s->env.calls));
+}
+
+static bool is_shut(void *arg)
+{
+    struct shard *s = arg;
+    look_at_intake(s);
+    return intake_shut(&s->intake) || s->leaving;
+}
+
+static int join(struct shard *s, struct job_run *j, const struct claim *c, struct partition *p,
+                int64_t offset)
+{
+    if (claim_differs(c, j->claim.event.mac, j->claim.event.has_mac)) {
+        metrics_add(s->env.metrics.verdict[CLAIM_CONFLICT], 1);
+        consumer_done(p, offset);
+        return 0;
+    }
+    if (!j->place.partition) {
+        j->place.partition = p;
+        j->place.offset = offset;
+        return 0;
+    }
+    struct job_place *more = malloc(sizeof *more);
+    if (!more)
+        return ERR_NOMEM;
+    *more = (struct job_place){j->place.next, p, offset};
+    j->place.next = more;
+    return 0;
+}
+
+static int begin(struct shard *s, const struct claim *c, struct partition *p,
+                 const struct broker_record *r)
+{
+    struct job_record *record = NULL;
+    struct job_run *j = NULL;
+    int err = job_record_copy(r, p->topic, &record);
+    if (!err)
+        err = job_run_new(&s->env, c, record, &j);
+    if (err)
+        return err;
+    if (jobs_add(&s->jobs, j)) {
+        job_run_free(j);
+        return ERR_NOMEM;
+    }
+    j->place.partition = p;
+    j->place.offset = r->offset;
+    s->bytes += weight_of(j);
+    job_run_enter(j, PHASE_HELD);
+    return 0;
+}
+
+static int take(void *arg, struct partition *p, const struct broker_record *r)
+{
+    struct shard *s = arg;
+    struct claim c;
+    metrics_add(s->metrics.records, 1);
+    if (claim_decode(s->s.set, r, &c)) {
+        log_error("record-without-flow", "topic", r->topic);
+        consumer_done(p, r->offset);
+        return 0;
+    }
+    struct job_run *here = jobs_find(&s->jobs, &c.event.job, c.event.round);
+    if (here && here->phase != PHASE_SETTLED)
+        return join(s, here, &c, p, r->offset);
+    return begin(s, &c, p, r);
+}
+
+/* ---- jobs out */
+
+static void check_closed(struct shard *s);
+
+static void gone(void *arg, struct job_run *j, bool done)
+{
+    struct shard *s = arg;
+    for (struct job_place *p = &j->place; p; p = p->next)
+        if (p->partition && done)
+            consumer_done(p->partition, p->offset);
+    jobs_remove(&s->jobs, j);
+    s->bytes -= weight_of(j);
+    if (intake_shut(&s->intake) && !is_shut(s))
+        for (size_t i = 0; i < s->consumers_n; i++)
+            consumer_adjust(s->consumers[i]);
+    check_closed(s);
+}
+
+/* ---- partitions leave */
+
+static void lose_place(void *arg, struct job_run *j)
+{
+    const struct partition *p = arg;
+    for (struct job_place **at = &j->place.next; *at;) {
+        struct job_place *place = *at;
+        if (place->partition != p) {
+            at = &place->next;
+            continue;
+        }
+        *at = place->next;
+        free(place);
+    }
+    if (j->place.partition == p)
+        j->place.partition = NULL;
+    if (!j->place.partition && j->place.next) {
+        struct job_place *first = j->place.next;
+        j->place = *first;
+        free(first);
+    }
+    if (!j->place.partition)
+        job_run_abandon(j);
+}
+
+static void partition_revoked(void *arg, struct partition *p)
+{
+    struct shard *s = arg;
+    jobs_each(&s->jobs, lose_place, p);
+}
+
+static void consumer_fatal(void *arg, const char *why)
+{
+    struct shard *s = arg;
+    s->s.fatal(s->s.arg, why);
+}
+
+/* ---- lease */
+
+static bool may_start(void *arg)
+{
+    const struct shard *s = arg;
+    return lease_good(s->env.lease);
+}
+
+static void lease_held(void *arg, uint64_t worker)
+{
+    struct shard *s = arg;
+    log_info("lease-held", "worker", log_number((long long)worker));
+    job_env_resume(&s->env);
+}
+
+static void lease_late(void *arg, bool late)
+{
+    struct shard *s = arg;
+    log_warn(late ? "lease-late" : "lease-renewed");
+    if (!late)
+        job_env_resume(&s->env);
+}
+
+static void restart(void *arg, struct job_run *j)
+{
+    (void)arg;
+    job_run_restart(j);
+}
+
+static void lease_lost(void *arg, uint64_t worker)
+{
+    struct shard *s = arg;
+    log_error("lease-lost", "worker", log_number((long long)worker));
+    jobs_each(&s->jobs, restart, s);
+}
+
+/* ---- every second */
+
+static void gauge(struct metric *m, int64_t *seen, int64_t now)
+{
+    metrics_add(m, now - *seen); /* several shards add up in one gauge */
+    *seen = now;
+}
+
+static void show(struct shard *s)
+{
+    struct consumer_numbers n = {0};
+    for (size_t i = 0; i < s->consumers_n; i++)
+        consumer_count(s->consumers[i], &n);
+    gauge(s->metrics.jobs, &s->metrics.jobs_seen, (int64_t)s->jobs.n);
+    gauge(s->metrics.bytes, &s->metrics.bytes_seen, s->bytes + s->env.kept);
+    gauge(s->metrics.partitions, &s->metrics.partitions_seen, n.partitions);
+    gauge(s->metrics.paused, &s->metrics.paused_seen, n.paused);
+    gauge(s->metrics.unfinished, &s->metrics.unfinished_seen, n.unfinished);
+}
+
+static void tick(void *arg)
+{
+    struct shard *s = arg;
+    s->beat_ms = loop_now_ms(s->s.loop);
+    for (size_t i = 0; i < s->consumers_n; i++)
+        consumer_tick(s->consumers[i]);
+    if (s->shares != *s->s.shares) {
+        s->shares = *s->s.shares;
+        call_gates_share(&s->env.calls, s->shares);
+    }
+    if (s->env.held.head && !s->leaving && lease_good(s->env.lease))
+        job_env_resume(&s->env);
+    show(s);
+}
+
+static void control(void *arg, const char *channel, const char *message, size_t len)
+{
+    struct job_id id;
+    (void)channel;
+    if (message && live_parse_cancel(message, len, &id) == 0)
+        shard_cancel(arg, &id);
+}
+
+void shard_cancel(struct shard *s, const struct job_id *id)
+{
+    for (uint16_t round = 0; round < ROUNDS_MAX; round++) {
+        struct job_run *j = jobs_find(&s->jobs, id, round);
+        if (j)
+            job_run_cancel(j);
+    }
+}
+
+/* ---- open */
+
+static bool is_wanted(const struct shard_settings *s, const struct flow *f)
+{
+    for (size_t i = 0; i < s->only_n; i++)
+        if (strcmp(s->only[i], f->name) == 0)
+            return true;
+    return s->only_n == 0;
+}
+
+/* Is an earlier flow of the same group the one that opens its consumer? */
+static bool is_first_of_group(const struct shard_settings *s, const struct flow *f)
+{
+    for (const struct flow *g = s->set->flows; g < f; g++)
+        if (is_wanted(s, g) && strcmp(g->topic.group, f->topic.group) == 0)
+            return false;
+    return true;
+}
+
+static void free_names(char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* The group's topics, each with its retries. Owned; NULL without memory. */
+static char **topics_of(const struct shard_settings *s, const char *group, size_t *n)
+{
+    char **names = calloc(s->set->flows_n * 2, sizeof(char *));
+    *n = 0;
+    for (size_t i = 0; names && i < s->set->flows_n; i++) {
+        const struct flow *f = &s->set->flows[i];
+        struct buf retry = {0};
+        if (!is_wanted(s, f) || strcmp(f->topic.group, group) != 0)
+            continue;
+        buf_printf(&retry, "%s.retry", f->topic.name);
+        names[(*n)++] = strdup(f->topic.name);
+        names[(*n)++] = buf_take(&retry, NULL);
+        if (!names[*n - 1] || !names[*n - 2]) {
+            free_names(names, *n);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+static int open_group(struct shard *s, const char *group)
+{
+    size_t n = 0;
+    char **names = topics_of(&s->s, group, &n);
+    if (!names)
+        return ERR_NOMEM;
+    const struct consumer_settings c = {
+        .group = group,
+        .topics = (const char *const *)names,
+        .topics_n = n,
+        .open = s->s.open,
+        .open_arg = s->s.open_arg,
+        .loop = s->s.loop,
+        .events = {.arg = s,
+                   .take = take,
+                   .revoked = partition_revoked,
+                   .shut = is_shut,
+                   .fatal = consumer_fatal},
+    };
+    int err = consumer_open(&c, &s->consumers[s->consumers_n]);
+    if (!err)
+        s->consumers_n++;
+    free_names(names, n);
+    return err;
+}
+
+static int open_consumers(struct shard *s)
+{
+    const struct flow_set *set = s->s.set;
+    int err = 0;
+    s->consumers = calloc(set->flows_n ? set->flows_n : 1, sizeof(struct consumer *));
+    if (!s->consumers)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < set->flows_n && !err; i++)
+        if (is_wanted(&s->s, &set->flows[i]) && is_first_of_group(&s->s, &set->flows[i]))
+            err = open_group(s, set->flows[i].topic.group);
+    return err;
+}
+
+static void open_metrics(struct shard *s)
+{
+    s->metrics.records = metrics_counter("offpath_records_total", "", "records taken from Kafka");
+    s->metrics.jobs = metrics_gauge("offpath_jobs_held", "", "jobs in memory, watched ones too");
+    s->metrics.bytes = metrics_gauge("offpath_jobs_bytes", "", "memory counted for jobs");
+    s->metrics.partitions = metrics_gauge("offpath_partitions", "", "assigned partitions");
+    s->metrics.paused = metrics_gauge("offpath_partitions_paused", "", "partitions that pause");
+    s->metrics.unfinished =
+        metrics_gauge("offpath_records_unfinished", "", "records taken and not done");
+}
+
+static int open_timers(struct shard *s)
+{
+    s->due_timer = loop_timer_new(s->s.loop, due_fires, s);
+    s->tick = loop_timer_new(s->s.loop, tick, s);
+    if (!s->due_timer || !s->tick)
+        return ERR_NOMEM;
+    s->armed_ms = -1;
+    s->due.earlier = earlier;
+    s->due.arg = s;
+    loop_timer_set(s->s.loop, s->tick, TICK_MS, TICK_MS);
+    return 0;
+}
+
+static void fill_env(struct shard *s)
+{
+    s->env = (struct job_env){
+        .calls = {.http = s->s.http,
+                  .clock = s->s.loop->clock,
+                  .due = &s->due,
+                  .rng = s->s.rng,
+                  .may_start = may_start,
+                  .arg = s},
+        .due = &s->due,
+        .loop = s->s.loop,
+        .writer = s->s.writer,
+        .cache = s->s.cache,
+        .watch = s->s.watch,
+        .set = s->s.set,
+        .retention_ms = s->s.retention_ms,
+        .ahead_us = s->s.ahead_us,
+        .gone = gone,
+        .arg = s,
+    };
+}
+
+static void given_up(void *arg)
+{
+    shard_free(arg);
+}
+
+static void give_up(struct shard *s)
+{
+    for (size_t i = 0; i < s->consumers_n; i++)
+        consumer_close(s->consumers[i]);
+    if (s->env.lease)
+        lease_leave(s->env.lease, given_up, s);
+    else
+        shard_free(s);
+}
+
+int shard_open(const struct shard_settings *settings, struct shard **out)
+{
+    struct shard *s = calloc(1, sizeof *s);
+    if (!s)
+        return ERR_NOMEM;
+    s->s = *settings;
+    s->shares = *settings->shares;
+    s->beat_ms = loop_now_ms(settings->loop);
+    intake_init(&s->intake, settings->jobs_max ? settings->jobs_max : SHARD_JOBS,
+                settings->bytes_max ? settings->bytes_max : SHARD_BYTES);
+    open_metrics(s);
+    fill_env(s);
+    const struct lease_events events = {
+        .arg = s, .held = lease_held, .late = lease_late, .lost = lease_lost};
+    int err = open_timers(s);
+    if (!err)
+        err = call_gates_open(&s->env.calls, s->s.set, s->shares);
+    if (!err)
+        err = job_env_open(&s->env);
+    if (!err)
+        err = lease_join(s->s.lease, s->s.loop, &events, &s->env.lease);
+    if (!err)
+        err = open_consumers(s);
+    if (!err && s->s.cache && cache_subscribe(s->s.cache, "op:ctl", control, s))
+        log_warn("no-control-channel"); /* cancels are read from the record as well */
+    if (err)
+        give_up(s);
+    else
+        *out = s;
+    return err;
+}
+
+/* ---- drain */
+
+static void left(void *arg)
+{
+    struct shard *s = arg;
+    s->env.lease = NULL;
+    s->s.closed(s->s.arg, s);
+}
+
+static void check_closed(struct shard *s)
+{
+    if (!s->leaving || s->gone || s->jobs.n)
+        return;
+    s->gone = true;
+    loop_timer_stop(s->s.loop, s->drain);
+    lease_leave(s->env.lease, left, s);
+}
+
+static void release(void *arg, struct job_run *j)
+{
+    (void)arg;
+    job_run_release(j);
+}
+
+static void forget_all(void *arg, struct job_run *j)
+{
+    (void)arg;
+    log_warn("job-left-behind", "id", j->id); /* its last write never came back */
+}
+
+static void drain_over(void *arg)
+{
+    struct shard *s = arg;
+    if (!s->giving_back) {
+        s->giving_back = true;
+        log_info("drain-over", "jobs", log_number((long long)s->jobs.n));
+        loop_timer_set(s->s.loop, s->drain, LAST_WRITES_MS, 0);
+        jobs_each(&s->jobs, release, s);
+    } else if (!s->gone) {
+        jobs_each(&s->jobs, forget_all, s);
+        s->gone = true;
+        lease_leave(s->env.lease, left, s);
+    }
+}
+
+static void abandon(void *arg, struct job_run *j)
+{
+    (void)arg;
+    job_run_abandon(j);
+}
+
+void shard_drain(struct shard *s, int64_t drain_ms)
+{
+    if (!s->drain)
+        s->drain = loop_timer_new(s->s.loop, drain_over, s);
+    if (!s->drain || s->gone)
+        return;
+    loop_timer_set(s->s.loop, s->drain, drain_ms, 0);
+    if (s->leaving)
+        return;
+    s->leaving = true;
+    s->env.draining = true;
+    for (size_t i = 0; i < s->consumers_n; i++)
+        consumer_close(s->consumers[i]);
+    s->consumers_n = 0;
+    jobs_each(&s->jobs, abandon, s);
+    check_closed(s);
+}
+
+void shard_free(struct shard *s)
+{
+    if (!s)
+        return;
+    if (s->s.cache)
+        cache_unsubscribe(s->s.cache, "op:ctl", control, s);
+    loop_timer_free(s->s.loop, s->drain);
+    loop_timer_free(s->s.loop, s->tick);
+    call_gates_close(&s->env.calls);
+    job_env_close(&s->env);
+    loop_timer_free(s->s.loop, s->due_timer);
+    due_fini(&s->due);
+    free(s->consumers);
+    jobs_fini(&s->jobs);
+    free(s);
+}
+
+size_t shard_jobs(const struct shard *s)
+{
+    return s->jobs.n;
+}
+
+int64_t shard_beat_ms(const struct shard *s)
+{
+    return s->beat_ms;
+}
