@@ -24,7 +24,7 @@ static struct job_id assemble(const struct parts *p)
     struct job_id id;
     memcpy(id.b, p->time, 6);
     unsigned low = (p->bucket << 2) | (p->random[0] >> 6);
-    id.b[6] = (uint8_t)(p->version << 4 | low >> 8);
+    id.b[6] = (uint8_t)((unsigned)p->version << 4 | low >> 8);
     id.b[7] = (uint8_t)low;
     id.b[8] = (uint8_t)(0x80 | (p->random[0] & 0x3f));
     memcpy(id.b + 9, p->random + 1, 4);

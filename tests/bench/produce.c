@@ -69,23 +69,20 @@ static rd_kafka_t *open_producer(const char *brokers, struct run *r)
     return k;
 }
 
-static void send_one(rd_kafka_t *k, const char *topic, struct run *r, int64_t due)
+static void send_one(rd_kafka_topic_t *topic, struct run *r, int64_t due)
 {
     char key[24], value[64];
     int kn = snprintf(key, sizeof key, "%ld", r->sent);
     int vn = snprintf(value, sizeof value, "{\"productId\":\"%ld\"}", r->sent);
-    rd_kafka_resp_err_t e = rd_kafka_producev(
-        k, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, (size_t)kn),
-        RD_KAFKA_V_VALUE(value, (size_t)vn), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_OPAQUE((void *)(intptr_t)due), RD_KAFKA_V_END);
-    if (e) {
-        fprintf(stderr, "bench_produce: %s\n", rd_kafka_err2str(e));
+    if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, (size_t)vn, key,
+                         (size_t)kn, (void *)(intptr_t)due) != 0) {
+        fprintf(stderr, "bench_produce: %s\n", rd_kafka_err2str(rd_kafka_last_error()));
         exit(1);
     }
     r->sent++;
 }
 
-static void work(rd_kafka_t *k, const char *topic, struct run *r)
+static void work(rd_kafka_t *k, rd_kafka_topic_t *topic, struct run *r)
 {
     r->began_us = now_us();
     while (r->done < r->count) {
@@ -94,7 +91,7 @@ static void work(rd_kafka_t *k, const char *topic, struct run *r)
             int64_t due = r->rate ? r->sent * 1000000 / r->rate : now;
             if (due > now)
                 break;
-            send_one(k, topic, r, due);
+            send_one(topic, r, due);
         }
         rd_kafka_poll(k, r->rate && r->sent < r->count ? 0 : 10);
         if (r->rate) {
@@ -125,14 +122,15 @@ int main(int argc, char **argv)
     if (!r.took_us)
         return 1;
     rd_kafka_t *k = open_producer(argv[1], &r);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(k, argv[2], NULL);
     /* the first record pays for the connection and the topic's metadata */
     long count = r.count;
     r.count = 1;
-    work(k, argv[2], &r);
+    work(k, topic, &r);
     r.sent = r.done = 0;
     r.count = count;
     double cpu = cpu_s();
-    work(k, argv[2], &r);
+    work(k, topic, &r);
     cpu = cpu_s() - cpu;
     double s = (double)(now_us() - r.began_us) / 1e6;
     qsort(r.took_us, (size_t)r.done, sizeof *r.took_us, by_size);
@@ -140,6 +138,7 @@ int main(int argc, char **argv)
            "\"p50_us\":%u,\"p99_us\":%u}\n",
            r.done, r.failed, s, (double)r.done / s, cpu, r.took_us[r.done / 2],
            r.took_us[r.done * 99 / 100]);
+    rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(k);
     return 0;
 }
