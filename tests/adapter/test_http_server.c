@@ -1,0 +1,367 @@
+/* http_server.h over civetweb, by raw sockets on loopback: what it answers, what it cuts off, and
+ * how it stops. Needs no other server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/http_server.h"
+#include "gateway/problem.h"
+
+enum { BODY_MAX = 5000 };
+
+struct place { /* what the handler does */
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    bool hold;
+    unsigned held;
+    struct http_server *server;
+    int port;
+};
+
+/* /echo answers with the body, /hold waits until it may go on, else a fixed text. */
+static void handle(void *arg, struct http_request *q, struct http_reply *r)
+{
+    struct place *p = arg;
+    const char *body = "";
+    size_t len = 0;
+    snprintf(q->id, sizeof q->id, "test");
+    if (strcmp(q->path, "/hold") == 0) {
+        pthread_mutex_lock(&p->lock);
+        p->held++;
+        pthread_cond_broadcast(&p->change);
+        while (p->hold)
+            pthread_cond_wait(&p->change, &p->lock);
+        pthread_mutex_unlock(&p->lock);
+    }
+    int err = strcmp(q->path, "/echo") == 0 ? q->read_body(q, BODY_MAX, &body, &len) : 0;
+    if (err) {
+        problem_simple(q, r, err, NULL);
+        return;
+    }
+    r->status = 200;
+    r->type = "text/plain";
+    buf_text(&r->body, "got ");
+    buf_add(&r->body, body, len);
+}
+
+static int setup(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+    char why[256] = "";
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->change, NULL);
+    struct http_server_settings s = {.listen = "127.0.0.1:0",
+                                     .threads = 8,
+                                     .in_flight = 6,
+                                     .header_ms = 1000,
+                                     .body_ms = 600,
+                                     .keep_alive_ms = 2000,
+                                     .handler = handle,
+                                     .arg = p,
+                                     .clock = clock_real(),
+                                     .public_url = ""};
+    if (http_server_start(&s, &p->server, why) != 0) {
+        fprintf(stderr, "%s\n", why);
+        return -1;
+    }
+    p->port = http_server_port(p->server);
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    http_server_stop(p->server);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->change);
+    free(p);
+    return 0;
+}
+
+static int dial(const struct place *p)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)p->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval patience = {10, 0};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void send_text(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Everything until the server closes, or has sent `until`. */
+static const char *receive(int fd, const char *until)
+{
+    static char got[20000];
+    size_t n = 0;
+    for (;;) {
+        ssize_t r = recv(fd, got + n, sizeof got - 1 - n, 0);
+        if (r <= 0)
+            break;
+        n += (size_t)r;
+        got[n] = 0;
+        if (until && strstr(got, until))
+            break;
+    }
+    got[n] = 0;
+    return got;
+}
+
+static void status_is(const char *answer, int status)
+{
+    char want[16];
+    snprintf(want, sizeof want, "HTTP/1.1 %d ", status);
+    if (strncmp(answer, want, strlen(want)) != 0)
+        fail_msg("wanted %d, got: %.200s", status, answer);
+}
+
+static void keeps_a_connection_and_answers_in_order(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\none"
+                  "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "2\r\ntw\r\n1\r\no\r\n0\r\n\r\n"
+                  "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
+                  "GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    const char *got = receive(fd, NULL);
+    const char *one = strstr(got, "got one"), *two = strstr(got, "got two");
+    status_is(got, 200);
+    assert_true(one && two && one < two);
+    assert_non_null(strstr(got, "Request-Id: test\r\n"));
+    assert_non_null(strstr(got, "\r\nDate: "));
+    assert_non_null(strstr(two, "Content-Length: 4\r\n\r\nHTTP/1.1 200")); /* HEAD: no body */
+    close(fd);
+}
+
+static void says_continue_before_it_reads(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: "
+                  "100-continue\r\n\r\n");
+    assert_non_null(strstr(receive(fd, "\r\n\r\n"), "100 Continue"));
+    send_text(fd, "yes");
+    status_is(receive(fd, "got yes"), 200);
+    close(fd);
+}
+
+static void refuses_what_is_too_large(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5001\r\n\r\nx");
+    const char *got = receive(fd, NULL);
+    status_is(got, 413);
+    assert_non_null(strstr(got, "Connection: close"));
+    close(fd);
+    fd = dial(*state);
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1389\r\n");
+    for (int i = 0; i < 5001; i++)
+        send(fd, "x", 1, MSG_NOSIGNAL);
+    send(fd, "\r\n0\r\n\r\n", 7, MSG_NOSIGNAL);
+    status_is(receive(fd, NULL), 413);
+    close(fd);
+}
+
+static void refuses_a_body_cut_short(void **state)
+{
+    static const char *const bodies[] = {
+        "Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n"};
+    for (size_t i = 0; i < 3; i++) {
+        int fd = dial(*state);
+        char text[200];
+        snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nHost: h\r\n%s", bodies[i]);
+        send_text(fd, text);
+        shutdown(fd, SHUT_WR);
+        const char *got = receive(fd, NULL);
+        status_is(got, 400);
+        assert_null(strstr(got, "got "));
+        close(fd);
+    }
+}
+
+/* One byte every 100 ms: never a stall, yet the deadline of 600 ms holds. */
+static void cuts_off_a_body_that_drips(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
+    int64_t start = clock_mono_ms(clock_real());
+    struct timeval step = {0, 100000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof step);
+    char got[64] = "";
+    ssize_t n = -1;
+    for (int i = 0; i < 50 && n <= 0; i++) {
+        send(fd, "x", 1, MSG_NOSIGNAL);
+        n = recv(fd, got, sizeof got - 1, 0);
+    }
+    assert_true(n > 0);
+    status_is(got, 408);
+    assert_true(clock_mono_ms(clock_real()) - start < 3000);
+    close(fd);
+}
+
+static void cuts_off_a_slow_header(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "GET / HT");
+    int64_t start = clock_mono_ms(clock_real());
+    (void)receive(fd, NULL);
+    assert_true(clock_mono_ms(clock_real()) - start < 5000);
+    close(fd);
+    fd = dial(*state);
+    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    status_is(receive(fd, "got "), 200); /* the next request works */
+    close(fd);
+}
+
+static void answers_in_problems_what_it_cannot_read(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\nX:");
+    for (int i = 0; i < 4000; i++)
+        send(fd, "0123456789", 10, MSG_NOSIGNAL);
+    const char *got = receive(fd, NULL);
+    status_is(got, 400);
+    assert_non_null(strstr(got, "application/problem+json"));
+    close(fd);
+}
+
+static void *hold_one(void *arg)
+{
+    struct place *p = arg;
+    int fd = dial(p);
+    send_text(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+    char got[512];
+    size_t n = 0;
+    ssize_t r;
+    while (n < sizeof got - 1 && (r = recv(fd, got + n, sizeof got - 1 - n, 0)) > 0) {
+        n += (size_t)r;
+        got[n] = 0;
+        if (strstr(got, "got "))
+            break;
+    }
+    close(fd);
+    return n > 0 && strstr(got, "200 OK") ? arg : NULL;
+}
+
+static void hold(struct place *p, pthread_t *threads, unsigned n)
+{
+    p->hold = true;
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, hold_one, p), 0);
+    pthread_mutex_lock(&p->lock);
+    while (p->held < n)
+        pthread_cond_wait(&p->change, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void let_go(struct place *p, pthread_t *threads, unsigned n)
+{
+    pthread_mutex_lock(&p->lock);
+    p->hold = false;
+    pthread_cond_broadcast(&p->change);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < n; i++) {
+        void *answered;
+        pthread_join(threads[i], &answered);
+        assert_ptr_equal(answered, p);
+    }
+}
+
+static void sheds_beyond_its_limit(void **state)
+{
+    struct place *p = *state;
+    pthread_t threads[6];
+    hold(p, threads, 6);
+    assert_int_equal(http_server_in_flight(p->server), 6);
+    int fd = dial(p);
+    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    const char *got = receive(fd, "}");
+    status_is(got, 503);
+    assert_non_null(strstr(got, "\"code\":\"overloaded\""));
+    assert_non_null(strstr(got, "Retry-After: "));
+    let_go(p, threads, 6);
+    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    status_is(receive(fd, "got "), 200);
+    close(fd);
+}
+
+static void finishes_what_it_serves_and_takes_no_more(void **state)
+{
+    struct place *p = *state;
+    pthread_t threads[2];
+    hold(p, threads, 2);
+    http_server_close_connections(p->server);
+    http_server_refuse(p->server);
+    struct timespec pause = {0, 50000000};
+    int fd = -1;
+    for (int i = 0; i < 100; i++) { /* civetweb polls its listeners every 2 s */
+        fd = dial(p);
+        if (fd < 0)
+            break;
+        close(fd);
+        nanosleep(&pause, NULL);
+    }
+    assert_int_equal(fd, -1);
+    let_go(p, threads, 2);
+}
+
+static void tells_a_taken_port(void **state)
+{
+    struct place *p = *state;
+    char listen[32], why[256] = "";
+    struct http_server *other = NULL;
+    snprintf(listen, sizeof listen, "127.0.0.1:%d", p->port);
+    struct http_server_settings s = {
+        .listen = listen, .threads = 2, .handler = handle, .clock = clock_real(), .public_url = ""};
+    assert_int_equal(http_server_start(&s, &other, why), ERR_EXISTS);
+    assert_non_null(strstr(why, "is taken"));
+    s.listen = "8480";
+    assert_int_equal(http_server_start(&s, &other, why), ERR_INVALID);
+    s.listen = "[::1]:8480";
+    assert_int_equal(http_server_start(&s, &other, why), ERR_INVALID);
+    s.listen = "127.0.0.1:99999";
+    assert_int_equal(http_server_start(&s, &other, why), ERR_INVALID);
+    s.listen = "192.0.2.1:0";
+    assert_int_equal(http_server_start(&s, &other, why), ERR_NOT_FOUND);
+    assert_null(other);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(keeps_a_connection_and_answers_in_order),
+        TEST(says_continue_before_it_reads),
+        TEST(refuses_what_is_too_large),
+        TEST(refuses_a_body_cut_short),
+        TEST(cuts_off_a_body_that_drips),
+        TEST(cuts_off_a_slow_header),
+        TEST(answers_in_problems_what_it_cannot_read),
+        TEST(sheds_beyond_its_limit),
+        TEST(finishes_what_it_serves_and_takes_no_more),
+        TEST(tells_a_taken_port),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
