@@ -4,8 +4,10 @@
  * uniqueItems minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum
  * multipleOf allOf anyOf oneOf not if/then/else dependentRequired dependentSchemas, local
  * $ref/$defs, annotations (title description default examples $comment deprecated readOnly
- * writeOnly format as annotation). Any other keyword is refused at compile time, never ignored.
- * Patterns run in PCRE2 with limits. Compiled once; checking is safe from any thread. */
+ * writeOnly format as annotation; $schema if it names 2020-12). Any other keyword is refused at
+ * compile time, never ignored. Patterns run in PCRE2 with limits, and a check has a budget, so a
+ * hostile value cannot hold a thread: what cannot be decided within it does not fit. Compiled once;
+ * checking is safe from any thread. */
 #pragma once
 #include "common/json.h"
 
@@ -13,7 +15,7 @@ struct schema;
 
 struct schema_problem {
     char pointer[128]; /* JSON Pointer into the instance (or into the schema, from schema_compile),
-                          cut to fit */
+                          cut to fit; of a missing member: where it should stand */
     char keyword[32];  /* "required", "type", ... */
     char text[200];    /* "must be a string" */
 };

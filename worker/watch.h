@@ -11,7 +11,9 @@ struct watched;
 
 enum watch_verdict {
     WATCH_FINAL, /* it ended there: settle its record */
-    WATCH_CLAIM  /* queued, gone, or taken over by us: claim it (again) */
+    /* queued, gone, or taken over (row->worker is then our id): claim it (again). Who does not
+     * want a job taken over must release it (T8): nobody else will run it. */
+    WATCH_CLAIM
 };
 
 struct watch_settings {
@@ -22,7 +24,7 @@ struct watch_settings {
 };
 /* 0 or ERR_NOMEM. */
 int watch_start(const struct watch_settings *s, struct watch **out) must_use;
-/* Verdicts not yet delivered are dropped. */
+/* After the loops of all shards have ended; what is left is dropped. NULL is fine. */
 void watch_stop(struct watch *w);
 
 struct watch_order {
@@ -36,6 +38,7 @@ struct watch_order {
 /* Follow a job; belongs to the shard's loop. 0 or ERR_NOMEM. *out: lent until `decided` is called
  * or watch_remove. */
 int watch_add(struct watch *w, const struct watch_order *o, struct watched **out) must_use;
-/* Forget it: `decided` will not come. The shard's loop. Before lease_leave for all. */
+/* Forget it: `decided` will not come; taken over in this very moment, it is released again. The
+ * shard's loop. Before lease_leave for all. */
 void watch_remove(struct watch *w, struct watched *e);
 size_t watch_count(const struct watch *w); /* any thread */
