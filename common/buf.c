@@ -21,7 +21,7 @@ void buf_fini(struct buf *b)
 void buf_clear(struct buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->nomem = false;
     if (b->data)
         b->data[0] = 0;
 }
@@ -41,7 +41,7 @@ static bool reserve(struct buf *b, size_t len)
         cap *= 2;
     char *data = realloc(b->data, cap);
     if (!data) {
-        b->failed = true;
+        b->failed = b->nomem = true;
         return false;
     }
     b->data = data;
@@ -97,10 +97,7 @@ void buf_hex(struct buf *b, const void *bytes, size_t len)
 
 int buf_ok(const struct buf *b)
 {
-    if (!b->failed)
-        return 0;
-    size_t max = b->max ? b->max : MAX_DEFAULT;
-    return b->cap < max ? ERR_TOO_LARGE : ERR_NOMEM;
+    return !b->failed ? 0 : b->nomem ? ERR_NOMEM : ERR_TOO_LARGE;
 }
 
 char *buf_take(struct buf *b, size_t *len)

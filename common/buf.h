@@ -10,6 +10,7 @@ struct buf {
     char *data; /* owned by the buffer; NULL until the first add */
     size_t len, cap, max;
     bool failed;
+    bool nomem; /* why it failed: else past max */
 };
 
 void buf_init(struct buf *b, size_t max); /* max: bytes; 0 = 64 MB */
