@@ -210,9 +210,8 @@ static int scan_token(struct scanner *s)
         return open_bracket(s, *p == '(' ? ')' : *p == '[' ? ']' : '}');
     if (*p == '"')
         return open_bracket(s, '"');
-    if (strchr(")]}", *p)) {
+    if (strchr(")]}", *p))
         return close_bracket(s, *p);
-    }
     if (*p == '$')
         return scan_variable(s);
     if (*p == '.' || *p == '@') { /* a field or a format: its name is no function */
@@ -240,26 +239,54 @@ static int scan_start(struct scanner *s)
     return 0;
 }
 
+static bool in_string(const struct scanner *s)
+{
+    return s->depth > 0 && s->stack[s->depth - 1] == '"';
+}
+
+/* To the end of the text, or until the brackets are down to `depth`. */
+static int scan_to(struct scanner *s, size_t depth)
+{
+    int err = 0;
+    do {
+        err = in_string(s) ? scan_string(s) : scan_token(s);
+        if (s->depth == depth && depth != SIZE_MAX)
+            return err;
+        if (!err && !in_string(s))
+            err = skip_blank(s);
+    } while (!err && s->text[s->at]);
+    if (!err && in_string(s))
+        err = refuse(s, s->at, "a string is not closed");
+    else if (!err && s->depth > 0)
+        err = refuse(s, s->at, "`%c` is missing", s->stack[s->depth - 1]);
+    return err;
+}
+
 int expr_scan(const char *text, unsigned visible, struct expr_scan *out, struct expr_error *error)
 {
     struct expr_error ignored;
-    struct expr_scan found = {.multiline = strchr(text, '\n') != NULL};
+    struct expr_scan found = {0};
     struct scanner s = {
         .text = text, .visible = visible, .out = &found, .error = error ? error : &ignored};
     int err = scan_start(&s);
-    while (!err && text[s.at]) {
-        if (s.depth > 0 && s.stack[s.depth - 1] == '"')
-            err = scan_string(&s);
-        else
-            err = scan_token(&s);
-        if (!err && (s.depth == 0 || s.stack[s.depth - 1] != '"'))
-            err = skip_blank(&s);
-    }
-    if (!err && s.depth > 0 && s.stack[s.depth - 1] == '"')
-        err = refuse(&s, s.at, "a string is not closed");
-    else if (!err && s.depth > 0)
-        err = refuse(&s, s.at, "`%c` is missing", s.stack[s.depth - 1]);
+    if (!err)
+        err = scan_to(&s, SIZE_MAX);
     if (!err)
         *out = found;
+    return err;
+}
+
+int expr_scan_hole(const char *text, size_t *len, struct expr_error *error)
+{
+    struct expr_scan ignored = {0};
+    struct scanner s = {.text = text, .visible = ~0u, .out = &ignored, .error = error};
+    s.stack[s.depth++] = ')';
+    int err = skip_blank(&s);
+    if (!err && !text[s.at])
+        err = refuse(&s, s.at, "`)` is missing");
+    if (!err)
+        err = scan_to(&s, 0);
+    if (!err)
+        *len = s.at - 1;
     return err;
 }

@@ -4,9 +4,8 @@
 #include "common/expr.h"
 
 struct expr_scan {
-    unsigned uses;  /* OR of VAR_BIT */
-    bool uses_now;  /* mentions `now` */
-    bool multiline; /* holds a newline */
+    unsigned uses; /* OR of VAR_BIT */
+    bool uses_now; /* mentions `now` */
 };
 
 /* Returns 0 or ERR_EXPRESSION, with error filled (line and column always): a refused name, a
@@ -14,6 +13,10 @@ struct expr_scan {
  * string, nothing at all. What it lets pass may still be no jq. */
 int expr_scan(const char *text, unsigned visible, struct expr_scan *out,
               struct expr_error *error) must_use;
+
+/* text begins behind a hole's `\(`: how long is the expression up to the `)` that ends the hole?
+ * 0, or ERR_EXPRESSION (error filled, placed from text's start). Checks no more than that needs. */
+int expr_scan_hole(const char *text, size_t *len, struct expr_error *error) must_use;
 
 /* The variable's name without the $. */
 const char *expr_var_name(enum expr_var v);

@@ -28,8 +28,10 @@ int template_compile(const struct json *literal, enum template_place place, unsi
                      struct template **out, struct template_error *error) must_use;
 void template_free(struct template *t);
 
-/* Render to a value (TEMPLATE_BODY) or to text appended to out. 0, ERR_EXPRESSION, ERR_NOMEM.
- * error: NULL is fine. */
+/* Render to a value (for the places of text a string), or to text appended to out (for
+ * TEMPLATE_BODY its JSON, cheaper than render and print). 0, ERR_EXPRESSION, ERR_NOMEM;
+ * ERR_TOO_LARGE past out's limit. error: NULL is fine. On failure the text in out is undefined
+ * behind its old end. */
 int template_render(struct template *t, const struct expr_vars *vars, struct json **out,
                     struct expr_error *error) must_use;
 int template_render_text(struct template *t, const struct expr_vars *vars, struct buf *out,
