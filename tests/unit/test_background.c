@@ -1,0 +1,318 @@
+/* sweep, cancels and relay in virtual time */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/loop_fake.h"
+#include "common/metrics.h"
+#include "common/record_fake.h"
+#include "worker/cancels.h"
+#include "worker/relay.h"
+#include "worker/sweep.h"
+
+static const int64_t NOW = 1800000000ll * 1000000;
+
+/* A producer that keeps what it gets until the test reports. */
+struct mailbox {
+    struct broker_producer producer; /* first */
+    broker_report_fn *report;
+    void *report_arg;
+    void *tags[500];
+    size_t n;
+    char topic[64], value[64];
+    int refuse;
+    bool closed;
+};
+
+struct bench {
+    struct loop *loop;
+    struct record_fake *db;
+    struct record *r;
+    uint64_t worker;
+    struct rng_seeded rng;
+    struct mailbox box;
+    size_t told;
+    struct job_id last;
+};
+
+static struct job_id id_of(unsigned n)
+{
+    struct job_id id = {{1, 2}};
+    id.b[15] = (uint8_t)n;
+    return id;
+}
+
+static int setup(void **state)
+{
+    static struct bench b;
+    memset(&b, 0, sizeof b);
+    metrics_reset();
+    assert_int_equal(loop_fake_open(NOW, &b.loop), 0);
+    b.db = record_fake_new(loop_fake_clock(b.loop));
+    assert_int_equal(record_fake_open(b.db, &b.r), 0);
+    assert_int_equal(b.r->ops->worker_start(b.r, "o", 15000, &b.worker), 0);
+    rng_seeded_init(&b.rng, 1);
+    *state = &b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    b->r->ops->close(b->r);
+    record_fake_free(b->db);
+    loop_close(b->loop);
+    return 0;
+}
+
+static void claim(struct bench *b, unsigned n, int64_t sweep_at_us)
+{
+    struct record_claim c = {.job = {.id = id_of(n),
+                                     .owner = {{9}},
+                                     .flow = "f",
+                                     .created_us = NOW,
+                                     .sweep_at_us = sweep_at_us},
+                             .worker = b->worker},
+                        *list[] = {&c};
+    assert_int_equal(b->r->ops->claim(b->r, list, 1), 0);
+    record_claim_fini(&c);
+}
+
+/* ---- sweep */
+
+static int64_t expired(void)
+{
+    return metrics_value(metrics_counter("offpath_swept_total", "what=\"expired\"", ""));
+}
+
+static void the_sweep_comes_each_10_s_and_counts_what_it_did(void **state)
+{
+    struct bench *b = *state;
+    struct sweep *sweep;
+    struct sweep_settings s = {record_fake_open, b->db, 0, &b->rng.rng, b->loop};
+    claim(b, 1, NOW + 60000000);
+    record_fake_expire(b->db, b->worker);
+    unsigned before = record_fake_calls(b->db);
+    assert_int_equal(sweep_start(&s, &sweep), 0);
+    loop_fake_run_for(b->loop, 59000);
+    assert_in_range(record_fake_calls(b->db) - before, 5, 8);
+    assert_int_equal(expired(), 0);
+    loop_fake_run_for(b->loop, 15000);
+    assert_int_equal(expired(), 1);
+    record_fake_down(b->db, true); /* comes back by itself */
+    loop_fake_run_for(b->loop, 60000);
+    record_fake_down(b->db, false);
+    before = record_fake_calls(b->db);
+    loop_fake_run_for(b->loop, 13000);
+    assert_true(record_fake_calls(b->db) > before);
+    sweep_stop(sweep);
+}
+
+/* ---- cancels */
+
+static void on_cancels(void *arg, const struct job_id *ids, size_t n)
+{
+    struct bench *b = arg;
+    b->told += n;
+    b->last = ids[n - 1];
+}
+
+static void a_cancel_is_told_within_2_s_and_not_for_ever(void **state)
+{
+    struct bench *b = *state;
+    struct cancels *cancels;
+    struct cancels_shard *x, *y;
+    struct owner owner = {{9}};
+    struct job_id id = id_of(3);
+    struct cancels_settings s = {record_fake_open, b->db, b->loop};
+    assert_int_equal(cancels_start(&s, &cancels), 0);
+    assert_int_equal(cancels_join(cancels, b->loop, on_cancels, b, &x), 0);
+    assert_int_equal(cancels_join(cancels, b->loop, on_cancels, b, &y), 0);
+    claim(b, 3, NOW + 60000000);
+    loop_fake_run_for(b->loop, 30000);
+    assert_int_equal(b->told, 0);
+    assert_int_equal(record_fake_cancel(b->db, &id, &owner), 0);
+    loop_fake_run_for(b->loop, 2000);
+    assert_int_equal(b->told, 2); /* both shards */
+    assert_true(id_equal(&b->last, &id));
+    cancels_leave(cancels, y);
+    loop_fake_run_for(b->loop, 20000);
+    size_t told = b->told;
+    assert_in_range(told, 3, 9); /* again while it is within 12 s */
+    loop_fake_run_for(b->loop, 60000);
+    assert_int_equal(b->told, told);
+    cancels_leave(cancels, x);
+    cancels_stop(cancels);
+}
+
+static bool told_or_away(void *arg)
+{
+    return record_fake_calls(((struct bench *)arg)->db) > 3;
+}
+
+static void who_left_is_not_told_what_was_on_its_way(void **state)
+{
+    struct bench *b = *state;
+    struct cancels *cancels;
+    struct cancels_shard *x;
+    struct owner owner = {{9}};
+    struct job_id id = id_of(3);
+    struct cancels_settings s = {record_fake_open, b->db, b->loop};
+    claim(b, 3, NOW + 60000000);
+    assert_int_equal(record_fake_cancel(b->db, &id, &owner), 0);
+    assert_int_equal(cancels_start(&s, &cancels), 0);
+    assert_int_equal(cancels_join(cancels, b->loop, on_cancels, b, &x), 0);
+    assert_true(loop_fake_run_until(b->loop, told_or_away, b, 1000)); /* posted, not run */
+    cancels_leave(cancels, x);
+    loop_fake_run_for(b->loop, 10);
+    assert_int_equal(b->told, 0);
+    cancels_stop(cancels);
+}
+
+/* ---- relay */
+
+static int box_publish(struct broker_producer *p, const struct broker_record *r, void *tag)
+{
+    struct mailbox *m = (struct mailbox *)(void *)p;
+    if (m->refuse)
+        return m->refuse;
+    assert_true(m->n < 500);
+    m->tags[m->n++] = tag;
+    strncpy(m->topic, r->topic, sizeof m->topic - 1);
+    memcpy(m->value, r->value, r->value_len < 64 ? r->value_len : 63);
+    return 0;
+}
+
+static void box_close(struct broker_producer *p)
+{
+    ((struct mailbox *)(void *)p)->closed = true;
+}
+
+static int box_open(void *arg, broker_report_fn *report, void *report_arg,
+                    struct broker_producer **out)
+{
+    static const struct broker_producer_ops ops = {.publish = box_publish, .close = box_close};
+    struct mailbox *m = arg;
+    m->producer.ops = &ops;
+    m->report = report;
+    m->report_arg = report_arg;
+    *out = &m->producer;
+    return 0;
+}
+
+static void box_report(struct mailbox *m, enum broker_report report)
+{
+    struct broker_delivery list[500];
+    size_t n = m->n;
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct broker_delivery){.tag = m->tags[i], .report = report};
+    m->n = 0;
+    m->report(m->report_arg, list, n);
+}
+
+static uint64_t worker_of(void *arg)
+{
+    return ((struct bench *)arg)->worker;
+}
+
+static struct relay *relay_open(struct bench *b)
+{
+    struct relay *relay;
+    struct relay_settings s = {.open = record_fake_open,
+                               .open_arg = b->db,
+                               .producer = box_open,
+                               .producer_arg = &b->box,
+                               .worker = worker_of,
+                               .worker_arg = b,
+                               .rng = &b->rng.rng,
+                               .loop = b->loop};
+    assert_int_equal(relay_start(&s, &relay), 0);
+    return relay;
+}
+
+static void a_due_row_is_published_and_deleted_after_the_ack(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    assert_int_equal(record_fake_outbox(b->db, "t.retry", "{}"), 0);
+    loop_fake_run_for(b->loop, 1300);
+    assert_int_equal(b->box.n, 1);
+    assert_string_equal(b->box.topic, "t.retry");
+    assert_string_equal(b->box.value, "{}");
+    loop_fake_run_for(b->loop, 5000);
+    assert_int_equal(b->box.n, 1);
+    assert_int_equal(record_fake_outbox_n(b->db), 1); /* no ack: not deleted, not published twice */
+    box_report(&b->box, REPORT_PERSISTED);
+    loop_fake_run_for(b->loop, 10);
+    assert_int_equal(record_fake_outbox_n(b->db), 0);
+    relay_stop(relay);
+    assert_true(b->box.closed);
+}
+
+static void what_was_not_acked_comes_again_after_30_s(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    assert_int_equal(record_fake_outbox(b->db, "t", "1"), 0);
+    loop_fake_run_for(b->loop, 1300);
+    box_report(&b->box, REPORT_POSSIBLY_PERSISTED);
+    loop_fake_run_for(b->loop, 25000);
+    assert_int_equal(b->box.n, 0);
+    assert_int_equal(record_fake_outbox_n(b->db), 1);
+    b->box.refuse = ERR_FULL; /* its own refusal too */
+    loop_fake_run_for(b->loop, 8000);
+    b->box.refuse = 0;
+    loop_fake_run_for(b->loop, 33000);
+    assert_int_equal(b->box.n, 1);
+    relay_stop(relay);
+}
+
+static void a_lost_answer_of_the_delete_deletes_again(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    assert_int_equal(record_fake_outbox(b->db, "t", "1"), 0);
+    loop_fake_run_for(b->loop, 1300);
+    record_fake_lose(b->db, 1);
+    box_report(&b->box, REPORT_PERSISTED);
+    loop_fake_run_for(b->loop, 2000);
+    assert_int_equal(record_fake_outbox_n(b->db), 0);
+    assert_int_equal(metrics_value(metrics_counter("offpath_relayed_total", "", "")), 1);
+    relay_stop(relay);
+}
+
+static void without_a_worker_id_nothing_is_taken(void **state)
+{
+    struct bench *b = *state;
+    uint64_t id = b->worker;
+    b->worker = 0;
+    struct relay *relay = relay_open(b);
+    assert_int_equal(record_fake_outbox(b->db, "t", "1"), 0);
+    loop_fake_run_for(b->loop, 5000);
+    assert_int_equal(b->box.n, 0);
+    b->worker = 99; /* fenced: waits for another */
+    loop_fake_run_for(b->loop, 5000);
+    assert_int_equal(b->box.n, 0);
+    b->worker = id;
+    loop_fake_run_for(b->loop, 1500);
+    assert_int_equal(b->box.n, 1);
+    relay_stop(relay);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        T(the_sweep_comes_each_10_s_and_counts_what_it_did),
+        T(a_cancel_is_told_within_2_s_and_not_for_ever),
+        T(who_left_is_not_told_what_was_on_its_way),
+        T(a_due_row_is_published_and_deleted_after_the_ack),
+        T(what_was_not_acked_comes_again_after_30_s),
+        T(a_lost_answer_of_the_delete_deletes_again),
+        T(without_a_worker_id_nothing_is_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

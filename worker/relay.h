@@ -1,0 +1,26 @@
+/* relay.h - publishes what is due in op_outbox and deletes it after the broker's acknowledgement
+ * (protocols: T10). A row whose publish is not acknowledged is taken again 30 s later, by whoever
+ * comes first: consumers drop the repetition by the id of the job. One thread with its own
+ * connection, and a producer of its own. At most 200 rows are on their way. */
+#pragma once
+#include "common/broker.h"
+#include "common/rng.h"
+#include "worker/clerk.h"
+
+struct relay;
+struct relay_settings {
+    clerk_open_fn *open;
+    void *open_arg;
+    /* Opens the producer whose reports go to the relay; broker_kafka_producer_open in the worker.
+     * The relay owns it. */
+    int (*producer)(void *arg, broker_report_fn *report, void *report_arg,
+                    struct broker_producer **out);
+    void *producer_arg;
+    uint64_t (*worker)(void *arg); /* an id of ours to hold rows with (lease_worker); 0: wait */
+    void *worker_arg;
+    struct rng *rng;   /* lent; every 1 s, plus or minus 0.2 */
+    struct loop *loop; /* NULL: a thread; set: runs in this loop (virtual time) */
+};
+/* 0, ERR_NOMEM, or what the producer's opening gave. Counts in offpath_relayed_total. */
+int relay_start(const struct relay_settings *s, struct relay **out) must_use;
+void relay_stop(struct relay *r); /* NULL is fine */

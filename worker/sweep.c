@@ -1,0 +1,61 @@
+#include "worker/sweep.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+
+enum { PERIOD_MS = 10000, JITTER_MS = 4000 };
+static const int64_t RETENTION_MS = 90ll * 86400 * 1000;
+
+struct sweep {
+    struct clerk *clerk;
+    struct sweep_settings s;
+    struct metric *expired, *emptied, *deleted;
+};
+
+static int step(void *arg, struct record *r, int64_t *next_ms)
+{
+    struct sweep *s = arg;
+    struct record_swept did;
+    int err = r->ops->sweep(r, s->s.retention_ms, &did);
+    if (err)
+        return err;
+    metrics_add(s->expired, did.expired);
+    metrics_add(s->emptied, did.emptied);
+    metrics_add(s->deleted, did.deleted);
+    if (did.expired)
+        log_warn("jobs-never-finished", "count", log_number(did.expired));
+    *next_ms = PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(s->s.rng, JITTER_MS);
+    return 0;
+}
+
+int sweep_start(const struct sweep_settings *settings, struct sweep **out)
+{
+    static const char name[] = "offpath_swept_total", help[] = "Jobs the sweep looked after.";
+    struct sweep *s = calloc(1, sizeof *s);
+    if (!s)
+        return ERR_NOMEM;
+    s->s = *settings;
+    if (s->s.retention_ms <= 0)
+        s->s.retention_ms = RETENTION_MS;
+    s->expired = metrics_counter(name, "what=\"expired\"", help);
+    s->emptied = metrics_counter(name, "what=\"emptied\"", help);
+    s->deleted = metrics_counter(name, "what=\"deleted\"", help);
+    struct clerk_settings c = {settings->open, settings->open_arg, step, s, settings->loop};
+    int err = clerk_start(&c, &s->clerk);
+    if (err) {
+        free(s);
+        return err;
+    }
+    *out = s;
+    return 0;
+}
+
+void sweep_stop(struct sweep *s)
+{
+    if (!s)
+        return;
+    clerk_stop(s->clerk);
+    free(s);
+}
