@@ -738,10 +738,12 @@ static void examples_run_through_what_needs_no_call(void **state)
     lint_of(EXAMPLE("cache: {ttl: 1s, key: '[$request.id, $user.id]'}\nresult: 1\n"), NULL);
 }
 
-static void an_expressions_own_variable_is_its_own(void **state)
+static void an_expressions_own_variables_have_names_of_their_own(void **state)
 {
     (void)state;
-    lint_of(HEAD "result: '[1, 2] | map(. as $item | $item + 1)'\n", NULL);
+    lint_of(HEAD "result: '[1, 2] | map(. as $x | $x + 1)'\n", NULL);
+    lint_of(HEAD "result: '[1, 2] | map(. as $item | $item + 1)'\n",
+            "one.yaml:4:26: error[F032]: `$item` is a name of the flow language");
     lint_of(HEAD "result: '$item'\n", "error[F032]: `$item` cannot be seen here");
 }
 
@@ -841,7 +843,7 @@ int main(void)
         cmocka_unit_test(waits_count_against_the_deadline),
         cmocka_unit_test(a_schema_that_cannot_be_seen_through_is_left_alone),
         cmocka_unit_test(examples_run_through_what_needs_no_call),
-        cmocka_unit_test(an_expressions_own_variable_is_its_own),
+        cmocka_unit_test(an_expressions_own_variables_have_names_of_their_own),
         cmocka_unit_test(editors_know_every_key_and_no_other),
     };
     return cmocka_run_group_tests(tests, start, stop);
