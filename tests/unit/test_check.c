@@ -90,10 +90,10 @@ static void json_gives_one_document_per_line(void **state)
     s.json = true;
     assert_int_equal(check(s, "tests/flows-bad"), 1);
     size_t lines = 0;
-    for (char *line = output, *end; (end = strchr(line, 10)); line = end + 1) {
+    for (char *line = output, *end; (end = strchr(line, '\n')); line = end + 1) {
         lines++;
         struct json *v = NULL;
-        assert_int_equal(json_parse(line, strlen(line), NULL, &v, NULL), 0);
+        assert_int_equal(json_parse(line, (size_t)(end - line), NULL, &v, NULL), 0);
         assert_non_null(json_text(json_get(v, "code")));
         json_free(v);
     }

@@ -743,7 +743,7 @@ static void an_expressions_own_variables_have_names_of_their_own(void **state)
     (void)state;
     lint_of(HEAD "result: '[1, 2] | map(. as $x | $x + 1)'\n", NULL);
     lint_of(HEAD "result: '[1, 2] | map(. as $item | $item + 1)'\n",
-            "one.yaml:4:26: error[F032]: `$item` is a name of the flow language");
+            "one.yaml:4:28: error[F032]: `$item` is a name of the flow language");
     lint_of(HEAD "result: '$item'\n", "error[F032]: `$item` cannot be seen here");
 }
 
