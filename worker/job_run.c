@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A job that outlived this many dead workers runs alone; after five it is a poison record. */
-enum { CRASHES_ALONE = 2, CRASHES_MAX = 5, VALUE_DEPTH = 64 };
+enum { VALUE_DEPTH = 64 };
 
 void job_scope(const struct job_run *j)
 {
@@ -50,6 +49,12 @@ static void list_remove(struct job_list *l, struct job_run *j)
     else
         l->tail = j->prev;
     j->listed = false;
+}
+
+void job_hold(struct job_run *j)
+{
+    j->phase = PHASE_HELD;
+    list_push(&j->env->held, j);
 }
 
 static void unlist(struct job_run *j)
@@ -105,7 +110,7 @@ static void stop(struct job_run *j)
     next_suspect(j);
 }
 
-static void leave(struct job_run *j, bool done)
+void job_leave(struct job_run *j, bool done)
 {
     struct job_env *env = j->env;
     stop(j);
@@ -126,7 +131,7 @@ void job_run_free(struct job_run *j)
     free(j);
 }
 
-static bool is_wanted(const struct job_run *j)
+bool job_is_wanted(const struct job_run *j)
 {
     for (const struct job_place *p = &j->place; p; p = p->next)
         if (p->partition)
@@ -141,10 +146,10 @@ static void start_over(struct job_run *j)
     j->late = false;
     j->seq = 0;
     j->kept = 0;
-    if (is_wanted(j))
+    if (job_is_wanted(j))
         job_run_enter(j, PHASE_HELD);
     else
-        leave(j, false);
+        job_leave(j, false);
 }
 
 /* ---- giving back */
@@ -155,14 +160,14 @@ static void released(void *arg)
     struct job_run *j = op->job;
     j->writes--;
     job_op_free(op);
-    leave(j, j->conflict);
+    job_leave(j, j->conflict);
 }
 
 static void give_back(struct job_run *j)
 {
     struct job_op *op = j->worker ? job_op_new(j, WRITE_RELEASE, released) : NULL;
     if (!op) {
-        leave(j, j->conflict);
+        job_leave(j, j->conflict);
         return;
     }
     j->phase = PHASE_RELEASING;
@@ -178,148 +183,6 @@ void job_op_dropped(struct job_run *j)
         give_back(j);
     else
         start_over(j);
-}
-
-/* ---- claim */
-
-static const char *verdict_name(enum claim_verdict v)
-{
-    static const char *const names[] = {
-        [CLAIM_RUN] = "run",           [CLAIM_FINAL] = "final", [CLAIM_STALE] = "stale",
-        [CLAIM_CONFLICT] = "conflict", [CLAIM_WATCH] = "watch",
-    };
-    return names[v];
-}
-
-/* What is in the row and the ledger becomes ours. */
-static void take_row(struct job_run *j, struct record_claim *c)
-{
-    j->worker = c->worker;
-    j->seq = c->row.seq;
-    for (size_t i = 0; i < c->calls_n; i++)
-        if (c->calls[i].seq > j->seq)
-            j->seq = c->calls[i].seq;
-    j->ledger = c->calls;
-    j->ledger_n = c->calls_n;
-    c->calls = NULL;
-    c->calls_n = 0;
-    j->cancel |= c->row.cancel != 0;
-    j->claim.event.deadline_us = c->row.deadline_us;
-    if (c->row.crashes >= CRASHES_MAX) {
-        j->claim.bad = REASON_CRASHED_WORKER;
-        j->claim.why = "five workers died while they ran it";
-    }
-}
-
-static void claimed(struct job_run *j, struct record_claim *c)
-{
-    struct job_env *env = j->env;
-    enum claim_verdict v = claim_decide(&j->claim, c);
-    metrics_add(env->metrics.verdict[v], 1);
-    if (v != CLAIM_RUN && v != CLAIM_FINAL)
-        log_info("claim", "verdict", verdict_name(v), "flow", j->claim.flow->name);
-    bool alone = c->row.crashes >= CRASHES_ALONE && c->row.crashes < CRASHES_MAX;
-    bool mine = c->row.state == JOB_RUNNING && c->row.worker == c->worker;
-    switch (v) {
-    case CLAIM_RUN:
-        take_row(j, c);
-        if (alone && env->suspect) {
-            job_run_enter(j, PHASE_QUEUED);
-            break;
-        }
-        env->suspect = alone ? j : env->suspect;
-        job_run_enter(j, PHASE_LOADING);
-        break;
-    case CLAIM_FINAL:
-        job_lead_done(j, NULL, 0, 0);
-        leave(j, true);
-        break;
-    case CLAIM_STALE:
-        leave(j, true);
-        break;
-    case CLAIM_CONFLICT:
-        /* the row came to us for another body: whose record it is must find it free */
-        j->conflict = true;
-        j->worker = mine ? c->worker : 0;
-        job_run_enter(j, mine ? PHASE_RELEASING : PHASE_SETTLED);
-        break;
-    case CLAIM_WATCH:
-        if (is_wanted(j) && !env->draining)
-            job_run_enter(j, PHASE_WATCHING);
-        else
-            leave(j, false);
-        break;
-    }
-}
-
-static void claim_back(void *arg)
-{
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    job_scope(j);
-    if (job_op_back(op, op->op.claim.status)) {
-        claimed(j, &op->op.claim);
-    } else if (j->dropped) {
-        if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
-            j->worker = j->release ? op->op.claim.worker : 0;
-        job_op_dropped(j);
-    }
-    job_op_free(op);
-    job_scope(NULL);
-}
-
-static void claim_begin(struct job_run *j)
-{
-    struct job_op *op = job_op_new(j, WRITE_CLAIM, claim_back);
-    if (!op) {
-        list_push(&j->env->held, j); /* tried again with the next renewal of the lease */
-        j->phase = PHASE_HELD;
-        return;
-    }
-    struct record_claim *c = &op->op.claim;
-    claim_columns(&j->claim, j->env->retention_ms, &c->job);
-    c->worker = lease_worker(j->env->lease);
-    c->round = j->claim.event.round;
-    c->part = j->record->partition;
-    c->off = j->record->offset;
-    job_op_put(op);
-}
-
-static void held_begin(struct job_run *j)
-{
-    struct job_env *env = j->env;
-    if (!env->draining && lease_worker(env->lease) && lease_good(env->lease))
-        job_run_enter(j, PHASE_CLAIMING);
-    else
-        list_push(&env->held, j);
-}
-
-/* ---- watch */
-
-static void decided(void *arg, enum watch_verdict v, const struct record_watch *row)
-{
-    struct job_run *j = arg;
-    (void)row;
-    j->watched = NULL;
-    job_scope(j);
-    if (v == WATCH_CLAIM) {
-        job_run_enter(j, PHASE_HELD);
-    } else {
-        job_lead_done(j, NULL, 0, 0);
-        leave(j, true);
-    }
-    job_scope(NULL);
-}
-
-static void watch_begin(struct job_run *j)
-{
-    const struct watch_order o = {.id = j->claim.event.job,
-                                  .lease = j->env->lease,
-                                  .loop = j->env->loop,
-                                  .decided = decided,
-                                  .arg = j};
-    if (watch_add(j->env->watch, &o, &j->watched))
-        job_run_enter(j, PHASE_HELD); /* no memory: claim again, the row decides */
 }
 
 /* ---- load */
@@ -419,13 +282,13 @@ void job_run_enter(struct job_run *j, enum job_phase p)
     j->phase = (uint8_t)p;
     switch (p) {
     case PHASE_HELD:
-        held_begin(j);
+        job_held_begin(j);
         break;
     case PHASE_CLAIMING:
-        claim_begin(j);
+        job_claim_begin(j);
         break;
     case PHASE_WATCHING:
-        watch_begin(j);
+        job_watch_begin(j);
         break;
     case PHASE_QUEUED:
         list_push(&j->env->queued, j);
@@ -445,7 +308,7 @@ void job_run_enter(struct job_run *j, enum job_phase p)
         give_back(j);
         break;
     case PHASE_SETTLED:
-        leave(j, true);
+        job_leave(j, true);
         break;
     }
 }
@@ -496,7 +359,7 @@ void job_run_restart(struct job_run *j)
 void job_run_abandon(struct job_run *j)
 {
     if ((j->phase == PHASE_HELD && !j->dropped) || j->phase == PHASE_WATCHING)
-        leave(j, false);
+        job_leave(j, false);
 }
 
 void job_run_release(struct job_run *j)

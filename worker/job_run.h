@@ -147,6 +147,12 @@ int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
 /* ---- between the files of this module */
 void job_scope(const struct job_run *j); /* whose log lines these are; NULL: nobody's */
 const struct flow_facts *job_facts(const struct job_run *j);
+void job_leave(struct job_run *j, bool done); /* frees it */
+bool job_is_wanted(const struct job_run *j);  /* one of its partitions is ours */
+void job_hold(struct job_run *j);
+void job_held_begin(struct job_run *j); /* job_claim.c */
+void job_claim_begin(struct job_run *j);
+void job_watch_begin(struct job_run *j);
 void job_calls_begin(struct job_run *j); /* job_calls.c */
 void job_calls_stop(struct job_run *j, enum call_code code);
 void job_calls_free(struct job_run *j);

@@ -1,11 +1,11 @@
 #include "worker/shard.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "worker/groups.h"
 #include "worker/live.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { TICK_MS = 1000, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048, ROUNDS_MAX = 16 };
 
@@ -22,7 +22,9 @@ struct shard {
     size_t consumers_n;
     unsigned shares;
     bool leaving, giving_back, gone;
+    struct cancels_shard *cancels;
     _Atomic int64_t beat_ms;
+    _Atomic uint64_t worker;
     struct {
         struct metric *records, *jobs, *bytes, *paused, *partitions, *unfinished;
         int64_t jobs_seen, bytes_seen, paused_seen, partitions_seen, unfinished_seen;
@@ -199,6 +201,7 @@ static bool may_start(void *arg)
 static void lease_held(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
+    s->worker = worker;
     log_info("lease-held", "worker", log_number((long long)worker));
     job_env_resume(&s->env);
 }
@@ -220,6 +223,7 @@ static void restart(void *arg, struct job_run *j)
 static void lease_lost(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
+    s->worker = 0;
     log_error("lease-lost", "worker", log_number((long long)worker));
     jobs_each(&s->jobs, restart, s);
 }
@@ -259,6 +263,12 @@ static void tick(void *arg)
     show(s);
 }
 
+static void asked_to_cancel(void *arg, const struct job_id *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        shard_cancel(arg, &ids[i]);
+}
+
 static void control(void *arg, const char *channel, const char *message, size_t len)
 {
     struct job_id id;
@@ -278,61 +288,12 @@ void shard_cancel(struct shard *s, const struct job_id *id)
 
 /* ---- open */
 
-static bool is_wanted(const struct shard_settings *s, const struct flow *f)
+static int open_group(struct shard *s, const struct group *g)
 {
-    for (size_t i = 0; i < s->only_n; i++)
-        if (strcmp(s->only[i], f->name) == 0)
-            return true;
-    return s->only_n == 0;
-}
-
-/* Is an earlier flow of the same group the one that opens its consumer? */
-static bool is_first_of_group(const struct shard_settings *s, const struct flow *f)
-{
-    for (const struct flow *g = s->set->flows; g < f; g++)
-        if (is_wanted(s, g) && strcmp(g->topic.group, f->topic.group) == 0)
-            return false;
-    return true;
-}
-
-static void free_names(char **names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
-}
-
-/* The group's topics, each with its retries. Owned; NULL without memory. */
-static char **topics_of(const struct shard_settings *s, const char *group, size_t *n)
-{
-    char **names = calloc(s->set->flows_n * 2, sizeof(char *));
-    *n = 0;
-    for (size_t i = 0; names && i < s->set->flows_n; i++) {
-        const struct flow *f = &s->set->flows[i];
-        struct buf retry = {0};
-        if (!is_wanted(s, f) || strcmp(f->topic.group, group) != 0)
-            continue;
-        buf_printf(&retry, "%s.retry", f->topic.name);
-        names[(*n)++] = strdup(f->topic.name);
-        names[(*n)++] = buf_take(&retry, NULL);
-        if (!names[*n - 1] || !names[*n - 2]) {
-            free_names(names, *n);
-            return NULL;
-        }
-    }
-    return names;
-}
-
-static int open_group(struct shard *s, const char *group)
-{
-    size_t n = 0;
-    char **names = topics_of(&s->s, group, &n);
-    if (!names)
-        return ERR_NOMEM;
     const struct consumer_settings c = {
-        .group = group,
-        .topics = (const char *const *)names,
-        .topics_n = n,
+        .group = g->name,
+        .topics = (const char *const *)g->topics,
+        .topics_n = g->topics_n,
         .open = s->s.open,
         .open_arg = s->s.open_arg,
         .loop = s->s.loop,
@@ -345,20 +306,20 @@ static int open_group(struct shard *s, const char *group)
     int err = consumer_open(&c, &s->consumers[s->consumers_n]);
     if (!err)
         s->consumers_n++;
-    free_names(names, n);
     return err;
 }
 
 static int open_consumers(struct shard *s)
 {
-    const struct flow_set *set = s->s.set;
-    int err = 0;
-    s->consumers = calloc(set->flows_n ? set->flows_n : 1, sizeof(struct consumer *));
-    if (!s->consumers)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < set->flows_n && !err; i++)
-        if (is_wanted(&s->s, &set->flows[i]) && is_first_of_group(&s->s, &set->flows[i]))
-            err = open_group(s, set->flows[i].topic.group);
+    struct groups groups;
+    int err = groups_init(&groups, s->s.set, s->s.only, s->s.only_n);
+    if (err)
+        return err;
+    s->consumers = calloc(groups.n ? groups.n : 1, sizeof(struct consumer *));
+    err = s->consumers ? 0 : ERR_NOMEM;
+    for (size_t i = 0; i < groups.n && !err; i++)
+        err = open_group(s, &groups.list[i]);
+    groups_fini(&groups);
     return err;
 }
 
@@ -445,6 +406,8 @@ int shard_open(const struct shard_settings *settings, struct shard **out)
     if (!err)
         err = lease_join(s->s.lease, s->s.loop, &events, &s->env.lease);
     if (!err)
+        err = cancels_join(s->s.cancels, s->s.loop, asked_to_cancel, s, &s->cancels);
+    if (!err)
         err = open_consumers(s);
     if (!err && s->s.cache && cache_subscribe(s->s.cache, "op:ctl", control, s))
         log_warn("no-control-channel"); /* cancels are read from the record as well */
@@ -530,6 +493,8 @@ void shard_free(struct shard *s)
         return;
     if (s->s.cache)
         cache_unsubscribe(s->s.cache, "op:ctl", control, s);
+    if (s->cancels)
+        cancels_leave(s->s.cancels, s->cancels);
     loop_timer_free(s->s.loop, s->drain);
     loop_timer_free(s->s.loop, s->tick);
     call_gates_close(&s->env.calls);
@@ -539,6 +504,11 @@ void shard_free(struct shard *s)
     free(s->consumers);
     jobs_fini(&s->jobs);
     free(s);
+}
+
+uint64_t shard_worker(const struct shard *s)
+{
+    return s->worker;
 }
 
 size_t shard_jobs(const struct shard *s)

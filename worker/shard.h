@@ -1,11 +1,12 @@
 /* shard.h - one loop thread's worth of worker: consumers in, jobs through their calls, offsets out.
- * Everything in it belongs to that thread, but shard_beat. Nothing is shared with other shards but
- * the writer, lease, watch and metrics.
+ * Everything in it belongs to that thread, but what is said. Nothing is shared with other shards
+ * but the writer, lease, watch and metrics.
  *
  *   open -> (runs in its loop) -> drain: leave the groups, finish, give back the rest -> closed */
 #pragma once
 #include "common/cache.h"
 #include "common/http_client.h"
+#include "worker/cancels.h"
 #include "worker/consumer.h"
 #include "worker/intake.h"
 #include "worker/jobs.h"
@@ -23,6 +24,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     struct writer *writer;
     struct lease *lease;
     struct watch *watch;
+    struct cancels *cancels;
     consumer_open_fn *open; /* the broker's side */
     void *open_arg;
     struct rng *rng;
@@ -45,6 +47,8 @@ void shard_free(struct shard *s); /* after `closed` */
 /* Somebody asked to cancel this job: no change if it is not here. */
 void shard_cancel(struct shard *s, const struct job_id *id);
 
+/* Id it writes with, 0: none now. Any thread. */
+uint64_t shard_worker(const struct shard *s);
 size_t shard_jobs(const struct shard *s);
 /* Loop time of its last tick, for the health check. Any thread. */
 int64_t shard_beat_ms(const struct shard *s);

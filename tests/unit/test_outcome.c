@@ -1,0 +1,214 @@
+/* Outcomes in their forms: `$calls`, entries of calls[], ledger rows, the done event, the cache. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "worker/finish.h"
+
+static struct flow_call calls[2] = {{.name = "a"}, {.name = "b"}};
+static const struct flow flow = {.name = "f", .calls = calls, .calls_n = 2};
+
+static struct json *parse(const char *text)
+{
+    struct json *v = NULL;
+    assert_int_equal(json_parse(text, strlen(text), NULL, &v, NULL), 0);
+    return v;
+}
+
+static struct json *parse_buf(struct buf *b)
+{
+    assert_int_equal(buf_ok(b), 0);
+    struct json *v = parse(buf_str(b));
+    buf_fini(b);
+    return v;
+}
+
+static void fill(struct plan_item items[2], struct outcome outcomes[2])
+{
+    plan_init(&flow, items);
+    items[0].state = ITEM_SUCCEEDED;
+    items[1].state = ITEM_FAILED;
+    items[1].code = CALL_HTTP_5XX;
+    outcomes[0] =
+        (struct outcome){.result = parse("{\"price\":7}"), .ms = 12, .attempts = 1, .status = 200};
+    outcomes[1] = (struct outcome){.ms = 900, .attempts = 3, .status = 503};
+}
+
+static void the_variable_has_all_members(void **state)
+{
+    (void)state;
+    struct plan_item items[2];
+    struct outcome outcomes[2];
+    struct json *v = NULL;
+    fill(items, outcomes);
+    assert_int_equal(outcome_variable(&flow, items, outcomes, 2, &v), 0);
+    assert_null(outcomes[0].result);
+    const struct json *a = json_get(v, "a"), *b = json_get(v, "b");
+    assert_true(json_bool(json_get(a, "ok")));
+    assert_string_equal(json_text(json_get(a, "state")), "succeeded");
+    assert_int_equal(json_number(json_get(json_get(a, "result"), "price")), 7);
+    assert_int_equal(json_number(json_get(a, "status")), 200);
+    assert_true(json_is(json_get(a, "error"), JSON_NULL) && json_get(a, "error"));
+    assert_non_null(json_get(a, "item"));
+    assert_non_null(json_get(a, "index"));
+    assert_false(json_bool(json_get(b, "ok")));
+    assert_string_equal(json_text(json_get(b, "state")), "failed");
+    assert_int_equal(json_number(json_get(b, "attempts")), 3);
+    assert_string_equal(json_text(json_get(json_get(b, "error"), "code")), "http-5xx");
+    assert_string_equal(json_text(json_get(json_get(b, "error"), "message")),
+                        call_code_for_user(CALL_HTTP_5XX));
+    json_free(v);
+}
+
+static void an_entry_has_its_shape(void **state)
+{
+    (void)state;
+    struct plan_item items[2];
+    struct outcome outcomes[2];
+    struct buf b;
+    fill(items, outcomes);
+    buf_init(&b, 0);
+    outcome_print(&flow, &items[0], &outcomes[0], "{\"price\":7}", &b);
+    assert_string_equal(buf_str(&b),
+                        "{\"name\":\"a\",\"item\":null,\"state\":\"succeeded\",\"result\":"
+                        "{\"price\":7},\"error\":null,\"attempts\":1,\"ms\":12}");
+    buf_clear(&b);
+    items[1].index = 4;
+    outcome_print(&flow, &items[1], &outcomes[1], NULL, &b);
+    assert_string_equal(buf_str(&b),
+                        "{\"name\":\"b\",\"item\":4,\"state\":\"failed\",\"result\":null,\"error\":"
+                        "{\"code\":\"http-5xx\",\"message\":\"The service failed.\"},"
+                        "\"attempts\":3,\"ms\":900}");
+    buf_fini(&b);
+    outcome_fini(&outcomes[0]);
+}
+
+static void stored_entries_leave_out_what_the_ledger_holds(void **state)
+{
+    (void)state;
+    struct plan_item items[2];
+    struct outcome outcomes[2];
+    struct buf b;
+    fill(items, outcomes);
+    buf_init(&b, 0);
+    outcomes[1].in_ledger = true;
+    finish_print_calls(&flow, items, outcomes, 2, &b);
+    struct json *v = parse_buf(&b);
+    assert_int_equal(json_size(v), 2);
+    assert_int_equal(json_number(json_get(json_get(json_at(v, 0), "result"), "price")), 7);
+    assert_null(json_get(json_at(v, 1), "result"));
+    assert_non_null(json_get(json_at(v, 1), "error"));
+    json_free(v);
+    outcome_fini(&outcomes[0]);
+}
+
+static void the_ledger_knows_four_endings(void **state)
+{
+    (void)state;
+    struct plan_item i = {.state = ITEM_SUCCEEDED};
+    assert_int_equal(outcome_for_ledger(&i), OUTCOME_OK);
+    i = (struct plan_item){.state = ITEM_FAILED, .code = CALL_HTTP_4XX};
+    assert_int_equal(outcome_for_ledger(&i), OUTCOME_FAILED);
+    i.retryable = true;
+    assert_int_equal(outcome_for_ledger(&i), OUTCOME_RETRYABLE);
+    i.code = CALL_UNKNOWN;
+    assert_int_equal(outcome_for_ledger(&i), OUTCOME_UNKNOWN);
+}
+
+static void a_row_becomes_the_outcome_again(void **state)
+{
+    (void)state;
+    char result[] = "{\"price\":7}";
+    struct record_call row = {.outcome = OUTCOME_OK,
+                              .seq = 3,
+                              .attempts = 2,
+                              .status = 200,
+                              .ms = 44,
+                              .result = result,
+                              .result_len = strlen(result)};
+    struct plan_item i = {0};
+    struct outcome o = {0};
+    assert_int_equal(outcome_from_ledger(&row, &i, &o), 0);
+    assert_int_equal(i.state, ITEM_SUCCEEDED);
+    assert_true(i.began && o.in_ledger);
+    assert_int_equal(o.seq, 3);
+    assert_int_equal(json_number(json_get(o.result, "price")), 7);
+    outcome_fini(&o);
+
+    row = (struct record_call){.outcome = OUTCOME_RETRYABLE, .reason = "timeout", .attempts = 3};
+    assert_int_equal(outcome_from_ledger(&row, &i, &o), 0);
+    assert_int_equal(i.state, ITEM_FAILED);
+    assert_int_equal(i.code, CALL_TIMEOUT);
+    assert_true(i.retryable);
+    outcome_fini(&o);
+
+    row = (struct record_call){.outcome = OUTCOME_STARTED};
+    assert_int_equal(outcome_from_ledger(&row, &i, &o), 0);
+    assert_int_equal(i.code, CALL_UNKNOWN);
+    outcome_fini(&o);
+
+    row = (struct record_call){.outcome = OUTCOME_OK, .result = result, .result_len = 4};
+    assert_int_equal(outcome_from_ledger(&row, &i, &o), ERR_NOT_JSON);
+}
+
+static void the_done_event_and_the_cached_body(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 0);
+    finish_print_done("ID", JOB_PARTIAL, "", "{\"x\":1}", &b);
+    assert_string_equal(buf_str(&b), "{\"id\":\"ID\",\"state\":\"partial\",\"reason\":null,"
+                                     "\"message\":null,\"result\":{\"x\":1}}");
+    buf_clear(&b);
+    finish_print_done("ID", JOB_EXPIRED, "deadline", NULL, &b);
+    assert_string_equal(buf_str(&b), "{\"id\":\"ID\",\"state\":\"expired\",\"reason\":\"deadline\","
+                                     "\"message\":null,\"result\":null}");
+    buf_clear(&b);
+    finish_print_cached(&flow, JOB_SUCCEEDED, "[1]", 0, &b);
+    assert_string_equal(buf_str(&b), "{\"flow\":\"f\",\"state\":\"succeeded\",\"result\":[1],"
+                                     "\"cached_at\":\"1970-01-01T00:00:00.000000Z\"}");
+    buf_fini(&b);
+}
+
+static void only_good_ends_are_cached(void **state)
+{
+    (void)state;
+    struct flow f = {.cache = {.scope = SCOPE_SHARED, .ttl_ms = 5000, .partial_ttl_ms = 30}};
+    assert_int_equal(finish_cache_ms(&f, JOB_SUCCEEDED), 5000);
+    assert_int_equal(finish_cache_ms(&f, JOB_PARTIAL), 30);
+    assert_int_equal(finish_cache_ms(&f, JOB_FAILED), 0);
+    assert_int_equal(finish_cache_ms(&f, JOB_CANCELLED), 0);
+    f.cache.scope = SCOPE_NONE;
+    assert_int_equal(finish_cache_ms(&f, JOB_SUCCEEDED), 0);
+}
+
+static void what_goes_to_the_dead_letters(void **state)
+{
+    (void)state;
+    assert_true(finish_is_dead(JOB_FAILED, REASON_NEED_NOT_MET, true));
+    assert_true(finish_is_dead(JOB_FAILED, REASON_BAD_EVENT, false));
+    assert_false(finish_is_dead(JOB_FAILED, REASON_REFUSED, true));
+    assert_false(finish_is_dead(JOB_FAILED, REASON_CONFLICT, true));
+    assert_true(finish_is_dead(JOB_EXPIRED, REASON_DEADLINE, false));
+    assert_false(finish_is_dead(JOB_EXPIRED, REASON_DEADLINE, true));
+    assert_false(finish_is_dead(JOB_CANCELLED, REASON_CANCELLED, false));
+    assert_false(finish_is_dead(JOB_SUCCEEDED, REASON_NONE, true));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_variable_has_all_members),
+        cmocka_unit_test(an_entry_has_its_shape),
+        cmocka_unit_test(stored_entries_leave_out_what_the_ledger_holds),
+        cmocka_unit_test(the_ledger_knows_four_endings),
+        cmocka_unit_test(a_row_becomes_the_outcome_again),
+        cmocka_unit_test(the_done_event_and_the_cached_body),
+        cmocka_unit_test(only_good_ends_are_cached),
+        cmocka_unit_test(what_goes_to_the_dead_letters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

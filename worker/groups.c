@@ -1,0 +1,63 @@
+#include "worker/groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_wanted(const struct flow *f, const char *const *only, size_t only_n)
+{
+    for (size_t i = 0; i < only_n; i++)
+        if (strcmp(only[i], f->name) == 0)
+            return true;
+    return only_n == 0;
+}
+
+static struct group *find(struct groups *g, const char *name)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (strcmp(g->list[i].name, name) == 0)
+            return &g->list[i];
+    g->list[g->n].name = name;
+    return &g->list[g->n++];
+}
+
+static int add(struct group *g, const char *topic)
+{
+    struct buf retry = {0};
+    char **topics = realloc(g->topics, (g->topics_n + 2) * sizeof(char *));
+    if (!topics)
+        return ERR_NOMEM;
+    g->topics = topics;
+    buf_printf(&retry, "%s.retry", topic);
+    topics[g->topics_n] = strdup(topic);
+    topics[g->topics_n + 1] = buf_take(&retry, NULL);
+    g->topics_n += 2;
+    return topics[g->topics_n - 1] && topics[g->topics_n - 2] ? 0 : ERR_NOMEM;
+}
+
+int groups_init(struct groups *out, const struct flow_set *set, const char *const *only,
+                size_t only_n)
+{
+    struct groups g = {.list = calloc(set->flows_n ? set->flows_n : 1, sizeof *g.list)};
+    int err = g.list ? 0 : ERR_NOMEM;
+    for (size_t i = 0; i < set->flows_n && !err; i++) {
+        const struct flow *f = &set->flows[i];
+        if (is_wanted(f, only, only_n))
+            err = add(find(&g, f->topic.group), f->topic.name);
+    }
+    if (err)
+        groups_fini(&g);
+    else
+        *out = g;
+    return err;
+}
+
+void groups_fini(struct groups *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        for (size_t k = 0; k < g->list[i].topics_n; k++)
+            free(g->list[i].topics[k]);
+        free(g->list[i].topics);
+    }
+    free(g->list);
+    *g = (struct groups){0};
+}

@@ -1,0 +1,146 @@
+/* The claiming phases of a job: wait for the lease, claim, obey the row (protocols: Claim). */
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/job_run.h"
+
+/* A job that outlived this many dead workers runs alone; after five it is a poison record. */
+enum { CRASHES_ALONE = 2, CRASHES_MAX = 5 };
+
+static const char *verdict_name(enum claim_verdict v)
+{
+    static const char *const names[] = {
+        [CLAIM_RUN] = "run",           [CLAIM_FINAL] = "final", [CLAIM_STALE] = "stale",
+        [CLAIM_CONFLICT] = "conflict", [CLAIM_WATCH] = "watch",
+    };
+    return names[v];
+}
+
+/* What is in the row and the ledger becomes ours. */
+static void take_row(struct job_run *j, struct record_claim *c)
+{
+    j->worker = c->worker;
+    j->seq = c->row.seq;
+    for (size_t i = 0; i < c->calls_n; i++)
+        if (c->calls[i].seq > j->seq)
+            j->seq = c->calls[i].seq;
+    j->ledger = c->calls;
+    j->ledger_n = c->calls_n;
+    c->calls = NULL;
+    c->calls_n = 0;
+    j->cancel |= c->row.cancel != 0;
+    j->claim.event.deadline_us = c->row.deadline_us;
+    if (c->row.crashes >= CRASHES_MAX) {
+        j->claim.bad = REASON_CRASHED_WORKER;
+        j->claim.why = "five workers died while they ran it";
+    }
+}
+
+static void claimed(struct job_run *j, struct record_claim *c)
+{
+    struct job_env *env = j->env;
+    enum claim_verdict v = claim_decide(&j->claim, c);
+    metrics_add(env->metrics.verdict[v], 1);
+    if (v != CLAIM_RUN && v != CLAIM_FINAL)
+        log_info("claim", "verdict", verdict_name(v), "flow", j->claim.flow->name);
+    bool alone = c->row.crashes >= CRASHES_ALONE && c->row.crashes < CRASHES_MAX;
+    bool mine = c->row.state == JOB_RUNNING && c->row.worker == c->worker;
+    switch (v) {
+    case CLAIM_RUN:
+        take_row(j, c);
+        if (alone && env->suspect) {
+            job_run_enter(j, PHASE_QUEUED);
+            break;
+        }
+        env->suspect = alone ? j : env->suspect;
+        job_run_enter(j, PHASE_LOADING);
+        break;
+    case CLAIM_FINAL:
+        job_lead_done(j, NULL, 0, 0);
+        job_leave(j, true);
+        break;
+    case CLAIM_STALE:
+        job_leave(j, true);
+        break;
+    case CLAIM_CONFLICT:
+        /* the row came to us for another body: whose record it is must find it free */
+        j->conflict = true;
+        j->worker = mine ? c->worker : 0;
+        job_run_enter(j, mine ? PHASE_RELEASING : PHASE_SETTLED);
+        break;
+    case CLAIM_WATCH:
+        if (job_is_wanted(j) && !env->draining)
+            job_run_enter(j, PHASE_WATCHING);
+        else
+            job_leave(j, false);
+        break;
+    }
+}
+
+static void claim_back(void *arg)
+{
+    struct job_op *op = arg;
+    struct job_run *j = op->job;
+    job_scope(j);
+    if (job_op_back(op, op->op.claim.status)) {
+        claimed(j, &op->op.claim);
+    } else if (j->dropped) {
+        if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
+            j->worker = j->release ? op->op.claim.worker : 0;
+        job_op_dropped(j);
+    }
+    job_op_free(op);
+    job_scope(NULL);
+}
+
+void job_claim_begin(struct job_run *j)
+{
+    struct job_op *op = job_op_new(j, WRITE_CLAIM, claim_back);
+    if (!op) {
+        job_hold(j); /* the shard's tick tries again */
+        return;
+    }
+    struct record_claim *c = &op->op.claim;
+    claim_columns(&j->claim, j->env->retention_ms, &c->job);
+    c->worker = lease_worker(j->env->lease);
+    c->round = j->claim.event.round;
+    c->part = j->record->partition;
+    c->off = j->record->offset;
+    job_op_put(op);
+}
+
+void job_held_begin(struct job_run *j)
+{
+    struct job_env *env = j->env;
+    if (!env->draining && lease_worker(env->lease) && lease_good(env->lease))
+        job_run_enter(j, PHASE_CLAIMING);
+    else
+        job_hold(j);
+}
+
+/* ---- watch */
+
+static void decided(void *arg, enum watch_verdict v, const struct record_watch *row)
+{
+    struct job_run *j = arg;
+    (void)row;
+    j->watched = NULL;
+    job_scope(j);
+    if (v == WATCH_CLAIM) {
+        job_run_enter(j, PHASE_HELD);
+    } else {
+        job_lead_done(j, NULL, 0, 0);
+        job_leave(j, true);
+    }
+    job_scope(NULL);
+}
+
+void job_watch_begin(struct job_run *j)
+{
+    const struct watch_order o = {.id = j->claim.event.job,
+                                  .lease = j->env->lease,
+                                  .loop = j->env->loop,
+                                  .decided = decided,
+                                  .arg = j};
+    if (watch_add(j->env->watch, &o, &j->watched))
+        job_run_enter(j, PHASE_HELD); /* no memory: claim again, the row decides */
+}

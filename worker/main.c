@@ -1,0 +1,197 @@
+/* offpath-worker: takes jobs from Kafka, makes their calls, saves what came of them. Wiring only.
+ */
+#include "common/expr.h"
+#include "common/log.h"
+#include "worker/admin.h"
+#include "worker/check.h"
+#include "worker/migrate.h"
+#include "worker/preflight.h"
+#include "worker/run.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct program {
+    struct config *config;
+    const char *const *words; /* the verb and what follows */
+    size_t words_n;
+};
+
+static int complain(int code, const char *why)
+{
+    fprintf(stderr, "offpath-worker: %s\n", why);
+    return code;
+}
+
+static int help(FILE *out, int code)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    settings_help(&text);
+    fputs(buf_str(&text), out);
+    buf_fini(&text);
+    return code;
+}
+
+static int exit_of(int err)
+{
+    switch (err) {
+    case ERR_INVALID:
+        return WORKER_USAGE;
+    case ERR_SETUP:
+        return WORKER_DEPENDENCY;
+    case ERR_EXISTS:
+        return WORKER_CONFLICT;
+    case ERR_IO:
+        return WORKER_DEPENDENCY;
+    default:
+        return WORKER_BUG;
+    }
+}
+
+/* ---- run */
+
+static int preflight(const struct settings *s, struct run *r, char why[PREFLIGHT_WHY])
+{
+    const struct broker_settings broker = {
+        .servers = s->kafka, .client_id = "offpath-worker", .properties = s->kafka_properties};
+    const struct record_settings record = {.url = s->mysql, .connect_ms = 5000, .io_ms = 10000};
+    int err = admin_listen(s->admin, &r->admin_fd, &r->admin_port, why);
+    if (!err)
+        err = preflight_topics(&broker, r->set, &r->retention_ms, why);
+    if (!err)
+        err = preflight_record(&record, why);
+    return err;
+}
+
+static int run_with(const struct settings *s)
+{
+    char why[PREFLIGHT_WHY] = "";
+    struct run r = {.settings = s, .admin_fd = -1};
+    int code = WORKER_GOOD, err = preflight_settings(s, why);
+    if (err)
+        return complain(WORKER_USAGE, why);
+    err = preflight_flows(s, &r.set, why);
+    if (err)
+        return complain(err == ERR_INVALID ? WORKER_FINDINGS : WORKER_BUG, why);
+    err = preflight_only(s, r.set, why);
+    if (!err)
+        err = preflight(s, &r, why);
+    if (!err) {
+        code = run_worker(&r);
+        r.admin_fd = -1;
+    } else {
+        code = complain(exit_of(err), why[0] ? why : err_text(err));
+    }
+    if (r.admin_fd >= 0)
+        close(r.admin_fd);
+    flow_set_put(r.set);
+    return code;
+}
+
+static int verb_run(const struct program *p)
+{
+    struct settings s = {0};
+    char why[SETTINGS_WHY] = "";
+    if (settings_read(p->config, &s, why))
+        return complain(WORKER_USAGE, why);
+    log_open("offpath-worker", s.log_json, s.log_level);
+    run_block_signals();
+    int code = WORKER_BUG;
+    if (expr_start())
+        complain(code, "the expression engine does not start");
+    else
+        code = run_with(&s);
+    expr_stop();
+    settings_fini(&s);
+    return code;
+}
+
+/* ---- check */
+
+static int verb_check(const struct program *p)
+{
+    const struct config *c = p->config;
+    const char *flows = config_text(c, "flows");
+    const struct check_settings s = {
+        .dirs = p->words_n > 1 ? p->words + 1 : &flows,
+        .dirs_n = p->words_n > 1 ? p->words_n - 1
+                  : flows        ? 1
+                                 : 0,
+        .load = {.upstreams_file = config_text(c, "upstreams"),
+                 .secrets_dir = config_text(c, "secrets")},
+        .deny_warnings = config_bool(c, "deny-warnings"),
+        .json = config_bool(c, "json"),
+        .excerpt = isatty(STDOUT_FILENO) == 1,
+        .config = config_bool(c, "show") ? c : NULL,
+    };
+    return check_run(&s, stdout);
+}
+
+/* ---- migrate */
+
+static int verb_migrate(const struct program *p)
+{
+    const struct record_settings s = {
+        .url = config_text(p->config, "mysql"), .connect_ms = 5000, .io_ms = 60000};
+    const struct migrate_io io = {.out = stdout,
+                                  .err = stderr,
+                                  .in = stdin,
+                                  .terminal = isatty(STDIN_FILENO) == 1,
+                                  .yes = config_bool(p->config, "yes")};
+    if (!s.url)
+        return complain(WORKER_USAGE, "--mysql is not set; write mysql://user:pass@host:port/db");
+    return migrate_verb(&s, p->words_n > 1 ? p->words[1] : "", &io);
+}
+
+/* ---- verbs */
+
+static const struct {
+    const char *name;
+    int (*fn)(const struct program *);
+} verbs[] = {
+    {"run", verb_run},
+    {"check", verb_check},
+    {"migrate", verb_migrate},
+};
+
+static int unknown_verb(const char *word)
+{
+    char why[300];
+    snprintf(why, sizeof why,
+             "there is no \"%.60s\"; write run, topics, migrate or check (--help shows all)", word);
+    return complain(WORKER_USAGE, why);
+}
+
+static int dispatch(const struct program *p)
+{
+    if (p->words_n == 0)
+        return help(stderr, WORKER_USAGE);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verbs[i].name, p->words[0]) == 0)
+            return verbs[i].fn(p);
+    return unknown_verb(p->words[0]);
+}
+
+int main(int argc, char **argv)
+{
+    struct program p = {0};
+    char why[SETTINGS_WHY] = "";
+    size_t n = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return help(stdout, WORKER_GOOD);
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("offpath-worker %s\n", OFFPATH_VERSION);
+            return WORKER_GOOD;
+        }
+    }
+    const struct config_option *table = settings_table(&n);
+    if (config_read(table, n, argc, argv, &p.config, why))
+        return complain(WORKER_USAGE, why);
+    p.words_n = config_positionals(p.config, &p.words);
+    int code = dispatch(&p);
+    config_free(p.config);
+    return code;
+}

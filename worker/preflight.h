@@ -1,0 +1,27 @@
+/* preflight.h - what must be there before a worker starts: settings that can be read, flows without
+ * errors, topics, tables. Each miss is one line that says what to do. Main thread; blocks. */
+#pragma once
+#include "common/broker.h"
+#include "common/flow.h"
+#include "common/record.h"
+#include "worker/settings.h"
+
+enum { PREFLIGHT_WHY = 1024 };
+
+/* URLs that can be understood, the brokers' form. ERR_INVALID with why. */
+int preflight_settings(const struct settings *s, char why[PREFLIGHT_WHY]) must_use;
+
+/* Load the flows; findings are printed on stderr. *out: owned (flow_set_put). 0 or ERR_INVALID,
+ * ERR_NOMEM. expr_start must have run. */
+int preflight_flows(const struct settings *s, struct flow_set **out,
+                    char why[PREFLIGHT_WHY]) must_use;
+/* Are the flows of `only` among them? ERR_INVALID with why. */
+int preflight_only(const struct settings *s, const struct flow_set *set,
+                   char why[PREFLIGHT_WHY]) must_use;
+
+/* All topics of the flows exist and take their bodies. *retention_ms: the longest, 90 days if
+ * unlimited. 0; ERR_SETUP with why: missing ones, or no broker. */
+int preflight_topics(const struct broker_settings *b, const struct flow_set *set,
+                     int64_t *retention_ms, char why[PREFLIGHT_WHY]) must_use;
+/* The record answers and its tables fit. 0; ERR_SETUP with why. */
+int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY]) must_use;

@@ -1,0 +1,369 @@
+#include "worker/run.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/preflight.h"
+#include "worker/relay.h"
+#include "worker/server_clock.h"
+#include "worker/shard_thread.h"
+#include "worker/sweep.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    WRITER_THREADS = 2,
+    WRITER_STOP_MS = 5000,
+    CONNECT_MS = 5000,
+    IO_MS = 10000,
+    REDIS_WAIT_MS = 50,
+    SILENT_MS = 20000, /* a loop that did not tick for so long is stuck */
+    NAME_MAX_ = 80
+};
+
+struct worker {
+    const struct run *run;
+    struct broker_settings broker;
+    struct record_settings record;
+    char name[NAME_MAX_];
+    struct writer *writer;
+    struct lease *lease;
+    struct watch *watch;
+    struct server_clock *clock;
+    struct cancels *cancels;
+    struct sweep *sweep;
+    struct relay *relay;
+    struct broker_producer *producer; /* the relay's */
+    _Atomic unsigned shares;
+    struct shard_thread *threads[SETTINGS_SHARDS_MAX];
+    _Atomic unsigned threads_n;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    unsigned opened, ended;
+    int err; /* of the first that could not open */
+    _Atomic bool draining, fatal;
+};
+
+static int open_record(void *arg, struct record **out)
+{
+    const struct worker *w = arg;
+    return record_mysql_open(&w->record, out, NULL);
+}
+
+static int open_consumer(void *arg, const char *group, const char *const *topics, size_t n,
+                         const struct broker_consumer_events *events, struct broker_consumer **out)
+{
+    const struct worker *w = arg;
+    return broker_kafka_consumer_open(&w->broker, group, topics, n, events, out);
+}
+
+/* ---- admin answers, in the loop of the first shard */
+
+static bool is_stuck(const struct worker *w)
+{
+    for (unsigned i = 0; i < w->threads_n; i++)
+        if (shard_thread_silence_ms(w->threads[i]) > SILENT_MS)
+            return true;
+    return false;
+}
+
+static int healthz(const struct worker *w, struct buf *body)
+{
+    bool stuck = is_stuck(w);
+    buf_text(body, stuck ? "{\"alive\":false}\n" : "{\"alive\":true}\n");
+    return stuck ? 503 : 200;
+}
+
+static const char *not_ready(const struct worker *w)
+{
+    if (w->draining)
+        return "draining";
+    if (!broker_producer_up(w->producer))
+        return "kafka";
+    if (!writer_up(w->writer) || !lease_up(w->lease))
+        return "mysql";
+    return NULL;
+}
+
+static int readyz(const struct worker *w, struct buf *body)
+{
+    const char *why = not_ready(w);
+    buf_printf(body, "{\"ready\":%s,", why ? "false" : "true");
+    if (why)
+        buf_printf(body, "\"reason\":\"%s\",", why);
+    buf_text(body, "\"degraded\":[");
+    if (!w->threads_n || !shard_thread_redis_up(w->threads[0]))
+        buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing\"}");
+    buf_text(body, "]}\n");
+    return why ? 503 : 200;
+}
+
+static int answer(void *arg, const char *path, struct buf *body, const char **type)
+{
+    const struct worker *w = arg;
+    *type = "application/json";
+    if (strcmp(path, "/healthz") == 0)
+        return healthz(w, body);
+    if (strcmp(path, "/readyz") == 0)
+        return readyz(w, body);
+    *type = "text/plain; version=0.0.4; charset=utf-8";
+    if (strcmp(path, "/metrics") != 0)
+        return 404;
+    metrics_print(body);
+    return 200;
+}
+
+/* ---- what threads tell */
+
+static void opened(void *arg, int err)
+{
+    struct worker *w = arg;
+    pthread_mutex_lock(&w->lock);
+    w->opened++;
+    if (err && !w->err)
+        w->err = err;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void ended(void *arg)
+{
+    struct worker *w = arg;
+    pthread_mutex_lock(&w->lock);
+    w->ended++;
+    pthread_mutex_unlock(&w->lock);
+    kill(getpid(), SIGUSR1); /* the main thread waits for signals */
+}
+
+static void fatal(void *arg, const char *why)
+{
+    struct worker *w = arg;
+    log_error("consumer-lost", "why", why);
+    w->fatal = true;
+    kill(getpid(), SIGTERM);
+}
+
+/* ---- start */
+
+static int open_producer(void *arg, broker_report_fn *report, void *report_arg,
+                         struct broker_producer **out)
+{
+    struct worker *w = arg;
+    int err = broker_kafka_producer_open(&w->broker, report, report_arg, out);
+    if (!err)
+        w->producer = *out;
+    return err;
+}
+
+/* Any of our ids will do to hold outbox rows with. */
+static uint64_t some_worker(void *arg)
+{
+    const struct worker *w = arg;
+    return w->threads_n ? shard_thread_worker(w->threads[0]) : 0;
+}
+
+static int start_helpers(struct worker *w)
+{
+    const struct cancels_settings cancels = {.open = open_record, .open_arg = w};
+    const struct sweep_settings sweep = {.open = open_record,
+                                         .open_arg = w,
+                                         .retention_ms = w->run->retention_ms,
+                                         .rng = rng_real()};
+    const struct relay_settings relay = {.open = open_record,
+                                         .open_arg = w,
+                                         .producer = open_producer,
+                                         .producer_arg = w,
+                                         .worker = some_worker,
+                                         .worker_arg = w,
+                                         .rng = rng_real()};
+    int err = server_clock_start(open_record, w, NULL, &w->clock);
+    if (!err)
+        err = cancels_start(&cancels, &w->cancels);
+    if (!err)
+        err = sweep_start(&sweep, &w->sweep);
+    if (!err)
+        err = relay_start(&relay, &w->relay);
+    return err;
+}
+
+static int start_record(struct worker *w)
+{
+    const int64_t lease_ms = w->run->settings->lease_ms;
+    const struct writer_settings writer = {
+        .record = w->record, .open = open_record, .open_arg = w, .threads = WRITER_THREADS};
+    const struct lease_settings lease = {
+        .open = open_record, .open_arg = w, .name = w->name, .lease_ms = lease_ms};
+    const struct watch_settings watch = {.open = open_record, .open_arg = w, .lease_ms = lease_ms};
+    int err = writer_start(&writer, &w->writer);
+    if (!err)
+        err = lease_start(&lease, &w->lease);
+    if (!err)
+        err = watch_start(&watch, &w->watch);
+    if (!err)
+        err = start_helpers(w);
+    return err;
+}
+
+static void stop_record(struct worker *w)
+{
+    relay_stop(w->relay);
+    sweep_stop(w->sweep);
+    cancels_stop(w->cancels);
+    server_clock_stop(w->clock);
+    if (w->watch)
+        watch_stop(w->watch);
+    if (w->lease)
+        lease_stop(w->lease);
+    writer_stop(w->writer, WRITER_STOP_MS);
+}
+
+static int start_threads(struct worker *w)
+{
+    const struct settings *s = w->run->settings;
+    struct shard_thread_settings t = {
+        .shard = {.set = w->run->set,
+                  .only = s->only,
+                  .only_n = s->only_n,
+                  .writer = w->writer,
+                  .lease = w->lease,
+                  .watch = w->watch,
+                  .cancels = w->cancels,
+                  .open = open_consumer,
+                  .open_arg = w,
+                  .ahead_us = server_clock_ahead_us(w->clock),
+                  .shares = &w->shares,
+                  .retention_ms = w->run->retention_ms},
+        .redis = {.url = s->redis, .wait_ms = REDIS_WAIT_MS, .connections = 1},
+        .admin_fd = w->run->admin_fd,
+        .answer = answer,
+        .answer_arg = w,
+        .opened = opened,
+        .fatal = fatal,
+        .ended = ended,
+        .arg = w,
+    };
+    int err = 0;
+    for (unsigned i = 0; i < s->shards && !err; i++) {
+        err = shard_thread_start(&t, &w->threads[i]);
+        if (!err)
+            w->threads_n++;
+        t.admin_fd = -1;
+    }
+    pthread_mutex_lock(&w->lock);
+    while (w->opened < w->threads_n)
+        pthread_cond_wait(&w->changed, &w->lock);
+    err = err ? err : w->err;
+    pthread_mutex_unlock(&w->lock);
+    return err;
+}
+
+static int write_ports(const struct worker *w)
+{
+    const char *path = w->run->settings->ports_file;
+    char text[128], part[4096];
+    if (!path || !*path)
+        return 0;
+    snprintf(text, sizeof text, "{\"pid\":%ld,\"admin\":%d}\n", (long)getpid(), w->run->admin_port);
+    snprintf(part, sizeof part, "%s.part", path);
+    FILE *f = fopen(part, "we");
+    if (!f || fputs(text, f) < 0 || fclose(f) || rename(part, path)) {
+        log_error("ports-file", "path", path, "why", "cannot be written");
+        return ERR_IO;
+    }
+    return 0;
+}
+
+/* ---- until the end */
+
+static void drain(struct worker *w, int64_t drain_ms)
+{
+    w->draining = true;
+    log_info("draining", "ms", log_number(drain_ms));
+    for (unsigned i = 0; i < w->threads_n; i++)
+        shard_thread_drain(w->threads[i], drain_ms);
+}
+
+static bool all_ended(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool all = w->ended == w->threads_n;
+    pthread_mutex_unlock(&w->lock);
+    return all;
+}
+
+static void signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+}
+
+void run_block_signals(void)
+{
+    sigset_t set;
+    signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void wait_for_end(struct worker *w)
+{
+    sigset_t set;
+    signals(&set);
+    while (!all_ended(w)) {
+        int number = 0;
+        if (sigwait(&set, &number))
+            continue;
+        if (number == SIGHUP)
+            log_warn("reload", "why", "not supported yet: restart to read the files again");
+        else if (number != SIGUSR1)
+            drain(w, w->draining ? 0 : w->run->settings->drain_ms);
+    }
+}
+
+static void name_process(struct worker *w)
+{
+    char host[64] = "worker";
+    if (gethostname(host, sizeof host))
+        host[0] = 0;
+    host[sizeof host - 1] = 0;
+    snprintf(w->name, sizeof w->name, "%.60s:%ld", host, (long)getpid());
+}
+
+int run_worker(const struct run *r)
+{
+    const struct settings *s = r->settings;
+    struct worker w = {.run = r,
+                       .broker = {.servers = s->kafka,
+                                  .client_id = "offpath-worker",
+                                  .properties = s->kafka_properties},
+                       .record = {.url = s->mysql, .connect_ms = CONNECT_MS, .io_ms = IO_MS},
+                       .shares = s->shards,
+                       .lock = PTHREAD_MUTEX_INITIALIZER,
+                       .changed = PTHREAD_COND_INITIALIZER};
+    name_process(&w);
+    int err = start_record(&w);
+    if (!err)
+        err = start_threads(&w);
+    if (!err)
+        err = write_ports(&w);
+    if (err) {
+        log_error("start", "why", err_text(err));
+        drain(&w, 0);
+    } else {
+        log_info("started", "admin", log_number(r->admin_port), "shards",
+                 log_number((long long)s->shards), "flows", log_number((long long)r->set->flows_n));
+    }
+    wait_for_end(&w);
+    for (unsigned i = 0; i < w.threads_n; i++)
+        shard_thread_join(w.threads[i]);
+    stop_record(&w);
+    log_info("stopped");
+    return err || w.fatal ? WORKER_DEPENDENCY : WORKER_GOOD;
+}

@@ -1,0 +1,140 @@
+#include "worker/shard_thread.h"
+#include "common/log.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { IDLE_CONNECTIONS = 512 };
+
+struct shard_thread {
+    struct shard_thread_settings s;
+    pthread_t thread;
+    struct loop *loop;
+    struct http_client *http;
+    struct cache_async *cache;
+    struct admin *admin;
+    struct shard *shard;
+    _Atomic(const struct shard *) visible; /* for other threads, while it is open */
+};
+
+struct order { /* posted to the loop */
+    struct shard_thread *thread;
+    int64_t drain_ms;
+};
+
+static void closed(void *arg, struct shard *s)
+{
+    struct shard_thread *t = arg;
+    (void)s;
+    loop_stop(t->loop);
+}
+
+static void fatal(void *arg, const char *why)
+{
+    struct shard_thread *t = arg;
+    t->s.fatal(t->s.arg, why);
+}
+
+static int open_all(struct shard_thread *t)
+{
+    int err = loop_uv_open(&t->loop);
+    if (!err)
+        err = http_client_curl_open(t->loop, IDLE_CONNECTIONS, &t->http);
+    if (!err)
+        err = cache_redis_async_open(t->loop, &t->s.redis, &t->cache);
+    if (err)
+        return err;
+    struct shard_settings s = t->s.shard;
+    s.loop = t->loop;
+    s.http = t->http;
+    s.cache = t->cache;
+    s.rng = rng_real();
+    s.closed = closed;
+    s.fatal = fatal;
+    s.arg = t;
+    err = shard_open(&s, &t->shard);
+    if (!err && t->s.admin_fd >= 0)
+        err = admin_open(t->loop, t->s.admin_fd, t->s.answer, t->s.answer_arg, &t->admin);
+    return err;
+}
+
+static void close_all(struct shard_thread *t)
+{
+    t->visible = NULL;
+    admin_close(t->admin);
+    shard_free(t->shard);
+    cache_async_close(t->cache);
+    http_client_close(t->http);
+    loop_close(t->loop);
+}
+
+static void *body(void *arg)
+{
+    struct shard_thread *t = arg;
+    int err = open_all(t);
+    if (!err)
+        t->visible = t->shard;
+    t->s.opened(t->s.arg, err);
+    if (!err) {
+        loop_run(t->loop);
+        close_all(t);
+    }
+    t->s.ended(t->s.arg);
+    return NULL;
+}
+
+int shard_thread_start(const struct shard_thread_settings *s, struct shard_thread **out)
+{
+    struct shard_thread *t = calloc(1, sizeof *t);
+    if (!t)
+        return ERR_NOMEM;
+    t->s = *s;
+    if (pthread_create(&t->thread, NULL, body, t)) {
+        free(t);
+        return ERR_IO;
+    }
+    *out = t;
+    return 0;
+}
+
+static void drain(void *arg)
+{
+    struct order *o = arg;
+    shard_drain(o->thread->shard, o->drain_ms);
+    free(o);
+}
+
+void shard_thread_drain(struct shard_thread *t, int64_t drain_ms)
+{
+    struct order *o = t->visible ? malloc(sizeof *o) : NULL;
+    if (!o)
+        return;
+    *o = (struct order){t, drain_ms};
+    if (loop_post(t->loop, drain, o))
+        free(o);
+}
+
+void shard_thread_join(struct shard_thread *t)
+{
+    if (!t)
+        return;
+    pthread_join(t->thread, NULL);
+    free(t);
+}
+
+int64_t shard_thread_silence_ms(const struct shard_thread *t)
+{
+    const struct shard *s = t->visible;
+    return s ? clock_mono_ms(clock_real()) - shard_beat_ms(s) : 0;
+}
+
+uint64_t shard_thread_worker(const struct shard_thread *t)
+{
+    const struct shard *s = t->visible;
+    return s ? shard_worker(s) : 0;
+}
+
+bool shard_thread_redis_up(const struct shard_thread *t)
+{
+    return t->visible && cache_async_up(t->cache);
+}
