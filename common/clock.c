@@ -118,6 +118,13 @@ static bool offset(const char **p, const char *end, int64_t *seconds)
     return true;
 }
 
+static int days_in(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return days[month - 1] + (month == 2 && leap);
+}
+
 int clock_parse(const char *text, size_t len, int64_t *wall_us)
 {
     const char *p = text, *end = text + len;
@@ -135,12 +142,11 @@ int clock_parse(const char *text, size_t len, int64_t *wall_us)
         return ERR_INVALID;
     if (!offset(&p, end, &shift) || p != end)
         return ERR_INVALID;
-    int day = tm.tm_mday;
+    if (tm.tm_mday > days_in(tm.tm_year, tm.tm_mon))
+        return ERR_INVALID;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    int64_t seconds = (int64_t)timegm(&tm);
-    if (tm.tm_mday != day && tm.tm_sec == 0) /* timegm carried: 31 February */
-        return ERR_INVALID;
+    int64_t seconds = (int64_t)timegm(&tm); /* a leap second carries into the next minute */
     *wall_us = (seconds - shift) * 1000000 + us;
     return 0;
 }

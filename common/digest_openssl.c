@@ -2,19 +2,35 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 64 }; /* of SHA-256, bytes */
 
-/* One context per thread: creating one costs more than hashing an id. Freed by the process's end
- * only. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t at_thread_end; /* frees a thread's context when the thread ends */
+
+static void free_context(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void make_key(void)
+{
+    if (pthread_key_create(&at_thread_end, free_context) != 0)
+        abort();
+}
+
+/* One context per thread: creating one costs more than hashing an id. */
 static EVP_MD_CTX *context(void)
 {
     static _Thread_local EVP_MD_CTX *ctx;
-    if (!ctx)
-        ctx = EVP_MD_CTX_new();
-    if (!ctx)
+    if (ctx)
+        return ctx;
+    pthread_once(&once, make_key);
+    ctx = EVP_MD_CTX_new();
+    if (!ctx || pthread_setspecific(at_thread_end, ctx) != 0)
         abort();
     return ctx;
 }

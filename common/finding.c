@@ -54,10 +54,10 @@ static bool findings_has(const struct findings *f, const struct finding *x)
 
 static int findings_grow(struct findings *f)
 {
-    if (f->n < f->cap)
-        return 0;
     if (f->n >= FINDINGS_MAX)
         return ERR_FULL;
+    if (f->n < f->cap)
+        return 0;
     size_t cap = f->cap ? f->cap * 2 : 16;
     struct finding *list = realloc(f->list, cap * sizeof *list);
     if (!list)

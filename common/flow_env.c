@@ -51,7 +51,7 @@ static void fill_env(struct filling *f, size_t offset, char *body)
         return;
     }
     char what[NAME_LEN_MAX + 60];
-    snprintf(what, sizeof what, "the environment has no `%s`", body);
+    snprintf(what, sizeof what, "the environment has no `%.200s`", body);
     fill_error(f, offset, what, "set it, or give a default: `${env:NAME:-default}`");
 }
 

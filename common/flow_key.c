@@ -143,10 +143,13 @@ static const struct key keys[] = {
     KEY(SIGN, "session_token", LATER),
     KEY(TLS, "ca", LATER),
     KEY(TLS, "cert", LATER),
+    KEY(TLS, "key", LATER),
     KEY(DATABASE, "host", LATER),
     KEY(DATABASE, "port", LATER),
+    KEY(DATABASE, "name", LATER),
     KEY(DATABASE, "user", LATER),
     KEY(DATABASE, "password", LATER),
+    KEY(DATABASE, "tls", LATER),
     KEY(DATABASE, "connections", LATER),
 };
 enum { KEYS = sizeof keys / sizeof *keys };
@@ -193,14 +196,22 @@ static const struct key *key_find(const char *name, enum flow_map map)
     return NULL;
 }
 
-/* Where else this very key belongs, "in request or in cache"; false if nowhere. */
-static bool key_elsewhere(const char *name, char *out, size_t size)
+static bool is_upstreams(enum flow_map map)
+{
+    return map >= MAP_UPSTREAMS;
+}
+
+/* Where else this very key belongs, "in request or in cache", in the file of map's kind or else in
+ * the other; false if nowhere. */
+static bool key_elsewhere(const char *name, enum flow_map map, char *out, size_t size)
 {
     size_t len = 0;
-    for (size_t i = 0; i < KEYS && len < size; i++)
-        if (strcmp(keys[i].name, name) == 0)
-            len += (size_t)snprintf(out + len, size - len, "%s%s", len ? " or " : "",
-                                    places[keys[i].map]);
+    for (int other = 0; other < 2 && len == 0; other++)
+        for (size_t i = 0; i < KEYS && len < size; i++)
+            if (is_upstreams(keys[i].map) == (is_upstreams(map) != (other == 1)) &&
+                strcmp(keys[i].name, name) == 0)
+                len += (size_t)snprintf(out + len, size - len, "%s%s", len ? " or " : "",
+                                        places[keys[i].map]);
     return len > 0;
 }
 
@@ -230,7 +241,7 @@ static void key_unknown(struct flow_loader *l, const struct yaml_node *member, e
     if (is_reserved(member->key))
         findings_add(l->findings, at, FINDING_UNSUPPORTED,
                      "`%s` is reserved for a later version\nremove it", member->key);
-    else if (key_elsewhere(member->key, list, sizeof list))
+    else if (key_elsewhere(member->key, map, list, sizeof list))
         findings_add(l->findings, at, FINDING_KEY, "unknown key `%s` %s\n`%s` belongs %s",
                      member->key, places[map], member->key, list);
     else if (near)
@@ -241,6 +252,16 @@ static void key_unknown(struct flow_loader *l, const struct yaml_node *member, e
         findings_add(l->findings, at, FINDING_KEY, "unknown key `%.100s` %s\nit takes%s",
                      member->key, places[map], list);
     }
+}
+
+bool flow_key_at(size_t i, enum flow_map *map, const char **name, bool *supported)
+{
+    if (i >= KEYS)
+        return false;
+    *map = keys[i].map;
+    *name = keys[i].name;
+    *supported = keys[i].status == NOW;
+    return true;
 }
 
 bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum flow_map which)

@@ -88,7 +88,7 @@ static void read_flow(struct flow_file *f, const char *stem)
     part.bytes = yaml_bytes(f->yaml, &part.len);
     digest_sha256(&part, 1, digest);
     memcpy(flow->rev, digest, sizeof flow->rev);
-    snprintf(flow->name, sizeof flow->name, "%s", stem);
+    snprintf(flow->name, sizeof flow->name, "%.63s", stem);
     f->uses = value_array(f->loader, FLOW_USES_MAX, sizeof *f->uses);
     f->call_read = value_array(f->loader, FLOW_CALLS_MAX, sizeof *f->call_read);
     flow_env_fill(f->loader, f->yaml, false);

@@ -131,13 +131,23 @@ static void lint_calls(struct lint *l, const struct flow_ref *r)
         lint_call_unknown(l, r);
 }
 
+static void lint_bound(struct lint *l, const struct flow_ref *r)
+{
+    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_INVISIBLE,
+                 "`$%s` is a name of the flow language\nuse another one for a variable of your own",
+                 r->name);
+    l->bad = true;
+}
+
 static void lint_ref(struct lint *l, const struct flow_ref *r)
 {
     int v = variable_find(r->name);
-    if (v < 0 || r->bound)
+    if (v < 0)
         return;
     if (r->bare)
         lint_bare(l, r);
+    else if (r->bound)
+        lint_bound(l, r);
     else if (!(l->visible & VAR_BIT(v)))
         lint_invisible(l, r);
     else if (v == VAR_USER)
@@ -146,7 +156,7 @@ static void lint_ref(struct lint *l, const struct flow_ref *r)
         lint_calls(l, r);
 }
 
-/* A name the expression binds itself (`. as $item | ...`) is its own from then on. */
+/* Names the expression binds itself (`. as $item | ...`): one finding, where it does. */
 static unsigned bound_names(const char *text, bool template)
 {
     struct flow_scan s;
@@ -169,7 +179,7 @@ static void lint_text(struct lint *l)
     flow_scan_init(&s, l->node->text, l->template);
     while (flow_scan_next(&s, &r)) {
         int v = variable_find(r.name);
-        if (v < 0 || r.bare || !(bound & VAR_BIT(v)))
+        if (v < 0 || r.bare || r.bound || !(bound & VAR_BIT(v)))
             lint_ref(l, &r);
     }
 }

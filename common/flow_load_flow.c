@@ -125,7 +125,10 @@ static void schema_findings(struct flow_file *f, const struct schema_report *rep
         const struct schema_problem *p = &report->problems[i];
         const struct yaml_node *n = value_at_pointer(f->schema, p->pointer);
         const struct yaml_node *keyword = yaml_get(n, p->keyword);
-        struct finding_place at = keyword ? yaml_place_key(keyword) : yaml_place(n);
+        bool here = n->key && strcmp(n->key, p->keyword) == 0;
+        struct finding_place at = keyword ? yaml_place_key(keyword)
+                                  : here  ? yaml_place_key(n)
+                                          : yaml_place(n);
         findings_add(f->loader->findings, at, FINDING_SCHEMA, "`%s`: %s\nmend the schema",
                      p->keyword, p->text);
     }

@@ -38,6 +38,8 @@ enum flow_map {
     MAP_TLS,
     MAP_DATABASE
 };
+/* Row i of the table of keys; false behind the last. */
+bool flow_key_at(size_t i, enum flow_map *map, const char **name, bool *supported);
 /* Check a map's keys. false: it is no map (a finding), do not read it. NULL node: false, silently.
  */
 bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum flow_map which);

@@ -105,6 +105,15 @@ bool http_header_is_valid(const struct header *h)
     return true;
 }
 
+bool http_request_is_valid(const struct http_request *r)
+{
+    for (size_t i = 0; i < r->headers_n; i++) {
+        if (!http_header_is_valid(&r->headers[i]))
+            return false;
+    }
+    return http_url_is_valid(r->url) && http_method_is_valid(r->method);
+}
+
 static char *trim(char *from, char *end)
 {
     while (from < end && isspace((unsigned char)*from))

@@ -15,6 +15,9 @@ bool http_method_is_valid(const char *method);
 /* No control characters; a name is a token. */
 bool http_header_is_valid(const struct header *h);
 
+/* URL, method and every header. */
+bool http_request_is_valid(const struct http_request *r);
+
 /* Split the raw header lines of an answer in place: names in lower case, values trimmed, lines that
  * are no header dropped. block: ends in 0. out: NULL only counts an upper bound; else room for as
  * many as that. The strings are lent with the block. Returns how many. */

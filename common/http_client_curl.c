@@ -300,8 +300,6 @@ static int headers_set(struct http_exchange *x, const struct http_request *r)
 {
     bool typed = false;
     for (size_t i = 0; i < r->headers_n; i++) {
-        if (!http_header_is_valid(&r->headers[i]))
-            return ERR_INVALID;
         if (header_add(x, r->headers[i].name, r->headers[i].value) != 0)
             return ERR_NOMEM;
         typed = typed || strcasecmp(r->headers[i].name, "content-type") == 0;
@@ -498,7 +496,7 @@ static int client_start(struct http_client *client, const struct http_request *r
                         void *arg, struct http_exchange **out)
 {
     struct client *c = (struct client *)(void *)client;
-    if (!http_url_is_valid(r->url) || !http_method_is_valid(r->method))
+    if (!http_request_is_valid(r))
         return ERR_INVALID;
     struct http_exchange *x = exchange_new(c);
     if (!x)

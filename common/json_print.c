@@ -105,7 +105,7 @@ static void print_sorted(const struct json *v, struct buf *out)
     size_t n = json_size(v);
     const struct json **members = json_sort_members(json_first(v), n);
     if (!members) {
-        out->failed = true;
+        out->failed = out->nomem = true;
         return;
     }
     for (size_t i = 0; i < n; i++) {

@@ -184,7 +184,7 @@ static void test_a_variable_may_name_a_file(void **state)
 static void test_a_file_too_large_for_a_variable_is_refused(void **state)
 {
     (void)state;
-    char *big = calloc(1, 70000), want[300];
+    char *big = calloc(1, 70000), want[400];
     memset(big, 'x', 69999);
     const char *path = write_file("big", big);
     setenv("OFFPATH_KAFKA_FILE", path, 1);

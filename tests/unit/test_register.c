@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,7 +168,7 @@ static int open_fake(void *arg, struct record **out, char *why)
     atomic_fetch_add(&s->opened, 1);
     int err = atomic_load(&s->open_err);
     if (why)
-        strcpy(why, err == ERR_SETUP ? "no tables; run `migrate`" : "");
+        snprintf(why, 256, "%s", err == ERR_SETUP ? "no tables; run `migrate`" : "");
     return err ? err : record_fake_open(s->fake, out);
 }
 

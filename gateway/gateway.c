@@ -1,0 +1,416 @@
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/flow_load.h"
+#include "gateway/admin.h"
+#include "gateway/drain.h"
+#include "gateway/http_server.h"
+#include "gateway/serve.h"
+#include "gateway/topics.h"
+
+enum {
+    PRODUCE_QUEUE = 10000,
+    REPORT_GRACE_MS = 2000, /* a report comes by the deadline; this is for the way back */
+    DESCRIBE_MS = 10000,
+    REDIS_MS = 50,
+    REDIS_CONNECTIONS = 32,
+    READERS = 8,
+    READ_WAIT_MS = 1000,
+    GATHER_MS = 2, /* marks and rows leave in batches; a job is listed within 50 ms */
+    LAG_EVERY_MS = 5000,
+    MYSQL_RETRY_MS = 1000,
+    MYSQL_TICK_MS = 3000,
+    CONNECT_MS = 5000,
+    IO_MS = 10000,
+    ADMIN_THREADS = 4,
+    DRAIN_REQUESTS_MS = 20000,
+    DRAIN_FLUSH_MS = 10000
+};
+
+struct gateway {
+    const struct options *o;
+    struct flow_set *flows;
+    struct id_secret secret;
+    struct topics_report topics;
+    int *partitions;
+    struct publisher *publisher;
+    struct cache *cache;
+    struct marks *marks;
+    struct registrar *registrar;
+    struct reader *reader;
+    struct admission *admission;
+    struct serve serve;
+    struct admin admin;
+    struct http_server *public_server, *admin_server;
+    _Atomic bool draining;
+    int (*pause)(void *arg, int ms);
+};
+
+/* ---- flow files */
+
+static int load_flows(const struct options *o, struct flow_set **out)
+{
+    struct findings findings;
+    struct buf text = {0};
+    findings_init(&findings);
+    struct flow_load_settings settings = {
+        .flows_dir = o->flows, .upstreams_file = o->upstreams, .secrets_dir = o->secrets};
+    int err = expr_start();
+    if (!err)
+        err = flow_load(&settings, &findings, out);
+    findings_print(&findings, isatty(STDERR_FILENO), &text);
+    fputs(buf_str(&text), stderr);
+    buf_fini(&text);
+    findings_fini(&findings);
+    return err;
+}
+
+int gateway_check_flows(const struct options *o)
+{
+    struct flow_set *flows = NULL;
+    int err = load_flows(o, &flows);
+    flow_set_put(flows);
+    return err == 0 ? EXIT_GOOD : err == ERR_INVALID ? EXIT_FINDINGS : EXIT_BUG;
+}
+
+/* ---- servers it needs */
+
+static struct broker_settings broker_of(const struct options *o)
+{
+    return (struct broker_settings){o->kafka, "offpath-gateway", o->kafka_properties};
+}
+
+static int check_topics(struct gateway *g, char why[GATEWAY_WHY])
+{
+    struct broker_settings s = broker_of(g->o);
+    size_t n = g->flows->flows_n;
+    struct broker_topic *topics = calloc(n + 1, sizeof *topics);
+    g->partitions = calloc(n + 1, sizeof *g->partitions);
+    int rc = EXIT_BUG;
+    if (!topics || !g->partitions)
+        goto out;
+    topics_name(g->flows, topics);
+    if (broker_describe(&s, topics, n, DESCRIBE_MS) != 0) {
+        snprintf(why, GATEWAY_WHY, "Kafka at %.200s did not answer; start it, or set --kafka",
+                 g->o->kafka);
+        rc = EXIT_DEPENDENCY;
+    } else if (topics_check(g->flows, topics, &g->topics) != 0) {
+        snprintf(why, GATEWAY_WHY, "%s", g->topics.why);
+        rc = EXIT_DEPENDENCY;
+    } else {
+        rc = EXIT_GOOD;
+    }
+    for (size_t i = 0; i < n; i++)
+        g->partitions[i] = topics[i].partitions;
+out:
+    free(topics);
+    return rc;
+}
+
+static int open_record(void *arg, struct record **out, char *why)
+{
+    struct gateway *g = arg;
+    struct record_settings s = {g->o->mysql, CONNECT_MS, IO_MS};
+    return record_mysql_open(&s, out, why);
+}
+
+/* What can be known to be wrong is told now; a server that is away may come. */
+static int check_record(struct gateway *g, char why[GATEWAY_WHY])
+{
+    struct record *record = NULL;
+    char text[256] = "";
+    int err = open_record(g, &record, text);
+    if (record)
+        record->ops->close(record);
+    if (err == 0)
+        return EXIT_GOOD;
+    if (err == ERR_IO || err == ERR_TIMEOUT) {
+        log_warn("mysql-away", "means", "jobs are accepted, but cannot be read or listed for now",
+                 "why", text);
+        return EXIT_GOOD;
+    }
+    snprintf(why, GATEWAY_WHY, "MySQL: %s", text[0] ? text : err_text(err));
+    return err == ERR_INVALID ? EXIT_USAGE : EXIT_DEPENDENCY;
+}
+
+static int open_producer(struct gateway *g, char why[GATEWAY_WHY])
+{
+    struct broker_settings s = broker_of(g->o);
+    struct broker_producer *producer = NULL;
+    if (publisher_open(g->o->publish_ms + REPORT_GRACE_MS, PRODUCE_QUEUE, &g->publisher) != 0)
+        return EXIT_BUG;
+    int err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &producer);
+    if (err) {
+        snprintf(why, GATEWAY_WHY, "--kafka or --kafka-properties: %s", err_text(err));
+        return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
+    }
+    publisher_use(g->publisher, producer);
+    return EXIT_GOOD;
+}
+
+static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
+{
+    struct cache_settings s = {g->o->redis, REDIS_MS, REDIS_CONNECTIONS};
+    int err = cache_redis_open(&s, clock_real(), &g->cache);
+    if (!err)
+        err = marks_open(g->cache, GATHER_MS, &g->marks);
+    if (!err)
+        return EXIT_GOOD;
+    snprintf(why, GATEWAY_WHY, "--redis is no URL this build can use; write redis://host:port");
+    return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
+}
+
+static int open_rest(struct gateway *g)
+{
+    struct registrar_settings rows = {.open = open_record,
+                                      .arg = g,
+                                      .clock = clock_real(),
+                                      .retention_ms = g->topics.retention_ms,
+                                      .gather_ms = GATHER_MS,
+                                      .retry_ms = MYSQL_RETRY_MS,
+                                      .tick_ms = MYSQL_TICK_MS};
+    struct reader_settings reads = {.open = open_record,
+                                    .arg = g,
+                                    .connections = READERS,
+                                    .wait_ms = READ_WAIT_MS,
+                                    .rest_ms = MYSQL_RETRY_MS,
+                                    .clock = clock_real()};
+    struct admission_settings lag = {.producer = publisher_producer(g->publisher),
+                                     .flows = g->flows,
+                                     .partitions = g->partitions,
+                                     .clock = clock_real(),
+                                     .floor = g->o->overload_floor,
+                                     .every_ms = LAG_EVERY_MS,
+                                     .wait_ms = LAG_EVERY_MS};
+    if (registrar_open(&rows, &g->registrar) != 0 || reader_open(&reads, &g->reader) != 0 ||
+        admission_open(&lag, &g->admission) != 0)
+        return EXIT_BUG;
+    return EXIT_GOOD;
+}
+
+/* ---- HTTP */
+
+static void look(void *arg, struct health_state *out)
+{
+    static _Thread_local char why[256];
+    struct gateway *g = arg;
+    registrar_refusal(g->registrar, why);
+    *out = (struct health_state){.kafka = broker_producer_up(publisher_producer(g->publisher)),
+                                 .redis = cache_up(g->cache),
+                                 .mysql = registrar_up(g->registrar),
+                                 .draining = atomic_load(&g->draining),
+                                 .mysql_why = why,
+                                 .warnings = g->topics.warning,
+                                 .warnings_n = g->topics.warnings};
+}
+
+static void fill_handlers(struct gateway *g)
+{
+    g->serve = (struct serve){.accept = {.flows = g->flows,
+                                         .publisher = g->publisher,
+                                         .marks = g->marks,
+                                         .registrar = g->registrar,
+                                         .reader = g->reader,
+                                         .admission = g->admission,
+                                         .secret = &g->secret,
+                                         .clock = clock_real(),
+                                         .rng = rng_real(),
+                                         .metrics = accept_metrics_new(g->flows)},
+                              .jobs = {.flows = g->flows,
+                                       .reader = g->reader,
+                                       .marks = g->marks,
+                                       .secret = &g->secret,
+                                       .clock = clock_real(),
+                                       .retention_ms = g->topics.retention_ms},
+                              .rng = rng_real(),
+                              .metrics = serve_metrics_new()};
+    g->admin = (struct admin){look, g};
+}
+
+static int exit_of_listen(int err)
+{
+    return err == ERR_EXISTS ? EXIT_CONFLICT : err == ERR_NOMEM ? EXIT_DEPENDENCY : EXIT_USAGE;
+}
+
+static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
+{
+    struct http_server_settings s = {.listen = g->o->admin,
+                                     .threads = ADMIN_THREADS,
+                                     .header_ms = g->o->header_ms,
+                                     .body_ms = g->o->body_ms,
+                                     .keep_alive_ms = 5000,
+                                     .handler = admin_request,
+                                     .arg = &g->admin,
+                                     .clock = clock_real(),
+                                     .public_url = g->o->public_url};
+    char text[256] = "";
+    int err = http_server_start(&s, &g->admin_server, text);
+    const char *which = "--admin";
+    if (!err) {
+        which = "--listen";
+        s.listen = g->o->listen;
+        s.threads = g->o->threads;
+        s.in_flight = g->o->threads * 85 / 100;
+        s.keep_alive_ms = g->o->keep_alive_ms;
+        s.handler = serve_request;
+        s.arg = &g->serve;
+        err = http_server_start(&s, &g->public_server, text);
+    }
+    if (err)
+        snprintf(why, GATEWAY_WHY, "%s: %s", which, text);
+    return err ? exit_of_listen(err) : EXIT_GOOD;
+}
+
+/* ---- life */
+
+static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
+{
+    const char *path = g->o->id_secret_file;
+    int err = id_secret_load(path, &g->secret);
+    if (!err)
+        return EXIT_GOOD;
+    snprintf(why, GATEWAY_WHY,
+             err == ERR_NOT_FOUND ? "--id-secret-file %.200s cannot be read; make it with `head -c "
+                                    "32 /dev/urandom > FILE`, and give every gateway the same"
+                                  : "--id-secret-file %.200s holds less than 16 bytes; make it "
+                                    "with `head -c 32 /dev/urandom > FILE`",
+             path);
+    return EXIT_USAGE;
+}
+
+static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
+{
+    int rc = open_secret(g, why);
+    if (rc)
+        return rc;
+    int err = load_flows(g->o, &g->flows);
+    if (err) {
+        snprintf(why, GATEWAY_WHY, "the flow files in %.200s have errors, listed above",
+                 g->o->flows);
+        return err == ERR_INVALID ? EXIT_FINDINGS : EXIT_BUG;
+    }
+    rc = check_topics(g, why);
+    if (!rc)
+        rc = check_record(g, why);
+    if (!rc)
+        rc = open_producer(g, why);
+    if (!rc)
+        rc = open_cache(g, why);
+    if (!rc)
+        rc = open_rest(g);
+    if (rc)
+        return rc;
+    fill_handlers(g);
+    return g->serve.accept.metrics && g->serve.metrics ? listen_all(g, why) : EXIT_BUG;
+}
+
+int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY_WHY])
+{
+    struct gateway *g = calloc(1, sizeof *g);
+    if (!g)
+        return EXIT_BUG;
+    g->o = o;
+    snprintf(why, GATEWAY_WHY, "out of memory");
+    int rc = open_parts(g, why);
+    if (rc) {
+        gateway_close(g);
+        return rc;
+    }
+    *out = g;
+    return EXIT_GOOD;
+}
+
+int gateway_announce(struct gateway *g, char why[GATEWAY_WHY])
+{
+    const char *path = g->o->ports_file;
+    char part[4096];
+    log_info("ready", "listen", http_server_address(g->public_server), "admin",
+             http_server_address(g->admin_server));
+    if (!path || !*path)
+        return EXIT_GOOD;
+    snprintf(part, sizeof part, "%s.part", path);
+    FILE *f = fopen(part, "we");
+    bool good = f && fprintf(f, "{\"pid\":%ld,\"listen\":\"%s\",\"admin\":\"%s\"}\n",
+                             (long)getpid(), http_server_address(g->public_server),
+                             http_server_address(g->admin_server)) > 0;
+    if (f && fclose(f) != 0)
+        good = false;
+    if (good && rename(part, path) == 0) /* whoever waits for it never sees half of it */
+        return EXIT_GOOD;
+    snprintf(why, GATEWAY_WHY, "--ports-file %.200s cannot be written: %s", path, strerror(errno));
+    return EXIT_USAGE;
+}
+
+/* ---- drain */
+
+static void unready(void *arg)
+{
+    struct gateway *g = arg;
+    atomic_store(&g->draining, true);
+    http_server_close_connections(g->public_server);
+    log_info("draining");
+}
+
+static int pause_drain(void *arg, int ms)
+{
+    struct gateway *g = arg;
+    return g->pause(NULL, ms);
+}
+
+static void refuse(void *arg)
+{
+    http_server_refuse(((struct gateway *)arg)->public_server);
+}
+
+static unsigned in_flight(void *arg)
+{
+    return http_server_in_flight(((struct gateway *)arg)->public_server);
+}
+
+static size_t flush(void *arg, int wait_ms)
+{
+    struct gateway *g = arg;
+    size_t left = broker_flush(publisher_producer(g->publisher), wait_ms);
+    (void)marks_flush(g->marks, wait_ms / 10); /* only a convenience */
+    if (registrar_up(g->registrar))
+        left += registrar_flush(g->registrar, wait_ms / 2);
+    return left;
+}
+
+void gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms))
+{
+    struct drain_steps steps = {g, unready, pause_drain, refuse, in_flight, flush};
+    struct drain_limits limits = {g->o->drain_wait_ms, DRAIN_REQUESTS_MS, DRAIN_FLUSH_MS};
+    g->pause = pause;
+    struct drain_result left = drain_run(&steps, &limits);
+    if (left.requests || left.unflushed)
+        log_warn("drained", "requests-cut", log_number(left.requests), "unflushed",
+                 log_number((long long)left.unflushed));
+    else
+        log_info("drained");
+}
+
+void gateway_close(struct gateway *g)
+{
+    if (!g)
+        return;
+    http_server_stop(g->public_server);
+    http_server_stop(g->admin_server);
+    admission_close(g->admission);
+    reader_close(g->reader);
+    registrar_close(g->registrar);
+    marks_close(g->marks);
+    cache_close(g->cache);
+    publisher_close(g->publisher);
+    flow_set_put(g->flows);
+    free(g->serve.accept.metrics);
+    free(g->serve.metrics);
+    free(g->partitions);
+    free(g);
+}

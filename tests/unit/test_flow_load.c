@@ -1,0 +1,850 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/digest.h"
+#include "common/flow_load.h"
+#include "common/flow_loader.h"
+
+enum { FILES_MAX = 8 };
+
+/* A folder of its own: flows/, upstreams.yaml, secrets/. */
+struct fixture {
+    char dir[64], flows[80], upstreams[80], secrets[80];
+    char files[FILES_MAX][160];
+    size_t files_n;
+    struct findings findings;
+    struct flow_set *set;
+};
+
+static const char three_shops[] = "upstreams:\n"
+                                  "  a-mart: {url: 'http://127.0.0.1:1/a'}\n"
+                                  "  b-shop: {url: 'http://127.0.0.1:1/b'}\n";
+#define HEAD "flow: one\ntitle: One\naccess: guests\n"
+#define CALL \
+    "calls:\n  get:\n    upstream: a-mart\n    request: {path: /x}\nresult: $calls.get.result\n"
+
+static void put(struct fixture *x, const char *folder, const char *name, const char *text)
+{
+    assert_true(x->files_n < FILES_MAX);
+    char *path = x->files[x->files_n++];
+    snprintf(path, sizeof x->files[0], "%s/%s", folder, name);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void setup(struct fixture *x)
+{
+    *x = (struct fixture){.dir = "/tmp/test_flow_load-XXXXXX"};
+    assert_non_null(mkdtemp(x->dir));
+    snprintf(x->flows, sizeof x->flows, "%s/flows", x->dir);
+    snprintf(x->upstreams, sizeof x->upstreams, "%s/upstreams.yaml", x->dir);
+    snprintf(x->secrets, sizeof x->secrets, "%s/secrets", x->dir);
+    assert_int_equal(mkdir(x->flows, 0700), 0);
+    assert_int_equal(mkdir(x->secrets, 0700), 0);
+    findings_init(&x->findings);
+    put(x, x->dir, "upstreams.yaml", three_shops);
+}
+
+static void done(struct fixture *x)
+{
+    for (size_t i = 0; i < x->files_n; i++)
+        unlink(x->files[i]);
+    rmdir(x->flows);
+    rmdir(x->secrets);
+    assert_int_equal(rmdir(x->dir), 0);
+    findings_fini(&x->findings);
+    flow_set_put(x->set);
+}
+
+static const char *test_env(void *arg, const char *name)
+{
+    (void)arg;
+    if (strcmp(name, "PORT") == 0)
+        return "8080";
+    if (strcmp(name, "TRUE") == 0)
+        return "true";
+    return strcmp(name, "EMPTY") == 0 ? "" : NULL;
+}
+
+static int load(struct fixture *x)
+{
+    const struct flow_load_settings s = {
+        .flows_dir = x->flows, .secrets_dir = x->secrets, .getenv = test_env};
+    return flow_load(&s, &x->findings, &x->set);
+}
+
+static void print_all(const struct findings *f)
+{
+    struct buf out;
+    buf_init(&out, 0);
+    findings_print(f, false, &out);
+    print_message("%s", buf_str(&out));
+    buf_fini(&out);
+}
+
+static const struct flow *load_one(struct fixture *x, const char *text)
+{
+    setup(x);
+    put(x, x->flows, "one.yaml", text);
+    int err = load(x);
+    if (err)
+        print_all(&x->findings);
+    assert_int_equal(err, 0);
+    assert_int_equal(x->set->flows_n, 1);
+    return &x->set->flows[0];
+}
+
+static bool has(const struct findings *f, const char *expected)
+{
+    struct buf out;
+    buf_init(&out, 0);
+    findings_print(f, false, &out);
+    bool found = strstr(buf_str(&out), expected) != NULL;
+    buf_fini(&out);
+    return found;
+}
+
+/* Loading fails with exactly one finding, which holds this text. */
+static void fails_with(struct fixture *x, const char *expected)
+{
+    int err = load(x);
+    if (err != ERR_INVALID || x->findings.n != 1 || !has(&x->findings, expected)) {
+        print_all(&x->findings);
+        fail_msg("wanted one finding `%s`, got %d and %zu", expected, err, x->findings.n);
+    }
+    assert_null(x->set);
+    done(x);
+}
+
+/* ---- the whole example */
+
+static void assert_retry(const struct retry_policy *r)
+{
+    assert_int_equal(r->attempts, 3);
+    assert_int_equal(r->backoff_ms, 200);
+    assert_int_equal(r->max_ms, 2000);
+    assert_int_equal(r->codes, 1u << CALL_CONNECT | 1u << CALL_DNS | 1u << CALL_TLS |
+                                   1u << CALL_HTTP_5XX | 1u << CALL_HTTP_429);
+    assert_int_equal(r->statuses_n, 1);
+    assert_int_equal(r->statuses[0], 429);
+}
+
+static void the_price_comparison_loads_whole(void **state)
+{
+    (void)state;
+    struct findings findings;
+    struct flow_set *set = NULL;
+    findings_init(&findings);
+    const struct flow_load_settings s = {.flows_dir = "deploy/flows", .getenv = test_env};
+    assert_int_equal(flow_load(&s, &findings, &set), 0);
+    assert_int_equal(findings.n, 0);
+    const struct flow *f = flow_by_name(set, "price-compare");
+    assert_non_null(f);
+    assert_string_equal(f->title, "Compare prices");
+    assert_int_equal(f->access, ACCESS_GUESTS);
+    assert_string_equal(f->topic.name, "price-compare-requests");
+    assert_string_equal(f->topic.group, "price-compare-consumer-group");
+    assert_int_equal(f->topic.partitions, 3);
+    assert_string_equal(expr_source(f->key), "$request.productId");
+    assert_non_null(f->schema);
+    assert_non_null(json_get(f->schema_source, "properties"));
+    assert_int_equal(f->request_max, 64 * 1024);
+    assert_int_equal(f->cache.scope, SCOPE_SHARED);
+    assert_string_equal(expr_source(f->cache.key), "$request.productId");
+    assert_int_equal(f->cache.ttl_ms, 5 * 60 * 1000);
+    assert_int_equal(f->cache.partial_ttl_ms, 30 * 1000);
+    assert_int_equal(f->deadline_ms, 12000);
+    assert_int_equal(f->need, 1);
+    assert_int_equal(f->keep_ms, 24 * 3600 * 1000);
+    assert_non_null(f->result);
+    assert_int_equal(f->calls_n, 3);
+    const char *names[] = {"a-mart", "b-shop", "c-store"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct flow_call *c = &f->calls[i];
+        assert_string_equal(c->name, names[i]);
+        assert_string_equal(c->upstream->name, names[i]);
+        assert_string_equal(c->method, i == 2 ? "POST" : "GET");
+        assert_int_equal(c->timeout_ms, 8000);
+        assert_int_equal(c->response, RESPONSE_JSON);
+        assert_int_equal(c->response_max, 64 * 1024);
+        assert_int_equal(c->headers_n, 0);
+        assert_null(c->ok);
+        assert_non_null(c->result);
+        assert_false(c->optional);
+        assert_int_equal(c->body != NULL, i == 2);
+        assert_retry(&c->retry);
+    }
+    flow_set_put(set);
+    findings_fini(&findings);
+}
+
+static void the_stand_ins_upstreams_load(void **state)
+{
+    (void)state;
+    struct findings findings;
+    struct flow_set *set = NULL;
+    findings_init(&findings);
+    const struct flow_load_settings s = {.flows_dir = "deploy/flows/", .getenv = test_env};
+    assert_int_equal(flow_load(&s, &findings, &set), 0);
+    assert_int_equal(set->upstreams_n, 3);
+    const struct upstream *u = &set->upstreams[2];
+    assert_string_equal(u->name, "c-store");
+    assert_string_equal(u->url, "http://127.0.0.1:9900/c-store");
+    assert_int_equal(u->concurrency, 32);
+    assert_true(u->rate == 20);
+    assert_int_equal(u->queue, 10000);
+    assert_true(u->breaker.on);
+    assert_true(u->allow_private);
+    assert_int_equal(u->index, 2);
+    flow_set_put(set);
+    findings_fini(&findings);
+}
+
+static void a_call_renders_what_the_file_says(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const struct flow *f =
+        load_one(&x, HEAD "calls:\n"
+                          "  get:\n"
+                          "    upstream: a-mart\n"
+                          "    request:\n"
+                          "      method: PUT\n"
+                          "      path: /p/\\($request.id)?q=\\($request.q)\n"
+                          "      headers: {X-Who: 'id \\($request.id)', X-N: 7}\n"
+                          "      body:\n"
+                          "        a: ['\\($request.id)', 1, true, null]\n"
+                          "        text: |\n          two\n          lines\n"
+                          "    ok: $status == 404\n"
+                          "    result: $body.x\n"
+                          "    optional: true\n"
+                          "    response: text\n"
+                          "result: $calls.get.result\n");
+    struct json *request = NULL, *body = NULL;
+    const char *text = "{\"id\":5,\"q\":\"a b\"}";
+    assert_int_equal(json_parse(text, strlen(text), NULL, &request, NULL), 0);
+    struct expr_vars vars = {.value[VAR_REQUEST] = request};
+    const struct flow_call *c = &f->calls[0];
+    struct buf out;
+    buf_init(&out, 0);
+    assert_int_equal(template_render_text(c->path, &vars, &out, NULL), 0);
+    assert_string_equal(buf_str(&out), "/p/5?q=a%20b");
+    buf_clear(&out);
+    assert_int_equal(template_render_text(c->headers[0].value, &vars, &out, NULL), 0);
+    assert_string_equal(buf_str(&out), "id 5");
+    assert_string_equal(c->headers[1].name, "X-N");
+    assert_int_equal(template_render(c->body, &vars, &body, NULL), 0);
+    buf_clear(&out);
+    json_print(body, &out);
+    assert_string_equal(buf_str(&out), "{\"a\":[5,1,true,null],\"text\":\"two\\nlines\\n\"}");
+    assert_string_equal(c->method, "PUT");
+    assert_true(c->optional);
+    assert_int_equal(c->response, RESPONSE_TEXT);
+    assert_string_equal(expr_source(c->ok), "$status == 404");
+    buf_fini(&out);
+    json_free(body);
+    json_free(request);
+    done(&x);
+}
+
+static void a_short_flow_gets_the_defaults(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const struct flow *f = load_one(&x, HEAD CALL);
+    assert_int_equal(x.findings.n, 0);
+    assert_string_equal(f->topic.name, "offpath.one");
+    assert_string_equal(f->topic.group, "offpath.one");
+    assert_int_equal(f->topic.partitions, 6);
+    assert_non_null(f->schema);
+    assert_string_equal(json_text(json_get(f->schema_source, "type")), "object");
+    assert_int_equal(f->request_max, 64 * 1024);
+    assert_null(f->key);
+    assert_int_equal(f->cache.scope, SCOPE_NONE);
+    assert_int_equal(f->deadline_ms, 5 * 60 * 1000);
+    assert_int_equal(f->need, FLOW_NEED_ALL);
+    assert_int_equal(f->keep_ms, (int64_t)90 * 24 * 3600 * 1000);
+    const struct flow_call *c = &f->calls[0];
+    assert_string_equal(c->method, "GET");
+    assert_int_equal(c->timeout_ms, 30000);
+    assert_int_equal(c->retry.attempts, 3);
+    assert_int_equal(c->retry.backoff_ms, 200);
+    assert_int_equal(c->retry.max_ms, 5000);
+    assert_int_equal(c->retry.statuses_n, 2);
+    assert_int_equal(c->retry.statuses[0], 429);
+    assert_int_equal(c->retry.statuses[1], 503);
+    assert_true(c->retry.codes & 1u << CALL_DNS);
+    assert_false(c->retry.codes & (1u << CALL_TIMEOUT | 1u << CALL_RESET));
+    assert_int_equal(c->response_max, 1024 * 1024);
+    assert_int_equal(c->response, RESPONSE_JSON);
+    assert_null(c->body);
+    assert_null(c->result);
+    done(&x);
+    f = load_one(&x, "flow: one\ntitle: One\naccess: internal\n");
+    assert_int_equal(f->access, ACCESS_INTERNAL);
+    assert_int_equal(f->calls_n, 0);
+    assert_null(f->result);
+    done(&x);
+}
+
+static void special_words_are_understood(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const struct flow *f = load_one(&x, HEAD "deadline: none\nneed: all\nresult: 42\n"
+                                             "cache: {key: '[$request.a, 1]', ttl: 1s}\n");
+    assert_int_equal(f->deadline_ms, 0);
+    assert_int_equal(f->need, FLOW_NEED_ALL);
+    assert_string_equal(expr_source(f->result), "42");
+    assert_int_equal(f->cache.scope, SCOPE_USER);
+    assert_int_equal(f->cache.partial_ttl_ms, 0);
+    done(&x);
+}
+
+static void the_revision_is_the_files_digest(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const struct flow *f = load_one(&x, HEAD CALL);
+    uint8_t digest[DIGEST_SIZE];
+    digest_sha256(&(struct digest_part){HEAD CALL, strlen(HEAD CALL)}, 1, digest);
+    assert_memory_equal(f->rev, digest, 8);
+    done(&x);
+}
+
+static void a_json_file_is_a_flow(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "two.json",
+        "{\"flow\": \"two\", \"title\": \"\\ud83d\\ude00\", \"access\": \"guests\",\n"
+        "\t\"result\": \"{a: [$request.x]}\"}");
+    assert_int_equal(load(&x), 0);
+    assert_string_equal(x.set->flows[0].title, "\xf0\x9f\x98\x80");
+    done(&x);
+}
+
+/* ---- wrong files, one mistake each: tests/flows-bad/NAME.yaml begins with `# expect: L:C CODE` */
+
+static void expected_of(const char *path, char *out, size_t size)
+{
+    char line[200];
+    FILE *in = fopen(path, "re");
+    assert_non_null(in);
+    out[0] = 0;
+    if (fgets(line, sizeof line, in) && strncmp(line, "# expect: ", 10) == 0)
+        snprintf(out, size, "%.*s", (int)strcspn(line + 10, "\n"), line + 10);
+    fclose(in);
+}
+
+static void found_in(const struct findings *f, const char *path, char *out, size_t size)
+{
+    size_t len = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < f->n && len < size; i++)
+        if (strcmp(f->list[i].file, path) == 0)
+            len += (size_t)snprintf(out + len, size - len, "%s%u:%u %s", len ? " + " : "",
+                                    f->list[i].line, f->list[i].column,
+                                    finding_code_text(f->list[i].code));
+}
+
+static void each_wrong_file_has_its_finding_at_its_place(void **state)
+{
+    (void)state;
+    struct findings findings;
+    struct flow_set *set = NULL;
+    const struct flow_load_settings s = {.flows_dir = "tests/flows-bad",
+                                         .upstreams_file = "deploy/upstreams.yaml",
+                                         .getenv = test_env};
+    findings_init(&findings);
+    assert_int_equal(flow_load(&s, &findings, &set), ERR_INVALID);
+    struct dirent **list = NULL;
+    int n = scandir(s.flows_dir, &list, NULL, alphasort), wrong = 0;
+    for (int i = 0; i < n; i++) {
+        char path[300], want[100], got[500];
+        snprintf(path, sizeof path, "%s/%s", s.flows_dir, list[i]->d_name);
+        bool flow = strstr(list[i]->d_name, ".yaml") != NULL;
+        free(list[i]);
+        if (!flow)
+            continue;
+        expected_of(path, want, sizeof want);
+        found_in(&findings, path, got, sizeof got);
+        if (strcmp(want, got) != 0) {
+            print_message("%s: wanted %s, got %s\n", path, want, got);
+            wrong++;
+        }
+    }
+    free(list);
+    if (wrong)
+        print_all(&findings);
+    assert_true(n > 32);
+    assert_int_equal(wrong, 0);
+    findings_fini(&findings);
+}
+
+static void findings_say_what_to_do(void **state)
+{
+    (void)state;
+    struct findings findings;
+    struct flow_set *set = NULL;
+    const struct flow_load_settings s = {.flows_dir = "tests/flows-bad",
+                                         .upstreams_file = "deploy/upstreams.yaml",
+                                         .getenv = test_env};
+    findings_init(&findings);
+    assert_int_equal(flow_load(&s, &findings, &set), ERR_INVALID);
+    const char *const expected[] = {
+        "key-typo.yaml:11:1: error[F010]: unknown key `kepp` at the top level of a flow file; did "
+        "you "
+        "mean `keep`?",
+        "`timeout` belongs in calls.NAME\n",
+        "`concurrency` belongs in upstreams.NAME (upstreams.yaml)\n",
+        "`access: users` (the default) is not supported yet; write `access: guests` for now",
+        "jq reads `a-mart` as a subtraction; a name with `-` needs quotes: `$calls[\"a-mart\"]`",
+        "no upstream is named `a-smart`; did you mean `a-mart`?",
+        "outside `\\( )` goes out as this very text; write `\\($request.id)`",
+        "`$body` cannot be seen here; visible: `$request` `$user` `$job` `$calls`",
+        "request.schema forbids `idd`; did you mean `id`?",
+        "the timeout of 5s is longer than the deadline of 2s",
+        "`limits` at the top level of a flow file is not supported yet; leave it out for now",
+        "`webhook` is reserved for a later version",
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        if (!has(&findings, expected[i]))
+            fail_msg("missing: %s", expected[i]);
+    for (size_t i = 0; i < findings.n; i++)
+        assert_true(findings.list[i].help[0]);
+    findings_fini(&findings);
+}
+
+static void a_run_shows_everything(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", "flow: two\nacces: guests\ntitle: 3\nneed: x\nresult: .a\n");
+    put(&x, x.flows, "two.yaml", "flow: [\n");
+    put(&x, x.flows, "three.yaml", HEAD "reslt: $request.x\n");
+    assert_int_equal(load(&x), ERR_INVALID);
+    const char *const expected[] = {
+        "one.yaml:1:1: error[F011]",   "one.yaml:1:7: error[F015]",   "one.yaml:2:1: error[F010]",
+        "one.yaml:3:8: error[F013]",   "one.yaml:4:7: error[F013]",   "one.yaml:5:9: error[F035]",
+        "three.yaml:1:7: error[F015]", "three.yaml:4:1: error[F010]", "two.yaml:2:1: error[F002]",
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        if (!has(&x.findings, expected[i])) {
+            print_all(&x.findings);
+            fail_msg("missing: %s", expected[i]);
+        }
+    assert_null(x.set);
+    done(&x);
+}
+
+/* ---- folder */
+
+static void folders_that_hold_no_flows_are_findings(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    fails_with(&x, "/flows: error[F001]: no flow files here");
+    setup(&x);
+    rmdir(x.flows);
+    fails_with(&x, "/flows: error[F001]: No such file or directory; check the path");
+    setup(&x);
+    put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
+    unlink(x.upstreams);
+    fails_with(&x, "/upstreams.yaml: error[F001]: cannot be read");
+}
+
+static void only_flow_files_are_read(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    put(&x, x.flows, "one.test.yaml", "no: flow\n");
+    put(&x, x.flows, ".one.yaml", "no: flow\n");
+    put(&x, x.flows, "README.md", "no: flow\n");
+    assert_int_equal(load(&x), 0);
+    assert_int_equal(x.set->flows_n, 1);
+    assert_int_equal(x.findings.n, 0);
+    done(&x);
+}
+
+static void misplaced_files_are_findings(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    put(&x, x.flows, "one.yml", HEAD CALL);
+    fails_with(&x, "one.yml: error[F015]: two files for the flow `one`");
+    setup(&x);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    put(&x, x.flows, "upstreams.yaml", three_shops);
+    fails_with(&x, "flows/upstreams.yaml: error[F015]: upstreams.yaml is no flow");
+}
+
+static void a_retry_topic_is_taken(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", HEAD "topic: {name: t}\nresult: 1\n");
+    put(&x, x.flows, "two.yaml",
+        "flow: two\ntitle: Two\naccess: guests\ntopic: {name: t.retry}\nresult: 1\n");
+    fails_with(&x, "two.yaml:4:15: error[F021]: the flow `one` reads `t`");
+}
+
+static void upstreams_stand_beside_the_folder(void **state)
+{
+    (void)state;
+    const struct {
+        const char *dir, *file, *expected;
+    } cases[] = {
+        {"flows", NULL, "upstreams.yaml"},   {"deploy/flows//", NULL, "deploy/upstreams.yaml"},
+        {"/flows", NULL, "/upstreams.yaml"}, {"/", NULL, "/upstreams.yaml"},
+        {".", NULL, "./../upstreams.yaml"},  {"a/..", NULL, "a/../../upstreams.yaml"},
+        {".hidden", NULL, "upstreams.yaml"}, {"flows", "/etc/u.yaml", "/etc/u.yaml"}};
+    char out[100];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flow_load_settings s = {.flows_dir = cases[i].dir, .upstreams_file = cases[i].file};
+        assert_int_equal(flow_load_upstreams_path(&s, out, sizeof out), 0);
+        assert_string_equal(out, cases[i].expected);
+    }
+    struct flow_load_settings s = {.flows_dir = "flows"};
+    assert_int_equal(flow_load_upstreams_path(&s, out, 5), ERR_TOO_LARGE);
+}
+
+/* ---- upstreams */
+
+static void upstreams_are_read_whole(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.secrets, "key", "s3cret-value\n");
+    put(&x, x.dir, "upstreams.yaml",
+        "upstreams:\n"
+        "  full:\n"
+        "    url: https://example.com:${env:PORT}/v1//\n"
+        "    headers: {Authorization: 'Bearer ${file:key}', X-App: offpath}\n"
+        "    concurrency: ${env:CONCURRENCY:-7}\n"
+        "    rate: 90/m\n"
+        "    queue: 5\n"
+        "    breaker: {failures: 25%, of: 8, open: 3s}\n"
+        "    allow_private: ${env:TRUE}\n"
+        "  short: {url: 'http://[::1]:8080', breaker: 'off', rate: none}\n");
+    put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
+    assert_int_equal(load(&x), 0);
+    assert_int_equal(x.findings.n, 0);
+    const struct upstream *u = &x.set->upstreams[0];
+    assert_string_equal(u->url, "https://example.com:8080/v1");
+    assert_int_equal(u->headers_n, 2);
+    assert_string_equal(u->headers[0].name, "Authorization");
+    assert_string_equal(u->headers[0].value, "Bearer s3cret-value");
+    assert_int_equal(u->concurrency, 7);
+    assert_true(u->rate == 1.5);
+    assert_int_equal(u->queue, 5);
+    assert_int_equal(u->breaker.failures_percent, 25);
+    assert_int_equal(u->breaker.of, 8);
+    assert_int_equal(u->breaker.open_ms, 3000);
+    assert_true(u->allow_private);
+    u = &x.set->upstreams[1];
+    assert_int_equal(u->concurrency, 64);
+    assert_false(u->breaker.on);
+    assert_true(u->rate == 0);
+    assert_false(u->allow_private);
+    assert_int_equal(u->index, 1);
+    done(&x);
+}
+
+static void wrong_upstreams_are_findings(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"upstreams:\n  a: {}\n", ":2:3: error[F012]: `url` is missing"},
+        {"upstreams:\n  a: {url: ftp://x}\n", ":2:12: error[F014]: `url` is no http(s) address"},
+        {"upstreams:\n  a: {url: 'http://'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://u:p@x/'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x:99999'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x:'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://[::1'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x/?a=b'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x/a b'}\n", ":2:12: error[F014]"},
+        {"upstreams:\n  a: {url: 7}\n", ":2:12: error[F013]: `url` must be text"},
+        {"upstreams:\n  a b: {url: 'http://x'}\n", ":2:3: error[F015]"},
+        {"upstreams: [a]\n", ":1:12: error[F013]: `upstreams` must be a map"},
+        {"upstream: {}\n", ":1:1: error[F010]: unknown key `upstream`"},
+        {"upstreams: {}\ndatabases: {}\n", ":2:1: error[F011]: `databases`"},
+        {"upstreams:\n  a: {url: 'http://x', rate: 5}\n", ":2:30: error[F013]"},
+        {"upstreams:\n  a: {url: 'http://x', rate: 5/d}\n", ":2:30: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', rate: 0/s}\n", ":2:30: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', rate: nan/s}\n", ":2:30: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', breaker: on}\n", ":2:33: error[F013]"},
+        {"upstreams:\n  a: {url: 'http://x', breaker: {failures: 0%}}\n", ":2:44: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', breaker: {opn: 5s}}\n", "did you mean `open`?"},
+        {"upstreams:\n  a: {url: 'http://x', concurrency: 0}\n", "from 1 to 100000"},
+        {"upstreams:\n  a: {url: 'http://x', headers: {'a b': c}}\n", ":2:34: error[F015]"},
+        {"upstreams:\n  a: {url: 'http://x', headers: {Host: c}}\n", ":2:34: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', headers: {A: \"c\\nd\"}}\n", ":2:37: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', timeout: 5s}\n", "`timeout` belongs in calls.NAME"},
+        {"upstreams:\n  a: {url: '${file:none}'}\n", "/secrets/none` cannot be read"},
+        {"upstreams:\n  a: {url: '${file:../x}'}\n", "needs a name in the secrets folder"},
+        {"upstreams:\n  a: {url: '${env:1X}'}\n", "needs a name of A-Z"},
+        {"[]\n", ":1:1: error[F013]: `this` must be a map"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture x;
+        setup(&x);
+        put(&x, x.dir, "upstreams.yaml", cases[i].text);
+        put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
+        bool url = strstr(cases[i].text, "${") != NULL; /* not filled in, so no address either */
+        if (!url) {
+            fails_with(&x, cases[i].expected);
+            continue;
+        }
+        assert_int_equal(load(&x), ERR_INVALID);
+        if (!has(&x.findings, cases[i].expected))
+            fail_msg("missing: %s", cases[i].expected);
+        done(&x);
+    }
+}
+
+static void a_secret_in_plain_text_is_a_warning(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.dir, "upstreams.yaml",
+        "upstreams:\n  a: {url: 'http://x', headers: {X-Api-Key: abc, Accept: b}}\n");
+    put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
+    assert_int_equal(load(&x), 0);
+    assert_int_equal(x.findings.warnings, 1);
+    assert_true(has(&x.findings, ":2:45: warning[F054]"));
+    done(&x);
+}
+
+/* ---- placeholders */
+
+static void placeholders_are_filled_in_after_the_parse(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml",
+        "flow: one\n"
+        "title: 'a: ${env:PORT} $${env:PORT} ${env:NONE:-x, y: z}${env:EMPTY:-e}'\n"
+        "access: guests\n"
+        "topic: {partitions: '${env:NONE:-9}'}\n"
+        "result: |\n"
+        "  \"${env:PORT}\"\n");
+    assert_int_equal(load(&x), 0);
+    assert_string_equal(x.set->flows[0].title, "a: 8080 ${env:PORT} x, y: ze");
+    assert_int_equal(x.set->flows[0].topic.partitions, 9);
+    assert_string_equal(expr_source(x.set->flows[0].result), "\"8080\"");
+    done(&x);
+}
+
+static void large_and_binary_secrets_are_refused(void **state)
+{
+    (void)state;
+    struct fixture x;
+    static char big[70000];
+    memset(big, 'x', sizeof big - 1);
+    setup(&x);
+    put(&x, x.secrets, "big", big);
+    put(&x, x.dir, "upstreams.yaml",
+        "upstreams:\n  a: {url: 'http://x', headers: {A: '${file:big}'}}\n");
+    put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
+    fails_with(&x, "is no text of at most 64 KB");
+}
+
+/* ---- lint */
+
+static void lint_of(const char *flow, const char *expected)
+{
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", flow);
+    int err = load(&x);
+    if (!expected ? x.findings.n != 0 : !has(&x.findings, expected)) {
+        print_all(&x.findings);
+        fail_msg("%d, wanted: %s", err, expected ? expected : "nothing");
+    }
+    done(&x);
+}
+
+static void reading_all_calls_at_once_is_reading_each(void **state)
+{
+    (void)state;
+    lint_of(HEAD "calls:\n  get:\n    upstream: a-mart\n    request: {path: /x}\n"
+                 "result: '[$calls | to_entries[] | .key]'\n",
+            NULL);
+}
+
+static void waits_count_against_the_deadline(void **state)
+{
+    (void)state;
+#define RETRY(deadline, retry)                                                                     \
+    HEAD "deadline: " deadline "\ncalls:\n  get:\n    upstream: a-mart\n    request: {path: /x}\n" \
+         "    timeout: 8s\n    retry: " retry "\nresult: $calls.get.result\n"
+    lint_of(RETRY("12s", "{attempts: 3, on: [connect, 5xx]}"), NULL);
+    lint_of(RETRY("9s", "{attempts: 3, on: [connect, 5xx]}"), "3 attempts can take 9.2s");
+    lint_of(RETRY("12s", "{attempts: 3, on: [timeout]}"), "3 attempts can take 25.2s");
+    lint_of(RETRY("12s", "{attempts: 1, on: [timeout]}"), NULL);
+}
+
+static void a_schema_that_cannot_be_seen_through_is_left_alone(void **state)
+{
+    (void)state;
+#define SCHEMA(schema) HEAD "request:\n  schema: " schema "\nresult: $request.a.b\n"
+    lint_of(SCHEMA("{type: object}"), NULL);
+    lint_of(SCHEMA("{type: object, properties: {x: {}}}"), "warning[F053]");
+    lint_of(SCHEMA("{type: object, properties: {x: {}}, anyOf: [{required: [x]}]}"), NULL);
+    lint_of(SCHEMA("{type: object, properties: {a: {}}}"), NULL);
+    lint_of(SCHEMA("{type: object, properties: {a: {properties: {c: {}}}}}"),
+            "request.schema does not name `b`");
+    lint_of(SCHEMA("{type: object, additionalProperties: false}"), "error[F043]");
+    lint_of(SCHEMA("{type: object, properties: {a: {additionalProperties: false}}}"),
+            "error[F043]: request.schema forbids `b`");
+}
+
+static void examples_run_through_what_needs_no_call(void **state)
+{
+    (void)state;
+#define EXAMPLE(rest)                                                                            \
+    HEAD "request:\n  schema: {type: object, required: [id], properties: {id: {type: string}}, " \
+         "examples: [{id: '7'}]}\n" rest
+    lint_of(EXAMPLE("result: $request.id\n"), NULL);
+    lint_of(EXAMPLE("result: '$request.id | error(\"no\")'\n"), "example 1 makes this fail");
+    lint_of(EXAMPLE("result: '$job.id + $job.flow'\n"), NULL);
+    lint_of(EXAMPLE("cache: {ttl: 1s, key: '{a: $request.id}'}\nresult: 1\n"),
+            "example 1 makes this fail: the key must be a string");
+    lint_of(EXAMPLE("cache: {ttl: 1s, key: '[$request.id, $user.id]'}\nresult: 1\n"), NULL);
+}
+
+static void an_expressions_own_variables_have_names_of_their_own(void **state)
+{
+    (void)state;
+    lint_of(HEAD "result: '[1, 2] | map(. as $x | $x + 1)'\n", NULL);
+    lint_of(HEAD "result: '[1, 2] | map(. as $item | $item + 1)'\n",
+            "one.yaml:4:28: error[F032]: `$item` is a name of the flow language");
+    lint_of(HEAD "result: '$item'\n", "error[F032]: `$item` cannot be seen here");
+}
+
+/* ---- the editors' schema and the table of keys say the same */
+
+static const char *const schema_paths[] = {
+    [MAP_FLOW] = "",
+    [MAP_TOPIC] = "/properties/topic",
+    [MAP_REQUEST] = "/properties/request",
+    [MAP_CACHE] = "/properties/cache",
+    [MAP_LIMIT] = "/properties/limits/items",
+    [MAP_LOAD] = "/properties/load/additionalProperties",
+    [MAP_CHECK] = "/properties/check/items",
+    [MAP_POOL] = "/properties/pool",
+    [MAP_REFILL] = "/properties/pool/properties/refill",
+    [MAP_CALL] = "/definitions/call",
+    [MAP_CALL_REQUEST] = "/definitions/call/properties/request",
+    [MAP_RETRY] = "/definitions/retry",
+    [MAP_SAVE] = "/properties/save/items",
+    [MAP_EMIT] = "/properties/emit/items",
+    [MAP_NOTIFY] = "/properties/notify",
+    [MAP_UPSTREAMS] = "",
+    [MAP_UPSTREAM] = "/properties/upstreams/additionalProperties",
+    [MAP_BREAKER] = "/properties/upstreams/additionalProperties/properties/breaker/anyOf/1",
+    [MAP_SIGN] = "/properties/upstreams/additionalProperties/properties/sign",
+    [MAP_TLS] = "/properties/upstreams/additionalProperties/properties/tls",
+    [MAP_DATABASE] = "/properties/databases/additionalProperties",
+};
+
+static void editors_know_every_key_and_no_other(void **state)
+{
+    (void)state;
+    struct findings findings;
+    struct yaml *files[2] = {NULL, NULL};
+    size_t known[MAP_DATABASE + 1] = {0};
+    findings_init(&findings);
+    assert_int_equal(yaml_read("proto/flow.schema.json", &findings, &files[0]), 0);
+    assert_int_equal(yaml_read("proto/upstreams.schema.json", &findings, &files[1]), 0);
+    enum flow_map map;
+    const char *name;
+    bool supported;
+    for (size_t i = 0; flow_key_at(i, &map, &name, &supported); i++) {
+        const struct yaml_node *root = yaml_root(files[map >= MAP_UPSTREAMS]);
+        const struct yaml_node *at = value_at_pointer(root, schema_paths[map]);
+        if (!yaml_get(yaml_get(at, "properties"), name))
+            fail_msg("the schema lacks `%s` at %s", name, schema_paths[map]);
+        known[map]++;
+    }
+    for (int m = 0; m <= MAP_DATABASE; m++) {
+        const struct yaml_node *root = yaml_root(files[m >= MAP_UPSTREAMS]);
+        const struct yaml_node *at = value_at_pointer(root, schema_paths[m]);
+        if (yaml_get(at, "properties")->n != known[m])
+            fail_msg("the schema has other keys at %s", schema_paths[m]);
+    }
+    yaml_close(files[0]);
+    yaml_close(files[1]);
+    findings_fini(&findings);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return expr_start();
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    expr_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_price_comparison_loads_whole),
+        cmocka_unit_test(the_stand_ins_upstreams_load),
+        cmocka_unit_test(a_call_renders_what_the_file_says),
+        cmocka_unit_test(a_short_flow_gets_the_defaults),
+        cmocka_unit_test(special_words_are_understood),
+        cmocka_unit_test(the_revision_is_the_files_digest),
+        cmocka_unit_test(a_json_file_is_a_flow),
+        cmocka_unit_test(each_wrong_file_has_its_finding_at_its_place),
+        cmocka_unit_test(findings_say_what_to_do),
+        cmocka_unit_test(a_run_shows_everything),
+        cmocka_unit_test(folders_that_hold_no_flows_are_findings),
+        cmocka_unit_test(only_flow_files_are_read),
+        cmocka_unit_test(misplaced_files_are_findings),
+        cmocka_unit_test(a_retry_topic_is_taken),
+        cmocka_unit_test(upstreams_stand_beside_the_folder),
+        cmocka_unit_test(upstreams_are_read_whole),
+        cmocka_unit_test(wrong_upstreams_are_findings),
+        cmocka_unit_test(a_secret_in_plain_text_is_a_warning),
+        cmocka_unit_test(placeholders_are_filled_in_after_the_parse),
+        cmocka_unit_test(large_and_binary_secrets_are_refused),
+        cmocka_unit_test(reading_all_calls_at_once_is_reading_each),
+        cmocka_unit_test(waits_count_against_the_deadline),
+        cmocka_unit_test(a_schema_that_cannot_be_seen_through_is_left_alone),
+        cmocka_unit_test(examples_run_through_what_needs_no_call),
+        cmocka_unit_test(an_expressions_own_variables_have_names_of_their_own),
+        cmocka_unit_test(editors_know_every_key_and_no_other),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
