@@ -111,6 +111,7 @@ static void fuzz_flow(struct flow_loader *l, const uint8_t *data, size_t size)
     yaml_close(f.yaml);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct flow_load_settings settings = {.flows_dir = "flows", .getenv = no_env};

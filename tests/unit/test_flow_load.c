@@ -35,8 +35,9 @@ static const char three_shops[] = "upstreams:\n"
 static void put(struct fixture *x, const char *folder, const char *name, const char *text)
 {
     assert_true(x->files_n < FILES_MAX);
-    char *path = x->files[x->files_n++];
-    snprintf(path, sizeof x->files[0], "%s/%s", folder, name);
+    char path[sizeof x->files[0]];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    memcpy(x->files[x->files_n++], path, sizeof path);
     FILE *out = fopen(path, "we");
     assert_non_null(out);
     fputs(text, out);
@@ -45,11 +46,13 @@ static void put(struct fixture *x, const char *folder, const char *name, const c
 
 static void setup(struct fixture *x)
 {
-    *x = (struct fixture){.dir = "/tmp/test_flow_load-XXXXXX"};
-    assert_non_null(mkdtemp(x->dir));
-    snprintf(x->flows, sizeof x->flows, "%s/flows", x->dir);
-    snprintf(x->upstreams, sizeof x->upstreams, "%s/upstreams.yaml", x->dir);
-    snprintf(x->secrets, sizeof x->secrets, "%s/secrets", x->dir);
+    char dir[] = "/tmp/test_flow_load-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    *x = (struct fixture){.files_n = 0};
+    snprintf(x->dir, sizeof x->dir, "%s", dir);
+    snprintf(x->flows, sizeof x->flows, "%s/flows", dir);
+    snprintf(x->upstreams, sizeof x->upstreams, "%s/upstreams.yaml", dir);
+    snprintf(x->secrets, sizeof x->secrets, "%s/secrets", dir);
     assert_int_equal(mkdir(x->flows, 0700), 0);
     assert_int_equal(mkdir(x->secrets, 0700), 0);
     findings_init(&x->findings);
