@@ -48,6 +48,15 @@ int expr_eval(struct expr *e, const struct expr_vars *vars, struct json **out,
     return *out ? 0 : ERR_EXPRESSION;
 }
 
+int expr_view(struct expr *e, const struct expr_vars *vars, const struct json **out,
+              struct json **owned, struct expr_error *error)
+{
+    int err = expr_eval(e, vars, owned, error);
+    if (!err)
+        *out = *owned;
+    return err;
+}
+
 unsigned expr_uses(const struct expr *e)
 {
     return strstr(e->text, "$calls") ? VAR_BIT(VAR_CALLS) : VAR_BIT(VAR_REQUEST);
