@@ -1,0 +1,28 @@
+/* cache_fake_store.h - the keys behind cache_fake.h and what commands do to them. No locks: one
+ * thread at a time. For tests. */
+#pragma once
+#include "common/cache.h"
+
+struct fake_entry;
+struct fake_message {
+    char *channel, *text; /* owned by the store */
+    size_t len;
+};
+struct fake_store { /* zeros but the clock: empty */
+    const struct clock *clock;
+    struct fake_entry *entries;
+    struct fake_message *messages; /* all that was published */
+    size_t messages_n;
+};
+void fake_store_fini(struct fake_store *s);
+
+/* Do a command or script; *out: owned (cache_reply_fini). A command it does not know is a
+ * REPLY_ERROR. 0 or ERR_NOMEM. */
+int fake_store_do(struct fake_store *s, const struct cache_command *c,
+                  struct cache_reply *out) must_use;
+
+/* Lent; NULL: no such key, or run out. expires_us: mono, 0 for ever. */
+const char *fake_store_get(struct fake_store *s, const char *key, size_t key_len, size_t *len,
+                           int64_t *expires_us);
+int fake_store_set(struct fake_store *s, const char *key, size_t key_len, const void *value,
+                   size_t len, int64_t ttl_ms) must_use;
