@@ -7,6 +7,7 @@
 #include "worker/migrate.h"
 #include "worker/preflight.h"
 #include "worker/run.h"
+#include "worker/topics.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -129,17 +130,51 @@ static int verb_check(const struct program *p)
     return check_run(&s, stdout);
 }
 
-/* ---- migrate */
+/* ---- topics, migrate */
+
+static struct operator_io operator_of(const struct program *p)
+{
+    return (struct operator_io){.out = stdout,
+                                .err = stderr,
+                                .in = stdin,
+                                .terminal = isatty(STDIN_FILENO) == 1,
+                                .yes = config_bool(p->config, "yes")};
+}
+
+static int topics_of(const struct settings *s, const struct program *p)
+{
+    char why[PREFLIGHT_WHY] = "";
+    const struct broker_settings broker = {
+        .servers = s->kafka, .client_id = "offpath-worker", .properties = s->kafka_properties};
+    const struct operator_io io = operator_of(p);
+    struct flow_set *set = NULL;
+    int err = preflight_flows(s, &set, why);
+    if (err)
+        return complain(err == ERR_INVALID ? WORKER_FINDINGS : WORKER_BUG, why);
+    int code = topics_verb(&broker, set, p->words_n > 1 ? p->words[1] : "", &io);
+    flow_set_put(set);
+    return code;
+}
+
+static int verb_topics(const struct program *p)
+{
+    struct settings s = {0};
+    char why[SETTINGS_WHY] = "";
+    if (settings_read(p->config, &s, why))
+        return complain(WORKER_USAGE, why);
+    log_open("offpath-worker", s.log_json, LOG_WARN);
+    int code = expr_start() ? complain(WORKER_BUG, "the expression engine does not start")
+                            : topics_of(&s, p);
+    expr_stop();
+    settings_fini(&s);
+    return code;
+}
 
 static int verb_migrate(const struct program *p)
 {
     const struct record_settings s = {
         .url = config_text(p->config, "mysql"), .connect_ms = 5000, .io_ms = 60000};
-    const struct migrate_io io = {.out = stdout,
-                                  .err = stderr,
-                                  .in = stdin,
-                                  .terminal = isatty(STDIN_FILENO) == 1,
-                                  .yes = config_bool(p->config, "yes")};
+    const struct operator_io io = operator_of(p);
     if (!s.url)
         return complain(WORKER_USAGE, "--mysql is not set; write mysql://user:pass@host:port/db");
     return migrate_verb(&s, p->words_n > 1 ? p->words[1] : "", &io);
@@ -153,6 +188,7 @@ static const struct {
 } verbs[] = {
     {"run", verb_run},
     {"check", verb_check},
+    {"topics", verb_topics},
     {"migrate", verb_migrate},
 };
 

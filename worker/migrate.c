@@ -4,25 +4,13 @@
 
 enum { EXIT_GOOD = 0, EXIT_FINDINGS = 1, EXIT_USAGE = 2, EXIT_AWAY = 3, EXIT_UNCONFIRMED = 5 };
 
-static int failed(const struct migrate_io *io, int err, const char *why)
+static int failed(const struct operator_io *io, int err, const char *why)
 {
     fprintf(io->err, "migrate: %s\n", why[0] ? why : err_text(err));
     return err == ERR_TIMEOUT ? EXIT_UNCONFIRMED : EXIT_AWAY;
 }
 
-static bool confirmed(const struct migrate_io *io)
-{
-    char answer[8] = "";
-    if (io->yes)
-        return true;
-    if (!io->terminal)
-        return false;
-    fprintf(io->err, "Apply this? Type yes: ");
-    fflush(io->err);
-    return fgets(answer, sizeof answer, io->in) && strcmp(answer, "yes\n") == 0;
-}
-
-static int status(const struct migrate_io *io, bool up_to_date)
+static int status(const struct operator_io *io, bool up_to_date)
 {
     if (up_to_date)
         fprintf(io->out, "up to date: version %d\n", RECORD_SCHEMA);
@@ -32,13 +20,11 @@ static int status(const struct migrate_io *io, bool up_to_date)
     return up_to_date ? EXIT_GOOD : EXIT_FINDINGS;
 }
 
-static int apply(const struct record_settings *s, const struct migrate_io *io)
+static int apply(const struct record_settings *s, const struct operator_io *io)
 {
     char why[256] = "";
-    if (!confirmed(io)) {
-        fprintf(io->err, "migrate: not applied; --yes applies the plan above\n");
+    if (!operator_confirms(io, "migrate"))
         return EXIT_UNCONFIRMED;
-    }
     int err = record_migrate_apply(s, why);
     if (err)
         return failed(io, err, why);
@@ -46,7 +32,7 @@ static int apply(const struct record_settings *s, const struct migrate_io *io)
     return EXIT_GOOD;
 }
 
-static int run(const struct record_settings *s, const char *verb, const struct migrate_io *io,
+static int run(const struct record_settings *s, const char *verb, const struct operator_io *io,
                struct buf *plan)
 {
     char why[256] = "";
@@ -64,7 +50,7 @@ static int run(const struct record_settings *s, const char *verb, const struct m
     return strcmp(verb, "apply") == 0 ? apply(s, io) : EXIT_GOOD;
 }
 
-int migrate_verb(const struct record_settings *s, const char *verb, const struct migrate_io *io)
+int migrate_verb(const struct record_settings *s, const char *verb, const struct operator_io *io)
 {
     struct buf plan;
     if (strcmp(verb, "status") && strcmp(verb, "plan") && strcmp(verb, "apply")) {

@@ -1,0 +1,88 @@
+#include "worker/topics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_GOOD = 0, EXIT_USAGE = 2, EXIT_AWAY = 3, EXIT_UNCONFIRMED = 5 };
+enum { WAIT_MS = 15000 };
+
+size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < set->flows_n; i++) {
+        const struct flow *f = &set->flows[i];
+        for (int retry = 0; retry < 2; retry++) {
+            struct broker_topic t = {.partitions = (int)f->topic.partitions, .replication = -1};
+            snprintf(t.name, sizeof t.name, "%s%s", f->topic.name, retry ? ".retry" : "");
+            topics[n++] = t;
+        }
+    }
+    return n;
+}
+
+/* Keep those that do not exist, with the partitions wanted; says of the others what differs. */
+static size_t missing(const struct broker_topic *there, struct broker_topic *want, size_t n,
+                      const struct operator_io *io)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (there[i].partitions == 0)
+            want[kept++] = want[i];
+        else if (there[i].partitions != want[i].partitions)
+            fprintf(io->err, "topics: %s has %d partitions, its flow says %d; left as it is\n",
+                    want[i].name, there[i].partitions, want[i].partitions);
+    }
+    return kept;
+}
+
+static int create(const struct broker_settings *b, const struct broker_topic *topics, size_t n,
+                  const struct operator_io *io)
+{
+    char why[256] = "";
+    if (!operator_confirms(io, "topics"))
+        return EXIT_UNCONFIRMED;
+    if (broker_create(b, topics, n, WAIT_MS, why)) {
+        fprintf(io->err, "topics: %s\n", why);
+        return EXIT_AWAY;
+    }
+    fprintf(io->out, "created %zu topic%s\n", n, n == 1 ? "" : "s");
+    return EXIT_GOOD;
+}
+
+static int plan(const struct broker_settings *b, struct broker_topic *want, size_t n,
+                const struct operator_io *io, bool apply)
+{
+    struct broker_topic *there = calloc(n + 1, sizeof *there);
+    if (!there)
+        return EXIT_AWAY;
+    memcpy(there, want, n * sizeof *there);
+    if (broker_describe(b, there, n, WAIT_MS)) {
+        fprintf(io->err, "topics: Kafka at %s does not answer\n", b->servers);
+        free(there);
+        return EXIT_AWAY;
+    }
+    n = missing(there, want, n, io);
+    free(there);
+    for (size_t i = 0; i < n; i++)
+        fprintf(io->out, "create %s, %d partition%s\n", want[i].name, want[i].partitions,
+                want[i].partitions == 1 ? "" : "s");
+    if (n == 0)
+        fprintf(io->out, "nothing to do: all topics exist\n");
+    return n && apply ? create(b, want, n, io) : EXIT_GOOD;
+}
+
+int topics_verb(const struct broker_settings *b, const struct flow_set *set, const char *verb,
+                const struct operator_io *io)
+{
+    bool apply = strcmp(verb, "apply") == 0;
+    if (!apply && strcmp(verb, "plan") != 0) {
+        fprintf(io->err, "topics: write `topics plan` or `topics apply`\n");
+        return EXIT_USAGE;
+    }
+    struct broker_topic *want = calloc(2 * set->flows_n + 1, sizeof *want);
+    if (!want)
+        return EXIT_AWAY;
+    int code = plan(b, want, topics_wanted(set, want), io, apply);
+    free(want);
+    return code;
+}

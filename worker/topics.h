@@ -1,0 +1,15 @@
+/* topics.h - the verb `topics plan|apply`: the topics the flows need. Creates what is missing,
+ * never changes or deletes what is there. */
+#pragma once
+#include "common/broker.h"
+#include "common/flow.h"
+#include "worker/operator.h"
+
+/* What a flow set needs: topic.name and <name>.retry of each flow, with its partitions. topics:
+ * room for 2 * flows_n; returns how many. Pure. */
+size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics);
+
+/* The exit code: 0 good (plan: nothing to do, or printed), 2 usage, 3 Kafka did not answer or
+ * refused, 5 not confirmed. */
+int topics_verb(const struct broker_settings *b, const struct flow_set *set, const char *verb,
+                const struct operator_io *io);
