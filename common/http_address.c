@@ -70,6 +70,16 @@ bool http_address_text_is_private(const char *text)
     return inet_pton(AF_INET6, text, bytes) != 1 || is_private6(bytes);
 }
 
+bool http_sockaddr_is_private(const struct sockaddr *a)
+{
+    const void *at = a;
+    const struct sockaddr_in *v4 = at;
+    const struct sockaddr_in6 *v6 = at;
+    if (a->sa_family == AF_INET)
+        return http_address_is_private((const uint8_t *)&v4->sin_addr, 4);
+    return a->sa_family != AF_INET6 || http_address_is_private(v6->sin6_addr.s6_addr, 16);
+}
+
 bool http_url_is_valid(const char *url)
 {
     size_t scheme = strncasecmp(url, "http://", 7) == 0    ? 7
@@ -88,6 +98,17 @@ bool http_method_is_valid(const char *method)
 {
     size_t n = strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
     return n > 0 && n <= 16 && method[n] == 0;
+}
+
+bool http_method_is_safe(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+bool http_method_has_body(const char *method)
+{
+    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+           strcmp(method, "PATCH") == 0;
 }
 
 bool http_header_is_valid(const struct header *h)
@@ -112,6 +133,14 @@ bool http_request_is_valid(const struct http_request *r)
             return false;
     }
     return http_url_is_valid(r->url) && http_method_is_valid(r->method);
+}
+
+void http_header_line(const char *name, const char *value, struct buf *line)
+{
+    buf_clear(line);
+    buf_text(line, name);
+    buf_text(line, !value ? ":" : value[0] ? ": " : ";");
+    buf_text(line, value ? value : "");
 }
 
 static char *trim(char *from, char *end)

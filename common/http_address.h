@@ -6,17 +6,30 @@
 /* As http_address_is_private, for the text of an address. A text that is none reads as private. */
 bool http_address_text_is_private(const char *text);
 
+/* The same for a socket address; another family than IPv4 and IPv6 reads as private. */
+struct sockaddr;
+bool http_sockaddr_is_private(const struct sockaddr *a);
+
 /* May a request be tried with this URL? http or https, a host, printable ASCII only. */
 bool http_url_is_valid(const char *url);
 
 /* An upper-case word: GET, POST, ... */
 bool http_method_is_valid(const char *method);
 
+/* GET, HEAD: may be sent a second time on a new connection when a kept-alive one was lost. */
+bool http_method_is_safe(const char *method);
+/* POST, PUT, PATCH: says Content-Length: 0 when it has no body. */
+bool http_method_has_body(const char *method);
+
 /* No control characters; a name is a token. */
 bool http_header_is_valid(const struct header *h);
 
 /* URL, method and every header. */
 bool http_request_is_valid(const struct http_request *r);
+
+/* The line as curl wants it: "Name: value", "Name;" for an empty value, "Name:" to leave out what
+ * curl would add by itself (value NULL). */
+void http_header_line(const char *name, const char *value, struct buf *line);
 
 /* Split the raw header lines of an answer in place: names in lower case, values trimmed, lines that
  * are no header dropped. block: ends in 0. out: NULL only counts an upper bound; else room for as

@@ -22,8 +22,10 @@ void http_answer_fini(struct http_answer *a)
     a->headers = NULL;
 }
 
-bool http_answer_head(struct http_answer *a, const char *line, size_t len)
+size_t http_answer_on_head(char *line, size_t size, size_t n, void *answer)
 {
+    struct http_answer *a = answer;
+    size_t len = size * n;
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         buf_clear(&a->head);
         a->head_done = false;
@@ -33,14 +35,15 @@ bool http_answer_head(struct http_answer *a, const char *line, size_t len)
     if (len <= 2)
         a->head_done = true;
     a->too_big = buf_ok(&a->head) != 0;
-    return !a->too_big;
+    return a->too_big ? 0 : len;
 }
 
-bool http_answer_body(struct http_answer *a, const char *bytes, size_t len)
+size_t http_answer_on_body(char *bytes, size_t size, size_t n, void *answer)
 {
-    buf_add(&a->body, bytes, len);
+    struct http_answer *a = answer;
+    buf_add(&a->body, bytes, size * n);
     a->too_big = buf_ok(&a->body) != 0;
-    return !a->too_big;
+    return a->too_big ? 0 : size * n;
 }
 
 void http_answer_finish(struct http_answer *a, bool with_body, struct http_response *r)
@@ -52,6 +55,5 @@ void http_answer_finish(struct http_answer *a, bool with_body, struct http_respo
     }
     if (!with_body)
         buf_clear(&a->body);
-    a->body.failed = false;
     r->body = buf_take(&a->body, &r->body_len);
 }

@@ -16,11 +16,11 @@ struct http_answer {
 int http_answer_init(struct http_answer *a, size_t body_max) must_use;
 void http_answer_fini(struct http_answer *a);
 
-/* One raw line of the header block, its end included. A status line begins anew: a `100 Continue`
- * is forgotten. false: too big, stop. */
-bool http_answer_head(struct http_answer *a, const char *line, size_t len) must_use;
-/* Bytes of the body, decompressed. false: too big, stop. */
-bool http_answer_body(struct http_answer *a, const char *bytes, size_t len) must_use;
+/* curl's callbacks; answer: the struct http_answer. They return what they took; 0: too big, stop.
+ * head gets one raw line of the header block, its end included. A status line begins anew: a
+ * `100 Continue` is forgotten. body gets bytes after decompression. */
+size_t http_answer_on_head(char *line, size_t size, size_t n, void *answer);
+size_t http_answer_on_body(char *bytes, size_t size, size_t n, void *answer);
 
 /* Fill headers and body of r: the headers lent with a, the body owned by r (free). with_body false:
  * an empty one. */

@@ -1,9 +1,7 @@
 #include "common/http_client.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,15 +10,10 @@
 
 #include "common/http_address.h"
 #include "common/http_answer.h"
+#include "common/http_loads.h"
 #include "common/http_watch.h"
 
-/* In one multi handle the cost of a call grows with the calls in flight, because each new transfer
- * walks that host's connections. So a client owns several (shards): the first that is not full gets
- * the next call, which also keeps a small load on few, warm connections. */
-
 enum {
-    SHARDS_MAX = 32,
-    SHARD_FILL = 64, /* calls in flight before the next shard is used */
     SPARE_MAX = 512, /* easy handles kept for the next calls */
     IDLE_MAX_S = 30, /* a resting connection older than this is not used again */
     EXPECT_MIN = 1 << 20
@@ -30,7 +23,7 @@ struct shard {
     struct client *client;
     CURLM *multi;
     struct loop_timer *timer;
-    unsigned running, sockets;
+    size_t number; /* in client.shards and client.loads */
 };
 
 struct http_exchange {
@@ -56,12 +49,11 @@ struct client {
     struct http_client client; /* first */
     struct loop *loop;
     CURLSH *share; /* names and TLS sessions, for all shards */
-    struct shard *shards[SHARDS_MAX];
-    size_t shards_n;
+    struct shard *shards[HTTP_SHARDS_MAX];
+    struct http_loads loads;
     struct http_watches watches;
     struct http_exchange *running, *spare;
     size_t spare_n;
-    unsigned running_n, sockets, idle_max;
     struct buf scratch;
     bool closing;
 };
@@ -84,12 +76,9 @@ static void on_io(void *arg, int events)
 static struct http_watch *watch(struct shard *s, int fd, bool ours)
 {
     struct client *c = s->client;
+    struct http_watch new = {.loop = c->loop, .owner = s, .fd = fd, .ours = ours, .fn = on_io};
     struct http_watch *w = http_watch_get(&c->watches, fd);
-    if (w)
-        return w;
-    return http_watch_new(
-        &c->watches,
-        &(struct http_watch){.loop = c->loop, .owner = s, .fd = fd, .ours = ours, .fn = on_io});
+    return w ? w : http_watch_new(&c->watches, &new);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused)
@@ -124,36 +113,23 @@ static int on_timeout(CURLM *multi, long ms, void *shard)
     return 0;
 }
 
-static bool is_private(const struct curl_sockaddr *a)
-{
-    const void *at = &a->addr;
-    if (a->family == AF_INET)
-        return http_address_is_private((const uint8_t *)&((const struct sockaddr_in *)at)->sin_addr,
-                                       4);
-    if (a->family == AF_INET6)
-        return http_address_is_private(((const struct sockaddr_in6 *)at)->sin6_addr.s6_addr, 16);
-    return true;
-}
-
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
     struct http_exchange *x = arg;
     (void)purpose;
-    if (!x->allow_private && is_private(a)) {
+    if (!x->allow_private && http_sockaddr_is_private(&a->addr)) {
         x->blocked = true;
         return CURL_SOCKET_BAD;
     }
     x->tried = true;
     int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-    if (fd < 0)
-        return CURL_SOCKET_BAD;
-    if (!watch(x->shard, fd, true)) {
-        close(fd);
-        return CURL_SOCKET_BAD;
+    if (fd >= 0 && watch(x->shard, fd, true)) {
+        http_loads_socket(&x->client->loads, x->shard->number, 1);
+        return fd;
     }
-    x->shard->sockets++;
-    x->client->sockets++;
-    return fd;
+    if (fd >= 0)
+        close(fd);
+    return CURL_SOCKET_BAD;
 }
 
 static int on_close(void *client, curl_socket_t fd)
@@ -161,23 +137,18 @@ static int on_close(void *client, curl_socket_t fd)
     struct client *c = client;
     struct http_watch *w = http_watch_get(&c->watches, fd);
     if (w) {
-        ((struct shard *)w->owner)->sockets--;
-        c->sockets--;
+        http_loads_socket(&c->loads, ((struct shard *)w->owner)->number, -1);
         http_watch_free(&c->watches, w);
     }
     return close(fd);
 }
 
-/* Keep at most idle_max resting connections over all shards; curl wants the number of all. */
-static void limit_idle(struct shard *s)
+/* A call of this shard began or ended: how many connections may it keep now? */
+static void account(struct shard *s, int change)
 {
-    struct client *c = s->client;
-    unsigned idle = c->sockets > c->running_n ? c->sockets - c->running_n : 0;
-    unsigned mine = s->sockets > s->running ? s->sockets - s->running : 0;
-    unsigned others = idle > mine ? idle - mine : 0;
-    unsigned room = c->idle_max > others ? c->idle_max - others : 0;
-    unsigned all = s->running + room;
-    curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, all ? (long)all : 1L); /* 0: no limit */
+    http_loads_call(&s->client->loads, s->number, change);
+    curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS,
+                      http_loads_connections(&s->client->loads, s->number));
 }
 
 /* ---- one exchange */
@@ -200,18 +171,6 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
     return CURL_PREREQFUNC_OK;
 }
 
-static size_t on_head(char *bytes, size_t size, size_t n, void *arg)
-{
-    struct http_exchange *x = arg;
-    return http_answer_head(&x->answer, bytes, size * n) ? size * n : 0;
-}
-
-static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
-{
-    struct http_exchange *x = arg;
-    return http_answer_body(&x->answer, bytes, size * n) ? size * n : 0;
-}
-
 /* What holds for every call; the rest is set by request_set. */
 static void options_set(struct http_exchange *x)
 {
@@ -222,7 +181,6 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
@@ -230,10 +188,10 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
     curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->why);
-    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_head);
-    curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
-    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, http_answer_on_head);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, &x->answer);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_answer_on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, &x->answer);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, x);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
@@ -284,10 +242,7 @@ static void exchange_free(struct http_exchange *x)
 static int header_add(struct http_exchange *x, const char *name, const char *value)
 {
     struct buf *line = &x->client->scratch;
-    buf_clear(line);
-    buf_text(line, name);
-    buf_text(line, value && value[0] ? ": " : value ? ";" : ":"); /* curl's: empty, and removed */
-    buf_text(line, value ? value : "");
+    http_header_line(name, value, line);
     struct curl_slist *list =
         buf_ok(line) == 0 ? curl_slist_append(x->headers, buf_str(line)) : NULL;
     if (!list)
@@ -298,15 +253,14 @@ static int header_add(struct http_exchange *x, const char *name, const char *val
 
 static int headers_set(struct http_exchange *x, const struct http_request *r)
 {
-    bool typed = false;
+    bool typed = !r->body && !http_method_has_body(r->method);
     for (size_t i = 0; i < r->headers_n; i++) {
         if (header_add(x, r->headers[i].name, r->headers[i].value) != 0)
             return ERR_NOMEM;
         typed = typed || strcasecmp(r->headers[i].name, "content-type") == 0;
     }
-    if (!typed && header_add(x, "Content-Type", NULL) != 0) /* curl would claim a form */
-        return ERR_NOMEM;
-    if (r->body_len >= EXPECT_MIN && header_add(x, "Expect", NULL) != 0)
+    if ((!typed && header_add(x, "Content-Type", NULL) != 0) || /* curl would claim a form */
+        (r->body_len >= EXPECT_MIN && header_add(x, "Expect", NULL) != 0))
         return ERR_NOMEM;
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
     return 0;
@@ -314,23 +268,19 @@ static int headers_set(struct http_exchange *x, const struct http_request *r)
 
 static int body_set(struct http_exchange *x, const struct http_request *r)
 {
-    const char *m = r->method;
-    bool reading = strcmp(m, "GET") == 0 || strcmp(m, "HEAD") == 0;
-    bool sending = r->body || strcmp(m, "POST") == 0 || strcmp(m, "PUT") == 0 ||
-                   strcmp(m, "PATCH") == 0; /* these say Content-Length: 0 without a body */
     CURLcode rc = CURLE_OK;
-    x->once = !reading;
-    if (sending) {
+    x->once = !http_method_is_safe(r->method);
+    if (r->body || http_method_has_body(r->method)) {
         curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
         rc = curl_easy_setopt(x->easy, CURLOPT_COPYPOSTFIELDS, r->body ? r->body : "");
-    } else if (strcmp(m, "HEAD") == 0) {
+    } else if (strcmp(r->method, "HEAD") == 0) {
         curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
     } else {
         curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
     }
     if (rc == CURLE_OK)
-        rc = curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, m);
+        rc = curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, r->method);
     return rc == CURLE_OK ? 0 : ERR_NOMEM;
 }
 
@@ -340,8 +290,7 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
         return ERR_NOMEM;
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms > 0 ? r->timeout_ms : 1));
     int err = headers_set(x, r);
-    if (!err)
-        err = body_set(x, r);
+    err = err ? err : body_set(x, r);
     x->why[0] = 0;
     x->started_ms = loop_now_ms(x->client->loop);
     x->allow_private = r->allow_private;
@@ -368,22 +317,15 @@ static struct shard *shard_new(struct client *c)
     curl_multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
     curl_multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
     curl_multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
-    curl_multi_setopt(s->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    return c->shards[c->shards_n++] = s;
+    s->number = c->loads.n++;
+    return c->shards[s->number] = s;
 }
 
 static struct shard *shard_pick(struct client *c)
 {
-    struct shard *least = NULL;
-    for (size_t i = 0; i < c->shards_n; i++) {
-        struct shard *s = c->shards[i];
-        if (s->running < SHARD_FILL)
-            return s;
-        if (!least || s->running < least->running)
-            least = s;
-    }
-    struct shard *made = c->shards_n < SHARDS_MAX ? shard_new(c) : NULL;
-    return made ? made : least;
+    size_t i = http_loads_pick(&c->loads);
+    struct shard *made = i == c->loads.n ? shard_new(c) : c->shards[i];
+    return made ? made : c->shards[http_loads_least(&c->loads)];
 }
 
 static int shard_add(struct http_exchange *x)
@@ -391,11 +333,9 @@ static int shard_add(struct http_exchange *x)
     struct client *c = x->client;
     struct shard *s = shard_pick(c);
     x->shard = s;
-    if (!s || curl_multi_add_handle(s->multi, x->easy) != CURLM_OK)
+    if (curl_multi_add_handle(s->multi, x->easy) != CURLM_OK)
         return ERR_NOMEM;
-    s->running++;
-    c->running_n++;
-    limit_idle(s);
+    account(s, 1);
     x->prev = NULL;
     x->next = c->running;
     if (x->next)
@@ -408,46 +348,39 @@ static void shard_remove(struct http_exchange *x)
 {
     struct client *c = x->client;
     curl_multi_remove_handle(x->shard->multi, x->easy);
-    x->shard->running--;
-    c->running_n--;
     *(x->prev ? &x->prev->next : &c->running) = x->next;
     if (x->next)
         x->next->prev = x->prev;
-    limit_idle(x->shard);
+    account(x->shard, -1);
 }
 
 /* ---- the end of an exchange */
 
 static enum call_code code_of(const struct http_exchange *x, CURLcode rc)
 {
+    static const struct {
+        CURLcode rc;
+        enum call_code sent, unsent;
+    } codes[] = {
+        {CURLE_OK, CALL_OK, CALL_OK},
+        {CURLE_OPERATION_TIMEDOUT, CALL_TIMEOUT, CALL_TIMEOUT},
+        {CURLE_COULDNT_RESOLVE_HOST, CALL_DNS, CALL_DNS},
+        {CURLE_SSL_CONNECT_ERROR, CALL_RESET, CALL_TLS},
+        {CURLE_PEER_FAILED_VERIFICATION, CALL_RESET, CALL_TLS},
+        {CURLE_SSL_CACERT_BADFILE, CALL_RESET, CALL_TLS},
+        {CURLE_BAD_CONTENT_ENCODING, CALL_BAD_BODY, CALL_CONNECT},
+        {CURLE_WEIRD_SERVER_REPLY, CALL_BAD_BODY, CALL_CONNECT},
+        {CURLE_UNSUPPORTED_PROTOCOL, CALL_BAD_BODY, CALL_CONNECT}, /* an answer that is no HTTP */
+    };
     if (x->answer.too_big)
         return CALL_TOO_BIG;
     if (x->blocked && (!x->tried || rc == CURLE_ABORTED_BY_CALLBACK))
         return CALL_BLOCKED_ADDRESS;
-    switch ((int)rc) {
-    case CURLE_OK:
-        return CALL_OK;
-    case CURLE_OPERATION_TIMEDOUT:
-        return CALL_TIMEOUT;
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return CALL_DNS;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ENGINE_NOTFOUND:
-    case CURLE_SSL_ENGINE_SETFAILED:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-        return CALL_TLS;
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP */
-        return x->sent ? CALL_BAD_BODY : CALL_CONNECT;
-    default:
-        return x->sent ? CALL_RESET : CALL_CONNECT;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].rc == rc)
+            return x->sent ? codes[i].sent : codes[i].unsent;
     }
+    return x->sent ? CALL_RESET : CALL_CONNECT;
 }
 
 static const char *why_of(struct http_exchange *x, CURLcode rc)
@@ -482,9 +415,7 @@ static void collect(struct shard *s)
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(s->multi, &left)) != NULL;) {
         struct http_exchange *x = NULL;
-        if (m->msg != CURLMSG_DONE)
-            continue;
-        CURLcode rc = m->data.result; /* m dies with the removal */
+        CURLcode rc = m->data.result; /* DONE is the only message; m dies with the removal */
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
         finish(x, rc);
     }
@@ -504,8 +435,7 @@ static int client_start(struct http_client *client, const struct http_request *r
     x->fn = fn;
     x->arg = arg;
     int err = request_set(x, r);
-    if (!err)
-        err = shard_add(x);
+    err = err ? err : shard_add(x);
     if (err) {
         exchange_free(x);
         return err;
@@ -532,7 +462,7 @@ static void client_close(struct http_client *client)
         c->spare = x->next;
         exchange_free(x);
     }
-    for (size_t i = 0; i < c->shards_n; i++) {
+    for (size_t i = 0; i < c->loads.n; i++) {
         curl_multi_cleanup(c->shards[i]->multi);
         loop_timer_free(c->loop, c->shards[i]->timer);
         free(c->shards[i]);
@@ -554,7 +484,7 @@ int http_client_curl_open(struct loop *loop, unsigned connections, struct http_c
     }
     c->client.ops = &ops;
     c->loop = loop;
-    c->idle_max = connections;
+    c->loads.idle_max = connections;
     buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
     if (!c->share || !shard_new(c)) {

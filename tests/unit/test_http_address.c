@@ -113,6 +113,46 @@ static void methods_are_upper_case_words(void **state)
     assert_false(http_method_is_valid("AAAAAAAAAAAAAAAAA"));
 }
 
+static void methods_are_told_apart(void **state)
+{
+    (void)state;
+    assert_true(http_method_is_safe("GET") && http_method_is_safe("HEAD"));
+    assert_false(http_method_is_safe("POST") || http_method_is_safe("PUT"));
+    assert_true(http_method_has_body("POST") && http_method_has_body("PUT"));
+    assert_true(http_method_has_body("PATCH"));
+    assert_false(http_method_has_body("GET") || http_method_has_body("DELETE"));
+}
+
+static void socket_addresses_are_checked(void **state)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr other = {.sa_family = AF_UNIX};
+    (void)state;
+    assert_int_equal(inet_pton(AF_INET, "8.8.8.8", &v4.sin_addr), 1);
+    assert_false(http_sockaddr_is_private((struct sockaddr *)&v4));
+    assert_int_equal(inet_pton(AF_INET, "10.8.8.8", &v4.sin_addr), 1);
+    assert_true(http_sockaddr_is_private((struct sockaddr *)&v4));
+    assert_true(http_sockaddr_is_private((struct sockaddr *)&v6));
+    assert_int_equal(inet_pton(AF_INET6, "2606:4700::1111", &v6.sin6_addr), 1);
+    assert_false(http_sockaddr_is_private((struct sockaddr *)&v6));
+    assert_true(http_sockaddr_is_private(&other));
+}
+
+static void header_lines_are_curls(void **state)
+{
+    struct buf line;
+    (void)state;
+    buf_init(&line, 100);
+    http_header_line("X", "a b", &line);
+    assert_string_equal(buf_str(&line), "X: a b");
+    http_header_line("X", "", &line);
+    assert_string_equal(buf_str(&line), "X;");
+    http_header_line("X", NULL, &line);
+    assert_string_equal(buf_str(&line), "X:");
+    buf_fini(&line);
+}
+
 static bool header(const char *name, const char *value)
 {
     struct header h = {(char *)(uintptr_t)name, (char *)(uintptr_t)value};
@@ -165,11 +205,10 @@ static void header_blocks_are_split(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_told_apart),
-        cmocka_unit_test(what_is_no_address_is_private),
-        cmocka_unit_test(urls_are_checked),
-        cmocka_unit_test(methods_are_upper_case_words),
-        cmocka_unit_test(headers_cannot_carry_others),
+        cmocka_unit_test(addresses_are_told_apart), cmocka_unit_test(what_is_no_address_is_private),
+        cmocka_unit_test(urls_are_checked),         cmocka_unit_test(methods_are_upper_case_words),
+        cmocka_unit_test(methods_are_told_apart),   cmocka_unit_test(socket_addresses_are_checked),
+        cmocka_unit_test(header_lines_are_curls),   cmocka_unit_test(headers_cannot_carry_others),
         cmocka_unit_test(header_blocks_are_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
