@@ -191,10 +191,27 @@ static bool double_holds(const unsigned char *at, size_t len)
     return isfinite(v) && (v != 0 || digits_all_0);
 }
 
+/* What may follow the first digits. */
+static bool number_rest(struct scan *s, bool *exponent)
+{
+    if (s->p < s->end && *s->p == '.') {
+        s->p++;
+        if (skip_digits(s) == 0)
+            return fail(s, "digits must follow the point");
+    }
+    *exponent = s->p < s->end && (*s->p | 0x20) == 'e';
+    if (!*exponent)
+        return true;
+    s->p++;
+    if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
+        s->p++;
+    return skip_digits(s) > 0 || fail(s, "digits must follow the e");
+}
+
 static bool number(struct scan *s)
 {
     const unsigned char *start = s->p;
-    bool exponent = false;
+    bool exponent;
     if (*s->p == '-')
         s->p++;
     const unsigned char *digits = s->p;
@@ -203,19 +220,8 @@ static bool number(struct scan *s)
         return fail(s, "not a value");
     if (n > 1 && *digits == '0')
         return fail_at(s, ERR_NOT_JSON, "leading zero", digits);
-    if (s->p < s->end && *s->p == '.') {
-        s->p++;
-        if (skip_digits(s) == 0)
-            return fail(s, "digits must follow the point");
-    }
-    if (s->p < s->end && (*s->p | 0x20) == 'e') {
-        exponent = true;
-        s->p++;
-        if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
-            s->p++;
-        if (skip_digits(s) == 0)
-            return fail(s, "digits must follow the e");
-    }
+    if (!number_rest(s, &exponent))
+        return false;
     size_t len = (size_t)(s->p - start);
     if (!integer_fits(digits, n))
         return fail_at(s, ERR_BIG_NUMBER, "a number beyond 2^53", start);
