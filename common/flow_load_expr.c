@@ -4,187 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const variables[VAR_COUNT] = {
-    [VAR_REQUEST] = "request", [VAR_USER] = "user",     [VAR_JOB] = "job",
-    [VAR_ROWS] = "rows",       [VAR_CALLS] = "calls",   [VAR_ITEM] = "item",
-    [VAR_INDEX] = "index",     [VAR_STATUS] = "status", [VAR_HEADERS] = "headers",
-    [VAR_BODY] = "body",       [VAR_RESULT] = "result", [VAR_ERROR] = "error",
-};
-
-static int variable_find(const char *name)
-{
-    for (int v = 0; v < VAR_COUNT; v++)
-        if (strcmp(variables[v], name) == 0)
-            return v;
-    return -1;
-}
-
-static void print_variables(unsigned visible, char *out, size_t size)
-{
-    size_t len = 0;
-    out[0] = 0;
-    for (int v = 0; v < VAR_COUNT && len < size; v++)
-        if (visible & VAR_BIT(v))
-            len += (size_t)snprintf(out + len, size - len, " `$%s`", variables[v]);
-}
-
-/* One expression, or one string of a template, under the lint of its variables. */
-struct lint {
+/* One expression, or one string of a template, that jq refused. */
+struct refused {
     struct flow_file *file;
     const struct yaml_node *node;
     unsigned visible;
     bool template;
-    bool bad; /* a finding was made: do not compile, it would say the same less well */
 };
-
-static void lint_bare(struct lint *l, const struct flow_ref *r)
-{
-    char path[SCAN_NAME * 2 + 2];
-    snprintf(path, sizeof path, "%s%s%s", r->name, r->fields ? "." : "",
-             r->fields ? r->field[0] : "");
-    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_BARE,
-                 "`$%s` outside `\\( )` goes out as this very text\nwrite `\\($%s)`", path, path);
-    l->bad = true;
-}
-
-static void lint_invisible(struct lint *l, const struct flow_ref *r)
-{
-    char list[200];
-    print_variables(l->visible, list, sizeof list);
-    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_INVISIBLE,
-                 "`$%s` cannot be seen here\nvisible:%s", r->name, list);
-    l->bad = true;
-}
-
-static void lint_user(struct lint *l, const struct flow_ref *r)
-{
-    if (l->file->shared)
-        findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_CACHE,
-                     "`$user` in a flow whose cache is shared by everybody\nuse `cache.scope: "
-                     "user`, or leave `$user` out");
-}
 
 static bool is_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '-';
 }
-
-/* `$calls.a-mart` is a subtraction for jq; the name meant, with its length, if a call has it. */
-static size_t dashed_name(const struct lint *l, const struct flow_ref *r, char name[SCAN_NAME])
-{
-    const char *start = l->node->text + r->field_offset[0];
-    size_t len = 0;
-    while (is_word(start[len]))
-        len++;
-    if (len >= SCAN_NAME || len == strlen(r->field[0]) || start[-1] != '.')
-        return 0;
-    memcpy(name, start, len);
-    name[len] = 0;
-    return yaml_get(l->file->calls, name) ? len : 0;
-}
-
-static void lint_dashed(struct lint *l, const struct flow_ref *r, const char *name)
-{
-    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->field_offset[0]), FINDING_JQ,
-                 "jq reads `%s` as a subtraction\na name with `-` needs quotes: `$calls[\"%s\"]`",
-                 name, name);
-    l->bad = true;
-}
-
-static void lint_call_unknown(struct lint *l, const struct flow_ref *r)
-{
-    const char *names[FLOW_CALLS_MAX];
-    size_t n = 0;
-    for (const struct yaml_node *c = l->file->calls ? l->file->calls->first : NULL;
-         c && n < FLOW_CALLS_MAX; c = c->next)
-        names[n++] = c->key;
-    const char *near = nearest_name(r->field[0], names, n);
-    struct finding_place at = yaml_place_in(l->node, r->field_offset[0]);
-    if (near)
-        findings_add(l->file->loader->findings, at, FINDING_CALL,
-                     "no call is named `%s`\ndid you mean `%s`?", r->field[0], near);
-    else
-        findings_add(l->file->loader->findings, at, FINDING_CALL,
-                     "no call is named `%s`\ndeclare it in `calls`", r->field[0]);
-    l->bad = true;
-}
-
-static void lint_calls(struct lint *l, const struct flow_ref *r)
-{
-    char name[SCAN_NAME];
-    if (!r->fields) {
-        l->file->all_calls_read = true;
-        return;
-    }
-    size_t at = 0;
-    for (const struct yaml_node *c = l->file->calls ? l->file->calls->first : NULL; c;
-         c = c->next, at++)
-        if (strcmp(c->key, r->field[0]) == 0) {
-            if (at < FLOW_CALLS_MAX)
-                l->file->call_read[at] = true;
-            return;
-        }
-    l->file->all_calls_read = true; /* which one is meant is not known */
-    if (dashed_name(l, r, name))
-        lint_dashed(l, r, name);
-    else
-        lint_call_unknown(l, r);
-}
-
-static void lint_bound(struct lint *l, const struct flow_ref *r)
-{
-    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_INVISIBLE,
-                 "`$%s` is a name of the flow language\nuse another one for a variable of your own",
-                 r->name);
-    l->bad = true;
-}
-
-static void lint_ref(struct lint *l, const struct flow_ref *r)
-{
-    int v = variable_find(r->name);
-    if (v < 0)
-        return;
-    if (r->bare)
-        lint_bare(l, r);
-    else if (r->bound)
-        lint_bound(l, r);
-    else if (!(l->visible & VAR_BIT(v)))
-        lint_invisible(l, r);
-    else if (v == VAR_USER)
-        lint_user(l, r);
-    else if (v == VAR_CALLS)
-        lint_calls(l, r);
-}
-
-/* Names the expression binds itself (`. as $item | ...`): one finding, where it does. */
-static unsigned bound_names(const char *text, bool template)
-{
-    struct flow_scan s;
-    struct flow_ref r;
-    unsigned bound = 0;
-    flow_scan_init(&s, text, template);
-    while (flow_scan_next(&s, &r)) {
-        int v = variable_find(r.name);
-        if (v >= 0 && r.bound)
-            bound |= VAR_BIT(v);
-    }
-    return bound;
-}
-
-static void lint_text(struct lint *l)
-{
-    struct flow_scan s;
-    struct flow_ref r;
-    unsigned bound = bound_names(l->node->text, l->template);
-    flow_scan_init(&s, l->node->text, l->template);
-    while (flow_scan_next(&s, &r)) {
-        int v = variable_find(r.name);
-        if (v < 0 || r.bare || r.bound || !(bound & VAR_BIT(v)))
-            lint_ref(l, &r);
-    }
-}
-
-/* ---- jq's own errors */
 
 /* Byte of line:column in text; the line's first character for an unknown column. */
 static size_t text_offset(const char *text, unsigned line, unsigned column)
@@ -232,17 +63,17 @@ static const char *word_find(const char *text, const char *word)
     return NULL;
 }
 
-static void jq_undefined(struct lint *l, const char *name, const char *at)
+static void jq_undefined(struct refused *r, const char *name, const char *at)
 {
-    const char *text = l->node->text;
+    const char *text = r->node->text;
     const char *start = at;
     const char *names[VAR_COUNT];
-    struct findings *findings = l->file->loader->findings;
+    struct findings *findings = r->file->loader->findings;
     size_t n = 0;
     while (start > text && is_word(start[-1]))
         start--;
     if (name[0] != '$' && at > start && at[-1] == '-') {
-        findings_add(findings, yaml_place_in(l->node, (size_t)(start - text)), FINDING_JQ,
+        findings_add(findings, yaml_place_in(r->node, (size_t)(start - text)), FINDING_JQ,
                      "jq reads `%.*s` as a subtraction and knows no `%s`\na name with `-` needs "
                      "quotes: `[\"%.*s\"]`",
                      (int)(at - start) + (int)strlen(name), start, name,
@@ -250,35 +81,64 @@ static void jq_undefined(struct lint *l, const char *name, const char *at)
         return;
     }
     for (int v = 0; v < VAR_COUNT; v++)
-        if (l->visible & VAR_BIT(v))
-            names[n++] = variables[v];
+        if (r->visible & VAR_BIT(v))
+            names[n++] = flow_variable_name((enum expr_var)v);
     const char *near = name[0] == '$' ? nearest_name(name + 1, names, n) : NULL;
     if (near)
-        findings_add(findings, yaml_place_in(l->node, (size_t)(at - text)), FINDING_JQ,
+        findings_add(findings, yaml_place_in(r->node, (size_t)(at - text)), FINDING_JQ,
                      "`%s` is not defined\ndid you mean `$%s`?", name, near);
     else
-        findings_add(findings, yaml_place_in(l->node, (size_t)(at - text)), FINDING_JQ,
+        findings_add(findings, yaml_place_in(r->node, (size_t)(at - text)), FINDING_JQ,
                      "`%s` is not defined\ncheck the name against the reference", name);
 }
 
-static void jq_error(struct lint *l, const struct expr_error *e)
+/* What people write who know other languages. */
+static const struct {
+    const char *written, *todo;
+} idioms[] = {
+    {"&&", "jq writes `and`"},
+    {"||", "jq writes `or`"},
+    {"===", "jq writes `==`"},
+    {" ? ", "jq writes `if A then B else C end`"},
+    {"'", "jq's strings stand in double quotes"},
+};
+
+/* The help for a syntax error, and where it is about when jq does not say. */
+static const char *jq_help(const struct refused *r, size_t *offset)
+{
+    const char *text = r->node->text;
+    for (size_t i = 0; !r->template && i < sizeof idioms / sizeof *idioms; i++) {
+        const char *at = strstr(text, idioms[i].written);
+        if (at) {
+            *offset = (size_t)(at - text) + (idioms[i].written[0] == ' ');
+            return idioms[i].todo;
+        }
+    }
+    if (word_find(text, "if") && !word_find(text, "else"))
+        return "jq 1.6 wants `if A then B else C end`";
+    return "mend the expression (jq 1.6)";
+}
+
+static void jq_error(struct refused *r, const struct expr_error *e)
 {
     char name[SCAN_NAME];
     const char *at = NULL;
-    if (!l->node->text) {
-        findings_add(l->file->loader->findings, yaml_place(l->node), FINDING_JQ,
-                     "%s\nmend the value", e->text);
+    struct findings *findings = r->file->loader->findings;
+    if (!r->node->text) {
+        findings_add(findings, yaml_place(r->node), FINDING_JQ, "%s\nmend the value", e->text);
         return;
     }
     if (undefined_name(e->text, name))
-        at = word_find(l->node->text, name);
+        at = word_find(r->node->text, name);
     if (at) {
-        jq_undefined(l, name, at);
+        jq_undefined(r, name, at);
         return;
     }
-    size_t offset = text_offset(l->node->text, e->line, e->column);
-    findings_add(l->file->loader->findings, yaml_place_in(l->node, offset), FINDING_JQ,
-                 "%s\nmend the expression (jq 1.6)", e->text);
+    size_t offset = text_offset(r->node->text, e->line, e->column);
+    const char *help = "mend the expression (jq 1.6)";
+    if (strstr(e->text, "syntax error"))
+        help = jq_help(r, &offset);
+    findings_add(findings, yaml_place_in(r->node, offset), FINDING_JQ, "%s\n%s", e->text, help);
 }
 
 /* ---- reading */
@@ -326,13 +186,13 @@ struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, cons
         f->all_calls_read = true; /* who knows */
         return NULL;
     }
-    struct lint l = {.file = f, .node = n, .visible = visible};
-    lint_text(&l);
-    int err = l.bad ? 0 : expr_compile(n->text, visible, &out, &error);
+    if (!flow_variables_lint(f, n, visible, false))
+        return NULL; /* jq would say the same less well */
+    int err = expr_compile(n->text, visible, &out, &error);
     if (err == ERR_NOMEM)
         f->loader->no_memory = true;
     else if (err)
-        jq_error(&l, &error);
+        jq_error(&(struct refused){f, n, visible, false}, &error);
     struct flow_use *u = out ? use_add(f, n, what) : NULL;
     if (u)
         u->expr = out;
@@ -342,15 +202,26 @@ struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, cons
 /* All strings of a literal. */
 static bool lint_literal(struct flow_file *f, const struct yaml_node *n, unsigned visible)
 {
-    bool bad = false;
-    if (n->type == YAML_TEXT) {
-        struct lint l = {.file = f, .node = n, .visible = visible, .template = true};
-        lint_text(&l);
-        bad = l.bad;
-    }
+    bool good = n->type != YAML_TEXT || flow_variables_lint(f, n, visible, true);
     for (const struct yaml_node *c = n->first; c; c = c->next)
-        bad |= lint_literal(f, c, visible);
-    return bad;
+        good &= lint_literal(f, c, visible);
+    return good;
+}
+
+/* The compiler stops at the first problem; a run shows all, so each string is tried alone. */
+static void template_errors(struct flow_file *f, const struct yaml_node *n,
+                            enum template_place place, unsigned visible)
+{
+    struct template *t = NULL;
+    struct template_error error = {0};
+    struct json *text = n->type == YAML_TEXT ? value_json(f->loader, n) : NULL;
+    if (text && template_compile(text, place, visible, &t, &error) == ERR_EXPRESSION) {
+        jq_error(&(struct refused){f, n, visible, true}, &error.expr);
+    }
+    template_free(t);
+    json_free(text);
+    for (const struct yaml_node *c = n->first; c; c = c->next)
+        template_errors(f, c, place, visible);
 }
 
 struct template *flow_template_read(struct flow_file *f, const struct yaml_node *n,
@@ -358,19 +229,21 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
 {
     struct template *out = NULL;
     struct template_error error = {0};
-    if (!n || lint_literal(f, n, visible))
+    if (!n || !lint_literal(f, n, visible))
         return NULL;
     struct json *literal = value_json(f->loader, n);
     if (!literal)
         return NULL;
+    size_t before = f->loader->findings->errors;
     int err = template_compile(literal, place, visible, &out, &error);
     json_free(literal);
     if (err == ERR_NOMEM)
         f->loader->no_memory = true;
-    else if (err) {
-        struct lint l = {.file = f, .node = value_at_pointer(n, error.pointer), .visible = visible};
-        jq_error(&l, &error.expr);
-    }
+    else if (err)
+        template_errors(f, n, place, visible);
+    if (err == ERR_EXPRESSION && f->loader->findings->errors == before)
+        findings_add(f->loader->findings, yaml_place(value_at_pointer(n, error.pointer)),
+                     FINDING_JQ, "%s\nmend the value", error.expr.text);
     struct flow_use *u = out ? use_add(f, n, n->key ? n->key : "body") : NULL;
     if (u) {
         u->template = out;

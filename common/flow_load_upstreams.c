@@ -13,26 +13,30 @@ static void finding(struct flow_loader *l, const struct yaml_node *n, enum findi
     findings_add(l->findings, yaml_place(n), code, "%s", text);
 }
 
+/* What follows the scheme: host, [v6] or host, then :port if any, up to the first `/`. */
+static bool host_is_good(const char *host)
+{
+    size_t len = strcspn(host, "/");
+    const char *port = host + strcspn(host, ":/");
+    if (host[0] == '[') {
+        const char *end = memchr(host, ']', len);
+        port = end ? end + 1 : host;
+    }
+    if (port == host || *port != ':')
+        return port == host + len && len > 0;
+    char *end;
+    long number = strtol(port + 1, &end, 10);
+    return end == host + len && end > port + 1 && number > 0 && number < 65536;
+}
+
 /* http(s)://host[:port][/path]: no user, query, fragment, space or control character. */
 static bool url_is_good(const char *url)
 {
     size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
-    if (scheme == 0 || strpbrk(url, "?#@ \\\"<>"))
-        return false;
     for (const char *p = url; *p; p++)
-        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f || strchr("?#@\\\"<>", *p))
             return false;
-    const char *host = url + scheme;
-    size_t len = strcspn(host, "/");
-    const char *bracket = host[0] == '[' ? memchr(host, ']', len) : NULL;
-    const char *port = bracket ? bracket + 1 : host + strcspn(host, ":/");
-    if (port == host || (host[0] == '[' && !bracket))
-        return false;
-    if (*port != ':')
-        return port == host + len;
-    char *end;
-    long number = strtol(port + 1, &end, 10);
-    return end == host + len && end > port + 1 && number > 0 && number < 65536;
+    return scheme > 0 && host_is_good(url + scheme);
 }
 
 static char *read_url(struct flow_loader *l, const struct yaml_node *map)

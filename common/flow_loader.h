@@ -104,6 +104,13 @@ struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, cons
 struct template *flow_template_read(struct flow_file *f, const struct yaml_node *n,
                                     enum template_place place, unsigned visible);
 
+/* ---- variables (flow_variables.c): invisible ones, `$name` outside a hole, calls that do not
+ * exist, $user in a shared flow; notes which calls are read. true: nothing found, worth compiling.
+ * n holds text: an expression, or one string of a template. */
+bool flow_variables_lint(struct flow_file *f, const struct yaml_node *n, unsigned visible,
+                         bool template);
+const char *flow_variable_name(enum expr_var v); /* "request" */
+
 /* ---- parts of the files */
 void flow_load_upstreams(struct flow_loader *l, const char *path);
 void flow_load_calls(struct flow_file *f);

@@ -750,6 +750,34 @@ static void an_expressions_own_variables_have_names_of_their_own(void **state)
     lint_of(HEAD "result: '$item'\n", "error[F032]: `$item` cannot be seen here");
 }
 
+static void each_string_of_a_template_shows_its_error(void **state)
+{
+    (void)state;
+    const char *flow = HEAD "calls:\n  get:\n    upstream: a-mart\n    request:\n"
+                            "      path: /x\n"
+                            "      body:\n"
+                            "        a: ['\\($request.x | nope)']\n"
+                            "        b: |\n"
+                            "          one\n"
+                            "          two \\($request.y | gone)\n"
+                            "result: $calls.get.result\n";
+    lint_of(flow, "one.yaml:10:29: error[F031]: `nope` is not defined");
+    lint_of(flow, "one.yaml:13:30: error[F031]: `gone` is not defined");
+}
+
+static void other_languages_get_a_hint(void **state)
+{
+    (void)state;
+    lint_of(HEAD "result: 'true && false'\n", "one.yaml:4:15: error[F031]: syntax error");
+    lint_of(HEAD "result: 'true && false'\n", "; jq writes `and`\n");
+    lint_of(HEAD "result: 'true || false'\n", "; jq writes `or`\n");
+    lint_of(HEAD "result: 'if true then 1'\n", "; jq 1.6 wants `if A then B else C end`\n");
+    lint_of(HEAD "result: \"'text'\"\n", "; jq's strings stand in double quotes\n");
+    lint_of(HEAD "result: '$request.a | $reqest.b'\n",
+            "one.yaml:4:23: error[F031]: `$reqest` is not "
+            "defined; did you mean `$request`?");
+}
+
 /* ---- the editors' schema and the table of keys say the same */
 
 static const char *const schema_paths[] = {
@@ -847,6 +875,8 @@ int main(void)
         cmocka_unit_test(a_schema_that_cannot_be_seen_through_is_left_alone),
         cmocka_unit_test(examples_run_through_what_needs_no_call),
         cmocka_unit_test(an_expressions_own_variables_have_names_of_their_own),
+        cmocka_unit_test(each_string_of_a_template_shows_its_error),
+        cmocka_unit_test(other_languages_get_a_hint),
         cmocka_unit_test(editors_know_every_key_and_no_other),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,0 +1,192 @@
+#include "common/flow_loader.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const variables[VAR_COUNT] = {
+    [VAR_REQUEST] = "request", [VAR_USER] = "user",     [VAR_JOB] = "job",
+    [VAR_ROWS] = "rows",       [VAR_CALLS] = "calls",   [VAR_ITEM] = "item",
+    [VAR_INDEX] = "index",     [VAR_STATUS] = "status", [VAR_HEADERS] = "headers",
+    [VAR_BODY] = "body",       [VAR_RESULT] = "result", [VAR_ERROR] = "error",
+};
+
+const char *flow_variable_name(enum expr_var v)
+{
+    return variables[v];
+}
+
+static int variable_find(const char *name)
+{
+    for (int v = 0; v < VAR_COUNT; v++)
+        if (strcmp(variables[v], name) == 0)
+            return v;
+    return -1;
+}
+
+static void print_variables(unsigned visible, char *out, size_t size)
+{
+    size_t len = 0;
+    out[0] = 0;
+    for (int v = 0; v < VAR_COUNT && len < size; v++)
+        if (visible & VAR_BIT(v))
+            len += (size_t)snprintf(out + len, size - len, " `$%s`", variables[v]);
+}
+
+/* One expression, or one string of a template, under the lint of its variables. */
+struct lint {
+    struct flow_file *file;
+    const struct yaml_node *node;
+    unsigned visible;
+    bool bad;
+};
+
+static void lint_bare(struct lint *l, const struct flow_ref *r)
+{
+    char path[SCAN_NAME * 2 + 2];
+    snprintf(path, sizeof path, "%s%s%s", r->name, r->fields ? "." : "",
+             r->fields ? r->field[0] : "");
+    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_BARE,
+                 "`$%s` outside `\\( )` goes out as this very text\nwrite `\\($%s)`", path, path);
+    l->bad = true;
+}
+
+static void lint_invisible(struct lint *l, const struct flow_ref *r)
+{
+    char list[200];
+    print_variables(l->visible, list, sizeof list);
+    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_INVISIBLE,
+                 "`$%s` cannot be seen here\nvisible:%s", r->name, list);
+    l->bad = true;
+}
+
+static void lint_user(struct lint *l, const struct flow_ref *r)
+{
+    if (l->file->shared)
+        findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_CACHE,
+                     "`$user` in a flow whose cache is shared by everybody\nuse `cache.scope: "
+                     "user`, or leave `$user` out");
+}
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-';
+}
+
+/* `$calls.a-mart` is a subtraction for jq; the name meant, with its length, if a call has it. */
+static size_t dashed_name(const struct lint *l, const struct flow_ref *r, char name[SCAN_NAME])
+{
+    const char *start = l->node->text + r->field_offset[0];
+    size_t len = 0;
+    while (is_word(start[len]))
+        len++;
+    if (len >= SCAN_NAME || len == strlen(r->field[0]) || start[-1] != '.')
+        return 0;
+    memcpy(name, start, len);
+    name[len] = 0;
+    return yaml_get(l->file->calls, name) ? len : 0;
+}
+
+static void lint_dashed(struct lint *l, const struct flow_ref *r, const char *name)
+{
+    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->field_offset[0]), FINDING_JQ,
+                 "jq reads `%s` as a subtraction\na name with `-` needs quotes: `$calls[\"%s\"]`",
+                 name, name);
+    l->bad = true;
+}
+
+static void lint_call_unknown(struct lint *l, const struct flow_ref *r)
+{
+    const char *names[FLOW_CALLS_MAX];
+    size_t n = 0;
+    for (const struct yaml_node *c = l->file->calls ? l->file->calls->first : NULL;
+         c && n < FLOW_CALLS_MAX; c = c->next)
+        names[n++] = c->key;
+    const char *near = nearest_name(r->field[0], names, n);
+    struct finding_place at = yaml_place_in(l->node, r->field_offset[0]);
+    if (near)
+        findings_add(l->file->loader->findings, at, FINDING_CALL,
+                     "no call is named `%s`\ndid you mean `%s`?", r->field[0], near);
+    else
+        findings_add(l->file->loader->findings, at, FINDING_CALL,
+                     "no call is named `%s`\ndeclare it in `calls`", r->field[0]);
+    l->bad = true;
+}
+
+static void lint_calls(struct lint *l, const struct flow_ref *r)
+{
+    char name[SCAN_NAME];
+    if (!r->fields) {
+        l->file->all_calls_read = true;
+        return;
+    }
+    size_t at = 0;
+    for (const struct yaml_node *c = l->file->calls ? l->file->calls->first : NULL; c;
+         c = c->next, at++)
+        if (strcmp(c->key, r->field[0]) == 0) {
+            if (at < FLOW_CALLS_MAX)
+                l->file->call_read[at] = true;
+            return;
+        }
+    l->file->all_calls_read = true; /* which one is meant is not known */
+    if (dashed_name(l, r, name))
+        lint_dashed(l, r, name);
+    else
+        lint_call_unknown(l, r);
+}
+
+static void lint_bound(struct lint *l, const struct flow_ref *r)
+{
+    findings_add(l->file->loader->findings, yaml_place_in(l->node, r->offset), FINDING_INVISIBLE,
+                 "`$%s` is a name of the flow language\nuse another one for a variable of your own",
+                 r->name);
+    l->bad = true;
+}
+
+static void lint_ref(struct lint *l, const struct flow_ref *r)
+{
+    int v = variable_find(r->name);
+    if (v < 0)
+        return;
+    if (r->bare)
+        lint_bare(l, r);
+    else if (r->bound)
+        lint_bound(l, r);
+    else if (!(l->visible & VAR_BIT(v)))
+        lint_invisible(l, r);
+    else if (v == VAR_USER)
+        lint_user(l, r);
+    else if (v == VAR_CALLS)
+        lint_calls(l, r);
+}
+
+/* Names the expression binds itself (`. as $item | ...`): one finding, where it does. */
+static unsigned bound_names(const char *text, bool template)
+{
+    struct flow_scan s;
+    struct flow_ref r;
+    unsigned bound = 0;
+    flow_scan_init(&s, text, template);
+    while (flow_scan_next(&s, &r)) {
+        int v = variable_find(r.name);
+        if (v >= 0 && r.bound)
+            bound |= VAR_BIT(v);
+    }
+    return bound;
+}
+
+bool flow_variables_lint(struct flow_file *f, const struct yaml_node *n, unsigned visible,
+                         bool template)
+{
+    struct lint l = {.file = f, .node = n, .visible = visible};
+    struct flow_scan s;
+    struct flow_ref r;
+    unsigned bound = bound_names(n->text, template);
+    flow_scan_init(&s, n->text, template);
+    while (flow_scan_next(&s, &r)) {
+        int v = variable_find(r.name);
+        if (v < 0 || r.bare || r.bound || !(bound & VAR_BIT(v)))
+            lint_ref(&l, &r);
+    }
+    return !l.bad;
+}
