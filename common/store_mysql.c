@@ -52,7 +52,7 @@ struct store {
     int64_t affected;
     struct stmt *active; /* whose rows are being read */
     struct stmt stmts[STMTS_MAX];
-    size_t stmts_n;
+    size_t stmts_n, victim;
     struct store_value values[COLUMNS_MAX];
     char why[STORE_WHY];
 };
@@ -114,11 +114,6 @@ const char *store_why(const struct store *s)
     return s->why;
 }
 
-bool store_lost(const struct store *s)
-{
-    return s->lost;
-}
-
 /* ---- time */
 
 static int64_t us_of(const MYSQL_TIME *t)
@@ -151,8 +146,8 @@ static void library_init(void)
 
 static void set_options(MYSQL *m, const struct store_settings *s)
 {
-    unsigned connect_s = (unsigned)(s->connect_ms + 999) / 1000;
-    unsigned io_s = (unsigned)(s->io_ms + 999) / 1000;
+    unsigned connect_s = (unsigned)(s->connect_ms + 999) / 1000,
+             io_s = (unsigned)s->io_ms / 1000 + 1;
     unsigned protocol = s->url->socket[0] ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     unsigned long packet = PACKET_MAX;
     mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
@@ -213,8 +208,8 @@ static void stmt_fini(struct stmt *t)
 {
     if (t->handle)
         mysql_stmt_close(t->handle);
-    for (size_t i = 0; t->columns && i < t->columns_n; i++)
-        free(t->columns[i].big);
+    while (t->columns && t->columns_n)
+        free(t->columns[--t->columns_n].big);
     free(t->columns);
     free(t->results);
     free(t->params);
@@ -253,6 +248,13 @@ int store_exec(struct store *s, const char *sql)
 
 /* ---- preparing */
 
+static void bind_to(MYSQL_BIND *b, enum enum_field_types type, void *at, size_t len)
+{
+    b->buffer_type = type;
+    b->buffer = at;
+    b->buffer_length = (unsigned long)len;
+}
+
 static void result_bind(const MYSQL_FIELD *f, struct column *c, MYSQL_BIND *b)
 {
     b->length = &c->len;
@@ -265,22 +267,17 @@ static void result_bind(const MYSQL_FIELD *f, struct column *c, MYSQL_BIND *b)
     case MYSQL_TYPE_LONG:
     case MYSQL_TYPE_LONGLONG:
         c->kind = STORE_INT;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        b->buffer = &c->i;
+        bind_to(b, MYSQL_TYPE_LONGLONG, &c->i, sizeof c->i);
         b->is_unsigned = (f->flags & UNSIGNED_FLAG) != 0;
         break;
     case MYSQL_TYPE_DATETIME:
     case MYSQL_TYPE_TIMESTAMP:
         c->kind = STORE_TIME;
-        b->buffer_type = MYSQL_TYPE_DATETIME;
-        b->buffer = &c->time;
-        b->buffer_length = sizeof c->time;
+        bind_to(b, MYSQL_TYPE_DATETIME, &c->time, sizeof c->time);
         break;
     default:
         c->kind = STORE_BYTES;
-        b->buffer_type = MYSQL_TYPE_BLOB;
-        b->buffer = c->small;
-        b->buffer_length = sizeof c->small;
+        bind_to(b, MYSQL_TYPE_BLOB, c->small, sizeof c->small);
     }
 }
 
@@ -313,14 +310,14 @@ static int stmt_prepare(struct store *s, struct stmt *t, const struct store_sql 
     *t = (struct stmt){.q = q, .rows = rows};
     if (err)
         goto out;
-    err = ERR_NOMEM;
     t->handle = mysql_stmt_init(s->mysql);
+    err = ERR_NOMEM;
     if (!t->handle)
         goto out;
-    if (mysql_stmt_prepare(t->handle, sql.data, (unsigned long)sql.len)) {
-        err = stmt_failed(s, t);
+    err = mysql_stmt_prepare(t->handle, sql.data, (unsigned long)sql.len) ? stmt_failed(s, t) : 0;
+    if (err)
         goto out;
-    }
+    err = ERR_NOMEM;
     t->params_n = mysql_stmt_param_count(t->handle);
     t->params = calloc(t->params_n + 1, sizeof *t->params);
     t->times = calloc(t->params_n + 1, sizeof *t->times);
@@ -341,12 +338,17 @@ static int stmt_find(struct store *s, const struct store_sql *q, size_t rows, st
             return 0;
         }
     }
-    if (s->stmts_n == STMTS_MAX)
-        return ERR_BUG;
-    int err = stmt_prepare(s, &s->stmts[s->stmts_n], q, rows);
-    if (!err)
-        *out = &s->stmts[s->stmts_n++];
-    return err;
+    size_t at = s->stmts_n;
+    if (at == STMTS_MAX) { /* more than this program has: give up one in turn */
+        at = s->victim++ % STMTS_MAX;
+        stmt_fini(&s->stmts[at]);
+    }
+    int err = stmt_prepare(s, &s->stmts[at], q, rows);
+    if (err)
+        return err; /* a slot given up stays empty: it is found by no statement */
+    s->stmts_n += at == s->stmts_n;
+    *out = &s->stmts[at];
+    return 0;
 }
 
 /* ---- running */
@@ -364,22 +366,17 @@ static void param_bind(const struct store_value *v, MYSQL_BIND *b, MYSQL_TIME *t
     /* the client only reads parameters: casting const away is safe */
     switch (v->kind) {
     case STORE_NULL:
-        b->buffer_type = MYSQL_TYPE_NULL;
+        bind_to(b, MYSQL_TYPE_NULL, NULL, 0);
         break;
     case STORE_INT:
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        b->buffer = (void *)(uintptr_t)&v->i;
+        bind_to(b, MYSQL_TYPE_LONGLONG, (void *)(uintptr_t)&v->i, sizeof v->i);
         break;
     case STORE_TIME:
         time_of(v->i, time);
-        b->buffer_type = MYSQL_TYPE_DATETIME;
-        b->buffer = time;
-        b->buffer_length = sizeof *time;
+        bind_to(b, MYSQL_TYPE_DATETIME, time, sizeof *time);
         break;
     case STORE_BYTES:
-        b->buffer_type = MYSQL_TYPE_BLOB;
-        b->buffer = (void *)(uintptr_t)v->p;
-        b->buffer_length = (unsigned long)v->len;
+        bind_to(b, MYSQL_TYPE_BLOB, (void *)(uintptr_t)v->p, v->len);
         break;
     }
 }
@@ -466,6 +463,11 @@ int store_next(struct store *s, const struct store_value **columns)
 int64_t store_affected(const struct store *s)
 {
     return s->affected;
+}
+
+bool store_lost(const struct store *s)
+{
+    return s->lost;
 }
 
 bool store_all_new(const struct store *s)

@@ -12,14 +12,15 @@ struct store_value store_text(const char *text)
     return store_bytes(text, text ? strlen(text) : 0);
 }
 
+/* All up to 8, then with three significant bits. */
 size_t store_rows_fill(size_t n)
 {
-    size_t size = STORE_ROWS_MAX;
-    if (n >= size)
-        return size;
-    for (size = 64; size > n; size /= 2)
-        ;
-    return size;
+    size_t size = n, step = 1;
+    if (n >= STORE_ROWS_MAX)
+        return STORE_ROWS_MAX;
+    for (; size >= 8; size /= 2)
+        step *= 2;
+    return size * step;
 }
 
 size_t store_rows_cover(size_t n)
@@ -114,7 +115,9 @@ static const char *read_authority(const char *p, const char *end, struct store_u
     if (p < end && *p == '[') { /* IPv6 */
         host = p + 1;
         stop = find(p, end, ']');
-        p = stop < end ? stop + 1 : end;
+        if (stop == end)
+            return "has a host that is not valid";
+        p = stop + 1;
     } else
         p = stop;
     if (!decode(host, stop, u->host, sizeof u->host))

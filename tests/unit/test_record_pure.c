@@ -1,0 +1,256 @@
+/* What of the record needs no server: packed headers, addresses, dates, statement texts, the schema
+ * that is compiled in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "common/record_mysql.h"
+
+/* ---- headers */
+
+static void packed_headers_come_back_as_they_were(void **state)
+{
+    struct event_header in[] = {{"ce_id", "0190", 4}, {"x", NULL, 0}, {"bin", "\0\1\2", 3}}, out[3];
+    struct buf b;
+    size_t n = 0;
+    (void)state;
+    buf_init(&b, 0);
+    assert_int_equal(record_headers_pack(in, 3, &b), 0);
+    assert_int_equal(record_headers_unpack(b.data, b.len, out, 3, &n), 0);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(out[i].name, in[i].name);
+        assert_int_equal(out[i].len, in[i].len);
+        if (in[i].len)
+            assert_memory_equal(out[i].value, in[i].value, in[i].len);
+    }
+    assert_int_equal(record_headers_unpack(b.data, b.len, out, 2, &n), ERR_INVALID);
+    buf_fini(&b);
+}
+
+static void no_headers_are_one_byte(void **state)
+{
+    struct buf b;
+    size_t n = 9;
+    (void)state;
+    buf_init(&b, 0);
+    assert_int_equal(record_headers_pack(NULL, 0, &b), 0);
+    assert_int_equal(b.len, 1);
+    assert_int_equal(record_headers_unpack(b.data, b.len, NULL, 0, &n), 0);
+    assert_int_equal(n, 0);
+    buf_fini(&b);
+}
+
+/* Every cut, and a wrong byte anywhere, is refused or read within bounds (ASan watches). */
+static void broken_bytes_are_refused(void **state)
+{
+    struct event_header in[] = {{"ce_id", "0190", 4}, {"name", "value", 5}}, out[300];
+    struct buf b;
+    size_t n;
+    (void)state;
+    buf_init(&b, 0);
+    assert_int_equal(record_headers_pack(in, 2, &b), 0);
+    for (size_t cut = 0; cut < b.len; cut++) {
+        char *copy = malloc(cut + 1);
+        memcpy(copy, b.data, cut);
+        char *exact = realloc(copy, cut ? cut : 1);
+        assert_int_equal(record_headers_unpack(exact, cut, out, 300, &n), ERR_INVALID);
+        free(exact);
+    }
+    for (size_t at = 0; at < b.len; at++) {
+        char *copy = malloc(b.len);
+        memcpy(copy, b.data, b.len);
+        copy[at] = (char)(copy[at] ^ 0x55);
+        if (record_headers_unpack(copy, b.len, out, 300, &n) == 0)
+            for (size_t i = 0; i < n; i++)
+                assert_true(strlen(out[i].name) < b.len);
+        free(copy);
+    }
+    buf_add(&b, "x", 1); /* bytes too many */
+    assert_int_equal(record_headers_unpack(b.data, b.len, out, 300, &n), ERR_INVALID);
+    buf_fini(&b);
+}
+
+static void too_many_headers_are_refused(void **state)
+{
+    static struct event_header in[256];
+    struct buf b;
+    (void)state;
+    for (size_t i = 0; i < 256; i++)
+        in[i].name = "n";
+    buf_init(&b, 0);
+    assert_int_equal(record_headers_pack(in, 256, &b), ERR_TOO_LARGE);
+    assert_int_equal(record_headers_pack(in, 255, &b), 0);
+    buf_fini(&b);
+}
+
+/* ---- addresses */
+
+static void an_address_is_taken_apart(void **state)
+{
+    struct store_url u;
+    char why[STORE_WHY];
+    (void)state;
+    assert_int_equal(store_url_parse("mysql://o%40x:p%3a%2fs@db.example:3307/off", &u, why), 0);
+    assert_string_equal(u.user, "o@x");
+    assert_string_equal(u.pass, "p:/s");
+    assert_string_equal(u.host, "db.example");
+    assert_int_equal(u.port, 3307);
+    assert_string_equal(u.db, "off");
+    assert_false(u.tls);
+    assert_int_equal(store_url_parse("mysql://u@[::1]:99/d?tls=on&ca=/etc/ca.pem", &u, why), 0);
+    assert_string_equal(u.host, "::1");
+    assert_string_equal(u.pass, "");
+    assert_int_equal(u.port, 99);
+    assert_true(u.tls);
+    assert_string_equal(u.ca, "/etc/ca.pem");
+    assert_int_equal(store_url_parse("mysql://u:p@/d?socket=/run/s.sock", &u, why), 0);
+    assert_string_equal(u.socket, "/run/s.sock");
+    assert_int_equal(store_url_parse("mysql://h/d", &u, why), 0);
+    assert_int_equal(u.port, 3306);
+    assert_int_equal(store_url_parse("mysql://u:a@b@h/d", &u, why), 0); /* the last @ counts */
+    assert_string_equal(u.pass, "a@b");
+}
+
+static void a_wrong_address_is_told_without_the_password(void **state)
+{
+    static const char *const wrong[] = {
+        "postgres://h/d",    "mysql://u:secret@h", "mysql://u:secret@h/",     "mysql://h:x/d",
+        "mysql://h:/d",      "mysql://h:70000/d",  "mysql://h:0/d",           "mysql://u:secret@/d",
+        "mysql://u:%zz@h/d", "mysql://u:%00@h/d",  "mysql://h/d?tls=perhaps", "mysql://h/d?what=1",
+        "mysql://[::1x/d",   "mysql://[::1]x/d",
+    };
+    struct store_url u = {.port = 7};
+    char why[STORE_WHY], lang[1200];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(store_url_parse(wrong[i], &u, why), ERR_INVALID);
+        assert_null(strstr(why, "secret"));
+        assert_non_null(strstr(why, "mysql://user:password@host:port/db"));
+    }
+    memset(lang, 'x', sizeof lang);
+    memcpy(lang, "mysql://", 8);
+    memcpy(lang + sizeof lang - 3, "/d", 3);
+    assert_int_equal(store_url_parse(lang, &u, why), ERR_INVALID);
+    assert_int_equal(u.port, 7); /* untouched */
+}
+
+/* ---- dates */
+
+static void dates_go_both_ways(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t us;
+    } days[] = {
+        {"1970-01-01T00:00:00.000000Z", 0},
+        {"1969-12-31T23:59:59.999999Z", -1},
+        {"2000-02-29T12:30:45.000001Z", 951827445000001},
+        {"2026-11-24T22:45:00.123456Z", 1795560300123456},
+        {"2100-03-01T00:00:00.000000Z", 4107542400000000},
+    };
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        struct store_date d = store_date_of(days[i].us);
+        snprintf(text, sizeof text, "%04d-%02u-%02uT%02u:%02u:%02u.%06luZ", d.year, d.month, d.day,
+                 d.hour, d.minute, d.second, d.us);
+        assert_string_equal(text, days[i].text);
+        assert_int_equal(store_date_us(&d), days[i].us);
+    }
+    for (int64_t us = -62135596800000000; us < 250000000000000000; us += 86400000000 * 13 + 7) {
+        struct store_date d = store_date_of(us);
+        assert_int_equal(store_date_us(&d), us);
+    }
+}
+
+/* ---- statements */
+
+static void rows_are_repeated_with_what_stands_between(void **state)
+{
+    static const struct store_sql in = {"A (", "?", ")", NULL}, or = {"B ", "(?,?)", "", " OR "},
+                                  one = {.head = "C"};
+    struct buf b;
+    (void)state;
+    buf_init(&b, 0);
+    assert_int_equal(store_sql_text(&in, 3, &b), 0);
+    buf_char(&b, '|');
+    assert_int_equal(store_sql_text(& or, 2, &b), 0);
+    buf_char(&b, '|');
+    assert_int_equal(store_sql_text(&one, 5, &b), 0);
+    assert_string_equal(buf_str(&b), "A (?,?,?)|B (?,?) OR (?,?)|C");
+    buf_fini(&b);
+}
+
+static void few_sizes_of_statements_serve_all_numbers_of_rows(void **state)
+{
+    bool fills[STORE_ROWS_MAX + 1] = {false}, covers[STORE_ROWS_MAX + 1] = {false};
+    size_t fills_n = 0, covers_n = 0;
+    (void)state;
+    for (size_t n = 1; n <= 300; n++) {
+        size_t left = n, statements = 0;
+        while (left) {
+            size_t some = store_rows_fill(left);
+            assert_in_range(some, 1, left);
+            assert_true(some <= STORE_ROWS_MAX);
+            fills_n += !fills[some];
+            fills[some] = true;
+            left -= some;
+            statements++;
+        }
+        assert_true(n > 100 || statements <= 3);
+    }
+    for (size_t n = 1; n <= STORE_ROWS_MAX; n++) {
+        size_t cover = store_rows_cover(n);
+        assert_in_range(cover, n, STORE_ROWS_MAX);
+        covers_n += !covers[cover];
+        covers[cover] = true;
+    }
+    assert_true(fills_n <= 24);
+    assert_int_equal(covers_n, 8);
+}
+
+/* ---- schema */
+
+static void the_schema_compiled_in_is_the_file(void **state)
+{
+    struct buf mine, file;
+    char chunk[4096];
+    size_t n;
+    (void)state;
+    buf_init(&mine, 0);
+    buf_init(&file, 0);
+    FILE *f = fopen("deploy/sql/001-record.sql", "r");
+    assert_non_null(f);
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
+        buf_add(&file, chunk, n);
+    fclose(f);
+    for (const char *const *q = record_schema_versions[0]; *q; q++)
+        buf_printf(&mine, "%s%s\n", q == record_schema_versions[0] ? "" : "\n", *q);
+    assert_string_equal(buf_str(&mine), buf_str(&file));
+    buf_fini(&mine);
+    buf_fini(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_headers_come_back_as_they_were),
+        cmocka_unit_test(no_headers_are_one_byte),
+        cmocka_unit_test(broken_bytes_are_refused),
+        cmocka_unit_test(too_many_headers_are_refused),
+        cmocka_unit_test(an_address_is_taken_apart),
+        cmocka_unit_test(a_wrong_address_is_told_without_the_password),
+        cmocka_unit_test(dates_go_both_ways),
+        cmocka_unit_test(rows_are_repeated_with_what_stands_between),
+        cmocka_unit_test(few_sizes_of_statements_serve_all_numbers_of_rows),
+        cmocka_unit_test(the_schema_compiled_in_is_the_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
