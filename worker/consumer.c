@@ -232,8 +232,11 @@ static void again(void *arg)
 static void turn(struct consumer *c)
 {
     const struct broker_record *r = NULL;
-    for (int i = 0; i < TURN && !c->closing && (r = broker_poll(c->broker)); i++)
+    for (int i = 0; i < TURN && !c->closing && (r = broker_poll(c->broker)); i++) {
         take(c, r);
+        if (!c->shut && c->s.events.shut(c->s.events.arg))
+            consumer_adjust(c); /* what is paused is not given out any more */
+    }
     if (c->closing)
         return;
     consumer_adjust(c);
