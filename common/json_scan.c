@@ -49,6 +49,18 @@ static bool in(unsigned char c, unsigned char lo, unsigned char hi)
     return c >= lo && c <= hi;
 }
 
+/* n if the second byte lies in [lo, hi] and the n - 2 others continue a character, else 0. */
+static size_t sequence(const unsigned char *p, size_t left, size_t n, unsigned char lo,
+                       unsigned char hi)
+{
+    if (left < n || !in(p[1], lo, hi))
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if (!in(p[i], 0x80, 0xbf))
+            return 0;
+    return n;
+}
+
 /* Table 3-7 of the Unicode standard. */
 size_t json_utf8_len(const unsigned char *p, const unsigned char *end)
 {
@@ -59,17 +71,11 @@ size_t json_utf8_len(const unsigned char *p, const unsigned char *end)
     if (c < 0x80)
         return 1;
     if (in(c, 0xc2, 0xdf))
-        return left >= 2 && in(p[1], 0x80, 0xbf) ? 2 : 0;
+        return sequence(p, left, 2, 0x80, 0xbf);
     if (in(c, 0xe0, 0xef))
-        return left >= 3 && in(p[1], c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf) &&
-                       in(p[2], 0x80, 0xbf)
-                   ? 3
-                   : 0;
+        return sequence(p, left, 3, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf);
     if (in(c, 0xf0, 0xf4))
-        return left >= 4 && in(p[1], c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf) &&
-                       in(p[2], 0x80, 0xbf) && in(p[3], 0x80, 0xbf)
-                   ? 4
-                   : 0;
+        return sequence(p, left, 4, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf);
     return 0;
 }
 

@@ -180,6 +180,16 @@ static void test_references(void **state)
           "/1|type|must be null");
     check_refused("{\"$ref\":\"#/$defs/none\"}", "/$ref|$ref|points to nothing in this schema");
     check_refused("{\"$ref\":\"#/$defs/%\"}", "/$ref|$ref|points to nothing in this schema");
+    static const char *const nothing[] = {"#/$defs/%zz", "#/$defs/%00", "#/$defs/~2", "#x",
+                                          "#/allOf/1",   "#/allOf/00",  "#/allOf/-",  "#/allOf/x",
+                                          "#/allOf/",    "#/$ref/0",    "#/allOf/0/0"};
+    for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "{\"$ref\":\"%s\",\"allOf\":[true]}", nothing[i]);
+        check_refused(text, "/$ref|$ref|points to nothing in this schema");
+    }
+    check("{\"$ref\":\"#/%24defs/%e2%82%ac\",\"$defs\":{\"\xe2\x82\xac\":false}}", "1",
+          "|false|is not allowed");
     check_refused("{\"$ref\":\"other.json\"}",
                   "/$ref|$ref|must point into this schema, like `#/$defs/NAME`");
     check_refused("{\"$ref\":\"#/$defs\",\"$defs\":{\"x\":{}}}", "/$ref/x|x|is no keyword");
