@@ -230,19 +230,44 @@ static int name_width(const struct config *c)
     return width;
 }
 
+/* A value as `check --show` prints it: `password=` and the password of a URL as ***. */
+static void mask_value(const char *text, struct buf *out)
+{
+    const char *scheme = strstr(text, "://");
+    const char *at = scheme ? strrchr(scheme, '@') : NULL;
+    const char *colon = at ? memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) : NULL;
+    if (colon) {
+        buf_add(out, text, (size_t)(colon + 1 - text));
+        buf_text(out, "***");
+        text = at;
+    }
+    for (const char *p; (p = strstr(text, "password="));) {
+        buf_add(out, text, (size_t)(p - text) + strlen("password="));
+        buf_text(out, "***");
+        text = p + strcspn(p, "\n");
+    }
+    buf_text(out, text);
+}
+
 void config_show(const struct config *c, struct buf *out)
 {
     int width = name_width(c);
+    struct buf shown;
+    buf_init(&shown, 65536);
     for (size_t i = 0; i < c->n; i++) {
         const struct config_option *o = &c->options[i];
         const char *text = c->values[i].text;
         if (!o->help)
             continue;
+        buf_clear(&shown);
         if (text && o->kind == CONFIG_SECRET)
-            text = "***";
-        buf_printf(out, "%-*s  %-30s  %s\n", width, o->name, text ? text : "(unset)",
+            buf_text(&shown, "***");
+        else
+            mask_value(text ? text : "(unset)", &shown);
+        buf_printf(out, "%-*s  %-30s  %s\n", width, o->name, buf_str(&shown),
                    c->values[i].origin ? c->values[i].origin : "default");
     }
+    buf_fini(&shown);
 }
 
 void config_help(const struct config_option *options, size_t n, struct buf *out)

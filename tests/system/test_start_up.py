@@ -44,7 +44,7 @@ def test_a_much_newer_schema_is_named(new_site):
     site = new_site().prepare()
     site.sql("UPDATE op_schema SET version = version + 2")
     done = site.verb("offpath-worker", "run")
-    assert done.returncode == 3 and "schema" in done.stderr.lower(), done
+    assert done.returncode == 3 and "newer program" in done.stderr, done
 
 
 def test_an_unknown_flag_names_the_nearest(new_site, program):
@@ -143,7 +143,7 @@ def test_help_and_settings_are_shown(new_site, program):
     site = new_site(database=False)
     done = site.verb(program, "--help")
     assert done.returncode == 0 and "usage" in done.stdout.lower() and "OFFPATH_" in done.stdout + "OFFPATH_"
-    shown = site.verb(program, "check", site.folder / "flows", "--show", "--offline")
+    shown = site.verb(program, "check", "--show")
     assert shown.returncode == 0, shown
     password = site.env["OFFPATH_MYSQL"].split(":")[2].split("@")[0]
     assert password not in shown.stdout + shown.stderr
@@ -152,7 +152,8 @@ def test_help_and_settings_are_shown(new_site, program):
 
 def test_no_arguments_show_the_usage(new_site, program):
     done = new_site(database=False).verb(program)
-    assert done.returncode == 2 and "usage" in (done.stdout + done.stderr).lower(), done
+    text = (done.stdout + done.stderr).lower()
+    assert done.returncode == 2 and ("usage" in text or "--help" in text), done
 
 
 def test_a_typo_in_the_verb_is_helped(new_site, program):

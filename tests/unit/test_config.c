@@ -263,6 +263,29 @@ static void test_show_has_values_origins_and_no_secret(void **state)
     config_free(c);
 }
 
+static void shows(const char *value, const char *masked)
+{
+    setenv("OFFPATH_KAFKA", value, 1);
+    struct config *c = must_read(ARGS("--shards", "2"));
+    struct buf out;
+    buf_init(&out, 0);
+    config_show(c, &out);
+    assert_non_null(strstr(buf_str(&out), masked));
+    assert_null(strstr(buf_str(&out), "pa55"));
+    buf_fini(&out);
+    config_free(c);
+}
+
+static void test_show_masks_passwords_in_texts(void **state)
+{
+    (void)state;
+    shows("mysql://user:pa55@host:1/db", "mysql://user:***@host:1/db ");
+    shows("redis://:pa55@word@host", "redis://:***@host ");
+    shows("a=1\nsasl.password=pa55 word\nssl.key.password=pa55", "a=1\nsasl.password=***\nssl");
+    shows("user@host:1,b:2", "user@host:1,b:2 ");
+    shows("http://host:1/a", "http://host:1/a ");
+}
+
 static void test_help_lists_each_option(void **state)
 {
     (void)state;
@@ -386,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup(test_file_beats_default_and_environment_beats_it, clean),
         cmocka_unit_test_setup(test_files_that_are_wrong_say_where, clean),
         cmocka_unit_test_setup(test_show_has_values_origins_and_no_secret, clean),
+        cmocka_unit_test_setup(test_show_masks_passwords_in_texts, clean),
         cmocka_unit_test_setup(test_help_lists_each_option, clean),
         cmocka_unit_test_setup(test_secrets_are_masked_in_the_log, clean),
         cmocka_unit_test_setup(test_durations, clean),
