@@ -13,6 +13,7 @@
 #include "common/digest.h"
 #include "common/flow_load.h"
 #include "common/flow_loader.h"
+#include "common/log.h"
 
 enum { FILES_MAX = 8 };
 
@@ -454,6 +455,123 @@ static void a_run_shows_everything(void **state)
     done(&x);
 }
 
+static void limits_and_odd_values_are_findings(void **state)
+{
+    (void)state;
+#define WITH(call) HEAD "calls:\n  get:\n    upstream: a-mart\n" call "result: $calls.get.result\n"
+#define PATH       "    request: {path: /x}\n"
+    const struct {
+        const char *flow, *expected;
+    } cases[] = {
+        {HEAD "need: 1.5\nresult: 1\n", ":4:7: error[F014]: `need: 1.5` is out of range"},
+        {HEAD "need: some\nresult: 1\n", ":4:7: error[F013]: `need` must be a number"},
+        {HEAD "keep: 1s\nresult: 1\n", "write a duration from 1m to 3650d"},
+        {HEAD "deadline: 0s\nresult: 1\n", ":4:11: error[F014]"},
+        {HEAD "topic: {partitions: 0}\nresult: 1\n", ":4:21: error[F014]"},
+        {HEAD "topic: {name: ..}\nresult: 1\n", ":4:15: error[F014]"},
+        {HEAD "topic: {group: ''}\nresult: 1\n", ":4:16: error[F014]"},
+        {HEAD "topic: t\nresult: 1\n", ":4:8: error[F013]: `topic` must be a map"},
+        {HEAD "request: {max_size: 0B}\nresult: 1\n", ":4:21: error[F014]"},
+        {HEAD "request: {schema: yes}\nresult: 1\n", ":4:19: error[F013]"},
+        {HEAD "cache: {key: '1', ttl: 0s}\nresult: 1\n", "error[F014]: `ttl: 0s`"},
+        {HEAD "result: ''\n", ":4:9: error[F013]: `result` is empty"},
+        {"flow: One\ntitle: x\naccess: guests\n", ":1:7: error[F015]: `One` is no name"},
+        {"flow: one\ntitle: ''\naccess: guests\n", ":2:8: error[F014]: `title` has no text"},
+        {"[]\n", ":1:1: error[F013]: `this` must be a map"},
+        {WITH(PATH "    timeout: 0ms\n"), ":8:14: error[F014]"},
+        {WITH(PATH "    retry: {attempts: 101}\n"), "from 1 to 100"},
+        {WITH(PATH "    retry: {on: [99]}\n"), ":8:18: error[F014]: `99` is nothing"},
+        {WITH(PATH "    retry: {on: [404.5]}\n"), ":8:18: error[F014]"},
+        {WITH(PATH "    retry: {on: [[connect]]}\n"), "`this` is nothing a retry can be on"},
+        {WITH(PATH "    max_response: 65MB\n"), "write a size of at most 64MB"},
+        {WITH("    request: x\n"), ":7:14: error[F013]: `request` must be a map"},
+        {WITH("    request: {path: 7}\n"), ":7:21: error[F013]: `path` must be text; quote it"},
+        {WITH("    request: {path: '/x#y'}\n"), ":7:21: error[F014]"},
+        {WITH("    request: {path: /x, headers: {A: [1]}}\n"), ":7:38: error[F013]"},
+        {WITH("    request: {path: /x, headers: {Connection: close}}\n"), ":7:35: error[F014]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture x;
+        setup(&x);
+        put(&x, x.flows, "one.yaml", cases[i].flow);
+        fails_with(&x, cases[i].expected);
+    }
+}
+
+/* `n` times an entry that holds its number, in a text of its own. */
+static char *repeated(const char *before, const char *entry, int n, const char *after)
+{
+    static char text[64 * 1024];
+    size_t len = (size_t)snprintf(text, sizeof text, "%s", before);
+    for (int i = 0; i < n; i++) {
+        const char *hash = strchr(entry, '#');
+        len += (size_t)snprintf(text + len, sizeof text - len, "%.*s%d%s", (int)(hash - entry),
+                                entry, i, hash + 1);
+    }
+    snprintf(text + len, sizeof text - len, "%s", after);
+    return text;
+}
+
+static void too_many_calls_headers_or_statuses_are_refused(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const char *call = "  c#: {upstream: a-mart, request: {path: /x}}\n";
+    setup(&x);
+    put(&x, x.flows, "one.yaml", repeated(HEAD "calls:\n", call, 65, "result: $calls\n"));
+    fails_with(&x, "error[F006]: more than 64 calls");
+    setup(&x);
+    put(&x, x.flows, "one.yaml", repeated(HEAD "calls:\n", call, 64, "result: $calls\n"));
+    assert_int_equal(load(&x), 0);
+    assert_int_equal(x.set->flows[0].calls_n, 64);
+    done(&x);
+    setup(&x);
+    put(&x, x.flows, "one.yaml",
+        repeated(HEAD "calls:\n  get:\n    upstream: a-mart\n    request:\n      path: /x\n"
+                      "      headers:\n",
+                 "        X-#: a\n", 33, "result: $calls\n"));
+    fails_with(&x, "error[F006]: more than 32 headers");
+    setup(&x);
+    put(&x, x.flows, "one.yaml",
+        repeated(HEAD "calls:\n  get:\n    upstream: a-mart\n    request: {path: /x}\n"
+                      "    retry:\n      on:\n",
+                 "        - 50#\n", 33, "result: $calls\n"));
+    fails_with(&x, "error[F006]: more than 32 entries");
+}
+
+static void every_key_to_come_is_refused_by_name(void **state)
+{
+    (void)state;
+    enum flow_map map;
+    const char *name;
+    bool supported;
+    size_t tried = 0;
+    for (size_t i = 0; flow_key_at(i, &map, &name, &supported); i++) {
+        char flow[400], upstreams[400], expected[100];
+        bool known = map == MAP_FLOW || map == MAP_TOPIC || map == MAP_REQUEST || map == MAP_CALL ||
+                     map == MAP_UPSTREAM || map == MAP_UPSTREAMS;
+        if (supported || !known)
+            continue;
+        const char *indent = map == MAP_CALL ? "    " : map == MAP_FLOW ? "" : "  ";
+        const char *parent = map == MAP_TOPIC ? "topic:\n" : map == MAP_REQUEST ? "request:\n" : "";
+        snprintf(flow, sizeof flow, "%s%s%s%s%s%s%s", HEAD "result: $calls\n",
+                 map == MAP_CALL ? "calls:\n  get:\n    upstream: a-mart\n" PATH : parent,
+                 map < MAP_UPSTREAMS ? indent : "", map < MAP_UPSTREAMS ? name : "",
+                 map < MAP_UPSTREAMS ? ": 1\n" : "", "", "");
+        snprintf(upstreams, sizeof upstreams, "upstreams:\n  a-mart:\n    url: http://x\n%s%s%s",
+                 map == MAP_UPSTREAM ? "    " : "", map >= MAP_UPSTREAMS ? name : "",
+                 map >= MAP_UPSTREAMS ? ": 1\n" : "");
+        snprintf(expected, sizeof expected, "error[F011]: `%s` ", name);
+        struct fixture x;
+        setup(&x);
+        put(&x, x.dir, "upstreams.yaml", upstreams);
+        put(&x, x.flows, "one.yaml", flow);
+        fails_with(&x, expected);
+        tried++;
+    }
+    assert_true(tried > 20);
+}
+
 /* ---- folder */
 
 static void folders_that_hold_no_flows_are_findings(void **state)
@@ -663,6 +781,31 @@ static void placeholders_are_filled_in_after_the_parse(void **state)
     done(&x);
 }
 
+static void a_secret_from_a_file_never_reaches_the_log(void **state)
+{
+    (void)state;
+    struct fixture x;
+    char text[1000];
+    setup(&x);
+    put(&x, x.secrets, "key", "very-secret-value\n");
+    put(&x, x.dir, "upstreams.yaml",
+        "upstreams:\n  a: {url: 'http://x', headers: {A: 'Bearer ${file:key}'}}\n");
+    put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
+    assert_int_equal(load(&x), 0);
+    FILE *log = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    assert_true(log && dup2(fileno(log), STDERR_FILENO) >= 0);
+    log_error("test", "value", x.set->upstreams[0].headers[0].value);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(log);
+    text[fread(text, 1, sizeof text - 1, log)] = 0;
+    fclose(log);
+    assert_non_null(strstr(text, "Bearer ***"));
+    assert_null(strstr(text, "very-secret"));
+    done(&x);
+}
+
 static void large_and_binary_secrets_are_refused(void **state)
 {
     (void)state;
@@ -860,6 +1003,9 @@ int main(void)
         cmocka_unit_test(each_wrong_file_has_its_finding_at_its_place),
         cmocka_unit_test(findings_say_what_to_do),
         cmocka_unit_test(a_run_shows_everything),
+        cmocka_unit_test(limits_and_odd_values_are_findings),
+        cmocka_unit_test(too_many_calls_headers_or_statuses_are_refused),
+        cmocka_unit_test(every_key_to_come_is_refused_by_name),
         cmocka_unit_test(folders_that_hold_no_flows_are_findings),
         cmocka_unit_test(only_flow_files_are_read),
         cmocka_unit_test(misplaced_files_are_findings),
@@ -869,6 +1015,7 @@ int main(void)
         cmocka_unit_test(wrong_upstreams_are_findings),
         cmocka_unit_test(a_secret_in_plain_text_is_a_warning),
         cmocka_unit_test(placeholders_are_filled_in_after_the_parse),
+        cmocka_unit_test(a_secret_from_a_file_never_reaches_the_log),
         cmocka_unit_test(large_and_binary_secrets_are_refused),
         cmocka_unit_test(reading_all_calls_at_once_is_reading_each),
         cmocka_unit_test(waits_count_against_the_deadline),
