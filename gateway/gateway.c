@@ -16,10 +16,11 @@
 
 enum {
     PRODUCE_QUEUE = 10000,
+    BUSY_LINGER_MS = 2,
     REPORT_GRACE_MS = 2000, /* a report comes by the deadline; this is for the way back */
     DESCRIBE_MS = 10000,
     REDIS_MS = 50,
-    REDIS_CONNECTIONS = 32,
+    REDIS_CONNECTIONS = 128, /* a request that waits for one costs two more wake-ups */
     READERS = 8,
     READ_WAIT_MS = 1000,
     GATHER_MS = 2, /* marks and rows leave in batches; a job is listed within 50 ms */
@@ -139,19 +140,26 @@ static int check_record(struct gateway *g, char why[GATEWAY_WHY])
     return err == ERR_INVALID ? EXIT_USAGE : EXIT_DEPENDENCY;
 }
 
-static int open_producer(struct gateway *g, char why[GATEWAY_WHY])
+/* Two producers: one sends at once, one lingers and is used under load (publish.h). */
+static int open_producers(struct gateway *g, char why[GATEWAY_WHY])
 {
-    struct broker_settings s = broker_of(g->o);
-    struct broker_producer *producer = NULL;
+    struct broker_settings s = broker_of(g->o), thick = s;
+    struct broker_producer *calm = NULL, *busy = NULL;
+    struct buf properties = {0};
     if (publisher_open(g->o->publish_ms + REPORT_GRACE_MS, PRODUCE_QUEUE, &g->publisher) != 0)
         return EXIT_BUG;
-    int err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &producer);
-    if (err) {
-        snprintf(why, GATEWAY_WHY, "--kafka or --kafka-properties: %s", err_text(err));
-        return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
-    }
-    publisher_use(g->publisher, producer);
-    return EXIT_GOOD;
+    buf_printf(&properties, "linger.ms=%d\n%s", BUSY_LINGER_MS,
+               s.properties ? s.properties : ""); /* the user's own wins */
+    thick.properties = buf_str(&properties);
+    int err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &calm);
+    if (!err)
+        err = broker_kafka_producer_open(&thick, publisher_reports, g->publisher, &busy);
+    publisher_use(g->publisher, calm, busy);
+    buf_fini(&properties);
+    if (!err)
+        return EXIT_GOOD;
+    snprintf(why, GATEWAY_WHY, "--kafka or --kafka-properties: %s", err_text(err));
+    return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
 }
 
 static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
@@ -299,7 +307,7 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     if (!rc)
         rc = check_record(g, why);
     if (!rc)
-        rc = open_producer(g, why);
+        rc = open_producers(g, why);
     if (!rc)
         rc = open_cache(g, why);
     if (!rc)
@@ -376,7 +384,7 @@ static unsigned in_flight(void *arg)
 static size_t flush(void *arg, int wait_ms)
 {
     struct gateway *g = arg;
-    size_t left = broker_flush(publisher_producer(g->publisher), wait_ms);
+    size_t left = publisher_flush(g->publisher, wait_ms);
     (void)marks_flush(g->marks, wait_ms / 10); /* only a convenience */
     if (registrar_up(g->registrar))
         left += registrar_flush(g->registrar, wait_ms / 2);

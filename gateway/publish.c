@@ -17,7 +17,7 @@ struct waiter {
 };
 
 struct publisher {
-    struct broker_producer *producer;
+    struct broker_producer *calm, *busy;
     int wait_ms;
     size_t queue_max;
     _Atomic size_t open;
@@ -34,22 +34,30 @@ int publisher_open(int wait_ms, size_t queue_max, struct publisher **out)
     return 0;
 }
 
-void publisher_use(struct publisher *p, struct broker_producer *producer)
+void publisher_use(struct publisher *p, struct broker_producer *calm, struct broker_producer *busy)
 {
-    p->producer = producer;
+    p->calm = calm;
+    p->busy = busy;
 }
 
 struct broker_producer *publisher_producer(struct publisher *p)
 {
-    return p->producer;
+    return p->calm;
 }
 
 void publisher_close(struct publisher *p)
 {
     if (!p)
         return;
-    broker_producer_close(p->producer);
+    broker_producer_close(p->calm);
+    broker_producer_close(p->busy);
     free(p);
+}
+
+size_t publisher_flush(struct publisher *p, int wait_ms)
+{
+    size_t left = broker_flush(p->calm, wait_ms);
+    return left + (p->busy ? broker_flush(p->busy, left ? 0 : wait_ms) : 0);
 }
 
 size_t publisher_open_count(struct publisher *p)
@@ -112,11 +120,12 @@ static int outcome(enum broker_report report)
 
 static int hand_over(struct publisher *p, const struct broker_record *r, struct waiter *w)
 {
-    if (atomic_fetch_add(&p->open, 1) >= p->queue_max) {
+    size_t open = atomic_fetch_add(&p->open, 1);
+    if (open >= p->queue_max) {
         atomic_fetch_sub(&p->open, 1);
         return ERR_OVERLOADED;
     }
-    int err = broker_publish(p->producer, r, w);
+    int err = broker_publish(p->busy && open >= PUBLISH_BUSY_FROM ? p->busy : p->calm, r, w);
     if (err) {
         atomic_fetch_sub(&p->open, 1);
         return err == ERR_FULL ? ERR_OVERLOADED : err == ERR_TOO_LARGE ? err : ERR_NOT_DURABLE;

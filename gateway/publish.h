@@ -9,10 +9,15 @@ struct publisher;
 /* wait_ms: how long a request waits for its report; queue_max: publishes without a report at most.
  * *out: owned (publisher_close). 0, ERR_NOMEM. */
 int publisher_open(int wait_ms, size_t queue_max, struct publisher **out) must_use;
-/* The producer to use; taken: publisher_close closes it. Made with publisher_reports and the
- * publisher as its arg. */
-void publisher_use(struct publisher *p, struct broker_producer *producer);
-struct broker_producer *publisher_producer(struct publisher *p); /* lent */
+/* The producers to use; taken: publisher_close closes them. Made with publisher_reports and the
+ * publisher as their arg. calm sends at once; busy (NULL: calm does all) lingers a little, so that
+ * under load records share their requests to the broker: it gets what comes while PUBLISH_BUSY_FROM
+ * or more publishes are without a report. */
+enum { PUBLISH_BUSY_FROM = 12 };
+void publisher_use(struct publisher *p, struct broker_producer *calm, struct broker_producer *busy);
+struct broker_producer *publisher_producer(struct publisher *p); /* calm; lent */
+/* Wait for all reports, at most wait_ms. How many are still out. */
+size_t publisher_flush(struct publisher *p, int wait_ms);
 /* A broker_report_fn. */
 void publisher_reports(void *publisher, const struct broker_delivery *list, size_t n);
 /* Every publish has ended before. NULL is fine. */

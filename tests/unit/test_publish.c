@@ -63,7 +63,7 @@ static void open_fake(struct fake *f, int wait_ms, size_t queue_max)
     *f = (struct fake){
         .base.ops = &ops, .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
     assert_int_equal(publisher_open(wait_ms, queue_max, &f->publisher), 0);
-    publisher_use(f->publisher, &f->base);
+    publisher_use(f->publisher, &f->base, NULL);
 }
 
 static void wait_tags(struct fake *f, size_t n)
@@ -177,6 +177,25 @@ static void answers_many_from_one_batch(void **state)
     publisher_close(f.publisher);
 }
 
+static void sends_through_the_lingering_one_under_load(void **state)
+{
+    struct fake calm, busy;
+    (void)state;
+    open_fake(&calm, 1, 100);
+    busy = calm;
+    publisher_use(calm.publisher, &calm.base, &busy.base);
+    for (int i = 0; i < PUBLISH_BUSY_FROM + 3; i++) /* nobody reports: all stay open */
+        assert_int_equal(publish_wait(calm.publisher, &record), ERR_OUTCOME_UNKNOWN);
+    assert_int_equal(calm.n, PUBLISH_BUSY_FROM);
+    assert_int_equal(busy.n, 3);
+    report(&calm, calm.tag, calm.n, REPORT_PERSISTED);
+    report(&busy, busy.tag, busy.n, REPORT_PERSISTED);
+    calm.at_once = true;
+    assert_int_equal(publish_wait(calm.publisher, &record), 0); /* calm again */
+    publisher_close(calm.publisher);
+    assert_true(calm.closed && busy.closed);
+}
+
 /* Time-outs and reports at the same moment: whoever comes second frees. */
 static void survives_the_race_of_time_out_and_report(void **state)
 {
@@ -205,6 +224,7 @@ int main(void)
         cmocka_unit_test(bounds_the_queue),
         cmocka_unit_test(takes_a_report_that_is_too_late),
         cmocka_unit_test(answers_many_from_one_batch),
+        cmocka_unit_test(sends_through_the_lingering_one_under_load),
         cmocka_unit_test(survives_the_race_of_time_out_and_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,309 @@
+/* gateway_stage.h - a whole gateway on fakes, for tests of accept, jobs and serve: flows from
+ * files, Redis and the record in memory, a broker that notes what it got and answers as told. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cache_fake.h"
+#include "common/flow_load.h"
+#include "common/metrics.h"
+#include "common/record_fake.h"
+#include "gateway/serve.h"
+
+enum { STAGE_RECORDS = 64 };
+
+struct stage_record { /* what the broker got */
+    char topic[64], key[64], value[256], job[ID_TEXT], mac[64];
+};
+
+struct stage {
+    struct broker_producer producer; /* first */
+    struct clock_stepped clock;
+    struct rng_seeded rng;
+    struct id_secret secret;
+    struct flow_set *flows;
+    struct cache_fake *redis;
+    struct cache *cache;
+    struct record_fake *mysql;
+    struct serve serve;
+    struct http_reply reply;
+    /* the broker */
+    enum broker_report report;
+    int publish_err;
+    struct stage_record got[STAGE_RECORDS];
+    size_t got_n;
+    int64_t committed, high;
+    /* the body of the request being made */
+    const char *body;
+    int body_err;
+};
+
+static int stage_publish(struct broker_producer *p, const struct broker_record *r, void *tag)
+{
+    struct stage *s = (struct stage *)p;
+    if (s->publish_err)
+        return s->publish_err;
+    assert_true(s->got_n < STAGE_RECORDS);
+    struct stage_record *to = &s->got[s->got_n++];
+    snprintf(to->topic, sizeof to->topic, "%s", r->topic);
+    snprintf(to->key, sizeof to->key, "%.*s", (int)r->key_len, (const char *)r->key);
+    snprintf(to->value, sizeof to->value, "%.*s", (int)r->value_len, (const char *)r->value);
+    for (size_t i = 0; i < r->headers_n; i++) {
+        const struct event_header *h = &r->headers[i];
+        if (strcmp(h->name, "offpath-job") == 0)
+            snprintf(to->job, sizeof to->job, "%.*s", (int)h->len, (const char *)h->value);
+        if (strcmp(h->name, "offpath-mac") == 0)
+            snprintf(to->mac, sizeof to->mac, "%.*s", (int)h->len, (const char *)h->value);
+    }
+    struct broker_delivery d = {.tag = tag, .report = s->report, .why = ""};
+    publisher_reports(s->serve.accept.publisher, &d, 1);
+    return 0;
+}
+
+static int stage_lag(struct broker_producer *p, const char *group, struct broker_lag *list,
+                     size_t n, int wait_ms)
+{
+    struct stage *s = (struct stage *)p;
+    (void)group;
+    (void)wait_ms;
+    for (size_t i = 0; i < n; i++) {
+        list[i].committed = s->committed;
+        list[i].low = 0;
+        list[i].high = s->high;
+    }
+    return 0;
+}
+
+static void stage_close(struct broker_producer *p)
+{
+    (void)p;
+}
+
+static const struct broker_producer_ops stage_broker = {
+    .publish = stage_publish, .lag = stage_lag, .close = stage_close};
+
+static int stage_open_record(void *arg, struct record **out, char *why)
+{
+    (void)why;
+    return record_fake_open(((struct stage *)arg)->mysql, out);
+}
+
+static const char stage_call[] = "calls:\n  one:\n    upstream: u\n    request:\n      path: /x\n"
+                                 "result: $calls.one.result\n";
+
+static void stage_write(const char *folder, const char *name, const char *text, const char *tail)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fputs(tail, f);
+    fclose(f);
+}
+
+/* Four flows: plain (no key, no cache), cached, hidden (internal), broken (its cache.key fails
+ * without `n`). */
+static void stage_load(struct stage *s)
+{
+    char folder[] = "/tmp/offpath-test-XXXXXX", flows[64], upstreams[64], command[128];
+    struct findings findings;
+    struct buf text = {0};
+    assert_non_null(mkdtemp(folder));
+    snprintf(flows, sizeof flows, "%s/flows", folder);
+    snprintf(upstreams, sizeof upstreams, "%s/upstreams.yaml", folder);
+    snprintf(command, sizeof command, "mkdir %s", flows);
+    assert_int_equal(system(command), 0);
+    stage_write(folder, "upstreams.yaml", "upstreams: {u: {url: 'http://127.0.0.1:9'}}\n", "");
+    stage_write(flows, "plain.yaml",
+                "flow: plain\ntitle: Plain\naccess: guests\nrequest:\n  max_size: 1KB\n  schema:\n"
+                "    type: object\n    required: [n]\n    properties: {n: {type: integer}}\n",
+                stage_call);
+    stage_write(flows, "cached.yaml",
+                "flow: cached\ntitle: Cached\naccess: guests\ndeadline: 12s\nrequest:\n"
+                "  key: $request.n\n  schema: {required: [n], properties: {n: {type: integer}}}\n"
+                "cache: {scope: shared, key: $request.n, ttl: 5m}\n",
+                stage_call);
+    stage_write(flows, "hidden.yaml", "flow: hidden\ntitle: Hidden\naccess: internal\n",
+                stage_call);
+    stage_write(flows, "broken.yaml",
+                "flow: broken\ntitle: Broken\naccess: guests\n"
+                "cache: {scope: shared, key: '$request.n | tonumber', ttl: 5m}\n",
+                stage_call);
+    findings_init(&findings);
+    int err = flow_load(&(struct flow_load_settings){.flows_dir = flows}, &findings, &s->flows);
+    findings_print(&findings, false, &text);
+    if (err)
+        fail_msg("%s", buf_str(&text));
+    buf_fini(&text);
+    findings_fini(&findings);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void stage_wire(struct stage *s)
+{
+    struct accept *a = &s->serve.accept;
+    static const int partitions[] = {1, 1, 1, 1};
+    struct registrar_settings rows = {.open = stage_open_record,
+                                      .arg = s,
+                                      .clock = &s->clock.clock,
+                                      .retention_ms = 1000,
+                                      .retry_ms = 1};
+    struct reader_settings reads = {.open = stage_open_record,
+                                    .arg = s,
+                                    .connections = 2,
+                                    .wait_ms = 20,
+                                    .rest_ms = 0,
+                                    .clock = &s->clock.clock};
+    struct admission_settings lag = {.producer = &s->producer,
+                                     .flows = s->flows,
+                                     .partitions = partitions,
+                                     .clock = &s->clock.clock,
+                                     .floor = 10};
+    assert_int_equal(publisher_open(1000, 100, &a->publisher), 0);
+    publisher_use(a->publisher, &s->producer, NULL);
+    assert_int_equal(marks_open(s->cache, 0, &a->marks), 0);
+    assert_int_equal(registrar_open(&rows, &a->registrar), 0);
+    assert_int_equal(reader_open(&reads, &a->reader), 0);
+    assert_int_equal(admission_open(&lag, &a->admission), 0);
+    a->flows = s->flows;
+    a->secret = &s->secret;
+    a->clock = &s->clock.clock;
+    a->rng = &s->rng.rng;
+    a->metrics = accept_metrics_new(s->flows);
+    s->serve.jobs = (struct jobs){.flows = s->flows,
+                                  .reader = a->reader,
+                                  .marks = a->marks,
+                                  .secret = &s->secret,
+                                  .clock = &s->clock.clock,
+                                  .retention_ms = 1000};
+    s->serve.rng = &s->rng.rng;
+    s->serve.metrics = serve_metrics_new();
+}
+
+static int stage_setup(void **state)
+{
+    struct stage *s = calloc(1, sizeof *s);
+    s->producer.ops = &stage_broker;
+    s->report = REPORT_PERSISTED;
+    memset(s->secret.b, 7, sizeof s->secret.b);
+    clock_stepped_init(&s->clock, 1795561200LL * 1000000);
+    rng_seeded_init(&s->rng, 1);
+    metrics_reset();
+    stage_load(s);
+    assert_int_equal(cache_fake_open(&s->clock.clock, &s->redis), 0);
+    assert_int_equal(cache_fake_view(s->redis, &s->cache), 0);
+    s->mysql = record_fake_new(&s->clock.clock);
+    http_reply_init(&s->reply);
+    stage_wire(s);
+    *state = s;
+    return 0;
+}
+
+static int stage_teardown(void **state)
+{
+    struct stage *s = *state;
+    struct accept *a = &s->serve.accept;
+    admission_close(a->admission);
+    reader_close(a->reader);
+    registrar_close(a->registrar);
+    marks_close(a->marks);
+    publisher_close(a->publisher);
+    cache_close(s->cache);
+    cache_fake_close(s->redis);
+    record_fake_free(s->mysql);
+    http_reply_fini(&s->reply);
+    flow_set_put(s->flows);
+    free(a->metrics);
+    free(s->serve.metrics);
+    free(s);
+    metrics_reset(); /* gauges point into what is gone now */
+    return 0;
+}
+
+static struct stage *stage_now; /* read_body has no argument of its own */
+
+static int stage_read_body(struct http_request *q, size_t max, const char **body, size_t *len)
+{
+    (void)q;
+    if (stage_now->body_err)
+        return stage_now->body_err;
+    if (strlen(stage_now->body) > max)
+        return ERR_TOO_LARGE;
+    *body = stage_now->body;
+    *len = strlen(stage_now->body);
+    return 0;
+}
+
+/* One request through serve_request; headers: "Name: value" lines or NULL. The reply stays in s. */
+static int stage_ask(struct stage *s, const char *method, const char *path, const char *headers)
+{
+    struct http_header list[20];
+    char text[2000], *p = text;
+    size_t n = 0;
+    list[n++] = (struct http_header){"Host", "h"};
+    snprintf(text, sizeof text, "%s", headers ? headers : "");
+    while (*p && n < 20) {
+        char *colon = strchr(p, ':'), *end = p + strcspn(p, "\n");
+        *colon = 0;
+        if (*end)
+            *end++ = 0;
+        list[n++] = (struct http_header){p, colon + 2};
+        p = end;
+    }
+    struct http_request q = {.method = method,
+                             .path = path,
+                             .version = "1.1",
+                             .headers = list,
+                             .headers_n = n,
+                             .public_url = "",
+                             .read_body = stage_read_body};
+    char clean[256];
+    snprintf(clean, sizeof clean, "%s", path);
+    char *query = strchr(clean, '?');
+    if (query) {
+        *query++ = 0;
+        q.path = clean;
+        q.query = query;
+    }
+    stage_now = s;
+    http_reply_clear(&s->reply);
+    serve_request(&s->serve, &q, &s->reply);
+    return s->reply.status;
+}
+
+static int stage_post(struct stage *s, const char *flow, const char *body, const char *headers)
+{
+    char path[100], all[1500];
+    snprintf(path, sizeof path, "/v1/flows/%s/jobs", flow);
+    snprintf(all, sizeof all, "Content-Length: %zu%s%s", strlen(body), headers ? "\n" : "",
+             headers ? headers : "");
+    s->body = body;
+    return stage_ask(s, "POST", path, all);
+}
+
+/* The text of a member of the reply; lent until the next call. */
+static const char *stage_member(struct stage *s, const char *key)
+{
+    static char text[300];
+    struct json *v = NULL;
+    assert_int_equal(json_parse(buf_str(&s->reply.body), s->reply.body.len, NULL, &v, NULL), 0);
+    const char *found = json_text(json_get(v, key));
+    snprintf(text, sizeof text, "%s", found ? found : "");
+    json_free(v);
+    return text;
+}
+
+static void stage_flush(struct stage *s)
+{
+    assert_int_equal(marks_flush(s->serve.accept.marks, 5000), 0);
+    assert_int_equal(registrar_flush(s->serve.accept.registrar, 5000), 0);
+}

@@ -1,0 +1,370 @@
+/* accept.h: the order of an accept, and what each way leads to. */
+#include "gateway_stage.h"
+
+#define KEY_A "Idempotency-Key: 3f2c4a10-1111-4222-8333-444455556666"
+#define KEY_B "Idempotency-Key: 3f2c4a10-1111-4222-8333-444455557777"
+
+static void makes_a_job_of_a_request(void **state)
+{
+    struct stage *s = *state;
+    struct job_id id;
+    assert_int_equal(stage_post(s, "cached", "{\"n\": 42}", "Content-Type: application/json"), 202);
+    assert_string_equal(stage_member(s, "state"), "queued");
+    assert_string_equal(stage_member(s, "flow"), "cached");
+    assert_int_equal(id_parse(stage_member(s, "id"), &id), 0);
+    assert_int_equal(s->got_n, 1);
+    assert_string_equal(s->got[0].topic, "offpath.cached");
+    assert_string_equal(s->got[0].key, "42");
+    assert_string_equal(s->got[0].value, "{\"n\": 42}"); /* the bytes that came */
+    assert_string_equal(s->got[0].job, stage_member(s, "id"));
+    char location[80];
+    snprintf(location, sizeof location, "Location: /v1/jobs/%s\r\n", s->got[0].job);
+    assert_non_null(strstr(buf_str(&s->reply.headers), location));
+    stage_flush(s);
+    assert_true(record_fake_has(s->mysql, &id));
+    struct owner nobody = {0};
+    assert_true(id_is_of(&s->secret, &id, &nobody));
+    assert_int_equal(metrics_value(metrics_counter("offpath_accept_total",
+                                                   "flow=\"cached\",outcome=\"accepted\"", "")),
+                     1);
+}
+
+static void uses_the_id_as_key_without_another(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 202);
+    assert_string_equal(s->got[0].key, s->got[0].job);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 202);
+    assert_string_not_equal(s->got[0].job, s->got[1].job);
+}
+
+static void answers_with_the_first_error(void **state)
+{
+    static const struct {
+        const char *flow, *body, *headers, *code;
+        int status, body_err;
+    } rows[] = {
+        {"nope", "{", "Content-Type: text/plain", "no-flow", 404, 0},
+        {"hidden", "{\"n\":1}", NULL, "no-flow", 404, 0},
+        {"plain", "{", "Content-Type: text/plain", "media-type", 415, 0},
+        {"plain", "{", NULL, "not-json", 400, 0},
+        {"plain", "{\"n\":9007199254740993}", NULL, "big-number", 422, 0},
+        {"plain", "{\"n\":\"x\"}", "Idempotency-Key: short", "schema", 422, 0},
+        {"plain", "{\"n\":1}", "Idempotency-Key: short", "guest-key", 422, 0},
+        {"plain", "{\"n\":1}", "Idempotency-Key: two words", "bad-key", 400, 0},
+        {"plain", "{\"n\":1}", NULL, "slow-body", 408, ERR_SLOW_BODY},
+        {"plain", "{\"n\":1}", NULL, "bad-request", 400, ERR_BAD_REQUEST},
+        {"broken", "{\"n\":[]}", NULL, "expression", 422, 0},
+    };
+    struct stage *s = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        s->body_err = rows[i].body_err;
+        assert_int_equal(stage_post(s, rows[i].flow, rows[i].body, rows[i].headers),
+                         rows[i].status);
+        assert_string_equal(stage_member(s, "code"), rows[i].code);
+        s->body_err = 0;
+    }
+    assert_int_equal(s->got_n, 0);
+}
+
+static void refuses_too_large_and_too_deep(void **state)
+{
+    struct stage *s = *state;
+    char body[2000];
+    memset(body, ' ', sizeof body);
+    memcpy(body, "{\"n\":1}", 7);
+    body[1025] = 0;
+    assert_int_equal(stage_post(s, "plain", body, NULL), 413);
+    assert_string_equal(stage_member(s, "detail"), "this flow takes at most 1024 bytes");
+    body[1024] = 0;
+    assert_int_equal(stage_post(s, "plain", body, NULL), 202);
+    memset(body, '[', 65);
+    memset(body + 65, ']', 65);
+    body[130] = 0;
+    assert_int_equal(stage_post(s, "plain", body, NULL), 400);
+}
+
+static void points_at_what_breaks_the_schema(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":\"x\"}", NULL), 422);
+    assert_non_null(strstr(buf_str(&s->reply.body), "\"pointer\":\"/n\",\"code\":\"type\""));
+}
+
+static void gives_one_key_one_job(void **state)
+{
+    struct stage *s = *state;
+    char first[40];
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    snprintf(first, sizeof first, "%s", stage_member(s, "id"));
+    assert_null(strstr(buf_str(&s->reply.headers), "Idempotent-Replayed"));
+    stage_flush(s);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_string_equal(stage_member(s, "id"), first);
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Idempotent-Replayed: true"));
+    assert_int_equal(s->got_n, 1);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":2}", KEY_A), 422);
+    assert_string_equal(stage_member(s, "code"), "key-reused");
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_B), 202);
+    assert_string_not_equal(stage_member(s, "id"), first);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", KEY_A), 202); /* per flow */
+    assert_string_not_equal(stage_member(s, "id"), first);
+}
+
+static void publishes_the_same_id_while_nothing_is_acknowledged(void **state)
+{
+    struct stage *s = *state;
+    s->report = REPORT_NOT_PERSISTED;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 503);
+    assert_string_equal(stage_member(s, "code"), "not-durable");
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Retry-After: 2"));
+    s->report = REPORT_PERSISTED;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(s->got_n, 2);
+    assert_string_equal(s->got[0].job, s->got[1].job);
+    assert_string_equal(s->got[0].mac, s->got[1].mac);
+}
+
+static void names_the_same_job_without_redis(void **state)
+{
+    struct stage *s = *state;
+    cache_fake_away(s->redis, true);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 202);
+    assert_string_equal(s->got[0].job, s->got[1].job);
+    cache_fake_away(s->redis, false);
+}
+
+static void answers_a_known_key_with_the_final_job(void **state)
+{
+    struct stage *s = *state;
+    struct job_id id;
+    struct owner nobody = {0};
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(id_parse(stage_member(s, "id"), &id), 0);
+    stage_flush(s);
+    assert_int_equal(record_fake_cancel(s->mysql, &id, &nobody), 0);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 200);
+    assert_string_equal(stage_member(s, "state"), "cancelled");
+    assert_string_equal(stage_member(s, "message"), "It was cancelled.");
+    record_fake_down(s->mysql, true); /* it cannot be read: accepted it is */
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    record_fake_down(s->mysql, false);
+    assert_int_equal(s->got_n, 1);
+}
+
+/* ---- cache and coalescing */
+
+static void cache_name(struct stage *s, char which, char out[MARKS_NAME])
+{
+    struct json *request = NULL;
+    char hash[65];
+    uint8_t nobody[16] = {0};
+    const struct flow *f = flow_by_name(s->flows, "cached");
+    assert_int_equal(json_parse("{\"n\":1}", 7, NULL, &request, NULL), 0);
+    struct expr_vars vars = {.value[VAR_REQUEST] = request};
+    assert_int_equal(flow_cache_hash(f, f->rev, nobody, &vars, hash, NULL), 0);
+    json_free(request);
+    marks_cache_name(hash, which, out);
+}
+
+static const char hit[] = "{\"flow\":\"cached\",\"state\":\"succeeded\",\"result\":7,"
+                          "\"cached_at\":\"2026-11-24T23:00:00.000000Z\"}";
+
+static void put_value(struct stage *s)
+{
+    char name[MARKS_NAME];
+    cache_name(s, 'v', name);
+    assert_int_equal(cache_fake_put(s->redis, name, hit, strlen(hit), 60000), 0);
+}
+
+static void answers_from_the_cache(void **state)
+{
+    struct stage *s = *state;
+    put_value(s);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 200);
+    assert_string_equal(buf_str(&s->reply.body), hit); /* byte for byte */
+    assert_int_equal(stage_post(s, "cached", "{\"n\": 1.0}", KEY_A), 200);
+    assert_int_equal(s->got_n, 0);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":2}", NULL), 202);
+    assert_int_equal(s->got_n, 1);
+}
+
+static void asks_redis_nothing_where_nothing_is_asked(void **state)
+{
+    struct stage *s = *state;
+    size_t before = cache_fake_commands(s->redis);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 202);
+    stage_flush(s);
+    assert_int_equal(cache_fake_commands(s->redis), before);
+}
+
+static void shares_one_job_between_equal_questions(void **state)
+{
+    struct stage *s = *state;
+    char lead[MARKS_NAME];
+    size_t len;
+    cache_name(s, 'l', lead);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 202);
+    stage_flush(s);
+    assert_int_equal(cache_fake_get(s->redis, lead, &len)[0], 'a');
+    assert_int_equal(cache_fake_ttl_ms(s->redis, lead), 22000); /* deadline and 10 s */
+    assert_int_equal(stage_post(s, "cached", "{ \"n\":1 }", NULL), 202);
+    assert_string_equal(stage_member(s, "id"), s->got[0].job);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", KEY_A), 202);
+    assert_string_equal(stage_member(s, "id"), s->got[0].job);
+    assert_int_equal(s->got_n, 1);
+    stage_flush(s); /* the key's mark names the shared job */
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", KEY_A), 202);
+    assert_string_equal(stage_member(s, "id"), s->got[0].job);
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Idempotent-Replayed: true"));
+    assert_int_equal(s->got_n, 1);
+}
+
+static void takes_over_the_id_of_a_leader_that_died(void **state)
+{
+    struct stage *s = *state;
+    s->report = REPORT_NOT_PERSISTED; /* the leader never gets an acknowledgement */
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 503);
+    s->report = REPORT_PERSISTED;
+    assert_int_equal(stage_post(s, "cached", "{\"n\":  1}", NULL), 202);
+    assert_int_equal(s->got_n, 2);
+    assert_string_equal(s->got[0].job, s->got[1].job);
+    assert_string_equal(s->got[0].mac, s->got[1].mac); /* of the cache key: bodies may differ */
+}
+
+static void does_not_make_a_finished_lead_anew(void **state)
+{
+    struct stage *s = *state;
+    char lead[MARKS_NAME];
+    size_t len;
+    struct cache_command del = {.script = SCRIPT_NONE};
+    struct cache_reply reply = {0};
+    cache_name(s, 'l', lead);
+    struct marks_done done = {.has_hash = true};
+    memcpy(done.hash, strchr(lead, ':') + 4, 64);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 202);
+    stage_flush(s);
+    cache_arg_text(&del, "DEL"); /* its worker was faster than the confirmation */
+    cache_arg_text(&del, lead);
+    assert_int_equal(cache_call(s->cache, &del, 1, &reply), 0);
+    cache_reply_fini(&reply);
+    assert_int_equal(id_parse(s->got[0].job, &done.id), 0);
+    marks_confirm(s->serve.accept.marks, &done);
+    stage_flush(s);
+    assert_null(cache_fake_get(s->redis, lead, &len));
+}
+
+static void tells_a_known_key_before_a_failing_expression(void **state)
+{
+    struct stage *s = *state;
+    struct marks_key key;
+    char name[MARKS_NAME], mark[80], id[ID_TEXT];
+    key.id = id_from_key(&s->secret, &(struct owner){0}, "broken",
+                         "3f2c4a10-1111-4222-8333-444455556666");
+    key.user = (struct owner){0};
+    marks_key_name(&key, name);
+    id_format(&key.id, id);
+    snprintf(mark, sizeof mark, "a%s%s", "00000000000000000000000000000000", id);
+    assert_int_equal(cache_fake_put(s->redis, name, mark, strlen(mark), 0), 0);
+    assert_int_equal(stage_post(s, "broken", "{\"n\":[]}", KEY_A), 422);
+    assert_string_equal(stage_member(s, "code"), "key-reused"); /* not: expression */
+}
+
+/* ---- when it does not go well */
+
+static void sheds_a_flow_that_is_too_far_behind(void **state)
+{
+    struct stage *s = *state;
+    s->high = 100;
+    for (int i = 0; i < 4; i++, clock_step(&s->clock, 5000000))
+        admission_measure(s->serve.accept.admission);
+    put_value(s);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":2}", NULL), 503);
+    assert_string_equal(stage_member(s, "code"), "overloaded");
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 200); /* a hit costs nothing */
+    assert_int_equal(s->got_n, 0);
+}
+
+static void tells_what_may_have_been_accepted(void **state)
+{
+    struct stage *s = *state;
+    struct job_id id;
+    s->report = REPORT_POSSIBLY_PERSISTED;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 503);
+    assert_string_equal(stage_member(s, "code"), "outcome-unknown");
+    assert_int_equal(id_parse(stage_member(s, "id"), &id), 0);
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Location: "));
+    stage_flush(s);
+    assert_true(record_fake_has(s->mysql, &id)); /* the sweep will end it */
+}
+
+static void tells_what_was_not_sent(void **state)
+{
+    static const struct {
+        int err, status;
+        const char *code;
+    } rows[] = {{ERR_FULL, 503, "overloaded"},
+                {ERR_IO, 503, "not-durable"},
+                {ERR_TOO_LARGE, 413, "too-large"}};
+    struct stage *s = *state;
+    for (size_t i = 0; i < 3; i++) {
+        s->publish_err = rows[i].err;
+        assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), rows[i].status);
+        assert_string_equal(stage_member(s, "code"), rows[i].code);
+    }
+}
+
+static void accepts_without_mysql(void **state)
+{
+    struct stage *s = *state;
+    record_fake_down(s->mysql, true);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 202);
+    record_fake_down(s->mysql, false);
+    stage_flush(s);
+    struct job_id id;
+    assert_int_equal(id_parse(s->got[0].job, &id), 0);
+    assert_true(record_fake_has(s->mysql, &id));
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return expr_start();
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    expr_stop();
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(makes_a_job_of_a_request),
+        TEST(uses_the_id_as_key_without_another),
+        TEST(answers_with_the_first_error),
+        TEST(refuses_too_large_and_too_deep),
+        TEST(points_at_what_breaks_the_schema),
+        TEST(gives_one_key_one_job),
+        TEST(publishes_the_same_id_while_nothing_is_acknowledged),
+        TEST(names_the_same_job_without_redis),
+        TEST(answers_a_known_key_with_the_final_job),
+        TEST(answers_from_the_cache),
+        TEST(asks_redis_nothing_where_nothing_is_asked),
+        TEST(shares_one_job_between_equal_questions),
+        TEST(takes_over_the_id_of_a_leader_that_died),
+        TEST(does_not_make_a_finished_lead_anew),
+        TEST(tells_a_known_key_before_a_failing_expression),
+        TEST(sheds_a_flow_that_is_too_far_behind),
+        TEST(tells_what_may_have_been_accepted),
+        TEST(tells_what_was_not_sent),
+        TEST(accepts_without_mysql),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
