@@ -111,6 +111,11 @@ static int verb_run(const struct program *p)
 
 /* ---- check */
 
+static int servers(void *arg, FILE *out)
+{
+    return preflight_servers(arg, out) ? WORKER_DEPENDENCY : WORKER_GOOD;
+}
+
 static int verb_check(const struct program *p)
 {
     const struct config *c = p->config;
@@ -126,6 +131,8 @@ static int verb_check(const struct program *p)
         .json = config_bool(c, "json"),
         .excerpt = isatty(STDOUT_FILENO) == 1,
         .config = config_bool(c, "show") ? c : NULL,
+        .servers = config_bool(c, "offline") ? NULL : servers,
+        .servers_arg = p->config,
     };
     return check_run(&s, stdout);
 }

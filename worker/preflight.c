@@ -1,14 +1,23 @@
 #include "worker/preflight.h"
+#include "common/cache.h"
 #include "common/cache_url.h"
 #include "common/flow_load.h"
 #include "common/store.h"
+#include "worker/topics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { KAFKA_WAIT_MS = 15000, HEAD_ROOM = 64 << 10 };
+enum {
+    KAFKA_WAIT_MS = 15000,
+    REDIS_WAIT_MS = 2000,
+    REDIS_TURN_MS = 20,
+    CONNECT_MS = 5000,
+    HEAD_ROOM = 64 << 10
+};
 #define UNLIMITED_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 int preflight_settings(const struct settings *s, char why[PREFLIGHT_WHY])
@@ -60,15 +69,6 @@ int preflight_only(const struct settings *s, const struct flow_set *set, char wh
 }
 
 /* ---- topics */
-
-static void name_topics(const struct flow_set *set, struct broker_topic *topics)
-{
-    for (size_t i = 0; i < set->flows_n; i++) {
-        const char *name = set->flows[i].topic.name;
-        snprintf(topics[2 * i].name, sizeof topics->name, "%s", name);
-        snprintf(topics[2 * i + 1].name, sizeof topics->name, "%s.retry", name);
-    }
-}
 
 static int find_missing(const struct broker_topic *topics, size_t n, char why[PREFLIGHT_WHY])
 {
@@ -124,7 +124,7 @@ int preflight_topics(const struct broker_settings *b, const struct flow_set *set
     struct broker_topic *topics = calloc(n ? n : 1, sizeof *topics);
     if (!topics)
         return ERR_NOMEM;
-    name_topics(set, topics);
+    topics_wanted(set, topics);
     int err = n ? broker_describe(b, topics, n, KAFKA_WAIT_MS) : 0;
     if (err) {
         snprintf(why, PREFLIGHT_WHY, "Kafka does not answer at %.200s: start it, or mend --kafka",
@@ -151,4 +151,56 @@ int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY])
     }
     record->ops->close(record);
     return 0;
+}
+
+/* ---- check */
+
+static bool kafka_answers(const struct config *c)
+{
+    const struct broker_settings b = {.servers = config_text(c, "kafka"),
+                                      .client_id = "offpath-check",
+                                      .properties = config_text(c, "kafka-properties")};
+    struct broker_topic any = {.name = "offpath-check"};
+    return broker_describe(&b, &any, 1, KAFKA_WAIT_MS) == 0;
+}
+
+/* It connects in the background: asked for as long as a command may take. */
+static bool redis_answers(const struct config *c)
+{
+    const struct cache_settings s = {
+        .url = config_text(c, "redis"), .wait_ms = REDIS_WAIT_MS, .connections = 1};
+    const struct timespec pause = {.tv_nsec = REDIS_TURN_MS * 1000000L};
+    struct cache *cache = NULL;
+    if (cache_redis_open(&s, clock_real(), &cache))
+        return false;
+    bool up = cache_up(cache);
+    for (int ms = 0; !up && ms < REDIS_WAIT_MS; ms += REDIS_TURN_MS) {
+        nanosleep(&pause, NULL);
+        up = cache_up(cache);
+    }
+    cache_close(cache);
+    return up;
+}
+
+static int say(FILE *out, const char *name, const char *why)
+{
+    fprintf(out, "%-6s %s\n", name, why);
+    return strcmp(why, "ok") == 0 ? 0 : ERR_SETUP;
+}
+
+int preflight_servers(const struct config *c, FILE *out)
+{
+    const struct record_settings r = {
+        .url = config_text(c, "mysql"), .connect_ms = CONNECT_MS, .io_ms = CONNECT_MS};
+    char why[PREFLIGHT_WHY] = "ok";
+    int err = 0;
+    if (config_text(c, "kafka"))
+        err |= say(out, "kafka", kafka_answers(c) ? "ok" : "does not answer");
+    if (config_text(c, "redis"))
+        err |= say(out, "redis", redis_answers(c) ? "ok" : "does not answer");
+    if (r.url && preflight_record(&r, why))
+        err |= say(out, "mysql", why);
+    else if (r.url)
+        err |= say(out, "mysql", "ok");
+    return err ? ERR_SETUP : 0;
 }

@@ -1,6 +1,7 @@
 /* preflight.h - what must be there before a worker starts: settings that can be read, flows without
  * errors, topics, tables. Each miss is one line that says what to do. Main thread; blocks. */
 #pragma once
+#include <stdio.h>
 #include "common/broker.h"
 #include "common/flow.h"
 #include "common/record.h"
@@ -25,3 +26,6 @@ int preflight_topics(const struct broker_settings *b, const struct flow_set *set
                      int64_t *retention_ms, char why[PREFLIGHT_WHY]) must_use;
 /* The record answers and its tables fit. 0; ERR_SETUP with why. */
 int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY]) must_use;
+
+/* For `check`: one line per server that is set. 0, or ERR_SETUP when one does not answer. */
+int preflight_servers(const struct config *c, FILE *out) must_use;

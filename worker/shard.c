@@ -1,6 +1,7 @@
 #include "worker/shard.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "worker/due_timer.h"
 #include "worker/groups.h"
 #include "worker/live.h"
 
@@ -12,9 +13,8 @@ enum { TICK_MS = 1000, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048, ROUNDS_MAX = 1
 struct shard {
     struct shard_settings s;
     struct job_env env;
-    struct due due;
-    struct loop_timer *due_timer, *tick, *drain;
-    int64_t armed_ms; /* due_timer fires then; -1: stopped */
+    struct due_timer due;
+    struct loop_timer *tick, *drain;
     struct jobs jobs;
     int64_t bytes; /* of records and jobs */
     struct intake intake;
@@ -30,31 +30,6 @@ struct shard {
         int64_t jobs_seen, bytes_seen, paused_seen, partitions_seen, unfinished_seen;
     } metrics;
 };
-
-/* ---- deadlines behind one timer */
-
-static void arm(struct shard *s, int64_t at_ms)
-{
-    int64_t now = loop_now_ms(s->s.loop);
-    s->armed_ms = at_ms;
-    loop_timer_set(s->s.loop, s->due_timer, at_ms > now ? at_ms - now : 0, 0);
-}
-
-static void earlier(void *arg, int64_t at_ms)
-{
-    struct shard *s = arg;
-    if (s->armed_ms < 0 || at_ms < s->armed_ms)
-        arm(s, at_ms);
-}
-
-static void due_fires(void *arg)
-{
-    struct shard *s = arg;
-    s->armed_ms = -1;
-    int64_t next = due_run(&s->due, loop_now_ms(s->s.loop));
-    if (next >= 0 && s->armed_ms < 0)
-        arm(s, next);
-}
 
 /* ---- records in */
 
@@ -336,15 +311,11 @@ static void open_metrics(struct shard *s)
 
 static int open_timers(struct shard *s)
 {
-    s->due_timer = loop_timer_new(s->s.loop, due_fires, s);
     s->tick = loop_timer_new(s->s.loop, tick, s);
-    if (!s->due_timer || !s->tick)
+    if (!s->tick)
         return ERR_NOMEM;
-    s->armed_ms = -1;
-    s->due.earlier = earlier;
-    s->due.arg = s;
     loop_timer_set(s->s.loop, s->tick, TICK_MS, TICK_MS);
-    return 0;
+    return due_timer_init(&s->due, s->s.loop);
 }
 
 static void fill_env(struct shard *s)
@@ -352,11 +323,11 @@ static void fill_env(struct shard *s)
     s->env = (struct job_env){
         .calls = {.http = s->s.http,
                   .clock = s->s.loop->clock,
-                  .due = &s->due,
+                  .due = &s->due.due,
                   .rng = s->s.rng,
                   .may_start = may_start,
                   .arg = s},
-        .due = &s->due,
+        .due = &s->due.due,
         .loop = s->s.loop,
         .writer = s->s.writer,
         .cache = s->s.cache,
@@ -499,8 +470,7 @@ void shard_free(struct shard *s)
     loop_timer_free(s->s.loop, s->tick);
     call_gates_close(&s->env.calls);
     job_env_close(&s->env);
-    loop_timer_free(s->s.loop, s->due_timer);
-    due_fini(&s->due);
+    due_timer_fini(&s->due);
     free(s->consumers);
     jobs_fini(&s->jobs);
     free(s);
