@@ -126,13 +126,19 @@ static void read_file(struct flow_loader *l, const char *name)
     flow_file_fini(&f);
 }
 
-static void read_folder(struct flow_loader *l)
+/* A folder that is not there says enough: upstreams beside it are not looked for. */
+static void read_all(struct flow_loader *l)
 {
     struct dirent **list = NULL;
+    char upstreams[PATH_LEN_MAX];
     int n = scandir(l->settings->flows_dir, &list, is_flow_file, alphasort);
-    if (n < 0)
+    if (n < 0) {
         folder_finding(l, strerror(errno), "check the path (--flows, OFFPATH_FLOWS)");
-    else if (n == 0)
+        return;
+    }
+    if (flow_load_upstreams_path(l->settings, upstreams, sizeof upstreams) == 0)
+        flow_load_upstreams(l, upstreams);
+    if (n == 0)
         folder_finding(l, "no flow files here", "put one YAML file per flow into it");
     else if (n > FLOWS_MAX)
         folder_finding(l, "more than 500 flow files", "remove some");
@@ -149,16 +155,13 @@ static void read_folder(struct flow_loader *l)
 int flow_load(const struct flow_load_settings *settings, struct findings *findings,
               struct flow_set **out)
 {
-    char path[PATH_LEN_MAX];
     size_t before = findings->errors;
     struct flow_loader l = {.settings = settings, .findings = findings};
     l.set = calloc(1, sizeof *l.set);
     if (!l.set)
         return ERR_NOMEM;
     l.set->refs = 1;
-    if (flow_load_upstreams_path(settings, path, sizeof path) == 0)
-        flow_load_upstreams(&l, path);
-    read_folder(&l);
+    read_all(&l);
     findings_sort(findings);
     int err = l.no_memory ? ERR_NOMEM : findings->errors > before ? ERR_INVALID : 0;
     if (err)

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "worker/admin.h"
 #include "worker/check.h"
+#include "worker/explain.h"
 #include "worker/migrate.h"
 #include "worker/preflight.h"
 #include "worker/run.h"
@@ -137,6 +138,11 @@ static int verb_check(const struct program *p)
     return check_run(&s, stdout);
 }
 
+static int verb_explain(const struct program *p)
+{
+    return explain_run(p->words_n > 1 ? p->words[1] : NULL, stdout);
+}
+
 /* ---- topics, migrate */
 
 static struct operator_io operator_of(const struct program *p)
@@ -193,17 +199,17 @@ static const struct {
     const char *name;
     int (*fn)(const struct program *);
 } verbs[] = {
-    {"run", verb_run},
-    {"check", verb_check},
-    {"topics", verb_topics},
-    {"migrate", verb_migrate},
+    {"run", verb_run},       {"check", verb_check},     {"explain", verb_explain},
+    {"topics", verb_topics}, {"migrate", verb_migrate},
 };
 
 static int unknown_verb(const char *word)
 {
     char why[300];
-    snprintf(why, sizeof why,
-             "there is no \"%.60s\"; write run, topics, migrate or check (--help shows all)", word);
+    snprintf(
+        why, sizeof why,
+        "there is no \"%.60s\"; write run, topics, migrate, check or explain (--help shows all)",
+        word);
     return complain(WORKER_USAGE, why);
 }
 

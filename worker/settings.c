@@ -157,6 +157,7 @@ void settings_help(struct buf *out)
              "       offpath-worker topics  plan | apply [--yes]    the topics of the flows\n"
              "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
              "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
+             "       offpath-worker explain [CODE]                  what a code means\n"
              "       offpath-worker --help | --version\n\n"
              "examples:\n"
              "  offpath-worker check flows --offline --deny-warnings\n"

@@ -582,6 +582,7 @@ static void folders_that_hold_no_flows_are_findings(void **state)
     fails_with(&x, "/flows: error[F001]: no flow files here");
     setup(&x);
     rmdir(x.flows);
+    unlink(x.upstreams);
     fails_with(&x, "/flows: error[F001]: No such file or directory; check the path");
     setup(&x);
     put(&x, x.flows, "one.yaml", HEAD "result: 1\n");
