@@ -76,6 +76,9 @@ struct record_claim { /* T3 */
     uint16_t round;
     int32_t part;
     int64_t off;
+    /* The record as a dead letter (borrowed until done), or NULL: kept in op_dead, if there is
+     * none, when the job was ended as `never-finished` before its record came. */
+    const struct record_dead *late;
     /* out */
     int status;
     struct record_job row;     /* as it stands now: row.worker == worker && state running: mine */

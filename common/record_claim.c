@@ -173,6 +173,28 @@ static int read_calls(struct record_mysql *r, struct claiming *a)
     return err;
 }
 
+/* The sweep was faster than the record: with it the job can still be redriven. */
+static int keep_late(struct record_mysql *r, const struct record_claim *c)
+{
+    static const struct store_sql q = {
+        .head = "INSERT IGNORE INTO op_dead(job,flow,reason,at,topic,part,off,mkey,value,headers)"
+                " VALUES (?,?,?,NOW(6),?,?,?,?,?,?)"};
+    const struct record_dead *d = c->late;
+    if (!d || c->row.state != JOB_EXPIRED ||
+        strcmp(c->row.reason, reason_code(REASON_NEVER_FINISHED)) != 0)
+        return 0;
+    record_bytes(r, c->row.id.b, sizeof c->row.id.b);
+    record_text(r, c->row.flow);
+    record_text(r, c->row.reason);
+    record_text(r, d->topic);
+    record_int(r, d->part);
+    record_int(r, d->off);
+    record_bytes(r, d->key, d->key_len);
+    record_bytes(r, d->value, d->value_len);
+    record_bytes(r, d->headers, d->headers_len);
+    return record_run(r, &q, 0);
+}
+
 static int claim(struct record_mysql *r, void *arg)
 {
     struct claiming *a = arg;
@@ -183,6 +205,8 @@ static int claim(struct record_mysql *r, void *arg)
     err = write_rows(r, a);
     if (!err)
         err = read_rows(r, a);
+    for (size_t i = 0; i < a->rows_n && !err; i++)
+        err = keep_late(r, a->rows[i]);
     return err ? err : read_calls(r, a);
 }
 

@@ -79,6 +79,9 @@ static int claim_one(struct record_fake *f, struct record_claim *c)
             j->row.started_us = fake_now(f);
         j->row.state = JOB_RUNNING;
     }
+    if (c->late && j->row.state == JOB_EXPIRED && strcmp(j->row.reason, "never-finished") == 0 &&
+        j->dead < 0)
+        j->dead = 0;
     c->row = j->row;
     c->row.detail = c->row.calls = c->row.result = NULL;
     c->row.calls_len = c->row.result_len = 0;

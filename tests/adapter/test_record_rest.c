@@ -126,6 +126,33 @@ static void overdue_jobs_of_the_living_wait_others_end(void **state)
     assert_int_equal(late.stored, JOB_EXPIRED);
 }
 
+static void a_record_that_comes_after_the_sweep_is_kept(void **state)
+{
+    struct db *d = *state;
+    struct record_register j = job_of(65);
+    struct record_dead late = {
+        .topic = "t", .part = 3, .off = 9, .key = "k", .key_len = 1, .value = "{}", .value_len = 2};
+    struct record_claim c = claim_of(65, d->wa), *list[] = {&c};
+    c.late = &late;
+    assert_int_equal(d->a->ops->register_jobs(d->a, &j, 1), 0);
+    overdue(d);
+    assert_int_equal(sweep(d).expired, 1);
+    for (int i = 0; i < 2; i++) { /* delivered twice */
+        assert_int_equal(d->a->ops->claim(d->a, list, 1), 0);
+        assert_int_equal(c.row.state, JOB_EXPIRED);
+        assert_int_equal(number(d,
+                                "SELECT status=0 AND off=9 AND reason='never-finished' AND"
+                                " value='{}' FROM op_dead WHERE job=?",
+                                65),
+                         1);
+    }
+    claim_mine(d->a, 66, d->wa);
+    c.job = job_of(66);
+    assert_int_equal(d->a->ops->claim(d->a, list, 1), 0); /* running: nothing is kept */
+    assert_int_equal(number(d, "SELECT COUNT(*) FROM op_dead WHERE job=?", 66), 0);
+    record_claim_fini(&c);
+}
+
 static void final_jobs_are_emptied_then_deleted_but_not_open_letters(void **state)
 {
     struct db *d = *state;
@@ -200,6 +227,7 @@ int main(void)
         T(an_outbox_row_is_held_for_30_s_and_then_anybodys),
         T(cancels_are_read_since_a_time),
         T(overdue_jobs_of_the_living_wait_others_end),
+        T(a_record_that_comes_after_the_sweep_is_kept),
         T(final_jobs_are_emptied_then_deleted_but_not_open_letters),
         T(small_tables_are_swept_and_a_long_dead_worker_is_fenced),
         T(more_than_500_overdue_take_several_rounds),
