@@ -42,7 +42,7 @@ static size_t name_length(const char *p)
 
 static int add_key(struct expr_path *p, const char *key, size_t len)
 {
-    char *copy = len > 0 || key ? strndup(key, len) : NULL;
+    char *copy = strndup(key, len);
     if (!copy)
         return ERR_NOMEM;
     p->steps[p->steps_n++] = (struct step){copy, 0};
@@ -89,6 +89,8 @@ static int read_step(struct expr_path *p, const char **at)
     }
     if (s[0] == '.') {
         size_t len = name_length(s + 1);
+        if ((s[1] == 'e' || s[1] == 'E') && isdigit((unsigned char)s[2]))
+            return err; /* jq reads .e1 as a number */
         *at += 1 + len;
         return len ? add_key(p, s + 1, len) : err;
     }

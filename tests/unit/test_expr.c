@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/expr.h"
+#include "common/expr_path.h"
 
 enum { ALL = (1 << VAR_COUNT) - 1 };
 
@@ -107,6 +108,42 @@ static void plain_paths_need_no_jq(void **state)
     fails("$request[0]", "Cannot index object with number");
     fails("$request.productId[0]", "Cannot index string with number");
     fails("$request.flag.x", "Cannot index boolean with string \"x\"");
+}
+
+static void what_jq_might_read_otherwise_is_left_to_it(void **state)
+{
+    static const char *const texts[] = {"$request.e12",
+                                        "$request.E1",
+                                        "$request.a?",
+                                        "$request .a",
+                                        "$request..a",
+                                        "$request.",
+                                        "$request[]",
+                                        "$request[a]",
+                                        "$request[\"a\"",
+                                        "$request[1.5]",
+                                        "$request[1:]",
+                                        "$requests.a",
+                                        "$",
+                                        "$request.\"a\\n\"",
+                                        "$request.\"\xc3\"",
+                                        "{\"a\":1,}",
+                                        "\"\\(1)\"",
+                                        "nan",
+                                        "1e999",
+                                        "$request[1234567]",
+                                        "",
+                                        "  ",
+                                        "$request.a.",
+                                        "[1] [2]",
+                                        "$request[-]"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct expr_path *path = NULL;
+        if (expr_path_compile(texts[i], &path) != ERR_UNSUPPORTED)
+            fail_msg("%s", texts[i]);
+        assert_null(path);
+    }
 }
 
 static void literals_need_no_jq(void **state)
@@ -368,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_paths_need_no_jq),
+        cmocka_unit_test(what_jq_might_read_otherwise_is_left_to_it),
         cmocka_unit_test(literals_need_no_jq),
         cmocka_unit_test(jq_computes_the_rest),
         cmocka_unit_test(exactly_one_value),
