@@ -170,9 +170,7 @@ size_t http_headers_split(char *block, struct header *out)
 {
     size_t n = 0;
     for (char *line = block, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        if (!out)
-            n++;
-        else if (split_line(line, end, &out[n]))
+        if (!out || split_line(line, end, &out[n]))
             n++;
     }
     return n;

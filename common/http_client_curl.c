@@ -209,14 +209,12 @@ static struct http_exchange *exchange_new(struct client *c)
         return x;
     }
     x = calloc(1, sizeof *x);
-    if (!x)
-        return NULL;
-    x->client = c;
-    x->easy = curl_easy_init();
-    if (!x->easy) {
+    CURL *easy = x ? curl_easy_init() : NULL;
+    if (!easy) {
         free(x);
         return NULL;
     }
+    *x = (struct http_exchange){.client = c, .easy = easy};
     options_set(x);
     return x;
 }
@@ -446,20 +444,22 @@ static int client_start(struct http_client *client, const struct http_request *r
 
 static void client_cancel(struct http_exchange *x)
 {
-    if (x->done) /* inside its own callback */
-        return;
-    shard_remove(x);
-    exchange_free(x);
+    if (!x->done) { /* else inside its own callback */
+        shard_remove(x);
+        exchange_free(x);
+    }
 }
 
 static void client_close(struct http_client *client)
 {
     struct client *c = (struct client *)(void *)client;
     c->closing = true;
-    while (c->running)
-        client_cancel(c->running);
-    for (struct http_exchange *x; (x = c->spare) != NULL;) {
-        c->spare = x->next;
+    for (struct http_exchange *x = c->running, *next; x; x = next) {
+        next = x->next;
+        client_cancel(x);
+    }
+    for (struct http_exchange *x = c->spare, *next; x; x = next) {
+        next = x->next;
         exchange_free(x);
     }
     for (size_t i = 0; i < c->loads.n; i++) {

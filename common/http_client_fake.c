@@ -147,7 +147,7 @@ static struct http_fake_call *record(struct fake *f, const struct http_request *
     call->timeout_ms = r->timeout_ms;
     call->response_max = r->response_max;
     call->allow_private = r->allow_private;
-    f->calls = need(realloc(f->calls, (f->calls_n + 1) * sizeof *f->calls));
+    f->calls = need(realloc(f->calls, (f->calls_n + 1) * sizeof(struct http_fake_call *)));
     return f->calls[f->calls_n++] = call;
 }
 
@@ -250,8 +250,10 @@ static void call_free(struct http_fake_call *call)
 static void fake_close(struct http_client *c)
 {
     struct fake *f = of(c);
-    while (f->running)
-        fake_cancel(f->running);
+    for (struct http_exchange *x = f->running, *next; x; x = next) {
+        next = x->next;
+        fake_cancel(x);
+    }
     for (size_t i = 0; i < f->scripts_n; i++) {
         for (size_t k = 0; k < f->scripts[i].n; k++)
             reply_fini(&f->scripts[i].replies[k]);

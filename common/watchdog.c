@@ -37,7 +37,7 @@ static void look_at(struct watchdog_item *i, int64_t now)
     int64_t cpu = cpu_us(i->cpu);
     if (i->cpu_from_us < 0)
         i->cpu_from_us = cpu;
-    if (i->due_us > now || cpu - i->cpu_from_us < i->limit_us - LOOK_MS * 1000)
+    if (i->due_us > now || cpu - i->cpu_from_us < i->limit_us - (int64_t)LOOK_MS * 1000)
         return;
     i->fired = true;
     i->fn(i->arg);
