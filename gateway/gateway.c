@@ -97,7 +97,11 @@ static int check_topics(struct gateway *g, char why[GATEWAY_WHY])
     if (!topics || !g->partitions)
         goto out;
     topics_name(g->flows, topics);
-    if (broker_describe(&s, topics, n, DESCRIBE_MS) != 0) {
+    int err = broker_describe(&s, topics, n, DESCRIBE_MS);
+    if (err == ERR_INVALID) {
+        snprintf(why, GATEWAY_WHY, "--kafka or --kafka-properties is not valid, see above");
+        rc = EXIT_USAGE;
+    } else if (err) {
         snprintf(why, GATEWAY_WHY, "Kafka at %.200s did not answer; start it, or set --kafka",
                  g->o->kafka);
         rc = EXIT_DEPENDENCY;

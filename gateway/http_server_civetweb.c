@@ -177,12 +177,22 @@ static void shrink(struct buf *b, size_t max)
 
 /* ---- requests */
 
+/* "Name : value": civetweb cuts the space off, other parsers see another name. Where it wrote its
+ * zeros tells: one for the colon, or one more for each space before it. */
+static bool has_gap(const struct mg_header *h)
+{
+    const char *end = h->name + strlen(h->name);
+    return h->value > end + 1 && end[1] == 0;
+}
+
 static void fill_request(struct exchange *x, const struct mg_request_info *ri,
                          struct http_header *headers)
 {
     size_t n = ri->num_headers > 0 ? (size_t)ri->num_headers : 0;
     for (size_t i = 0; i < n; i++)
-        headers[i] = (struct http_header){ri->http_headers[i].name, ri->http_headers[i].value};
+        headers[i] =
+            (struct http_header){has_gap(&ri->http_headers[i]) ? " " : ri->http_headers[i].name,
+                                 ri->http_headers[i].value};
     x->q = (struct http_request){.method = ri->request_method,
                                  .path = ri->request_uri ? ri->request_uri : "",
                                  .query = ri->query_string,
@@ -280,39 +290,6 @@ static int log_message(const struct mg_connection *c, const char *message)
         snprintf(s->failure, sizeof s->failure, "%s", message);
     log_debug("civetweb", "message", message);
     return 1;
-}
-
-static int split_listen(struct http_server *s, char host[64], char why[256])
-{
-    const char *listen = s->s.listen, *colon = strrchr(listen, ':');
-    size_t n = colon ? (size_t)(colon - listen) : 0;
-    char *end = NULL;
-    long port = colon ? strtol(colon + 1, &end, 10) : -1;
-    if (!colon || n >= 64 || !colon[1] || *end || port < 0 || port > 65535) {
-        snprintf(why, 256, "\"%s\" is no address to listen on; write HOST:PORT", listen);
-        return ERR_INVALID;
-    }
-    if (memchr(listen, '[', n) || memchr(listen, ':', n)) {
-        snprintf(why, 256, "\"%s\": IPv6 is for the ingress; listen on an IPv4 address", listen);
-        return ERR_INVALID;
-    }
-    memcpy(host, n ? listen : "0.0.0.0", n ? n : 8);
-    host[n ? n : 7] = 0;
-    s->port = (int)port;
-    return 0;
-}
-
-static int try_port(const struct http_server *s, const char *host, char why[256])
-{
-    int err = socket_try_listen(host, s->port);
-    if (err == ERR_EXISTS)
-        snprintf(why, 256, "port %d is taken by another program; choose another, or 0 for any",
-                 s->port);
-    else if (err == ERR_REFUSED)
-        snprintf(why, 256, "port %d is not allowed to this user; choose one over 1023", s->port);
-    else if (err)
-        snprintf(why, 256, "\"%s\" is no address of this machine", host);
-    return err;
 }
 
 static struct mg_context *start_civetweb(struct http_server *s, const char *ports)
@@ -433,7 +410,7 @@ static int run(struct http_server *s, const char *host, char why[256])
 int http_server_start(const struct http_server_settings *settings, struct http_server **out,
                       char why[256])
 {
-    char host[64];
+    char host[SOCKET_HOST];
     if (strcmp(mg_version(), CIVETWEB_VERSION) != 0) {
         snprintf(why, 256, "civetweb %s is installed, %s was compiled for; build again",
                  mg_version(), CIVETWEB_VERSION);
@@ -442,9 +419,9 @@ int http_server_start(const struct http_server_settings *settings, struct http_s
     struct http_server *s = server_new(settings);
     if (!s)
         return ERR_NOMEM;
-    int err = split_listen(s, host, why);
+    int err = socket_parse_listen(s->s.listen, host, &s->port, why);
     if (!err)
-        err = try_port(s, host, why);
+        err = socket_try_listen(host, s->port, why);
     if (!err) {
         mg_init_library(0);
         err = run(s, host, why);

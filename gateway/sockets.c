@@ -83,6 +83,7 @@ int sockets_refuse(int local_port)
         int silent = eventfd(0, EFD_CLOEXEC);
         if (silent < 0)
             break;
+        shutdown(found[i], SHUT_RD); /* or a poll that still holds it goes on taking clients */
         replaced += dup3(silent, found[i], O_CLOEXEC) >= 0;
         close(silent);
     }
@@ -101,14 +102,43 @@ static int try_bind(const struct addrinfo *a)
     return err;
 }
 
-int socket_try_listen(const char *host, int port)
+int socket_parse_listen(const char *listen, char host[SOCKET_HOST], int *port, char why[SOCKET_WHY])
+{
+    const char *colon = strrchr(listen, ':');
+    size_t n = colon ? (size_t)(colon - listen) : 0;
+    char *end = NULL;
+    long number = colon ? strtol(colon + 1, &end, 10) : -1;
+    if (!colon || n >= SOCKET_HOST || !colon[1] || *end || number < 0 || number > 65535) {
+        snprintf(why, SOCKET_WHY, "\"%.100s\" is no address to listen on; write HOST:PORT", listen);
+        return ERR_INVALID;
+    }
+    if (memchr(listen, '[', n) || memchr(listen, ':', n)) {
+        snprintf(why, SOCKET_WHY, "\"%.100s\": IPv6 is for the ingress; listen on an IPv4 address",
+                 listen);
+        return ERR_INVALID;
+    }
+    snprintf(host, SOCKET_HOST, "%.*s", n ? (int)n : 7, n ? listen : "0.0.0.0");
+    *port = (int)number;
+    return 0;
+}
+
+int socket_try_listen(const char *host, int port, char why[SOCKET_WHY])
 {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *list;
     char service[8];
+    int err = ERR_NOT_FOUND;
     snprintf(service, sizeof service, "%d", port);
-    if (getaddrinfo(host, service, &hints, &list) != 0)
-        return ERR_NOT_FOUND;
-    int err = try_bind(list);
-    freeaddrinfo(list);
+    if (getaddrinfo(host, service, &hints, &list) == 0) {
+        err = try_bind(list);
+        freeaddrinfo(list);
+    }
+    if (err == ERR_EXISTS)
+        snprintf(why, SOCKET_WHY,
+                 "port %d is taken by another program; choose another, or 0 for any", port);
+    else if (err == ERR_REFUSED)
+        snprintf(why, SOCKET_WHY, "port %d is not allowed to this user; choose one over 1023",
+                 port);
+    else if (err)
+        snprintf(why, SOCKET_WHY, "\"%.100s\" is no address of this machine", host);
     return err;
 }

@@ -11,6 +11,11 @@ int socket_of_peer(const char *peer, int peer_port, int local_port, int *fd) mus
  * event that never comes, so nobody spins or fails. How many were replaced. */
 int sockets_refuse(int local_port);
 
-/* Could this be listened on now? host: IPv4 address or name. 0; ERR_EXISTS: taken; ERR_NOT_FOUND:
- * no such address here; ERR_REFUSED: not allowed to. */
-int socket_try_listen(const char *host, int port) must_use;
+enum { SOCKET_HOST = 64, SOCKET_WHY = 256 };
+/* "HOST:PORT" in its parts; no host: all addresses. 0; ERR_INVALID with why: one line that says
+ * what to write. */
+int socket_parse_listen(const char *listen, char host[SOCKET_HOST], int *port,
+                        char why[SOCKET_WHY]) must_use;
+/* Could this be listened on now? host: IPv4 address or name. 0, or with why: ERR_EXISTS: taken;
+ * ERR_NOT_FOUND: no such address here; ERR_REFUSED: not allowed to. */
+int socket_try_listen(const char *host, int port, char why[SOCKET_WHY]) must_use;

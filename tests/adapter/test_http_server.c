@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/guard.h"
 #include "gateway/http_server.h"
 #include "gateway/problem.h"
 
@@ -33,9 +34,15 @@ struct place { /* what the handler does */
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
 {
     struct place *p = arg;
-    const char *body = "";
+    const char *body = "", *detail;
     size_t len = 0;
+    int refused = guard_check(q, &detail);
     snprintf(q->id, sizeof q->id, "test");
+    if (refused) {
+        r->close = true;
+        problem_simple(q, r, refused, detail);
+        return;
+    }
     if (strcmp(q->path, "/hold") == 0) {
         pthread_mutex_lock(&p->lock);
         p->held++;
@@ -246,6 +253,36 @@ static void answers_in_problems_what_it_cannot_read(void **state)
     close(fd);
 }
 
+/* What the guard can refuse must reach it as it was sent: these would be two requests to others. */
+static void lets_the_guard_see_what_was_sent(void **state)
+{
+    static const char *const heads[] = {"Content-Length : 5\r\n\r\n", "Content-Length\t: 5\r\n\r\n",
+                                        "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                                        "Content-Length: +5\r\n\r\n",
+                                        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"};
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        int fd = dial(*state);
+        char text[300];
+        snprintf(
+            text, sizeof text,
+            "POST /echo HTTP/1.1\r\nHost: h\r\n%s0\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n",
+            heads[i]);
+        send_text(fd, text);
+        const char *got = receive(fd, NULL);
+        status_is(got, 400);
+        assert_null(strstr(got + 1, "HTTP/1.1")); /* one answer, then the end */
+        close(fd);
+    }
+}
+
+static void takes_an_empty_header_value(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\nX:\r\nY: \r\nZ:z\r\n\r\n");
+    status_is(receive(fd, "got "), 200);
+    close(fd);
+}
+
 static void *hold_one(void *arg)
 {
     struct place *p = arg;
@@ -359,6 +396,8 @@ int main(void)
         TEST(cuts_off_a_body_that_drips),
         TEST(cuts_off_a_slow_header),
         TEST(answers_in_problems_what_it_cannot_read),
+        TEST(lets_the_guard_see_what_was_sent),
+        TEST(takes_an_empty_header_value),
         TEST(sheds_beyond_its_limit),
         TEST(finishes_what_it_serves_and_takes_no_more),
         TEST(tells_a_taken_port),
