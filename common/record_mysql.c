@@ -27,6 +27,8 @@ static int attempt(struct record_mysql *r, bool alone, record_body *body, void *
 {
     char why[STORE_WHY];
     int err = record_connect(r, why);
+    if (err == ERR_REFUSED) /* the server, not a row: a login can be mended */
+        err = ERR_IO;
     if (!err)
         err = store_mode(r->store, alone ? STORE_ALONE : STORE_TOGETHER);
     if (err)

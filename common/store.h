@@ -24,6 +24,9 @@ struct store_url {
 /* 0 or ERR_INVALID with why = what is wrong, without the password. Pure. */
 int store_url_parse(const char *url, struct store_url *out, char why[STORE_WHY]) must_use;
 
+/* The error of a server's or client's number and SQLSTATE. Pure. */
+int store_err_of(unsigned number, const char *sqlstate);
+
 struct store;
 struct store_settings {
     const struct store_url *url;

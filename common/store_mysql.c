@@ -7,8 +7,6 @@
 #include <string.h>
 
 #include <mysql.h>
-#include <errmsg.h>
-#include <mysqld_error.h>
 
 #include "common/buf.h"
 
@@ -59,40 +57,9 @@ struct store {
 
 /* ---- errors */
 
-static int err_of(unsigned number)
+static int failed(struct store *s, unsigned number, const char *sqlstate, const char *text)
 {
-    switch (number) {
-    case ER_LOCK_DEADLOCK:
-    case ER_LOCK_WAIT_TIMEOUT:
-        return ERR_CONFLICT;
-    case ER_DUP_ENTRY:
-    case ER_TABLE_EXISTS_ERROR:
-        return ERR_EXISTS;
-    case ER_NO_SUCH_TABLE:
-    case ER_BAD_FIELD_ERROR:
-        return ERR_SETUP;
-    case ER_NET_PACKET_TOO_LARGE:
-    case CR_NET_PACKET_TOO_LARGE:
-        return ERR_TOO_LARGE;
-    case CR_OUT_OF_MEMORY:
-        return ERR_NOMEM;
-    case ER_SERVER_SHUTDOWN:
-    case ER_CON_COUNT_ERROR:
-    case ER_OPTION_PREVENTS_STATEMENT: /* read-only: a fail-over is going on */
-    case ER_QUERY_INTERRUPTED:
-    case ER_NEW_ABORTING_CONNECTION:
-    case ER_UNKNOWN_STMT_HANDLER:
-    case 1836: /* read-only mode */
-    case 1927: /* connection was killed */
-        return ERR_IO;
-    default:
-        return number >= CR_MIN_ERROR && number <= CR_MAX_ERROR ? ERR_IO : ERR_REFUSED;
-    }
-}
-
-static int failed(struct store *s, unsigned number, const char *text)
-{
-    int err = err_of(number);
+    int err = store_err_of(number, sqlstate);
     snprintf(s->why, sizeof s->why, "%u %s", number, text);
     if (err == ERR_IO)
         s->lost = true;
@@ -101,12 +68,13 @@ static int failed(struct store *s, unsigned number, const char *text)
 
 static int connection_failed(struct store *s)
 {
-    return failed(s, mysql_errno(s->mysql), mysql_error(s->mysql));
+    return failed(s, mysql_errno(s->mysql), mysql_sqlstate(s->mysql), mysql_error(s->mysql));
 }
 
 static int stmt_failed(struct store *s, const struct stmt *t)
 {
-    return failed(s, mysql_stmt_errno(t->handle), mysql_stmt_error(t->handle));
+    return failed(s, mysql_stmt_errno(t->handle), mysql_stmt_sqlstate(t->handle),
+                  mysql_stmt_error(t->handle));
 }
 
 const char *store_why(const struct store *s)
@@ -157,7 +125,7 @@ static void set_options(MYSQL *m, const struct store_settings *s)
     mysql_options(m, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
     mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     if (s->url->ca[0])
-        mysql_ssl_set(m, NULL, NULL, s->url->ca, NULL, NULL);
+        mysql_options(m, MYSQL_OPT_SSL_CA, s->url->ca);
 #ifdef MARIADB_BASE_VERSION /* defaults differ between releases: always said */
     my_bool tls = s->url->tls;
     mysql_options(m, MYSQL_OPT_SSL_ENFORCE, &tls);

@@ -31,6 +31,45 @@ size_t store_rows_cover(size_t n)
     return size > 64 ? STORE_ROWS_MAX : size;
 }
 
+/* What repeating cannot mend must be told from what it can: a row is given up for the former. So
+ * only data (22, 23, and those that say HY000), statements (42) and logins (28) are refused; all
+ * else is taken for a server that is not well. */
+int store_err_of(unsigned number, const char *sqlstate)
+{
+    switch (number) {
+    case 1205: /* lock wait time-out */
+    case 1213: /* deadlock */
+        return ERR_CONFLICT;
+    case 1050: /* table is there */
+    case 1062: /* duplicate key */
+        return ERR_EXISTS;
+    case 1054: /* no such column */
+    case 1142: /* no right to the table */
+    case 1143: /* or the column */
+    case 1146: /* no such table */
+        return ERR_SETUP;
+    case 1153: /* packet too large, says the server */
+    case 2020: /* or the client */
+        return ERR_TOO_LARGE;
+    case 2008: /* the client has no memory */
+        return ERR_NOMEM;
+    case 1203: /* too many connections of this user */
+    case 1226: /* used up what this user may */
+    case 1461: /* too many prepared statements */
+        return ERR_IO;
+    case 1265: /* data truncated */
+    case 1300: /* not valid in this character set */
+    case 1364: /* no default value */
+    case 1366: /* incorrect value */
+        return ERR_REFUSED;
+    default:
+        break;
+    }
+    bool refused = strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
+                   strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "42", 2) == 0;
+    return refused ? ERR_REFUSED : ERR_IO;
+}
+
 int store_sql_text(const struct store_sql *q, size_t rows, struct buf *out)
 {
     buf_text(out, q->head);

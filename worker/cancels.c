@@ -115,7 +115,7 @@ int cancels_start(const struct cancels_settings *s, struct cancels **out)
     struct cancels *c = calloc(1, sizeof *c);
     if (!c)
         return ERR_NOMEM;
-    struct clerk_settings k = {s->open, s->open_arg, step, c, s->loop};
+    struct clerk_settings k = {s->open, s->open_arg, step, c, s->loop, NULL};
     pthread_mutex_init(&c->lock, NULL);
     int err = clerk_start(&k, &c->clerk);
     if (err) {

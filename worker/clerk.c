@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/log.h"
+
 struct clerk {
     struct clerk_settings s;
     struct record *record; /* NULL: to be opened; belongs to whoever runs steps */
@@ -19,6 +21,15 @@ struct clerk {
     struct loop_timer *timer;
 };
 
+/* Says it once when it goes, and once when it comes back. */
+static void note(struct clerk *c, int err)
+{
+    if (c->s.name && err && !c->backoff_ms)
+        log_warn("record-away", "who", c->s.name, "why", err_text(err));
+    else if (c->s.name && !err && c->backoff_ms)
+        log_info("record-back", "who", c->s.name);
+}
+
 /* One step with its connection; how long to wait after it, or CLERK_WAIT. */
 static int64_t step(struct clerk *c)
 {
@@ -27,6 +38,7 @@ static int64_t step(struct clerk *c)
     if (!err)
         err = c->s.step(c->s.arg, c->record, &next_ms);
     atomic_store(&c->up, err == 0);
+    note(c, err);
     if (!err) {
         c->backoff_ms = 0;
         return next_ms;

@@ -20,6 +20,7 @@ struct clerk_settings {
     int (*step)(void *arg, struct record *r, int64_t *next_ms);
     void *arg;         /* of step; lent until clerk_stop */
     struct loop *loop; /* NULL: a thread */
+    const char *name;  /* of the log lines record-away, record-back; NULL: says nothing. Lent */
 };
 
 /* 0 or ERR_NOMEM. The first step comes at once. */

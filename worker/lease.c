@@ -293,7 +293,8 @@ int lease_start(const struct lease_settings *settings, struct lease **out)
     struct lease *l = calloc(1, sizeof *l);
     if (!l)
         return ERR_NOMEM;
-    struct clerk_settings c = {settings->open, settings->open_arg, step, l, settings->loop};
+    struct clerk_settings c = {settings->open, settings->open_arg, step, l, settings->loop,
+                               "lease"};
     snprintf(l->name, sizeof l->name, "%s", settings->name);
     l->lease_ms = settings->lease_ms > 0 ? settings->lease_ms : 15000;
     pthread_mutex_init(&l->lock, NULL);

@@ -145,7 +145,7 @@ int relay_start(const struct relay_settings *settings, struct relay **out)
     r->relayed = metrics_counter("offpath_relayed_total", "", "Outbox rows published.");
     pthread_mutex_init(&r->lock, NULL);
     int err = settings->producer(settings->producer_arg, on_report, r, &r->producer);
-    struct clerk_settings c = {settings->open, settings->open_arg, step, r, settings->loop};
+    struct clerk_settings c = {settings->open, settings->open_arg, step, r, settings->loop, NULL};
     struct clerk *clerk = NULL;
     if (!err)
         err = clerk_start(&c, &clerk);

@@ -42,7 +42,7 @@ int sweep_start(const struct sweep_settings *settings, struct sweep **out)
     s->expired = metrics_counter(name, "what=\"expired\"", help);
     s->emptied = metrics_counter(name, "what=\"emptied\"", help);
     s->deleted = metrics_counter(name, "what=\"deleted\"", help);
-    struct clerk_settings c = {settings->open, settings->open_arg, step, s, settings->loop};
+    struct clerk_settings c = {settings->open, settings->open_arg, step, s, settings->loop, NULL};
     int err = clerk_start(&c, &s->clerk);
     if (err) {
         free(s);

@@ -286,7 +286,7 @@ int watch_start(const struct watch_settings *s, struct watch **out)
     struct watch *w = calloc(1, sizeof *w);
     if (!w)
         return ERR_NOMEM;
-    struct clerk_settings c = {s->open, s->open_arg, step, w, s->loop};
+    struct clerk_settings c = {s->open, s->open_arg, step, w, s->loop, NULL};
     w->lease_ms = s->lease_ms > 0 ? s->lease_ms : 15000;
     w->round = 1;
     pthread_mutex_init(&w->lock, NULL);

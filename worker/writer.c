@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/metrics.h"
 #include "worker/clerk.h"
 
 enum { BATCH_ROWS = 100, BATCH_BYTES = 4 << 20, THREADS_MAX = 8 };
@@ -23,6 +24,8 @@ struct desk {
     enum writer_kind turn; /* whose batch is next */
     struct writer_op *batch[BATCH_ROWS];
     size_t batch_at, batch_n, chunk; /* done; all; rows of the next transaction */
+    const struct clock *clock;
+    struct metric *seconds[WRITE_KINDS], *rows[WRITE_KINDS];
 };
 
 struct writer {
@@ -174,7 +177,9 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     *next_ms = 0;
     size_t n = d->batch_n - d->batch_at < d->chunk ? d->batch_n - d->batch_at : d->chunk;
     struct writer_op **ops = d->batch + d->batch_at;
+    int64_t from = clock_mono_us(d->clock);
     int err = write_rows(r, ops, n);
+    metrics_observe_us(d->seconds[ops[0]->kind], clock_mono_us(d->clock) - from);
     if (is_refused(err) && n > 1) {
         d->chunk = 1; /* one row spoils the batch: each for itself */
         return 0;
@@ -183,6 +188,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
         return err;
     if (err)
         *status_of(ops[0]) = err;
+    metrics_add(d->rows[ops[0]->kind], (int64_t)n);
     d->batch_at += n;
     deliver(d, ops, n);
     return 0;
@@ -199,11 +205,25 @@ static void desks_stop(struct writer *w)
     w->n = 0;
 }
 
+static void metrics_name(struct desk *d)
+{
+    static const char *const labels[WRITE_KINDS] = {"kind=\"claim\"", "kind=\"ledger\"",
+                                                    "kind=\"finish\"", "kind=\"release\""};
+    for (int i = 0; i < WRITE_KINDS; i++) {
+        d->seconds[i] = metrics_histogram("offpath_record_write_seconds", labels[i],
+                                          "Time of a transaction that writes a batch.");
+        d->rows[i] =
+            metrics_counter("offpath_record_rows_total", labels[i], "Rows written to the record.");
+    }
+}
+
 static int desk_start(struct writer *w, const struct writer_settings *s)
 {
     struct desk *d = &w->desks[w->n];
-    struct clerk_settings c = {s->open, s->open_arg, step, d, s->loop};
+    struct clerk_settings c = {s->open, s->open_arg, step, d, s->loop, "writer"};
     d->writer = w;
+    d->clock = s->loop ? s->loop->clock : clock_real();
+    metrics_name(d);
     pthread_mutex_init(&d->lock, NULL);
     int err = clerk_start(&c, &d->clerk);
     if (err)

@@ -59,7 +59,7 @@ static int teardown(void **state)
 
 static void start(struct bench *b)
 {
-    struct clerk_settings s = {record_fake_open, b->db, step, b, NULL};
+    struct clerk_settings s = {record_fake_open, b->db, step, b, NULL, "test"};
     assert_int_equal(clerk_start(&s, &b->clerk), 0);
 }
 
@@ -142,7 +142,7 @@ static void in_a_loop_it_is_a_timer(void **state)
     struct bench *b = *state;
     struct loop *loop;
     assert_int_equal(loop_fake_open(0, &loop), 0);
-    struct clerk_settings s = {NULL, NULL, step, b, loop};
+    struct clerk_settings s = {NULL, NULL, step, b, loop, NULL};
     assert_int_equal(clerk_start(&s, &b->clerk), 0);
     assert_int_equal(b->steps, 0);
     loop_fake_run_for(loop, 0);

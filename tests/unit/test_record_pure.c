@@ -216,6 +216,28 @@ static void few_sizes_of_statements_serve_all_numbers_of_rows(void **state)
     assert_int_equal(covers_n, 8);
 }
 
+/* ---- errors */
+
+static void what_repeating_mends_is_told_from_what_it_does_not(void **state)
+{
+    static const struct {
+        unsigned number;
+        const char *sqlstate;
+        int err;
+    } rows[] = {
+        {1213, "40001", ERR_CONFLICT},  {1205, "HY000", ERR_CONFLICT}, {1062, "23000", ERR_EXISTS},
+        {1146, "42S02", ERR_SETUP},     {1142, "42000", ERR_SETUP},    {1406, "22001", ERR_REFUSED},
+        {1366, "HY000", ERR_REFUSED},   {1064, "42000", ERR_REFUSED},  {1045, "28000", ERR_REFUSED},
+        {1048, "23000", ERR_REFUSED},   {1203, "42000", ERR_IO},       {1290, "HY000", ERR_IO},
+        {1114, "HY000", ERR_IO},        {2006, "HY000", ERR_IO},       {2013, "HY000", ERR_IO},
+        {1053, "08S01", ERR_IO},        {1927, "70100", ERR_IO},       {1317, "70100", ERR_IO},
+        {1153, "08S01", ERR_TOO_LARGE}, {2008, "HY000", ERR_NOMEM},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(store_err_of(rows[i].number, rows[i].sqlstate), rows[i].err);
+}
+
 /* ---- schema */
 
 static void the_schema_compiled_in_is_the_file(void **state)
@@ -250,6 +272,7 @@ int main(void)
         cmocka_unit_test(dates_go_both_ways),
         cmocka_unit_test(rows_are_repeated_with_what_stands_between),
         cmocka_unit_test(few_sizes_of_statements_serve_all_numbers_of_rows),
+        cmocka_unit_test(what_repeating_mends_is_told_from_what_it_does_not),
         cmocka_unit_test(the_schema_compiled_in_is_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "common/loop_fake.h"
+#include "common/metrics.h"
 #include "common/record_fake.h"
 #include "worker/clerk.h"
 #include "worker/writer.h"
@@ -41,6 +42,7 @@ static int setup(void **state)
 {
     static struct bench b;
     memset(&b, 0, sizeof b);
+    metrics_reset();
     assert_int_equal(loop_fake_open(NOW, &b.loop), 0);
     b.db = record_fake_new(loop_fake_clock(b.loop));
     assert_non_null(b.db);
@@ -117,6 +119,8 @@ static void what_waits_goes_as_one_batch_of_at_most_100(void **state)
     loop_fake_run_for(b->loop, 1);
     assert_int_equal(record_fake_calls(b->db) - before, 3);
     assert_int_equal(b->done, 250);
+    assert_int_equal(
+        metrics_value(metrics_counter("offpath_record_rows_total", "kind=\"claim\"", "")), 250);
     assert_int_equal(writer_waiting(b->writer), 0);
     for (size_t i = 0; i < 250; i++) {
         assert_int_equal(b->ops[i].done, 1);
