@@ -359,7 +359,7 @@ class Site:
     numbers = itertools.count(1)
 
     def __init__(self, stack, folder, binaries, edit=None, env=None, extra_flows=None, database=True,
-                 limits=False):
+                 limits=False, concurrency=20000):
         self.stack, self.binaries, self.limits = stack, binaries, limits
         self.number = next(Site.numbers)
         self.mark = f"{os.getpid()}x{self.number}"
@@ -372,6 +372,7 @@ class Site:
         self.products = itertools.count(1)
         self.counters = {}
         (self.folder / "flows").mkdir(parents=True)
+        self.concurrency = concurrency
         self.write_flows(edit, extra_flows or {})
         self.standin = StandIn(self.folder, self.standin_binary())
         self.programs.append(self.standin)
@@ -398,7 +399,7 @@ class Site:
         upstreams = (ROOT / "deploy/upstreams.yaml").read_text()
         if not self.limits:  # tests of other things do not wait for a shop's rate
             upstreams = re.sub(r"\n *rate: [^\n]*", "", upstreams)
-            upstreams = re.sub(r"concurrency: \d+", "concurrency: 20000", upstreams)
+            upstreams = re.sub(r"concurrency: \d+", f"concurrency: {self.concurrency}", upstreams)
         upstreams = upstreams.replace("  b-shop:\n", "  b-shop:\n    headers: {X-Api-Key: '${file:b_shop_key}'}\n")
         (self.folder / "upstreams.yaml").write_text(upstreams)
         secrets = self.folder / "secrets"
