@@ -1,0 +1,128 @@
+/* options.h: settings say what is wrong and what to write. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/options.h"
+
+#define NEEDED                                                                                  \
+    "--flows", "f", "--kafka", "k:1", "--redis", "redis://r:1", "--mysql", "mysql://u:p@m:1/d", \
+        "--id-secret-file", "s"
+
+static struct config *config;
+static char why[OPTIONS_WHY];
+
+static int read_flags(char **flags, size_t n, struct options *o)
+{
+    char *argv[40] = {"offpath-gateway", "run"};
+    memcpy(argv + 2, flags, n * sizeof *flags);
+    config_free(config);
+    config = NULL;
+    assert_int_equal(config_read(options_table, options_n, (int)n + 2, argv, &config, why), 0);
+    return options_read(config, o, why);
+}
+
+#define READ(o, ...) \
+    read_flags((char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), o)
+
+static int setup(void **state)
+{
+    (void)state;
+    clearenv(); /* of the machine the test runs on */
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    config_free(config);
+    config = NULL;
+    return 0;
+}
+
+static void has_safe_defaults(void **state)
+{
+    struct options o;
+    (void)state;
+    assert_int_equal(READ(&o, NEEDED), 0);
+    assert_string_equal(o.listen, "127.0.0.1:8480");
+    assert_string_equal(o.admin, "127.0.0.1:8481");
+    assert_string_equal(o.public_url, "");
+    assert_int_equal(o.threads, 256);
+    assert_int_equal(o.header_ms, 10000);
+    assert_int_equal(o.body_ms, 30000);
+    assert_int_equal(o.publish_ms, 10000);
+    assert_int_equal(o.drain_wait_ms, 5000);
+    assert_int_equal(o.log_level, LOG_INFO);
+    assert_false(o.log_json);
+}
+
+static void names_what_is_missing_and_what_to_write(void **state)
+{
+    struct options o;
+    (void)state;
+    assert_int_equal(READ(&o, "--kafka", "k:1"), ERR_INVALID);
+    assert_string_equal(why,
+                        "--flows (OFFPATH_FLOWS) is not set; name the folder of your flow files");
+    assert_int_equal(READ(&o, "--flows", "f", "--kafka", "k:1", "--redis", "r", "--mysql", "m"),
+                     ERR_INVALID);
+    assert_non_null(strstr(why, "(OFFPATH_ID_SECRET_FILE) is not set"));
+    assert_non_null(strstr(why, "head -c 32 /dev/urandom"));
+}
+
+static void refuses_what_is_out_of_range(void **state)
+{
+    struct options o;
+    (void)state;
+    assert_int_equal(READ(&o, NEEDED, "--threads", "15"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--threads", "2049"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--threads", "2048"), 0);
+    assert_int_equal(READ(&o, NEEDED, "--log", "xml"), ERR_INVALID);
+    assert_string_equal(why, "--log (OFFPATH_LOG) is \"xml\"; write text or json");
+    assert_int_equal(READ(&o, NEEDED, "--log-level", "loud"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--public-url", "https://o/"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--public-url", "https://o", "--log", "json"), 0);
+    assert_true(o.log_json);
+}
+
+static void reads_the_environment(void **state)
+{
+    struct options o;
+    (void)state;
+    setenv("OFFPATH_LISTEN", "0.0.0.0:1", 1);
+    setenv("OFFPATH_DRAIN_WAIT", "200ms", 1);
+    assert_int_equal(READ(&o, NEEDED), 0);
+    assert_string_equal(o.listen, "0.0.0.0:1");
+    assert_int_equal(o.drain_wait_ms, 200);
+    clearenv();
+}
+
+static void helps_with_every_setting(void **state)
+{
+    struct buf out = {0};
+    (void)state;
+    options_help(&out);
+    for (size_t i = 0; i < options_n; i++)
+        assert_non_null(strstr(buf_str(&out), options_table[i].name));
+    assert_non_null(strstr(buf_str(&out), "examples:"));
+    assert_non_null(strstr(buf_str(&out), "exit: 0 good"));
+    buf_fini(&out);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(has_safe_defaults),
+        TEST(names_what_is_missing_and_what_to_write),
+        TEST(refuses_what_is_out_of_range),
+        TEST(reads_the_environment),
+        TEST(helps_with_every_setting),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
