@@ -3,8 +3,9 @@
  * and record_*.c over store.h (store_mysql.c alone includes the client library). Fake:
  * record_fake.h, the same guards in memory. Batches are one transaction each, repeated whole on
  * deadlock or lock time-out (ten times, then ERR_TIMEOUT); a lost answer of COMMIT is repeated by
- * the caller: guards make it no change. Times: Unix us in the server's clock. After ERR_IO the next
- * call connects anew. ERR_REFUSED: the statement or its data will never do. */
+ * the caller: guards make it no change. Times: Unix us in the server's clock. A connection found
+ * closed is made anew once within a call; after ERR_IO the next call does. ERR_REFUSED: the
+ * statement or its data will never do. */
 #pragma once
 #include "common/id.h"
 #include "common/job.h"

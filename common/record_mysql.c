@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ATTEMPTS = 10 };
+enum { ATTEMPTS = 10, STALE_MS = 1000 };
 
 static struct record_mysql *of(struct record *record)
 {
@@ -43,11 +43,15 @@ static int attempt(struct record_mysql *r, bool alone, record_body *body, void *
 
 static int repeat(struct record_mysql *r, bool alone, record_body *body, void *arg)
 {
-    int err = 0;
+    int64_t from = clock_mono_ms(clock_real());
+    bool kept = r->store && !store_lost(r->store);
     for (int i = 0; i < ATTEMPTS; i++) {
         r->args_n = 0;
-        err = attempt(r, alone, body, arg);
-        if (err != ERR_CONFLICT)
+        int err = attempt(r, alone, body, arg);
+        /* a connection that was closed while it idled is found out at once: no reason to fail */
+        if (err == ERR_IO && kept && clock_mono_ms(clock_real()) - from < STALE_MS)
+            kept = false;
+        else if (err != ERR_CONFLICT)
             return err;
     }
     return ERR_TIMEOUT;
