@@ -35,6 +35,7 @@ struct attempt {
     const char *body;
     size_t body_len;
     struct json *request;
+    bool has_id;
     struct owner user, owner; /* who asks; whose job it becomes */
     bool has_key, has_hash;
     struct marks_key key;
@@ -116,21 +117,27 @@ static bool is_key(const char *s)
 
 static void set_id(struct attempt *t, const struct job_id *id)
 {
+    t->has_id = true;
     t->id = *id;
     id_format(id, t->id_text);
     log_scope(t->id_text, t->q->id);
+}
+
+/* Without a key an id costs two hashes, and a cache hit needs none: made when it is asked for. */
+static void need_id(struct attempt *t)
+{
+    if (t->has_id)
+        return;
+    struct job_id id = id_new(t->a->secret, &t->owner, t->a->clock, t->a->rng);
+    set_id(t, &id);
 }
 
 static int take_key(struct attempt *t)
 {
     const char *key = http_header(t->q, "idempotency-key");
     struct job_id id;
-    id_mac(t->a->secret, t->body, t->body_len, t->mac);
-    if (!key) {
-        id = id_new(t->a->secret, &t->owner, t->a->clock, t->a->rng);
-        set_id(t, &id);
+    if (!key)
         return 0;
-    }
     if (!is_key(key))
         return refuse_simply(t, ERR_BAD_KEY, "1 to 255 visible ASCII characters");
     if (owner_is_nobody(&t->user) && id_parse(key, &id) != 0)
@@ -138,7 +145,7 @@ static int take_key(struct attempt *t)
     t->has_key = true;
     t->key.user = t->user;
     t->key.id = id_from_key(t->a->secret, &t->user, t->flow->name, key);
-    memcpy(t->key.mac, t->mac, ID_MAC);
+    id_mac(t->a->secret, t->body, t->body_len, t->key.mac);
     set_id(t, &t->key.id);
     return 0;
 }
@@ -189,6 +196,17 @@ static void note_late(struct attempt *t, int err, const char *what, const struct
     snprintf(t->late_detail, sizeof t->late_detail, "%s: %s", what, e->text);
 }
 
+static void compute_key(struct attempt *t, const struct expr_vars *vars)
+{
+    struct expr_error error = {0};
+    int err = flow_record_key(t->flow, t->id_text, vars, &t->record_key, &error);
+    if (t->record_key.failed) {
+        err = ERR_EXPRESSION;
+        snprintf(error.text, sizeof error.text, "the key is longer than %d bytes", RECORD_KEY_MAX);
+    }
+    note_late(t, err, "request.key", &error);
+}
+
 /* request.key and cache.key; what fails is told later. */
 static void compute(struct attempt *t)
 {
@@ -196,20 +214,19 @@ static void compute(struct attempt *t)
     struct expr_vars vars = {.value[VAR_REQUEST] = t->request, .created_us = t->created_us};
     struct expr_error error = {0};
     unsigned uses = (f->key ? expr_uses(f->key) : 0) | (f->cache.key ? expr_uses(f->cache.key) : 0);
+    if (uses & VAR_BIT(VAR_JOB))
+        need_id(t);
     struct json *user = uses & VAR_BIT(VAR_USER) ? user_value() : NULL;
     struct json *job = uses & VAR_BIT(VAR_JOB) ? job_value(t) : NULL;
     vars.value[VAR_USER] = user;
     vars.value[VAR_JOB] = job;
     if (f->key)
-        note_late(t, flow_record_key(f, t->id_text, &vars, &t->record_key, &error), "request.key",
-                  &error);
+        compute_key(t, &vars);
     if (f->cache.scope != SCOPE_NONE && f->cache.key) {
         int err = flow_cache_hash(f, f->rev, t->owner.b, &vars, t->hash, &error);
         note_late(t, err, "cache.key", &error);
         t->has_hash = !err;
     }
-    if (t->has_hash) /* whoever coalesces may have sent other bytes for the same question */
-        id_mac(t->a->secret, t->hash, strlen(t->hash), t->mac);
     json_free(user);
     json_free(job);
 }
@@ -344,10 +361,22 @@ static int make_event(struct attempt *t, struct event_headers *headers)
     return event_encode(&e, headers);
 }
 
+/* Whoever shares a job may have sent other bytes for the same question: the key is the same. */
+static void make_mac(struct attempt *t)
+{
+    if (t->has_hash)
+        id_mac(t->a->secret, t->hash, strlen(t->hash), t->mac);
+    else if (t->has_key)
+        memcpy(t->mac, t->key.mac, sizeof t->mac);
+    else
+        id_mac(t->a->secret, t->body, t->body_len, t->mac);
+}
+
 static int publish(struct attempt *t)
 {
     struct event_headers headers;
     bool own_key = t->flow->key != NULL;
+    make_mac(t);
     if (make_event(t, &headers) != 0)
         return ERR_BUG;
     struct broker_record record = {.topic = t->flow->topic.name,
@@ -414,8 +443,10 @@ static int run(struct attempt *t)
     rc = ask(t);
     if (!rc)
         rc = shed(t);
-    if (!rc)
+    if (!rc) {
+        need_id(t);
         rc = lead(t);
+    }
     return rc ? rc : publish_and_answer(t);
 }
 

@@ -60,7 +60,10 @@ void marks_key_name(const struct marks_key *key, char out[MARKS_NAME])
 
 void marks_cache_name(const char *hash, char which, char out[MARKS_NAME])
 {
-    snprintf(out, MARKS_NAME, "op:{c:%.64s}:%c", hash, which);
+    size_t n = strlen(hash);
+    memcpy(out, "op:{c:", 6);
+    memcpy(out + 6, hash, n); /* 64 digits */
+    memcpy(out + 6 + n, (char[]){'}', ':', which, 0}, 4);
 }
 
 static void clear(struct mark *out)

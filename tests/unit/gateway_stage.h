@@ -128,7 +128,8 @@ static void stage_load(struct stage *s)
                 stage_call);
     stage_write(flows, "cached.yaml",
                 "flow: cached\ntitle: Cached\naccess: guests\ndeadline: 12s\nrequest:\n"
-                "  key: $request.n\n  schema: {required: [n], properties: {n: {type: integer}}}\n"
+                "  key: $request.k // $request.n\n"
+                "  schema: {required: [n], properties: {n: {type: integer}, k: {type: string}}}\n"
                 "cache: {scope: shared, key: $request.n, ttl: 5m}\n",
                 stage_call);
     stage_write(flows, "hidden.yaml", "flow: hidden\ntitle: Hidden\naccess: internal\n",

@@ -84,6 +84,20 @@ static void refuses_too_large_and_too_deep(void **state)
     assert_int_equal(stage_post(s, "plain", body, NULL), 400);
 }
 
+static void refuses_a_key_that_is_too_long(void **state)
+{
+    struct stage *s = *state;
+    char body[1100];
+    memset(body, 'x', sizeof body);
+    memcpy(body, "{\"n\":1,\"k\":\"", 12);
+    memcpy(body + 12 + 1025, "\"}", 3);
+    assert_int_equal(stage_post(s, "cached", body, NULL), 422);
+    assert_string_equal(stage_member(s, "code"), "expression");
+    assert_non_null(strstr(stage_member(s, "detail"), "request.key: the key is longer than 1024"));
+    memcpy(body + 12 + 1024, "\"}", 3);
+    assert_int_equal(stage_post(s, "cached", body, NULL), 202);
+}
+
 static void points_at_what_breaks_the_schema(void **state)
 {
     struct stage *s = *state;
@@ -350,6 +364,7 @@ int main(void)
         TEST(uses_the_id_as_key_without_another),
         TEST(answers_with_the_first_error),
         TEST(refuses_too_large_and_too_deep),
+        TEST(refuses_a_key_that_is_too_long),
         TEST(points_at_what_breaks_the_schema),
         TEST(gives_one_key_one_job),
         TEST(publishes_the_same_id_while_nothing_is_acknowledged),
