@@ -8,19 +8,18 @@
 #include "common/metrics.h"
 #include "worker/clerk.h"
 
-enum { BATCH_ROWS = 100, BATCH_BYTES = 4 << 20, THREADS_MAX = 8 };
+enum { BATCH_ROWS = 100, BATCH_BYTES = 4 << 20, THREADS_MAX = 8, BUCKETS = 256, BEHIND = 300 };
 
 struct queue {
     struct writer_op *first, *last;
 };
 
-/* One thread's work. The batch belongs to its clerk alone, the queues to the lock. */
+/* One thread's work. Queues and waiting belong to the writer's lock, the rest to its clerk. */
 struct desk {
     struct writer *writer;
     struct clerk *clerk;
-    pthread_mutex_t lock;
     struct queue queues[WRITE_KINDS];
-    uint64_t order;
+    size_t waiting;
     enum writer_kind turn; /* whose batch is next */
     struct writer_op *batch[BATCH_ROWS];
     size_t batch_at, batch_n, chunk; /* done; all; rows of the next transaction */
@@ -28,13 +27,22 @@ struct desk {
     struct metric *seconds[WRITE_KINDS], *rows[WRITE_KINDS];
 };
 
+/* Jobs by a byte of their id. A bucket stays with a desk as long as an op of it waits, so the rows
+ * of a job commit in order; one that is empty may move. */
+struct bucket {
+    unsigned desk;
+    size_t waiting;
+};
+
 struct writer {
     struct desk desks[THREADS_MAX];
     unsigned n;
     bool in_loop;
     atomic_size_t waiting;
-    pthread_mutex_t lock; /* with idle: for writer_stop */
+    pthread_mutex_t lock;
     pthread_cond_t idle;
+    uint64_t order;
+    struct bucket buckets[BUCKETS];
 };
 
 /* ---- batches */
@@ -64,12 +72,12 @@ static void take(struct desk *d, struct queue *q)
 static void batch_next(struct desk *d)
 {
     d->batch_at = d->batch_n = 0;
-    pthread_mutex_lock(&d->lock);
+    pthread_mutex_lock(&d->writer->lock);
     for (int i = 0; i < WRITE_KINDS && d->batch_n == 0; i++) {
         take(d, &d->queues[d->turn]);
         d->turn = (d->turn + 1) % WRITE_KINDS;
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&d->writer->lock);
     d->chunk = d->batch_n;
 }
 
@@ -117,6 +125,43 @@ static int write_rows(struct record *r, struct writer_op *const *ops, size_t n)
 
 /* ---- done */
 
+static const struct job_id *id_of(const struct writer_op *op)
+{
+    switch (op->kind) {
+    case WRITE_CLAIM:
+        return &op->claim.job.id;
+    case WRITE_LEDGER:
+        return &op->ledger.call.job;
+    case WRITE_FINISH:
+        return &op->finish.id;
+    default:
+        return &op->release.id;
+    }
+}
+
+static struct bucket *bucket_of(struct writer *w, const struct writer_op *op)
+{
+    return &w->buckets[id_of(op)->b[15]];
+}
+
+static void forget(struct desk *d, struct writer_op *const *ops, size_t n)
+{
+    pthread_mutex_lock(&d->writer->lock);
+    d->waiting -= n;
+    for (size_t i = 0; i < n; i++)
+        bucket_of(d->writer, ops[i])->waiting--;
+    pthread_mutex_unlock(&d->writer->lock);
+}
+
+static void signal_idle(struct writer *w, size_t n)
+{
+    if (atomic_fetch_sub(&w->waiting, n) != n)
+        return;
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_signal(&w->idle);
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* In the loop of the ops: one posted call for all of them. */
 static void run_chain(void *arg)
 {
@@ -133,18 +178,10 @@ static void post_chain(struct writer_op *first)
         nanosleep(&pause, NULL);
 }
 
-static void waiting_less(struct writer *w, size_t n)
-{
-    if (atomic_fetch_sub(&w->waiting, n) != n)
-        return;
-    pthread_mutex_lock(&w->lock);
-    pthread_cond_signal(&w->idle);
-    pthread_mutex_unlock(&w->lock);
-}
-
-/* Gives ops back, each loop its own in order. */
+/* Gives ops back, each loop its own in order. From then on they are not ours. */
 static void deliver(struct desk *d, struct writer_op **ops, size_t n)
 {
+    forget(d, ops, n);
     for (size_t i = 0; i < n; i++) {
         struct writer_op *first = ops[i], *last = ops[i];
         if (!first)
@@ -158,7 +195,7 @@ static void deliver(struct desk *d, struct writer_op **ops, size_t n)
         last->next = NULL;
         post_chain(first);
     }
-    waiting_less(d->writer, n);
+    signal_idle(d->writer, n);
 }
 
 /* Repeating cannot help: the data of a row, not the server. */
@@ -198,11 +235,8 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
 
 static void desks_stop(struct writer *w)
 {
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; i < w->n; i++)
         clerk_stop(w->desks[i].clerk);
-        pthread_mutex_destroy(&w->desks[i].lock);
-    }
-    w->n = 0;
 }
 
 static void metrics_name(struct desk *d)
@@ -224,12 +258,8 @@ static int desk_start(struct writer *w, const struct writer_settings *s)
     d->writer = w;
     d->clock = s->loop ? s->loop->clock : clock_real();
     metrics_name(d);
-    pthread_mutex_init(&d->lock, NULL);
     int err = clerk_start(&c, &d->clerk);
-    if (err)
-        pthread_mutex_destroy(&d->lock);
-    else
-        w->n++;
+    w->n += err == 0;
     return err;
 }
 
@@ -238,9 +268,7 @@ int writer_start(const struct writer_settings *s, struct writer **out)
     struct writer *w = calloc(1, sizeof *w);
     if (!w)
         return ERR_NOMEM;
-    unsigned n = s->loop || s->threads < 1  ? 1
-                 : s->threads > THREADS_MAX ? THREADS_MAX
-                                            : s->threads;
+    unsigned n = s->threads < 1 ? 1 : s->threads > THREADS_MAX ? THREADS_MAX : s->threads;
     int err = 0;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -259,34 +287,38 @@ int writer_start(const struct writer_settings *s, struct writer **out)
     return 0;
 }
 
-static const struct job_id *id_of(const struct writer_op *op)
+/* The first desk that is not three batches behind; else the one with the least. Few full batches
+ * cost less than many small ones, so the second thread works only when the first is behind. */
+static unsigned desk_choose(const struct writer *w)
 {
-    switch (op->kind) {
-    case WRITE_CLAIM:
-        return &op->claim.job.id;
-    case WRITE_LEDGER:
-        return &op->ledger.call.job;
-    case WRITE_FINISH:
-        return &op->finish.id;
-    default:
-        return &op->release.id;
+    unsigned best = 0;
+    for (unsigned i = 0; i < w->n; i++) {
+        if (w->desks[i].waiting < BEHIND)
+            return i;
+        if (w->desks[i].waiting < w->desks[best].waiting)
+            best = i;
     }
+    return best;
 }
 
 void writer_put(struct writer *w, struct writer_op *op)
 {
-    struct desk *d = &w->desks[id_of(op)->b[15] % w->n];
-    struct queue *q = &d->queues[op->kind];
     op->next = NULL;
     atomic_fetch_add(&w->waiting, 1);
-    pthread_mutex_lock(&d->lock);
-    op->order = d->order++;
+    pthread_mutex_lock(&w->lock);
+    struct bucket *b = bucket_of(w, op);
+    if (b->waiting++ == 0)
+        b->desk = desk_choose(w);
+    struct desk *d = &w->desks[b->desk];
+    struct queue *q = &d->queues[op->kind];
+    d->waiting++;
+    op->order = w->order++;
     if (q->last)
         q->last->next = op;
     else
         q->first = op;
     q->last = op;
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&w->lock);
     clerk_wake(d->clerk);
 }
 

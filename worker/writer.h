@@ -1,5 +1,6 @@
 /* writer.h - the threads that write to the record for all shards of a process.
- * Each thread has its own connection; a job keeps its thread (by id), so its rows commit in order.
+ * Each thread has its own connection; a job keeps its thread while an operation of it waits, so its
+ * rows commit in order. The second thread works only when the first is three batches behind.
  * A finish or release is never written before a ledger row that was put earlier.
  * A batch is all that waits of one kind, up to 100 rows and 4 MB, taken when the thread is free: no
  * timer. An operation is embedded in its owner's struct and lent to the writer until its done
@@ -37,7 +38,7 @@ struct writer_settings {
     int (*open)(void *arg, struct record **out);
     void *open_arg;
     unsigned threads;  /* 2 */
-    struct loop *loop; /* NULL; set: no threads, batches run in this loop (virtual time) */
+    struct loop *loop; /* NULL; set: they are timers of this loop instead (virtual time) */
 };
 int writer_start(const struct writer_settings *s, struct writer **out) must_use;
 void writer_put(struct writer *w, struct writer_op *op); /* any thread; never blocks */

@@ -11,7 +11,7 @@
 #include "worker/clerk.h"
 #include "worker/writer.h"
 
-enum { OPS = 300 };
+enum { OPS = 750 };
 static const int64_t NOW = 1800000000ll * 1000000;
 
 struct op {
@@ -38,7 +38,7 @@ static void on_done(void *arg)
     o->when = o->bench->done++;
 }
 
-static int setup(void **state)
+static int setup_threads(void **state, unsigned threads)
 {
     static struct bench b;
     memset(&b, 0, sizeof b);
@@ -48,11 +48,22 @@ static int setup(void **state)
     assert_non_null(b.db);
     assert_int_equal(record_fake_open(b.db, &b.look), 0);
     assert_int_equal(b.look->ops->worker_start(b.look, "w", 15000, &b.worker), 0);
-    struct writer_settings s = {.open = record_fake_open, .open_arg = b.db, .loop = b.loop};
+    struct writer_settings s = {
+        .open = record_fake_open, .open_arg = b.db, .threads = threads, .loop = b.loop};
     assert_int_equal(writer_start(&s, &b.writer), 0);
     loop_fake_run_for(b.loop, 1);
     *state = &b;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_threads(state, 1);
+}
+
+static int setup_two(void **state)
+{
+    return setup_threads(state, 2);
 }
 
 static int teardown(void **state)
@@ -228,6 +239,29 @@ static void a_finish_does_not_overtake_earlier_ledger_rows(void **state)
     assert_int_equal(early->op.finish.status, ERR_CONFLICT);
 }
 
+/* What is put while the first thread is behind goes to the second, but for jobs that wait at the
+ * first: claim, ledger row and finish of each job still come in this order. */
+static void a_second_thread_breaks_no_jobs_order(void **state)
+{
+    struct bench *b = *state;
+    record_fake_down(b->db, true);
+    for (size_t i = 0; i < OPS / 3; i++) {
+        put(b, 3 * i, WRITE_CLAIM, i);
+        put(b, 3 * i + 1, WRITE_LEDGER, i);
+        put(b, 3 * i + 2, WRITE_FINISH, i);
+    }
+    loop_fake_run_for(b->loop, 500);
+    record_fake_down(b->db, false);
+    loop_fake_run_for(b->loop, 3000);
+    assert_int_equal(b->done, OPS);
+    for (size_t i = 0; i < OPS / 3; i++) {
+        assert_int_equal(b->ops[3 * i + 1].op.ledger.status, 0);
+        assert_int_equal(b->ops[3 * i + 2].op.finish.status, 0);
+        assert_true(b->ops[3 * i].when < b->ops[3 * i + 2].when);
+        assert_true(b->ops[3 * i + 1].when < b->ops[3 * i + 2].when);
+    }
+}
+
 static void a_fenced_shard_is_told_row_by_row(void **state)
 {
     struct bench *b = *state;
@@ -289,6 +323,7 @@ int main(void)
         T(a_lost_answer_is_written_again_without_harm),
         T(a_refused_row_fails_alone),
         T(a_finish_does_not_overtake_earlier_ledger_rows),
+        cmocka_unit_test_setup_teardown(a_second_thread_breaks_no_jobs_order, setup_two, teardown),
         T(a_fenced_shard_is_told_row_by_row),
         cmocka_unit_test(threads_give_back_each_op_once_and_stop_when_idle),
     };
