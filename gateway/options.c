@@ -1,6 +1,7 @@
 #include "gateway/options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct config_option options_table[] = {
@@ -89,6 +90,16 @@ static int milliseconds(const struct config *c, const char *name)
     return ms > 3600 * 1000 ? 3600 * 1000 : (int)ms;
 }
 
+/* Said here, before any server is asked. */
+static int check_address(const char *name, const char *text, char why[OPTIONS_WHY])
+{
+    const char *colon = strrchr(text, ':');
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    if (!digits || colon[1 + digits] || digits > 5 || strtol(colon + 1, NULL, 10) > 65535)
+        return refuse(why, name, text, "write HOST:PORT");
+    return 0;
+}
+
 int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY])
 {
     struct options o = {.upstreams = config_text(c, "upstreams"),
@@ -108,6 +119,10 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
     int err = read_level(c, &o, why);
     if (!err)
         err = read_needed(c, &o, why);
+    if (!err)
+        err = check_address("listen", o.listen, why);
+    if (!err)
+        err = check_address("admin", o.admin, why);
     if (err)
         return err;
     if (threads < 16 || threads > 2048)

@@ -138,8 +138,9 @@ class Stack:
             words += ["-p", str(partition)]
         for name, text in dict(headers).items():
             words += ["-H", f"{name}={text}"]
-        if value is None:
-            self.kcat(*words, "-Z", "-K", "\t", data=(key or "none").encode() + b"\t\n")
+        if not value:  # kcat takes an empty value from a line with a key only
+            empty = ["-Z"] if value is None else []
+            self.kcat(*words, *empty, "-K", "\t", data=(key or "none").encode() + b"\t\n")
             return
         words += ["-D", "\x1d\x1e"]
         if key is not None:
