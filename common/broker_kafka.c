@@ -164,6 +164,9 @@ struct producer {
     atomic_size_t open;          /* published, not yet reported */
     _Atomic int64_t answered_ms; /* when a broker last answered; -1 never */
     atomic_flag asking;          /* one caller of up asks, the others take what is known */
+    pthread_mutex_t lag_lock;
+    rd_kafka_conf_t *lag_conf; /* NULL once lag_rk is made of it */
+    rd_kafka_t *lag_rk;        /* made by the first lag; NULL until then */
 };
 
 static int64_t now_ms(void)
@@ -296,6 +299,39 @@ static bool producer_up(struct broker_producer *port)
     return answered >= 0 && now - answered <= UP_MS;
 }
 
+/* ---- group offsets
+ * They are asked for by a consumer that joins nothing: a client without group.id dies (librdkafka
+ * before 2.10.1, issue 5040) when the group's coordinator moved or restarted. */
+static int lag_open(struct producer *p, const struct broker_settings *s)
+{
+    int err;
+    pthread_mutex_init(&p->lag_lock, NULL);
+    p->lag_conf = conf_new(s, BROKER_ADMIN, &err);
+    if (!p->lag_conf)
+        return err;
+    return conf_set(p->lag_conf, "group.id", "offpath-lag", false);
+}
+
+static void lag_close(struct producer *p)
+{
+    if (p->lag_conf)
+        rd_kafka_conf_destroy(p->lag_conf);
+    if (p->lag_rk)
+        rd_kafka_destroy_flags(p->lag_rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    pthread_mutex_destroy(&p->lag_lock);
+}
+
+static rd_kafka_t *lag_client(struct producer *p)
+{
+    pthread_mutex_lock(&p->lag_lock);
+    if (p->lag_conf) {
+        (void)client_new(RD_KAFKA_CONSUMER, p->lag_conf, &p->lag_rk);
+        p->lag_conf = NULL;
+    }
+    pthread_mutex_unlock(&p->lag_lock);
+    return p->lag_rk;
+}
+
 static void producer_close(struct broker_producer *port)
 {
     struct producer *p = (struct producer *)port;
@@ -307,10 +343,9 @@ static void producer_close(struct broker_producer *port)
     pthread_join(p->thread, NULL);
     rd_kafka_queue_destroy(p->queue);
     rd_kafka_destroy(p->rk);
+    lag_close(p);
     free(p);
 }
-
-/* ---- group offsets, asked for by the producer's connections */
 static rd_kafka_topic_partition_list_t *lag_list(const struct broker_lag *list, size_t n,
                                                  int64_t offset)
 {
@@ -351,10 +386,13 @@ static int lag_watermark(struct producer *p, struct broker_lag *list, size_t n, 
 static int lag_committed(struct producer *p, const char *group, struct broker_lag *list, size_t n,
                          int wait_ms)
 {
+    rd_kafka_t *rk = lag_client(p);
+    if (!rk)
+        return ERR_IO;
     rd_kafka_topic_partition_list_t *l = lag_list(list, n, RD_KAFKA_OFFSET_INVALID);
     rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, l);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(p->rk);
-    rd_kafka_ListConsumerGroupOffsets(p->rk, &ask, 1, NULL, queue);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_ListConsumerGroupOffsets(rk, &ask, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, wait_ms);
     int err = event ? err_of(rd_kafka_event_error(event)) : ERR_TIMEOUT;
     if (!err) {
@@ -423,10 +461,13 @@ int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn
     if (err)
         goto failed;
     p->queue = rd_kafka_queue_get_main(p->rk);
-    if (thread_start(&p->thread, report_loop, p)) {
+    err = lag_open(p, s);
+    if (!err)
+        err = thread_start(&p->thread, report_loop, p);
+    if (err) {
+        lag_close(p);
         rd_kafka_queue_destroy(p->queue);
         rd_kafka_destroy(p->rk);
-        err = ERR_NOMEM;
         goto failed;
     }
     *out = &p->port;
