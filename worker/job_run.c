@@ -241,7 +241,6 @@ static void load_request(struct job_run *j)
 static void load_begin(struct job_run *j)
 {
     unsigned uses = job_facts(j)->uses;
-    FAILPOINT("claimed");
     if (!j->claim.bad)
         load_request(j);
     if (j->claim.bad) {
@@ -251,6 +250,7 @@ static void load_begin(struct job_run *j)
         job_run_enter(j, PHASE_FINISHING);
         return;
     }
+    FAILPOINT("claimed"); /* behind the look at `bad`: who killed five workers kills no sixth */
     j->user = uses & VAR_BIT(VAR_USER) ? user_value(&j->claim.event) : NULL;
     j->job = uses & VAR_BIT(VAR_JOB) ? job_value(j) : NULL;
     j->vars.value[VAR_REQUEST] = j->request;

@@ -1,0 +1,405 @@
+/* One call: its turn, its attempts, what an answer means, and how it is stopped. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_client_fake.h"
+#include "common/loop_fake.h"
+#include "worker/call_run.h"
+#include "worker/due_timer.h"
+
+struct world {
+    struct loop *loop;
+    struct due_timer due;
+    struct rng_seeded rng;
+    struct call_env env;
+    struct upstream upstream;
+    struct flow_set set;
+    struct flow_call call;
+    struct plan_item item;
+    struct outcome outcome;
+    struct expr_vars vars;
+    struct job_id job;
+    struct call_run *run, *last;
+    char *result;
+    size_t kept;
+    unsigned done;
+    bool lease;
+};
+
+static bool may_start(void *arg)
+{
+    return ((struct world *)arg)->lease;
+}
+
+static struct json *parse(const char *text)
+{
+    struct json *v = NULL;
+    assert_int_equal(json_parse(text, strlen(text), NULL, &v, NULL), 0);
+    return v;
+}
+
+static struct template *template_of(const char *text, enum template_place place)
+{
+    struct json *literal = json_new_text(text);
+    struct template *t = NULL;
+    assert_int_equal(template_compile(literal, place, VAR_BIT(VAR_REQUEST), &t, NULL), 0);
+    json_free(literal);
+    return t;
+}
+
+static int open_world(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert_int_equal(loop_fake_open(INT64_C(1700000000000000), &w->loop), 0);
+    assert_int_equal(due_timer_init(&w->due, w->loop), 0);
+    rng_seeded_init(&w->rng, 5);
+    w->lease = true;
+    w->upstream = (struct upstream){.name = strdup("shop"),
+                                    .url = strdup("http://shop"),
+                                    .concurrency = 2,
+                                    .queue = 10,
+                                    .breaker = {true, 50, 4, 10000}};
+    w->set = (struct flow_set){.upstreams = &w->upstream, .upstreams_n = 1};
+    w->env = (struct call_env){.clock = loop_fake_clock(w->loop),
+                               .due = &w->due.due,
+                               .rng = &w->rng.rng,
+                               .may_start = may_start,
+                               .arg = w};
+    assert_int_equal(http_client_fake_open(w->loop, &w->env.http), 0);
+    assert_int_equal(call_gates_open(&w->env, &w->set, 1), 0);
+    w->call = (struct flow_call){.name = strdup("price"),
+                                 .upstream = &w->upstream,
+                                 .method = strdup("GET"),
+                                 .path = template_of("/p/\\($request.id)", TEMPLATE_PATH),
+                                 .timeout_ms = 1000,
+                                 .retry = {.attempts = 3,
+                                           .backoff_ms = 100,
+                                           .max_ms = 400,
+                                           .codes = 1u << CALL_HTTP_5XX | 1u << CALL_HTTP_429},
+                                 .response_max = 1 << 20};
+    w->vars.value[VAR_REQUEST] = parse("{\"id\":\"a b\"}");
+    *state = w;
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    struct world *w = *state;
+    call_gates_close(&w->env);
+    http_client_close(w->env.http);
+    due_timer_fini(&w->due);
+    loop_close(w->loop);
+    template_free(w->call.path);
+    expr_free(w->call.ok);
+    expr_free(w->call.result);
+    json_free((struct json *)(uintptr_t)w->vars.value[VAR_REQUEST]);
+    outcome_fini(&w->outcome);
+    free(w->result);
+    free(w->call.name);
+    free(w->call.method);
+    free(w->upstream.name);
+    free(w->upstream.url);
+    free(w);
+    return 0;
+}
+
+static void over(void *arg, struct call_run *r)
+{
+    struct world *w = arg;
+    w->done++;
+    free(w->result);
+    w->result = r->result;
+    r->result = NULL;
+    w->run = NULL;
+    call_run_free(r);
+}
+
+static struct call_run *start(struct world *w, int64_t deadline_ms)
+{
+    struct call_request q = {0};
+    uint8_t key[CALL_KEY] = {1};
+    const struct call_order o = {.call = &w->call,
+                                 .item = &w->item,
+                                 .outcome = &w->outcome,
+                                 .vars = &w->vars,
+                                 .job = &w->job,
+                                 .trace = "",
+                                 .deadline_ms = deadline_ms,
+                                 .kept = &w->kept,
+                                 .done = over,
+                                 .arg = w,
+                                 .out = &w->run};
+    outcome_fini(&w->outcome);
+    w->item = (struct plan_item){.index = -1};
+    assert_int_equal(call_request_render(&w->call, &w->vars, &q, NULL), 0);
+    assert_int_equal(call_run_start(&w->env, &o, &q, key), 0);
+    return w->run;
+}
+
+static void reply(struct world *w, struct http_fake_reply r)
+{
+    http_client_fake_script(w->env.http, NULL, "*", &r);
+}
+
+static void run(struct world *w, int64_t ms)
+{
+    loop_fake_run_for(w->loop, ms);
+}
+
+static void set_expr(struct expr **e, const char *text)
+{
+    expr_free(*e);
+    assert_int_equal(expr_compile(text, ~0u, e, NULL), 0);
+}
+
+static void a_body_becomes_the_result(void **state)
+{
+    struct world *w = *state;
+    reply(w, (struct http_fake_reply){.body = "{\"price\":7}", .delay_ms = 30});
+    start(w, INT64_MAX);
+    run(w, 100);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->item.state, ITEM_SUCCEEDED);
+    assert_true(w->item.began);
+    assert_string_equal(w->result, "{\"price\":7}");
+    assert_int_equal(json_number(json_get(w->outcome.result, "price")), 7);
+    assert_int_equal(w->outcome.ms, 30);
+    assert_int_equal(w->outcome.status, 200);
+    assert_int_equal(w->kept, 11);
+    assert_string_equal(http_client_fake_call(w->env.http, 0)->url, "http://shop/p/a%20b");
+}
+
+static enum call_code ends_with(struct world *w, struct http_fake_reply r)
+{
+    w->done = 0;
+    r.delay_ms = 1;
+    reply(w, r);
+    start(w, INT64_MAX);
+    run(w, 5000);
+    assert_int_equal(w->done, 1);
+    return (enum call_code)w->item.code;
+}
+
+static void what_an_answer_means(void **state)
+{
+    struct world *w = *state;
+    w->upstream.breaker.on = false;
+    w->call.retry.attempts = 1;
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.status = 302}), CALL_HTTP_3XX);
+    close_world(state);
+    open_world(state);
+    w = *state;
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.status = 404}), CALL_HTTP_4XX);
+    assert_false(w->item.retryable);
+    close_world(state);
+    open_world(state);
+    w = *state;
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "<html>"}), CALL_BAD_BODY);
+    close_world(state);
+    open_world(state);
+    w = *state;
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.body = ""}), CALL_OK);
+    assert_string_equal(w->result, "null");
+    close_world(state);
+    open_world(state);
+    w = *state;
+    w->call.response = RESPONSE_TEXT;
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "hi \"there\""}), CALL_OK);
+    assert_string_equal(w->result, "\"hi \\\"there\\\"\"");
+}
+
+static void ok_decides_over_the_status(void **state)
+{
+    struct world *w = *state;
+    set_expr(&w->call.ok, "$status == 404 or $body.fine");
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.status = 404, .body = "{}"}), CALL_OK);
+    close_world(state);
+    open_world(state);
+    w = *state;
+    set_expr(&w->call.ok, "$body.fine");
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "{\"fine\":false}"}),
+                     CALL_BAD_BODY);
+    close_world(state);
+    open_world(state);
+    w = *state;
+    set_expr(&w->call.ok, "$headers[\"x-fine\"] == \"yes\"");
+    assert_int_equal(
+        ends_with(w, (struct http_fake_reply){.body = "1",
+                                              .header = {(char[]){"x-fine"}, (char[]){"yes"}}}),
+        CALL_OK);
+}
+
+static void a_result_that_fails_or_is_too_big_fails_the_call(void **state)
+{
+    struct world *w = *state;
+    set_expr(&w->call.result, "$body.total | tonumber");
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "{\"total\":\"x\"}"}),
+                     CALL_BAD_BODY);
+    assert_null(w->result);
+    close_world(state);
+    open_world(state);
+    w = *state;
+    w->kept = CALL_RESULTS_MAX - 3;
+    assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "12345"}), CALL_TOO_BIG);
+}
+
+static void repeats_what_is_listed_then_gives_up(void **state)
+{
+    struct world *w = *state;
+    w->upstream.breaker.on = false;
+    reply(w, (struct http_fake_reply){.status = 500, .delay_ms = 1});
+    start(w, INT64_MAX);
+    run(w, 5000);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(http_client_fake_calls(w->env.http), 3);
+    assert_int_equal(w->item.code, CALL_HTTP_5XX);
+    assert_true(w->item.retryable);
+    assert_int_equal(w->outcome.attempts, 3);
+    assert_int_equal(w->outcome.status, 500);
+}
+
+static void no_attempt_is_planned_beyond_the_deadline(void **state)
+{
+    struct world *w = *state;
+    reply(w, (struct http_fake_reply){.status = 429,
+                                      .header = {(char[]){"retry-after"}, (char[]){"5"}}});
+    start(w, loop_now_ms(w->loop) + 4000);
+    run(w, 100);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->item.code, CALL_HTTP_429);
+    assert_int_equal(w->outcome.attempts, 1);
+}
+
+static void waits_for_a_slot_and_for_the_lease(void **state)
+{
+    struct world *w = *state;
+    struct call_run *first, *second;
+    struct plan_item items[2];
+    reply(w, (struct http_fake_reply){.body = "1", .delay_ms = 100});
+    w->lease = false;
+    first = start(w, INT64_MAX);
+    items[0] = w->item;
+    run(w, 50);
+    assert_int_equal(http_client_fake_calls(w->env.http), 0);
+    assert_false(items[0].began);
+    w->lease = true;
+    call_gates_pump(&w->env);
+    assert_int_equal(http_client_fake_calls(w->env.http), 1);
+    assert_int_equal(first->phase, CALL_FLYING);
+    run(w, 200);
+    w->upstream.concurrency = 1;
+    call_gates_share(&w->env, 1);
+    start(w, INT64_MAX);
+    struct call_run *flying = w->run;
+    second = start(w, INT64_MAX);
+    assert_int_equal(flying->phase, CALL_FLYING);
+    assert_int_equal(second->phase, CALL_QUEUED);
+    assert_int_equal(call_gates_fill(&w->env), 10);
+    run(w, 101);
+    assert_int_equal(w->done, 2);
+    assert_int_equal(http_client_fake_running(w->env.http), 1);
+    outcome_fini(&w->outcome); /* both write to the same one */
+    run(w, 200);
+    assert_int_equal(w->done, 3);
+    assert_int_equal(http_client_fake_calls(w->env.http), 3);
+}
+
+static void an_open_breaker_ends_calls_at_once(void **state)
+{
+    struct world *w = *state;
+    w->call.retry.attempts = 1;
+    reply(w, (struct http_fake_reply){.status = 503, .delay_ms = 1});
+    for (int i = 0; i < 4; i++) {
+        start(w, INT64_MAX);
+        run(w, 10);
+    }
+    assert_int_equal(http_client_fake_calls(w->env.http), 4);
+    start(w, INT64_MAX);
+    assert_int_equal(w->done, 5); /* inside the start */
+    assert_int_equal(w->item.code, CALL_BREAKER_OPEN);
+    assert_true(w->item.retryable);
+    assert_false(w->item.began);
+    assert_int_equal(w->outcome.attempts, 0);
+    run(w, 10000);
+    start(w, INT64_MAX);
+    assert_int_equal(http_client_fake_calls(w->env.http), 5); /* the probe */
+    run(w, 10);
+}
+
+static void can_be_stopped_anywhere(void **state)
+{
+    struct world *w = *state;
+    reply(w, (struct http_fake_reply){.status = 500, .delay_ms = 100});
+    struct call_run *r = start(w, INT64_MAX); /* in flight */
+    run(w, 50);
+    call_run_stop(r, CALL_DEADLINE);
+    call_run_free(r);
+    assert_int_equal(w->item.state, ITEM_FAILED);
+    assert_int_equal(w->item.code, CALL_DEADLINE);
+    assert_int_equal(w->outcome.attempts, 1);
+    assert_int_equal(http_client_fake_running(w->env.http), 0);
+    r = start(w, INT64_MAX); /* before its next attempt */
+    run(w, 101);
+    assert_int_equal(r->phase, CALL_PAUSED);
+    call_run_stop(r, CALL_CANCELLED);
+    call_run_free(r);
+    assert_int_equal(w->item.state, ITEM_CANCELLED);
+    w->lease = false;
+    r = start(w, INT64_MAX); /* in the queue */
+    call_run_stop(r, CALL_CANCELLED);
+    call_run_free(r);
+    w->lease = true;
+    run(w, 5000);
+    assert_int_equal(w->done, 0);
+    assert_int_equal(http_client_fake_calls(w->env.http), 2);
+}
+
+static void a_client_without_memory_is_a_failed_attempt(void **state)
+{
+    struct world *w = *state;
+    http_client_fake_fail(w->env.http, 1);
+    reply(w, (struct http_fake_reply){.body = "1"});
+    start(w, INT64_MAX);
+    run(w, 10);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->item.code, CALL_CONNECT);
+    start(w, INT64_MAX); /* the slot was given back */
+    run(w, 10);
+    assert_int_equal(w->item.state, ITEM_SUCCEEDED);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    return expr_start();
+}
+
+static int end(void **state)
+{
+    (void)state;
+    expr_stop();
+    return 0;
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_body_becomes_the_result),
+        CASE(what_an_answer_means),
+        CASE(ok_decides_over_the_status),
+        CASE(a_result_that_fails_or_is_too_big_fails_the_call),
+        CASE(repeats_what_is_listed_then_gives_up),
+        CASE(no_attempt_is_planned_beyond_the_deadline),
+        CASE(waits_for_a_slot_and_for_the_lease),
+        CASE(an_open_breaker_ends_calls_at_once),
+        CASE(can_be_stopped_anywhere),
+        CASE(a_client_without_memory_is_a_failed_attempt),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

@@ -1,0 +1,252 @@
+/* A consumer group of a shard: what is committed, when partitions pause, what a revoke does. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/broker_fake.h"
+#include "common/loop_fake.h"
+#include "worker/consumer.h"
+
+struct world {
+    struct loop *loop;
+    struct broker_fake *broker;
+    struct broker_consumer *port;
+    struct consumer *consumer;
+    struct partition *partition[2]; /* as seen with their records */
+    int64_t taken[64];
+    size_t taken_n;
+    unsigned revoked, fatal;
+    bool shut;
+    int refuse; /* so many takes fail */
+};
+
+static int take(void *arg, struct partition *p, const struct broker_record *r)
+{
+    struct world *w = arg;
+    if (w->refuse) {
+        w->refuse--;
+        return ERR_NOMEM;
+    }
+    w->partition[p->number] = p;
+    w->taken[w->taken_n++ % 64] = r->offset;
+    return 0;
+}
+
+static void revoked(void *arg, struct partition *p)
+{
+    (void)p;
+    ((struct world *)arg)->revoked++;
+}
+
+static bool shut(void *arg)
+{
+    return ((struct world *)arg)->shut;
+}
+
+static void fatal(void *arg, const char *why)
+{
+    (void)why;
+    ((struct world *)arg)->fatal++;
+}
+
+static int open_port(void *arg, const char *group, const char *const *topics, size_t n,
+                     const struct broker_consumer_events *events, struct broker_consumer **out)
+{
+    struct world *w = arg;
+    int err = broker_fake_consumer_open(w->broker, group, topics, n, events, out);
+    w->port = *out;
+    return err;
+}
+
+static void run(struct world *w)
+{
+    loop_fake_run_for(w->loop, 5);
+}
+
+static void put(struct world *w, int partition, const char *value)
+{
+    const struct broker_record r = {
+        .topic = "t", .partition = partition, .value = value, .value_len = strlen(value)};
+    assert_int_equal(broker_fake_put(w->broker, &r), 0);
+}
+
+static int64_t committed(struct world *w, int partition)
+{
+    consumer_tick(w->consumer);
+    return broker_fake_committed(w->broker, "g", "t", partition);
+}
+
+static int open_world(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    const char *topics[] = {"t"};
+    assert_int_equal(loop_fake_open(0, &w->loop), 0);
+    assert_int_equal(broker_fake_open(loop_fake_clock(w->loop), w->loop, &w->broker), 0);
+    assert_int_equal(broker_fake_topic(w->broker, "t", 2), 0);
+    const struct consumer_settings s = {
+        .group = "g",
+        .topics = topics,
+        .topics_n = 1,
+        .open = open_port,
+        .open_arg = w,
+        .loop = w->loop,
+        .events = {.arg = w, .take = take, .revoked = revoked, .shut = shut, .fatal = fatal}};
+    assert_int_equal(consumer_open(&s, &w->consumer), 0);
+    broker_fake_assign(w->port);
+    run(w);
+    *state = w;
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    struct world *w = *state;
+    consumer_close(w->consumer);
+    run(w);
+    broker_fake_close(w->broker);
+    loop_close(w->loop);
+    free(w);
+    return 0;
+}
+
+static void commits_only_the_finished_beginning(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 3; i++)
+        put(w, 0, "x");
+    run(w);
+    assert_int_equal(w->taken_n, 3);
+    consumer_done(w->partition[0], 1);
+    assert_true(committed(w, 0) <= 0);
+    consumer_done(w->partition[0], 0);
+    assert_int_equal(committed(w, 0), 2);
+    consumer_done(w->partition[0], 2);
+    assert_int_equal(committed(w, 0), 3);
+}
+
+static void a_failed_commit_is_sent_again(void **state)
+{
+    struct world *w = *state;
+    put(w, 0, "x");
+    run(w);
+    consumer_done(w->partition[0], 0);
+    broker_fake_fail(w->broker, FAKE_COMMIT, 1, ERR_IO);
+    assert_true(committed(w, 0) <= 0);
+    assert_int_equal(committed(w, 0), 1);
+}
+
+static void pauses_while_shut_and_goes_on(void **state)
+{
+    struct world *w = *state;
+    w->shut = true;
+    put(w, 0, "x");
+    put(w, 0, "y");
+    run(w);
+    assert_int_equal(w->taken_n, 1); /* the one that found it shut */
+    assert_true(broker_fake_paused(w->port, "t", 0));
+    assert_true(broker_fake_paused(w->port, "t", 1));
+    w->shut = false;
+    consumer_adjust(w->consumer);
+    run(w);
+    consumer_tick(w->consumer);
+    assert_false(broker_fake_paused(w->port, "t", 0));
+    assert_int_equal(w->taken_n, 2);
+}
+
+static void what_cannot_be_taken_is_kept_in_order(void **state)
+{
+    struct world *w = *state;
+    w->refuse = 1;
+    put(w, 0, "x");
+    put(w, 0, "y");
+    put(w, 1, "z");
+    run(w);
+    consumer_tick(w->consumer);
+    run(w);
+    consumer_tick(w->consumer);
+    run(w);
+    assert_int_equal(w->taken_n, 3);
+    assert_false(broker_fake_paused(w->port, "t", 0));
+    consumer_done(w->partition[0], 1);
+    assert_true(committed(w, 0) <= 0); /* the first of them is still open */
+    consumer_done(w->partition[0], 0);
+    assert_int_equal(committed(w, 0), 2);
+}
+
+static void a_revoke_commits_first_and_forgets(void **state)
+{
+    struct world *w = *state;
+    put(w, 0, "x");
+    put(w, 1, "y");
+    run(w);
+    consumer_done(w->partition[0], 0);
+    broker_fake_revoke(w->port, false);
+    consumer_tick(w->consumer);
+    assert_int_equal(w->revoked, 2);
+    assert_int_equal(broker_fake_committed(w->broker, "g", "t", 0), 1);
+    assert_true(broker_fake_committed(w->broker, "g", "t", 1) <= 0);
+    struct consumer_numbers n = {0};
+    consumer_count(w->consumer, &n);
+    assert_int_equal(n.partitions, 0);
+}
+
+static void what_was_lost_is_not_committed(void **state)
+{
+    struct world *w = *state;
+    put(w, 0, "x");
+    run(w);
+    consumer_done(w->partition[0], 0);
+    broker_fake_revoke(w->port, true);
+    consumer_tick(w->consumer);
+    assert_true(broker_fake_committed(w->broker, "g", "t", 0) <= 0);
+    /* given again, it starts from what is committed */
+    broker_fake_assign(w->port);
+    consumer_tick(w->consumer);
+    run(w);
+    consumer_tick(w->consumer);
+    assert_int_equal(w->taken_n, 2);
+}
+
+static void counts_what_it_holds(void **state)
+{
+    struct world *w = *state;
+    put(w, 0, "x");
+    put(w, 1, "y");
+    run(w);
+    struct consumer_numbers n = {0};
+    consumer_count(w->consumer, &n);
+    assert_int_equal(n.partitions, 2);
+    assert_int_equal(n.unfinished, 2);
+    assert_int_equal(n.paused, 0);
+}
+
+static void only_a_fatal_error_is_told(void **state)
+{
+    struct world *w = *state;
+    broker_fake_error(w->port, ERR_IO, false, "broker down");
+    consumer_tick(w->consumer);
+    assert_int_equal(w->fatal, 0);
+    broker_fake_error(w->port, ERR_IO, true, "fenced");
+    consumer_tick(w->consumer);
+    assert_int_equal(w->fatal, 1);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(commits_only_the_finished_beginning),
+        CASE(a_failed_commit_is_sent_again),
+        CASE(pauses_while_shut_and_goes_on),
+        CASE(what_cannot_be_taken_is_kept_in_order),
+        CASE(a_revoke_commits_first_and_forgets),
+        CASE(what_was_lost_is_not_committed),
+        CASE(counts_what_it_holds),
+        CASE(only_a_fatal_error_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
