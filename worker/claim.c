@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-#define MINUTE_US INT64_C(60000000)
-#define DAY_US    (24 * 60 * MINUTE_US)
+#define MINUTE_US    INT64_C(60000000)
+#define DAY_US       (24 * 60 * MINUTE_US)
+#define YEAR_9000_US (INT64_C(221845392000) * 1000000)
 
 static bool is_zero(const struct job_id *id)
 {
@@ -11,13 +12,26 @@ static bool is_zero(const struct job_id *id)
     return id_equal(id, &zero);
 }
 
+/* The record's timestamp; one without counts as old. */
+static int64_t timestamp_us(const struct broker_record *r)
+{
+    bool good = r->timestamp_ms >= 0 && r->timestamp_ms < YEAR_9000_US / 1000;
+    return good ? r->timestamp_ms * 1000 : 0;
+}
+
 /* Nothing of a broken record counts but its id. */
 static void broken(struct claim *c, const struct broker_record *r, const char *why)
 {
     struct job_id id = c->event.job;
-    c->event = (struct event){.job = id, .created_us = r->timestamp_ms * 1000};
+    c->event = (struct event){.job = id, .created_us = timestamp_us(r)};
     c->bad = REASON_BAD_EVENT;
     c->why = why;
+}
+
+/* Times the record can hold, with room for what is added to them. */
+static bool is_time(int64_t us)
+{
+    return us >= 0 && us < YEAR_9000_US;
 }
 
 static void place(const struct broker_record *r, struct job_id *out)
@@ -28,7 +42,7 @@ static void place(const struct broker_record *r, struct job_id *out)
 
 static void foreign(struct claim *c, const struct broker_record *r)
 {
-    c->event = (struct event){.created_us = r->timestamp_ms * 1000};
+    c->event = (struct event){.created_us = timestamp_us(r)};
     if (c->flow->deadline_ms)
         c->event.deadline_us = c->event.created_us + c->flow->deadline_ms * 1000;
 }
@@ -45,6 +59,8 @@ int claim_decode(const struct flow_set *set, const struct broker_record *r, stru
         foreign(&c, r);
     else if (strcmp(c.event.flow, c.flow->name) != 0)
         broken(&c, r, "offpath-flow is not the flow of this topic");
+    else if (!is_time(c.event.created_us) || !is_time(c.event.deadline_us))
+        broken(&c, r, "ce_time or offpath-deadline is out of range");
     if (is_zero(&c.event.job))
         place(r, &c.event.job);
     if (!c.bad && (!r->value || r->value_len == 0)) {

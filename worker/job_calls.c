@@ -48,9 +48,11 @@ static void written(void *arg)
     if (job_op_back(op, l->status)) {
         FAILPOINT("after-ledger");
         const char *result = l->call.result;
-        j->outcomes[at].in_ledger = true;
+        j->outcomes[at].in_ledger = l->status == 0;
         if (l->status == ERR_EXISTS)
             result = stored(j, at, &l->stored);
+        else if (l->status)
+            log_error("ledger-refused", "call", l->call.name, "why", err_text(l->status));
         tell(j, at, result);
         over(j);
     } else {
@@ -210,6 +212,22 @@ static bool make_room(struct job_run *j)
     j->calls_n = n;
     plan_init(j->claim.flow, j->items);
     return true;
+}
+
+void job_calls_skip(struct job_run *j)
+{
+    if (!make_room(j))
+        return; /* then `calls` is empty */
+    for (size_t i = 0; i < j->calls_n; i++) {
+        const struct record_call *row = NULL;
+        for (size_t k = 0; k < j->ledger_n && !row; k++)
+            if (strcmp(j->ledger[k].name, j->claim.flow->calls[j->items[i].call].name) == 0)
+                row = &j->ledger[k];
+        if (row && outcome_from_ledger(row, &j->items[i], &j->outcomes[i]) == 0)
+            continue;
+        j->items[i].state = ITEM_SKIPPED;
+        j->items[i].code = CALL_SKIPPED;
+    }
 }
 
 void job_calls_begin(struct job_run *j)

@@ -35,6 +35,20 @@ static void take_row(struct job_run *j, struct record_claim *c)
     }
 }
 
+/* Jobs that may have killed workers run one at a time, so that they take no others along. */
+static void go_on(struct job_run *j, unsigned crashes)
+{
+    struct job_env *env = j->env;
+    bool alone = crashes >= CRASHES_ALONE && crashes < CRASHES_MAX;
+    if (alone && env->suspect) {
+        job_run_enter(j, PHASE_QUEUED);
+        return;
+    }
+    if (alone)
+        env->suspect = j;
+    job_run_enter(j, PHASE_LOADING);
+}
+
 static void claimed(struct job_run *j, struct record_claim *c)
 {
     struct job_env *env = j->env;
@@ -42,17 +56,11 @@ static void claimed(struct job_run *j, struct record_claim *c)
     metrics_add(env->metrics.verdict[v], 1);
     if (v != CLAIM_RUN && v != CLAIM_FINAL)
         log_info("claim", "verdict", verdict_name(v), "flow", j->claim.flow->name);
-    bool alone = c->row.crashes >= CRASHES_ALONE && c->row.crashes < CRASHES_MAX;
     bool mine = c->row.state == JOB_RUNNING && c->row.worker == c->worker;
     switch (v) {
     case CLAIM_RUN:
         take_row(j, c);
-        if (alone && env->suspect) {
-            job_run_enter(j, PHASE_QUEUED);
-            break;
-        }
-        env->suspect = alone ? j : env->suspect;
-        job_run_enter(j, PHASE_LOADING);
+        go_on(j, c->row.crashes);
         break;
     case CLAIM_FINAL:
         job_lead_done(j, NULL, 0, 0);
@@ -82,6 +90,9 @@ static void claim_back(void *arg)
     struct job_run *j = op->job;
     job_scope(j);
     if (job_op_back(op, op->op.claim.status)) {
+        if (op->op.claim.status)
+            log_error("claim-refused", "flow", j->claim.flow->name, "why",
+                      err_text(op->op.claim.status)); /* no row: watched, and tried again */
         claimed(j, &op->op.claim);
     } else if (j->dropped) {
         if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
@@ -105,6 +116,8 @@ void job_claim_begin(struct job_run *j)
     c->round = j->claim.event.round;
     c->part = j->record->partition;
     c->off = j->record->offset;
+    job_op_dead(op, REASON_NEVER_FINISHED, "");
+    c->late = &op->dead;
     job_op_put(op);
 }
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REFUSED_RESULTS = 1, REFUSED_BARE = 2 }; /* what is left out of T6 */
+
 struct ending { /* what was computed, while it is written */
     enum job_state state;
     enum job_reason reason;
@@ -67,8 +69,8 @@ static void compute(struct job_run *j, struct ending *e)
 static void judge(struct job_run *j, struct ending *e)
 {
     *e = (struct ending){0};
-    if (j->claim.bad) {
-        fail_with(e, j->claim.bad);
+    if (j->claim.bad || j->refused >= REFUSED_RESULTS) {
+        fail_with(e, j->claim.bad ? j->claim.bad : REASON_TOO_BIG);
         return;
     }
     struct plan_verdict v;
@@ -153,15 +155,16 @@ static void count(struct job_run *j, enum job_state state)
 
 /* ---- T6 */
 
-/* Its data will never do (too much for a packet, say): the job fails without it. */
+/* Its data will never do (too much for a packet, say): the job fails without its results, then
+ * without its dead letter, too; then every second anew. */
 static void refused(struct job_run *j)
 {
     log_error("finish-refused", "flow", j->claim.flow->name);
-    if (j->claim.bad == REASON_TOO_BIG) {
-        job_run_restart(j); /* not even that: the row decides */
+    if (j->refused == REFUSED_BARE) {
+        job_give_up(j);
         return;
     }
-    j->claim.bad = REASON_TOO_BIG;
+    j->refused++;
     job_run_enter(j, PHASE_FINISHING);
 }
 
@@ -190,22 +193,9 @@ static void finished(void *arg)
 
 static void dead_letter(struct job_run *j, struct job_op *op, const struct ending *e)
 {
-    const struct job_record *r = j->record;
-    op->dead = (struct record_dead){
-        .topic = r->topic,
-        .reason = reason_code(e->reason),
-        .upstream = e->culprit ? e->culprit->name : "",
-        .part = r->partition,
-        .off = r->offset,
-        .key = r->key,
-        .key_len = r->key_len,
-        .value = r->value,
-        .value_len = r->value_len,
-        .headers = r->headers,
-        .headers_len = r->headers_len,
-    };
+    job_op_dead(op, e->reason, e->culprit ? e->culprit->name : "");
     op->op.finish.dead = &op->dead;
-    op->op.bytes += r->bytes;
+    op->op.bytes += j->record->bytes;
 }
 
 static void print_calls(struct job_run *j, struct job_op *op)
@@ -226,7 +216,8 @@ void job_finish_begin(struct job_run *j)
         job_run_restart(j);
         return;
     }
-    print_calls(j, op); /* before the results move to `$calls` */
+    if (j->refused < REFUSED_RESULTS)
+        print_calls(j, op); /* before the results move to `$calls` */
     judge(j, &e);
     struct record_finish *f = &op->op.finish;
     op->text = e.result;
@@ -239,7 +230,7 @@ void job_finish_begin(struct job_run *j)
     f->keep_ms = j->claim.flow->keep_ms;
     f->result = e.result;
     f->result_len = e.result_len;
-    if (finish_is_dead(e.state, e.reason, e.called))
+    if (j->refused < REFUSED_BARE && finish_is_dead(e.state, e.reason, e.called))
         dead_letter(j, op, &e);
     op->op.bytes += f->calls_len + f->result_len;
     FAILPOINT("before-finish");

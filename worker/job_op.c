@@ -43,3 +43,21 @@ void job_op_free(struct job_op *op)
     free(op->calls);
     free(op);
 }
+
+void job_op_dead(struct job_op *op, enum job_reason reason, const char *upstream)
+{
+    const struct job_record *r = op->job->record;
+    op->dead = (struct record_dead){
+        .topic = r->topic,
+        .reason = reason_code(reason),
+        .upstream = upstream,
+        .part = r->partition,
+        .off = r->offset,
+        .key = r->key,
+        .key_len = r->key_len,
+        .value = r->value,
+        .value_len = r->value_len,
+        .headers = r->headers,
+        .headers_len = r->headers_len,
+    };
+}

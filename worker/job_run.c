@@ -139,13 +139,20 @@ bool job_is_wanted(const struct job_run *j)
     return false;
 }
 
-static void start_over(struct job_run *j)
+/* As it came; what was claimed is claimed anew. */
+static void reset(struct job_run *j)
 {
     j->dropped = false;
     j->worker = 0;
     j->late = false;
     j->seq = 0;
-    j->kept = 0;
+    if (!j->bad_record)
+        j->claim.bad = REASON_NONE;
+}
+
+static void start_over(struct job_run *j)
+{
+    reset(j);
     if (job_is_wanted(j))
         job_run_enter(j, PHASE_HELD);
     else
@@ -247,6 +254,7 @@ static void load_begin(struct job_run *j)
         metrics_add(j->env->metrics.bad, 1);
         log_warn("bad-record", "flow", j->claim.flow->name, "why", j->claim.why, "partition",
                  log_number(j->record->partition), "offset", log_number(j->record->offset));
+        job_calls_skip(j);
         job_run_enter(j, PHASE_FINISHING);
         return;
     }
@@ -325,6 +333,7 @@ int job_run_new(struct job_env *env, const struct claim *c, struct job_record *r
     }
     j->env = env;
     j->claim = *c;
+    j->bad_record = c->bad != REASON_NONE;
     j->record = record;
     id_format(&c->event.job, j->id);
     *out = j;
@@ -354,6 +363,16 @@ void job_run_restart(struct job_run *j)
     j->phase = PHASE_HELD;
     j->dropped = true;
     job_op_dropped(j);
+}
+
+void job_give_up(struct job_run *j)
+{
+    stop(j);
+    reset(j);
+    if (job_is_wanted(j))
+        job_hold(j);
+    else
+        job_leave(j, false);
 }
 
 void job_run_abandon(struct job_run *j)

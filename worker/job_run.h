@@ -91,11 +91,13 @@ struct job_run {
     struct job_place place;    /* the first of its list; .partition NULL: revoked */
     struct job_record *record; /* owned */
     uint8_t phase;
-    bool late;     /* the deadline passed while calls were open */
-    bool cancel;   /* asked for */
-    bool dropped;  /* start over, or go, when the last write is back */
-    bool release;  /* then: give it back */
-    bool conflict; /* another body's id: settled when it is given back */
+    uint8_t refused; /* how often the server refused its end */
+    bool bad_record; /* claim.bad came with the record, not from a later look */
+    bool late;       /* the deadline passed while calls were open */
+    bool cancel;     /* asked for */
+    bool dropped;    /* start over, or go, when the last write is back */
+    bool release;    /* then: give it back */
+    bool conflict;   /* another body's id: settled when it is given back */
     bool listed;
     unsigned writes; /* operations lent to the writer */
     uint64_t worker; /* claimed under this id; 0: not claimed */
@@ -150,10 +152,13 @@ const struct flow_facts *job_facts(const struct job_run *j);
 void job_leave(struct job_run *j, bool done); /* frees it */
 bool job_is_wanted(const struct job_run *j);  /* one of its partitions is ours */
 void job_hold(struct job_run *j);
+void job_give_up(struct job_run *j);    /* for a second: claimed anew then */
 void job_held_begin(struct job_run *j); /* job_claim.c */
 void job_claim_begin(struct job_run *j);
 void job_watch_begin(struct job_run *j);
 void job_calls_begin(struct job_run *j); /* job_calls.c */
+/* None is made any more: what the ledger holds counts, the others are skipped. */
+void job_calls_skip(struct job_run *j);
 void job_calls_stop(struct job_run *j, enum call_code code);
 void job_calls_free(struct job_run *j);
 void job_finish_begin(struct job_run *j); /* finish.c */
@@ -172,5 +177,7 @@ void job_op_put(struct job_op *op);
 /* An operation is back. False: the job was dropped meanwhile (j may be gone), only free the op. */
 bool job_op_back(struct job_op *op, int status);
 void job_op_free(struct job_op *op);
+/* Fill op->dead with the job's record, lent with the job. */
+void job_op_dead(struct job_op *op, enum job_reason reason, const char *upstream);
 void job_op_dropped(
     struct job_run *j); /* after job_op_back said false: goes on if it was the last */

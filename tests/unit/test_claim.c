@@ -105,6 +105,20 @@ static void a_broken_record_keeps_an_id_to_be_counted_by(void **state)
     assert_false(id_equal(&c.event.job, &zero));
 }
 
+static void a_time_no_table_can_hold_is_bad(void **state)
+{
+    (void)state;
+    struct event e = sample();
+    e.deadline_us = INT64_C(253402300000) * 1000000; /* the end of 9999 */
+    assert_int_equal(decode(&e, "{}", topic).bad, REASON_BAD_EVENT);
+    struct claim c;
+    const struct broker_record r = {
+        .topic = topic, .timestamp_ms = -1, .value = "{}", .value_len = 2};
+    assert_int_equal(claim_decode(&set, &r, &c), 0);
+    assert_int_equal(c.bad, REASON_NONE);
+    assert_int_equal(c.event.created_us, 0);
+}
+
 static void a_record_without_value_is_bad(void **state)
 {
     (void)state;
@@ -185,6 +199,7 @@ int main(void)
         cmocka_unit_test(our_record_says_who_it_is),
         cmocka_unit_test(a_foreign_record_gets_an_id_and_a_deadline),
         cmocka_unit_test(a_broken_record_keeps_an_id_to_be_counted_by),
+        cmocka_unit_test(a_time_no_table_can_hold_is_bad),
         cmocka_unit_test(a_record_without_value_is_bad),
         cmocka_unit_test(retries_belong_to_the_same_flow),
         cmocka_unit_test(the_row_decides),

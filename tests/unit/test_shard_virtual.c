@@ -235,22 +235,73 @@ static void poison_is_a_dead_letter_and_the_partition_goes_on(void **state)
     struct world *w = world_new(0);
     world_shops(w, 50);
     struct event garbage = world_event(w, NULL), wrong = world_event(w, NULL);
+    struct event empty = world_event(w, NULL);
+    world_put(w, &empty, "", 0);
     world_put(w, &garbage, "{\"productId\":", 0);
     world_put(w, &wrong, "{\"productId\":42}", 0);
     struct job_id good = world_job(w);
     struct seen s = world_final(w, &good);
     assert_int_equal(s.job.state, JOB_SUCCEEDED);
     seen_fini(&s);
-    for (int i = 0; i < 2; i++) {
-        const struct job_id *id = i ? &wrong.job : &garbage.job;
+    const struct job_id *const bad[] = {&empty.job, &garbage.job, &wrong.job};
+    for (int i = 0; i < 3; i++) {
+        const struct job_id *id = bad[i];
         s = world_final(w, id);
         assert_int_equal(s.job.state, JOB_FAILED);
         assert_string_equal(s.job.reason, "bad-event");
         assert_int_equal(record_fake_dead(w->db, id), 0);
         seen_fini(&s);
     }
-    assert_int_equal(world_committed(w, 0), 3);
+    assert_int_equal(world_committed(w, 0), 4);
     assert_int_equal(http_client_fake_calls(w->http), 3);
+    world_free(w);
+}
+
+/* T11 ended it before its record came: the record is kept, nothing runs. */
+static void a_record_after_the_sweep_is_a_dead_letter(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shops(w, 50);
+    struct event e = world_event(w, NULL);
+    struct record_register row = {.id = e.job,
+                                  .flow = "price-compare",
+                                  .created_us = e.created_us,
+                                  .deadline_us = e.deadline_us,
+                                  .sweep_at_us = e.created_us};
+    struct record_swept swept = {0};
+    assert_int_equal(w->eyes->ops->register_jobs(w->eyes, &row, 1), 0);
+    world_run(w, 1000);
+    assert_int_equal(w->eyes->ops->sweep(w->eyes, 86400000, &swept), 0);
+    assert_int_equal(swept.expired, 1);
+    world_put(w, &e, "{\"productId\":\"42\"}", 0);
+    world_run(w, 3000);
+    assert_int_equal(world_state(w, &e.job), JOB_EXPIRED);
+    assert_int_equal(record_fake_dead(w->db, &e.job), 0);
+    assert_int_equal(http_client_fake_calls(w->http), 0);
+    assert_int_equal(world_committed(w, 0), 1);
+    world_free(w);
+}
+
+/* The server refuses whatever is written of it, for a while: it ends without its results. */
+static void a_refused_write_does_not_lose_the_job(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shops(w, 50);
+    struct event e = world_event(w, NULL);
+    world_put(w, &e, "{\"productId\":\"42\"}", 0);
+    world_run(w, 30);
+    record_fake_poison(w->db, &e.job);
+    world_run(w, 5000);
+    assert_int_equal(world_state(w, &e.job), JOB_RUNNING);
+    record_fake_poison(w->db, NULL);
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_FAILED);
+    assert_string_equal(s.job.reason, "too-big");
+    assert_null(s.job.result);
+    assert_int_equal(world_committed(w, 0), 1);
+    seen_fini(&s);
     world_free(w);
 }
 
@@ -497,6 +548,8 @@ static void a_record_that_killed_five_workers_is_failed(void **state)
     struct seen s = world_final(w, &e.job);
     assert_int_equal(s.job.state, JOB_FAILED);
     assert_string_equal(s.job.reason, "crashed-worker");
+    assert_non_null(
+        strstr(s.job.calls, "{\"name\":\"a-mart\",\"item\":null,\"state\":\"skipped\""));
     assert_int_equal(http_client_fake_calls(w->http), 0);
     assert_int_equal(record_fake_dead(w->db, &e.job), 0);
     seen_fini(&s);
@@ -629,6 +682,8 @@ int main(void)
         cmocka_unit_test(at_the_deadline_enough_is_partial),
         cmocka_unit_test(a_job_that_comes_too_late_makes_no_call),
         cmocka_unit_test(poison_is_a_dead_letter_and_the_partition_goes_on),
+        cmocka_unit_test(a_record_after_the_sweep_is_a_dead_letter),
+        cmocka_unit_test(a_refused_write_does_not_lose_the_job),
         cmocka_unit_test(a_record_of_another_producer_runs_too),
         cmocka_unit_test(a_second_delivery_is_settled_without_calls),
         cmocka_unit_test(a_delivery_while_it_runs_joins_it),
