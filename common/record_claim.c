@@ -1,4 +1,6 @@
-/* T3 */
+/* T3: claim jobs. One upsert tells new, claimable and other jobs apart by its guards; the rows read
+ * back say who holds each. The ledger is read only of jobs that were started before: those whose
+ * `started` is not the time of this transaction's fence, to the microsecond. */
 #include "common/record_mysql.h"
 
 #include <stdlib.h>
@@ -33,6 +35,7 @@ static void insert(struct claiming *a, struct record_claim *c)
     a->rows[at] = c;
 }
 
+/* T0; rows of fenced shards take no further part. */
 static int fence(struct record_mysql *r, struct claiming *a)
 {
     a->fence.n = 0;
@@ -102,6 +105,8 @@ static size_t first(const struct claiming *a, const struct job_id *id)
     return lo;
 }
 
+/* Two shards may claim one job in one batch: both get its row, which names the one that holds it.
+ */
 static int read_rows(struct record_mysql *r, struct claiming *a)
 {
     static const struct store_sql q = {"SELECT " RECORD_JOB_COLUMNS " FROM op_job WHERE id IN (",

@@ -1,5 +1,6 @@
 /* The database, its faults, and what gateways and leases do; record_fake_jobs.c and
- * record_fake_rest.c have the other operations. */
+ * record_fake_rest.c have the other operations. A "transaction" is a call with the lock held; what
+ * a real one could lose, the answer, is lost on demand after it is done. */
 #include "common/record_fake_db.h"
 
 #include <stdlib.h>

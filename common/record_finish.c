@@ -1,4 +1,5 @@
-/* T6, without user SQL */
+/* T6, without user SQL: end jobs. The rows are locked and judged here, not by the UPDATE, because
+ * each may turn out differently: ours, cancelled first, ended already, not ours any more. */
 #include "common/record_mysql.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* count, then per header: u16 length and name with its 0, u32 length and value; big-endian. What
+ * unpack reads stands in a table anybody may have written to: nothing in it is trusted. */
 #include "common/record.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* T5 */
+/* T5: write outcomes of calls. The common case, every row new, is known from the count of affected
+ * rows and costs no further statement; else the rows are read back, and what stands there counts.
+ */
 #include "common/record_mysql.h"
 
 #include <string.h>
@@ -62,6 +64,8 @@ static const struct store_sql upsert = {
                          "seq=VALUES(seq)),VALUES(outcome),outcome)",
     NULL};
 
+/* Sets *all_new false when in doubt: one row changed (2) and one left alone (0) count like two new.
+ */
 static int write_rows(struct record_mysql *r, struct writing *a, bool *all_new)
 {
     int err = 0;
@@ -95,6 +99,7 @@ static int write_rows(struct record_mysql *r, struct writing *a, bool *all_new)
     return err;
 }
 
+/* Enough to know our own row again: two attempts never agree in all of it. */
 static bool same(const struct record_call *a, const struct record_call *b)
 {
     return a->outcome == b->outcome && a->round == b->round && a->seq == b->seq &&

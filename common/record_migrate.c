@@ -1,3 +1,5 @@
+/* Forward only. MySQL commits each DDL statement by itself, so a version cannot be one transaction:
+ * its last statement is its row in op_schema, and all before it may be run again. */
 #include "common/record_mysql.h"
 
 #include <stdio.h>

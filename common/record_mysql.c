@@ -1,3 +1,6 @@
+/* The connection behind all operations: made anew when it was lost, prepared statements with it.
+ * Every operation is a body run by record_transact or record_alone; a body that is repeated starts
+ * from nothing, so it must hold no state of its own between two runs. */
 #include "common/record_mysql.h"
 
 #include <stdio.h>
@@ -174,6 +177,7 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
     return 0;
 }
 
+/* A program of version N runs on tables of N and N+1 (protocols: migrate). */
 int record_mysql_open(const struct record_settings *s, struct record **out, char *why)
 {
     struct record_mysql *r;

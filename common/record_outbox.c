@@ -1,4 +1,5 @@
-/* T10 */
+/* T10: rows to publish are held, not deleted, until the broker has them: who takes them moves their
+ * due time 30 s ahead, and after that anybody may. */
 #include "common/record_mysql.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* What gateways read. No transactions: a read must never hold anything a worker waits for. */
 #include "common/record_mysql.h"
 
 #include <stdlib.h>

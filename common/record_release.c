@@ -1,4 +1,5 @@
-/* T8 */
+/* T8: give running jobs back. Locked first, so that each row can be told whether it was still its
+ * shard's; then one UPDATE per shard. */
 #include "common/record_mysql.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Jobs that run elsewhere, and jobs to be cancelled: reads only. */
+/* Jobs that run elsewhere, and jobs to be cancelled: reads only, each statement by itself, so that
+ * nothing is held while a shard thinks. */
 #include "common/record_mysql.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@ static int by_id(const void *a, const void *b)
     return record_ids_compare(&(*x)->id, &(*y)->id);
 }
 
+/* A worker whose row was swept away is as dead as one that was declared so. */
 static void fill(struct watching *a, const struct store_value *v)
 {
     struct record_watch key, *k = &key;

@@ -1,4 +1,5 @@
-/* T1, T4 and the life of a worker's row */
+/* T1, T4 and the life of a worker's row. Declaring a worker dead takes its row exclusively, so it
+ * waits for every transaction that holds the fence (T0), and refuses all that come after. */
 #include "common/record_mysql.h"
 
 #include <string.h>
@@ -109,6 +110,7 @@ static int declare_dead(struct record_mysql *r, void *arg)
     return err ? err : fence.alive[0] ? ERR_FINAL : 0;
 }
 
+/* The second: in order of id like all that lock jobs, and told apart row by row. */
 static int take(struct record_mysql *r, void *arg)
 {
     static const struct store_sql q = {"UPDATE op_job SET worker=?,crashes=crashes+1 WHERE id IN (",

@@ -1,4 +1,7 @@
-/* MariaDB Connector/C or libmysqlclient 8, blocking calls only. */
+/* MariaDB Connector/C or libmysqlclient 8, blocking calls only: the non-blocking ones differ.
+ * Results are stored at the client as a whole, so the connection is free for the next statement at
+ * once. Columns land in buffers of the statement; what is longer than INLINE_MAX is fetched once
+ * more. */
 #include "common/store.h"
 
 #include <pthread.h>
@@ -136,6 +139,8 @@ static void set_options(MYSQL *m, const struct store_settings *s)
 #endif
 }
 
+/* In two statements: the isolation level has one spelling that both servers know, and that is not a
+ * variable. */
 static int session_set(struct store *s)
 {
     int err =
@@ -298,6 +303,7 @@ out:
     return err;
 }
 
+/* By the address of the text and the number of rows; a program has a few dozen of them. */
 static int stmt_find(struct store *s, const struct store_sql *q, size_t rows, struct stmt **out)
 {
     for (size_t i = 0; i < s->stmts_n; i++) {

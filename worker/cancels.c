@@ -1,3 +1,4 @@
+/* The clerk posts a copy of the ids to each shard; a shard that left ignores what still comes. */
 #include "worker/cancels.h"
 
 #include <pthread.h>

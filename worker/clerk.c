@@ -1,3 +1,4 @@
+/* The same steps, driven by a thread that rests on a condition or by a timer of a loop. */
 #include "worker/clerk.h"
 
 #include <pthread.h>

@@ -1,3 +1,9 @@
+/* The loop asks (wish), the clerk does, the answer comes back by loop_post; one wish of a shard at
+ * a time, so the fields that cross over need no lock but in that order:
+ *
+ *   loop: ask --wish--> clerk: wish_take, wish_do --post--> loop: on_answer --> pursue
+ *
+ * Times count from the moment the statement was sent: the server's lease is never shorter. */
 #include "worker/lease.h"
 
 #include <pthread.h>
@@ -118,6 +124,7 @@ static void pursue(struct lease_shard *s)
         ask(s, WISH_RENEW);
 }
 
+/* Tells the shard when it changes. A late lease is also a missed one: watch must not take over. */
 static void set_late(struct lease_shard *s)
 {
     bool late = atomic_load(&s->worker) && !lease_good(s);
@@ -159,6 +166,7 @@ static void leave_done(void *arg)
     done(done_arg);
 }
 
+/* Also from lease_leave, so done must not run inside. */
 static void leave_go_on(struct lease_shard *s)
 {
     if (atomic_load(&s->worker))

@@ -1,3 +1,5 @@
+/* A step deletes what was acknowledged; when nothing is on its way it takes the next rows. Reports
+ * come in the producer's thread and only note ids. */
 #include "worker/relay.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* When; what is done is SQL (common/record_sweep.c), whose guards let any number run at once. */
 #include "worker/sweep.h"
 
 #include <stdlib.h>

@@ -1,3 +1,6 @@
+/* The clerk goes round: each step takes up to 500 jobs that it has not seen in this round, reads
+ * them, judges, takes over, and posts verdicts. A loop may forget a job at any time, also in the
+ * middle of that; who finds it forgotten last frees it. */
 #include "worker/watch.h"
 
 #include <pthread.h>

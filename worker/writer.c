@@ -1,3 +1,5 @@
+/* A desk is one clerk with a queue per kind. It keeps the batch in hand until the record took it,
+ * so a failed step simply comes again. */
 #include "worker/writer.h"
 
 #include <pthread.h>
