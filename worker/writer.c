@@ -10,26 +10,33 @@
 #include "common/metrics.h"
 #include "worker/clerk.h"
 
-enum { BATCH_ROWS = 100, BATCH_BYTES = 4 << 20, THREADS_MAX = 8, BUCKETS = 256, BEHIND = 300 };
+enum {
+    BATCH_ROWS = 100,
+    BATCH_BYTES = 4 << 20,
+    THREADS_MAX = 8,
+    BUCKETS = 4096,
+    BEHIND = 300,
+    PASSED_MAX = 4
+};
 
 struct queue {
     struct writer_op *first, *last;
+    size_t n;
+    unsigned passed; /* batches of other kinds while something waited here */
 };
 
-/* One thread's work. Queues and waiting belong to the writer's lock, the rest to its clerk. */
+/* One thread's work. The queues belong to the writer's lock, the rest to its clerk. */
 struct desk {
     struct writer *writer;
     struct clerk *clerk;
     struct queue queues[WRITE_KINDS];
-    size_t waiting;
-    enum writer_kind turn; /* whose batch is next */
     struct writer_op *batch[BATCH_ROWS];
     size_t batch_at, batch_n, chunk; /* done; all; rows of the next transaction */
     const struct clock *clock;
     struct metric *seconds[WRITE_KINDS], *rows[WRITE_KINDS];
 };
 
-/* Jobs by a byte of their id. A bucket stays with a desk as long as an op of it waits, so the rows
+/* Jobs by 12 bits of their id. A bucket stays with a desk as long as an op of it waits, so the rows
  * of a job commit in order; one that is empty may move. */
 struct bucket {
     unsigned desk;
@@ -38,7 +45,7 @@ struct bucket {
 
 struct writer {
     struct desk desks[THREADS_MAX];
-    unsigned n;
+    unsigned n, active; /* desks; those that get new work */
     bool in_loop;
     atomic_size_t waiting;
     pthread_mutex_t lock;
@@ -65,20 +72,38 @@ static void take(struct desk *d, struct queue *q)
         bytes += q->first->bytes;
         d->batch[d->batch_n++] = q->first;
         q->first = q->first->next;
+        q->n--;
     }
     if (!q->first)
         q->last = NULL;
 }
 
-/* The next batch, one kind after the other. */
+/* The fullest, or one that was passed over too often; NULL: nothing may go. */
+static struct queue *choose(struct desk *d)
+{
+    struct queue *best = NULL;
+    for (int i = 0; i < WRITE_KINDS; i++) {
+        struct queue *q = &d->queues[i];
+        if (!q->first || !may_go(d, q->first))
+            continue;
+        if (q->passed >= PASSED_MAX)
+            return q;
+        if (!best || q->n > best->n)
+            best = q;
+    }
+    return best;
+}
+
 static void batch_next(struct desk *d)
 {
     d->batch_at = d->batch_n = 0;
     pthread_mutex_lock(&d->writer->lock);
-    for (int i = 0; i < WRITE_KINDS && d->batch_n == 0; i++) {
-        take(d, &d->queues[d->turn]);
-        d->turn = (d->turn + 1) % WRITE_KINDS;
-    }
+    struct queue *q = choose(d);
+    if (q)
+        take(d, q);
+    for (int i = 0; i < WRITE_KINDS; i++)
+        d->queues[i].passed =
+            q == &d->queues[i] || !d->queues[i].first ? 0 : d->queues[i].passed + 1;
     pthread_mutex_unlock(&d->writer->lock);
     d->chunk = d->batch_n;
 }
@@ -143,13 +168,13 @@ static const struct job_id *id_of(const struct writer_op *op)
 
 static struct bucket *bucket_of(struct writer *w, const struct writer_op *op)
 {
-    return &w->buckets[id_of(op)->b[15]];
+    const uint8_t *b = id_of(op)->b;
+    return &w->buckets[(b[14] * 256u + b[15]) % BUCKETS];
 }
 
 static void forget(struct desk *d, struct writer_op *const *ops, size_t n)
 {
     pthread_mutex_lock(&d->writer->lock);
-    d->waiting -= n;
     for (size_t i = 0; i < n; i++)
         bucket_of(d->writer, ops[i])->waiting--;
     pthread_mutex_unlock(&d->writer->lock);
@@ -279,6 +304,7 @@ int writer_start(const struct writer_settings *s, struct writer **out)
     pthread_cond_init(&w->idle, &attr);
     pthread_condattr_destroy(&attr);
     w->in_loop = s->loop != NULL;
+    w->active = 1;
     while (w->n < n && !err)
         err = desk_start(w, s);
     if (err) {
@@ -289,37 +315,35 @@ int writer_start(const struct writer_settings *s, struct writer **out)
     return 0;
 }
 
-/* The first desk that is not three batches behind; else the one with the least. Few full batches
- * cost less than many small ones, so the second thread works only when the first is behind. */
-static unsigned desk_choose(const struct writer *w)
+/* Few full batches cost less than many small ones: one more thread works when those that do are
+ * three batches behind, and one less when little is left. Between the two nothing changes, or the
+ * last thread would live on scraps. */
+static void active_set(struct writer *w, size_t waiting)
 {
-    unsigned best = 0;
-    for (unsigned i = 0; i < w->n; i++) {
-        if (w->desks[i].waiting < BEHIND)
-            return i;
-        if (w->desks[i].waiting < w->desks[best].waiting)
-            best = i;
-    }
-    return best;
+    if (w->active < w->n && waiting > (size_t)BEHIND * w->active)
+        w->active++;
+    else if (w->active > 1 && waiting < BATCH_ROWS / 2 * (w->active - 1))
+        w->active--;
 }
 
 void writer_put(struct writer *w, struct writer_op *op)
 {
     op->next = NULL;
-    atomic_fetch_add(&w->waiting, 1);
+    size_t waiting = atomic_fetch_add(&w->waiting, 1);
     pthread_mutex_lock(&w->lock);
+    active_set(w, waiting);
     struct bucket *b = bucket_of(w, op);
     if (b->waiting++ == 0)
-        b->desk = desk_choose(w);
+        b->desk = (unsigned)(b - w->buckets) % w->active;
     struct desk *d = &w->desks[b->desk];
     struct queue *q = &d->queues[op->kind];
-    d->waiting++;
     op->order = w->order++;
     if (q->last)
         q->last->next = op;
     else
         q->first = op;
     q->last = op;
+    q->n++;
     pthread_mutex_unlock(&w->lock);
     clerk_wake(d->clerk);
 }

@@ -2,10 +2,10 @@
  * Each thread has its own connection; a job keeps its thread while an operation of it waits, so its
  * rows commit in order. The second thread works only when the first is three batches behind.
  * A finish or release is never written before a ledger row that was put earlier.
- * A batch is all that waits of one kind, up to 100 rows and 4 MB, taken when the thread is free: no
- * timer. An operation is embedded in its owner's struct and lent to the writer until its done
- * callback, which runs in the loop of the shard that asked. MySQL away: operations wait and are
- * tried again (0.1 s doubling to 2 s) until it is back; nothing is dropped. A row that the
+ * A batch is all that waits of the fullest kind, up to 100 rows and 4 MB, taken when the thread is
+ * free: no timer. An operation is embedded in its owner's struct and lent to the writer until its
+ * done callback, which runs in the loop of the shard that asked. MySQL away: operations wait and
+ * are tried again (0.1 s doubling to 2 s) until it is back; nothing is dropped. A row that the
  * server refuses for good fails alone: its status is then ERR_REFUSED, ERR_TOO_LARGE or another
  * error that is not in record.h's list, and the rest of its batch is written. Bounded by the
  * callers: jobs in flight bound the operations. */
