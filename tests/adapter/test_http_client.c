@@ -234,7 +234,8 @@ static int server_stop(void **state)
 
 struct seen {
     struct world *world;
-    bool called;
+    bool called, ended;
+    unsigned calls;
     enum call_code code;
     int status;
     char *body;
@@ -290,9 +291,8 @@ static void keep(char *out, size_t size, const struct http_response *r, const ch
 static void on_done(void *arg, struct http_response *r)
 {
     struct seen *s = arg;
-    assert_false(s->called);
-    assert_int_equal(strlen(r->body) <= r->body_len, 1);
-    assert_int_equal(r->body[r->body_len], 0);
+    s->calls++;
+    s->ended = r->body && strlen(r->body) <= r->body_len && r->body[r->body_len] == 0;
     s->called = true;
     s->code = r->code;
     s->status = r->status;
@@ -308,7 +308,7 @@ static void on_done(void *arg, struct http_response *r)
     keep(s->two, sizeof s->two, r, "x-two");
     snprintf(s->why, sizeof s->why, "%s", r->why);
     s->body = http_response_take_body(r);
-    assert_null(r->body);
+    s->ended = s->ended && !r->body;
     if (--s->world->left == 0)
         loop_stop(s->world->loop);
 }
@@ -324,7 +324,7 @@ static struct http_request request(const char *path)
 {
     return (struct http_request){.method = "GET",
                                  .url = path[0] == '/' ? url(path) : path,
-                                 .timeout_ms = 5000,
+                                 .timeout_ms = 60000, /* valgrind is slow */
                                  .response_max = 1000,
                                  .allow_private = true};
 }
@@ -351,8 +351,9 @@ static struct seen call(struct world *w, const struct http_request *r)
 {
     struct seen s;
     start(w, r, &s);
-    run(w, 10000);
-    assert_true(s.called);
+    run(w, 90000);
+    assert_true(s.called && s.ended);
+    assert_int_equal(s.calls, 1);
     return s;
 }
 
@@ -379,7 +380,7 @@ static void a_good_answer_comes_with_status_headers_and_body(void **state)
     assert_string_equal(s.content_type, "application/json");
     assert_string_equal(s.two, "a b");
     assert_int_equal(s.headers_n, 3);
-    assert_true(s.sent && s.ms >= 0 && s.ms < 5000);
+    assert_true(s.sent && s.ms >= 0 && s.ms < 60000);
     free(s.body);
 }
 
@@ -398,7 +399,7 @@ static void the_request_is_what_was_asked(void **state)
     start(*state, &r, &s);
     memset(body, 'X', sizeof body - 1); /* borrowed during start only */
     headers[0].value = headers[1].value = NULL;
-    run(*state, 5000);
+    run(*state, 90000);
     assert_int_equal(s.code, CALL_OK);
     assert_non_null(strstr(s.body, "PATCH /echo/a/../b?x=%20y HTTP/1.1\r\n"));
     assert_non_null(strstr(s.body, "X-Key: s3cret\r\n"));
@@ -520,7 +521,7 @@ static void the_timeout_is_for_the_whole_exchange(void **state)
         struct seen s = call(*state, &r);
         assert_int_equal(s.code, CALL_TIMEOUT);
         assert_true(s.sent);
-        assert_in_range(s.ms, 149, 2000);
+        assert_in_range(s.ms, 149, 20000);
         free(s.body);
     }
 }
@@ -628,10 +629,10 @@ static void on_chain(void *arg, struct http_response *r)
     struct seen *s = arg;
     struct http_request again = request("/ok");
     struct http_exchange *x;
-    assert_int_equal(r->code, CALL_OK);
-    if (s->status++ < 3)
-        assert_int_equal(http_start(s->world->client, &again, on_chain, s, &x), 0);
-    else if (--s->world->left == 0)
+    s->called = s->called || r->code != CALL_OK; /* no assertion may jump out of the loop */
+    if (s->status++ < 3 && http_start(s->world->client, &again, on_chain, s, &x) == 0)
+        return;
+    if (--s->world->left == 0)
         loop_stop(s->world->loop);
 }
 
@@ -647,8 +648,10 @@ static void many_run_at_once_and_start_others(void **state)
         assert_int_equal(http_start(w->client, &r, on_chain, &seen[i], &x), 0);
         w->left++;
     }
-    run(w, 20000);
+    run(w, 90000);
     assert_int_equal(w->left, 0);
+    for (int i = 0; i < MANY; i++)
+        assert_true(!seen[i].called && seen[i].status == 4);
     assert_in_range(server.connections - before, 1, MANY * 2); /* of four times as many calls */
 }
 
@@ -665,7 +668,7 @@ static void only_so_many_idle_connections_are_kept(void **state)
         struct http_request r = request("/ok");
         start(w, &r, &seen[i]);
     }
-    run(w, 10000);
+    run(w, 90000);
     for (int i = 0; i < 40; i++)
         free(seen[i].body);
     expect(w, "/ok", CALL_OK, 200, true);
