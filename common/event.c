@@ -291,7 +291,8 @@ int event_decode(const struct event_header *headers, size_t n, int64_t timestamp
                  struct event *out, const char **what)
 {
     struct text v;
-    *out = (struct event){.created_us = timestamp_ms > 0 ? timestamp_ms * 1000 : 0};
+    bool sane = timestamp_ms > 0 && timestamp_ms <= TIME_LAST_US / 1000;
+    *out = (struct event){.created_us = sane ? timestamp_ms * 1000 : 0};
     if (find(headers, n, "traceparent", &v) && v.len == EVENT_TRACE - 1 &&
         !read_copy(v, out->trace, sizeof out->trace))
         out->trace[0] = 0; /* a broken one is as none, says W3C */

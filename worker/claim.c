@@ -80,7 +80,7 @@ void claim_columns(const struct claim *c, int64_t retention_ms, struct record_re
         .flow = c->flow->name,
         .has_mac = e->has_mac,
         .has_rev = true,
-        .created_us = e->created_us,
+        .created_us = e->created_us ? e->created_us : 1, /* 0 would be NULL */
         .deadline_us = e->deadline_us,
         .sweep_at_us = e->deadline_us ? e->deadline_us + 10 * MINUTE_US
                                       : e->created_us + retention_ms * 1000 + DAY_US,
@@ -103,7 +103,7 @@ enum claim_verdict claim_decide(const struct claim *c, const struct record_claim
         return CLAIM_FINAL;
     if (row->round > c->event.round)
         return CLAIM_STALE;
-    if (row->state == JOB_RUNNING && row->worker == done->worker)
+    if (row->state == JOB_RUNNING && row->worker == done->worker && row->round == c->event.round)
         return CLAIM_RUN;
     return CLAIM_WATCH;
 }

@@ -117,6 +117,9 @@ static void a_time_no_table_can_hold_is_bad(void **state)
     assert_int_equal(claim_decode(&set, &r, &c), 0);
     assert_int_equal(c.bad, REASON_NONE);
     assert_int_equal(c.event.created_us, 0);
+    struct record_register row;
+    claim_columns(&c, 1000, &row);
+    assert_int_equal(row.created_us, 1); /* 0 would be NULL, and be refused for ever */
 }
 
 static void a_record_without_value_is_bad(void **state)
@@ -153,6 +156,7 @@ static void the_row_decides(void **state)
     assert_int_equal(decide(JOB_RUNNING, 7, 1), CLAIM_RUN);
     assert_int_equal(decide(JOB_RUNNING, 8, 1), CLAIM_WATCH);
     assert_int_equal(decide(JOB_QUEUED, 0, 0), CLAIM_WATCH);
+    assert_int_equal(decide(JOB_RUNNING, 7, 0), CLAIM_WATCH); /* ours, for an earlier record */
     assert_int_equal(decide(JOB_QUEUED, 0, 2), CLAIM_STALE);
     assert_int_equal(decide(JOB_RUNNING, 7, 2), CLAIM_STALE);
     for (int s = JOB_SUCCEEDED; s <= JOB_EXPIRED; s++)
