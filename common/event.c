@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SOURCE "/offpath/flows/"
-#define TYPE   "offpath.job.requested.v"
+#define SOURCE          "/offpath/flows/"
+#define TYPE            "offpath.job.requested.v"
+#define TYPE_MAJOR_TEXT "1"
 
 enum { TYPE_MAJOR = 1, TIME_MAX = 64 };
 #define TIME_LAST_US 253402300799999999
@@ -68,12 +69,12 @@ static void add_cloudevent(struct writer *w, const struct event *e, const char *
 {
     char text[EVENT_FLOW + 32];
     add_text(w, "ce_specversion", "1.0");
-    snprintf(text, sizeof text, e->round ? "%s.%u" : "%s", id, (unsigned)e->round);
-    add_text(w, "ce_id", text);
+    if (e->round)
+        snprintf(text, sizeof text, "%s.%u", id, (unsigned)e->round);
+    add_text(w, "ce_id", e->round ? text : id);
     snprintf(text, sizeof text, SOURCE "%s", e->flow);
     add_text(w, "ce_source", text);
-    snprintf(text, sizeof text, TYPE "%d", TYPE_MAJOR);
-    add_text(w, "ce_type", text);
+    add_text(w, "ce_type", TYPE TYPE_MAJOR_TEXT);
     add_time(w, "ce_time", e->created_us);
     add_text(w, "content-type", "application/json");
     if (e->trace[0])

@@ -1,5 +1,6 @@
 #include "gateway/accept.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,10 @@
 #include "gateway/job_view.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
+
+static_assert(sizeof(((struct event *)0)->flow) == sizeof(((struct flow *)0)->name) &&
+                  (int)EVENT_REQUEST == (int)HTTP_REQUEST_ID,
+              "copied whole");
 
 static const int64_t LEAD_GRACE_MS = 10 * 1000, LEAD_FOREVER_MS = 3600 * 1000;
 
@@ -235,9 +240,12 @@ static void compute(struct attempt *t)
 
 static void job_location(struct attempt *t)
 {
-    char at[512];
-    snprintf(at, sizeof at, "%s/v1/jobs/%s", t->q->public_url, t->id_text);
-    http_reply_header(t->r, "Location", at);
+    struct buf *b = &t->r->headers;
+    buf_text(b, "Location: ");
+    buf_text(b, t->q->public_url);
+    buf_text(b, "/v1/jobs/");
+    buf_add(b, t->id_text, ID_TEXT - 1);
+    buf_add(b, "\r\n", 2);
 }
 
 static int answer_accepted(struct attempt *t, enum job_state state, enum outcome o)
@@ -352,8 +360,8 @@ static int make_event(struct attempt *t, struct event_headers *headers)
                       .has_mac = true,
                       .has_rev = true};
     const char *trace = http_header(t->q, "traceparent");
-    snprintf(e.flow, sizeof e.flow, "%s", t->flow->name);
-    snprintf(e.request, sizeof e.request, "%s", t->q->id);
+    memcpy(e.flow, t->flow->name, sizeof e.flow);
+    memcpy(e.request, t->q->id, sizeof e.request);
     if (trace && request_id_is_trace(trace))
         snprintf(e.trace, sizeof e.trace, "%s", trace);
     memcpy(e.mac, t->mac, sizeof e.mac);
