@@ -34,8 +34,8 @@ struct broker_delivery {
     int64_t offset;  /* when persisted */
     const char *why; /* lent during the callback */
 };
-/* Called on the producer's own thread for each publish, in batches: `n` deliveries at once. Must
- * not block. */
+/* Called for each publish, `n` deliveries at once, on threads of the client: never two at the same
+ * time, perhaps before broker_publish has returned. Must not block nor call the producer. */
 typedef void broker_report_fn(void *arg, const struct broker_delivery *list, size_t n);
 
 struct broker_producer_ops {

@@ -1,6 +1,6 @@
 /* broker_conf.h - the properties Offpath gives to its Kafka clients, and the operator's own ones
  * ("name=value" lines: TLS, SASL). Three layers, later wins: our defaults, the operator's lines,
- * and what must not be changed because promises rest on it (acks, idempotence, commits). Pure; any
+ * and what must not be changed because promises rest on it (acks, idempotence, commits). Any
  * thread. */
 #pragma once
 #include "common/broker.h"
@@ -28,6 +28,16 @@ struct broker_line {
  * empty name, too long; out->name holds what was there). Blank lines and those with # are skipped,
  * spaces around both parts cut; "\n" in a value (two characters) becomes a line end, for PEM. */
 int broker_conf_next(const char **text, struct broker_line *out) must_use;
+
+/* Give all layers to `set`, in order. group: a consumer's, else NULL. set returns 0, ERR_NOT_FOUND
+ * (the library does not know the name) or ERR_INVALID (nor the value); that is logged, without the
+ * value. 0, ERR_INVALID, ERR_NOMEM. */
+typedef int broker_set_fn(void *arg, const char *name, const char *value);
+int broker_conf_apply(enum broker_role role, const struct broker_settings *s, const char *group,
+                      broker_set_fn *set, void *arg) must_use;
+
+/* A line of the library's own log, at its syslog level, to ours. */
+void broker_log(int level, const char *facility, const char *text);
 
 /* Take one configuration entry of a topic ("retention.ms"); others are left alone. */
 void broker_topic_config(struct broker_topic *t, const char *name, const char *value);

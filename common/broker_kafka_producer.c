@@ -1,0 +1,165 @@
+#include "common/broker_kafka.h"
+#include "common/clock.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { UP_MS = 5000, ASK_MS = 1000, CLOSE_MS = 5000 };
+
+struct producer {
+    struct broker_producer port; /* first */
+    struct kafka *kafka;
+    broker_report_fn *report;
+    void *arg;
+    pthread_mutex_t telling;         /* one report at a time, whichever broker it is from */
+    atomic_size_t open;              /* published, not yet reported */
+    _Atomic int64_t answered_ms;     /* when a broker last answered; -1 never */
+    atomic_flag asking;              /* one caller of up asks, the others take what is known */
+    struct broker_settings settings; /* copies, for `lag` */
+    pthread_mutex_t lag_lock;
+    struct kafka *lag; /* asks for the offsets of groups; made by the first such question */
+};
+
+static int64_t now_ms(void)
+{
+    return clock_mono_ms(clock_real());
+}
+
+static void on_report(void *arg, const struct broker_delivery *d)
+{
+    struct producer *p = arg;
+    if (d->report == REPORT_PERSISTED)
+        atomic_store_explicit(&p->answered_ms, now_ms(), memory_order_relaxed);
+    pthread_mutex_lock(&p->telling);
+    p->report(p->arg, d, 1);
+    pthread_mutex_unlock(&p->telling);
+    atomic_fetch_sub(&p->open, 1);
+}
+
+static int producer_publish(struct broker_producer *port, const struct broker_record *r, void *tag)
+{
+    struct producer *p = (struct producer *)port;
+    atomic_fetch_add(&p->open, 1);
+    int err = kafka_publish(p->kafka, r, tag);
+    if (err)
+        atomic_fetch_sub(&p->open, 1);
+    return err;
+}
+
+static size_t producer_flush(struct broker_producer *port, int wait_ms)
+{
+    struct producer *p = (struct producer *)port;
+    int64_t until = now_ms() + wait_ms;
+    kafka_flush(p->kafka, wait_ms, false);
+    /* the library counts a message out a moment after it was reported, or before */
+    while (atomic_load(&p->open) && now_ms() < until)
+        kafka_flush(p->kafka, 10, false);
+    return atomic_load(&p->open);
+}
+
+static bool producer_up(struct broker_producer *port)
+{
+    struct producer *p = (struct producer *)port;
+    int64_t answered = atomic_load(&p->answered_ms), now = now_ms();
+    if ((answered < 0 || now - answered > UP_MS / 2) && !atomic_flag_test_and_set(&p->asking)) {
+        if (kafka_answers(p->kafka, ASK_MS))
+            atomic_store(&p->answered_ms, now_ms());
+        atomic_flag_clear(&p->asking);
+        answered = atomic_load(&p->answered_ms);
+    }
+    return answered >= 0 && now - answered <= UP_MS;
+}
+
+static int lag_client(struct producer *p, struct kafka **out)
+{
+    static const struct kafka_events none = {0};
+    int err = 0;
+    pthread_mutex_lock(&p->lag_lock);
+    if (!p->lag)
+        err = kafka_open(BROKER_ADMIN, &p->settings, "offpath-lag", &none, &p->lag);
+    pthread_mutex_unlock(&p->lag_lock);
+    *out = p->lag;
+    return err ? ERR_IO : 0;
+}
+
+static int producer_lag(struct broker_producer *port, const char *group, struct broker_lag *list,
+                        size_t n, int wait_ms)
+{
+    struct producer *p = (struct producer *)port;
+    struct broker_lag *found = malloc((n + 1) * sizeof *found);
+    int64_t until = now_ms() + wait_ms;
+    if (!found)
+        return ERR_NOMEM;
+    memcpy(found, list, n * sizeof *found);
+    struct kafka *lag;
+    int err = lag_client(p, &lag);
+    if (!err)
+        err = kafka_committed(lag, group, found, n, wait_ms);
+    if (!err)
+        err = kafka_watermarks(lag, found, n, (int)(until - now_ms()));
+    if (!err) {
+        memcpy(list, found, n * sizeof *found);
+        atomic_store(&p->answered_ms, now_ms());
+    }
+    free(found);
+    return err;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static void producer_free(struct producer *p)
+{
+    if (p->kafka)
+        kafka_close(p->kafka, 0);
+    if (p->lag)
+        kafka_close(p->lag, 0);
+    pthread_mutex_destroy(&p->telling);
+    pthread_mutex_destroy(&p->lag_lock);
+    free((void *)(uintptr_t)p->settings.servers);
+    free((void *)(uintptr_t)p->settings.client_id);
+    free((void *)(uintptr_t)p->settings.properties);
+    free(p);
+}
+
+static void producer_close(struct broker_producer *port)
+{
+    struct producer *p = (struct producer *)port;
+    if (atomic_load(&p->open))
+        kafka_flush(p->kafka, 0, true);
+    (void)producer_flush(port, CLOSE_MS);
+    producer_free(p);
+}
+
+static const struct broker_producer_ops ops = {
+    .publish = producer_publish,
+    .flush = producer_flush,
+    .up = producer_up,
+    .lag = producer_lag,
+    .close = producer_close,
+};
+
+int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn *report, void *arg,
+                               struct broker_producer **out)
+{
+    struct producer *p = calloc(1, sizeof *p);
+    if (!p)
+        return ERR_NOMEM;
+    *p = (struct producer){.port.ops = &ops, .report = report, .arg = arg};
+    const struct kafka_events events = {.arg = p, .report = on_report};
+    p->settings =
+        (struct broker_settings){copy(s->servers), copy(s->client_id), copy(s->properties)};
+    pthread_mutex_init(&p->telling, NULL);
+    pthread_mutex_init(&p->lag_lock, NULL);
+    atomic_init(&p->answered_ms, -1);
+    atomic_flag_clear(&p->asking);
+    int err = kafka_open(BROKER_PRODUCER, s, NULL, &events, &p->kafka);
+    if (err)
+        producer_free(p);
+    else
+        *out = &p->port;
+    return err;
+}
