@@ -1,0 +1,144 @@
+"""deploy/quickstart as a newcomer meets it; its servers are its own."""
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from harness import ROOT, request, wait_for
+
+
+class QuickStart:
+    def __init__(self, folder, release):
+        self.folder = folder
+        self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("OFFPATH_")},
+                    "QUICKSTART_DIR": str(folder), "QUICKSTART_BUILD": str(release)}
+        if "OFFPATH_CACHE" in os.environ:
+            self.env["OFFPATH_CACHE"] = os.environ["OFFPATH_CACHE"]
+        self.out = folder.parent / f"{folder.name}.out"
+
+    def call(self, *words, timeout=180):
+        return subprocess.run([ROOT / "deploy/quickstart", *words], env=self.env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout)
+
+    def start(self, *words):
+        self.process = subprocess.Popen([ROOT / "deploy/quickstart", "--offline", *words], env=self.env,
+                                        stdin=subprocess.DEVNULL, stdout=open(self.out, "w"),
+                                        stderr=subprocess.STDOUT, start_new_session=True)
+
+        def look():
+            assert self.process.poll() is None, self.out.read_text()
+            return "Next" in self.out.read_text()
+        wait_for("the quick start stands", look, 180)
+        return self.out.read_text()
+
+
+def free_port():
+    """Below the range of outgoing connections: the port after it must be free as well."""
+    while True:
+        port = random.randrange(15000, 31000, 2)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+
+
+def is_alive(pid):
+    """A dead process that nobody waited for yet is dead."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def running(work_folder, release):
+    q = QuickStart(work_folder / "quickstart", release)
+    q.port = free_port()
+    q.text = q.start("--port", str(q.port))
+    yield q
+    q.call("stop")
+    shutil.rmtree(q.folder, ignore_errors=True)
+
+
+def test_it_shows_the_first_job_and_the_second_from_the_cache(running):
+    t = running.text
+    for n, name in enumerate(("check", "packages", "broker", "build", "start", "first job"), 1):
+        assert re.search(rf"^{n}/6 {name} ", t, re.M), t
+    assert re.search(r"accepted +\d+ ms +job \.\.[0-9a-f]{8}, Kafka has it", t)
+    assert re.search(r"a-mart +\d+ ms +18,900", t)
+    assert re.search(r"c-store +\d+ ms +17,450", t)
+    assert re.search(r"b-shop +[\d,]+ ms +19,200 +attempt 2 \(attempt 1: http-5xx\)", t)
+    assert re.search(r"succeeded +[\d,]+ ms +3 of 3, saved", t)
+    assert re.search(r"again +\d+ ms +from the cache", t)
+
+
+def test_the_addresses_it_ends_with_answer(running):
+    for url in re.findall(r"http://(127\.0\.0\.1:\d+)(/\S*)", running.text):
+        assert request(url[0], "GET", url[1]).status == 200, url
+
+
+def test_a_broken_shop_is_named_and_mended(running):
+    assert running.call("break", "b-shop").returncode == 0
+    done = running.call("send", "43")
+    assert done.returncode == 0 and re.search(r"b-shop .*http-5xx", done.stdout), done
+    assert re.search(r"partial .*2 of 3, saved", done.stdout)
+    assert running.call("mend", "b-shop").returncode == 0
+    done = running.call("send", "44")
+    assert re.search(r"succeeded .*3 of 3, saved", done.stdout), done
+
+
+def test_a_second_one_shows_the_addresses_of_the_first(running):
+    done = running.call("--offline")
+    assert done.returncode == 0 and "already running" in done.stdout
+    assert f"127.0.0.1:{running.port}" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--port"], ["--port", "x"], ["--nothing"], ["break"], ["break", "x-mart"]])
+def test_wrong_words_show_the_usage(running, words):
+    done = running.call(*words)
+    assert done.returncode == 2 and "usage" in done.stderr, done
+
+
+def test_a_taken_port_is_named_with_its_owner(work_folder, release):
+    q = QuickStart(work_folder / "quickstart-port", release)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        done = q.call("--offline", "--once", "--port", str(port))
+    assert done.returncode == 5, done
+    assert f"port {port} is used by" in done.stderr and f"(pid {os.getpid()})" in done.stderr, done.stderr
+
+
+def test_it_does_not_send_when_it_does_not_run(work_folder, release):
+    q = QuickStart(work_folder / "quickstart-none", release)
+    done = q.call("send")
+    assert done.returncode == 3 and "deploy/quickstart" in done.stderr
+    assert q.call("stop").returncode == 0
+
+
+def test_ctrl_c_stops_everything(work_folder, release):
+    q = QuickStart(work_folder / "quickstart-stop", release)
+    q.start("--port", str(free_port()))
+    pids = [int(p.read_text()) for p in q.folder.rglob("*.pid") if p.read_text().strip().isdigit()]
+    assert len(pids) >= 6, "three servers and three programs"
+    q.process.send_signal(signal.SIGINT)
+    assert q.process.wait(60) == 130
+    assert [pid for pid in pids if is_alive(pid)] == []
+    shutil.rmtree(q.folder, ignore_errors=True)
+
+
+def test_a_program_that_ends_is_told_and_stops_the_rest(work_folder, release):
+    q = QuickStart(work_folder / "quickstart-dead", release)
+    q.start("--port", str(free_port()))
+    os.kill(int((q.folder / "worker.pid").read_text()), signal.SIGKILL)
+    assert q.process.wait(60) == 1
+    assert "worker ended" in q.out.read_text()
+    assert not list(q.folder.glob("*.ports"))
+    shutil.rmtree(q.folder, ignore_errors=True)
