@@ -147,20 +147,28 @@ static void fail_at_once(struct job_run *j, size_t at, enum call_code code)
         write_ledger(j, at, key, NULL);
 }
 
-static void start_call(struct job_run *j, size_t at)
+/* What the ledger has counts always; may_start: what it has not is begun. */
+static void start_call(struct job_run *j, size_t at, bool may_start)
 {
     const struct flow_call *c = &j->claim.flow->calls[j->items[at].call];
     struct call_request request = {0};
     struct expr_error error = {0};
     uint8_t key[CALL_KEY];
     if (call_request_render(c, &j->vars, &request, &error)) {
+        if (!may_start)
+            return;
         log_info("call-expression", "call", c->name, "error", error.text);
         fail_at_once(j, at, CALL_EXPRESSION);
         return;
     }
     call_request_key(c, &request, 0, key);
     const struct record_call *row = known(j, key);
-    if (row && outcome_from_ledger(row, &j->items[at], &j->outcomes[at]) == 0) {
+    bool had = row && outcome_from_ledger(row, &j->items[at], &j->outcomes[at]) == 0;
+    if (had) {
+        j->kept += row->result_len;
+        j->env->kept += (int64_t)row->result_len;
+    }
+    if (had || !may_start) {
         call_request_fini(&request);
         return;
     }
@@ -237,17 +245,15 @@ void job_calls_begin(struct job_run *j)
         job_run_restart(j);
         return;
     }
-    if (j->cancel) {
-        job_calls_stop(j, CALL_CANCELLED);
-    } else if (!arm(j)) {
-        j->late = true;
-        job_calls_stop(j, CALL_DEADLINE);
-    }
+    j->late = !arm(j);
+    bool may_start = !j->cancel && !j->late;
     size_t at = plan_next(f, j->items, j->calls_n, 0);
     j->writes++; /* so that a call that ends at once does not finish the job while others start */
     for (; at < j->calls_n; at = plan_next(f, j->items, j->calls_n, at + 1))
-        start_call(j, at);
+        start_call(j, at, may_start);
     j->writes--;
+    if (!may_start)
+        job_calls_stop(j, j->cancel ? CALL_CANCELLED : CALL_DEADLINE);
     over(j);
 }
 
