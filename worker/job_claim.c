@@ -53,6 +53,7 @@ static void claimed(struct job_run *j, struct record_claim *c)
 {
     struct job_env *env = j->env;
     enum claim_verdict v = claim_decide(&j->claim, c);
+    j->worker = 0;
     metrics_add(env->metrics.verdict[v], 1);
     if (v != CLAIM_RUN && v != CLAIM_FINAL)
         log_info("claim", "verdict", verdict_name(v), "flow", j->claim.flow->name);
@@ -84,6 +85,13 @@ static void claimed(struct job_run *j, struct record_claim *c)
     }
 }
 
+/* Nothing is known of its row; it may still be ours from before. */
+static void claim_refused(struct job_run *j, int err)
+{
+    log_error("claim-refused", "flow", j->claim.flow->name, "why", err_text(err));
+    job_give_up(j);
+}
+
 static void claim_back(void *arg)
 {
     struct job_op *op = arg;
@@ -91,9 +99,9 @@ static void claim_back(void *arg)
     job_scope(j);
     if (job_op_back(op, op->op.claim.status)) {
         if (op->op.claim.status)
-            log_error("claim-refused", "flow", j->claim.flow->name, "why",
-                      err_text(op->op.claim.status)); /* no row: watched, and tried again */
-        claimed(j, &op->op.claim);
+            claim_refused(j, op->op.claim.status);
+        else
+            claimed(j, &op->op.claim);
     } else if (j->dropped) {
         if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
             j->worker = j->release ? op->op.claim.worker : 0;

@@ -365,20 +365,29 @@ void job_run_restart(struct job_run *j)
     job_op_dropped(j);
 }
 
-void job_give_up(struct job_run *j)
+/* Its row may be ours: who forgets the job must give the row back, or nobody would run it. */
+static void forget(struct job_run *j)
 {
     stop(j);
+    give_back(j);
+}
+
+void job_give_up(struct job_run *j)
+{
+    uint64_t worker = j->worker;
+    stop(j);
     reset(j);
+    j->worker = worker;
     if (job_is_wanted(j))
         job_hold(j);
     else
-        job_leave(j, false);
+        forget(j);
 }
 
 void job_run_abandon(struct job_run *j)
 {
     if ((j->phase == PHASE_HELD && !j->dropped) || j->phase == PHASE_WATCHING)
-        job_leave(j, false);
+        forget(j);
 }
 
 void job_run_release(struct job_run *j)

@@ -100,7 +100,7 @@ struct job_run {
     bool conflict;   /* another body's id: settled when it is given back */
     bool listed;
     unsigned writes; /* operations lent to the writer */
-    uint64_t worker; /* claimed under this id; 0: not claimed */
+    uint64_t worker; /* claimed under this id, or held since it was; 0: not claimed */
     uint32_t seq;    /* of the last event */
     struct due_item deadline;
     struct watched *watched;
@@ -152,7 +152,8 @@ const struct flow_facts *job_facts(const struct job_run *j);
 void job_leave(struct job_run *j, bool done); /* frees it */
 bool job_is_wanted(const struct job_run *j);  /* one of its partitions is ours */
 void job_hold(struct job_run *j);
-void job_give_up(struct job_run *j);    /* for a second: claimed anew then */
+/* For a second: claimed anew then, or given back if its record went elsewhere. */
+void job_give_up(struct job_run *j);
 void job_held_begin(struct job_run *j); /* job_claim.c */
 void job_claim_begin(struct job_run *j);
 void job_watch_begin(struct job_run *j);
