@@ -22,6 +22,7 @@ struct shard {
     size_t consumers_n;
     unsigned shares;
     bool leaving, giving_back, gone;
+    bool walking; /* over all jobs: none may be added */
     struct cancels_shard *cancels;
     _Atomic int64_t beat_ms;
     _Atomic uint64_t worker;
@@ -52,10 +53,14 @@ static bool is_shut(void *arg)
     return intake_shut(&s->intake) || s->leaving;
 }
 
+/* ERR_FULL: offer it again. */
 static int join(struct shard *s, struct job_run *j, const struct claim *c, struct partition *p,
                 int64_t offset)
 {
-    if (claim_differs(c, j->claim.event.mac, j->claim.event.has_mac)) {
+    bool differs = claim_differs(c, j->claim.event.mac, j->claim.event.has_mac);
+    if (differs && (j->conflict || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING)))
+        return ERR_FULL; /* whose id it is the row will say: it may be the newcomer's */
+    if (differs) {
         metrics_add(s->env.metrics.verdict[CLAIM_CONFLICT], 1);
         consumer_done(p, offset);
         return 0;
@@ -114,6 +119,22 @@ static int take(void *arg, struct partition *p, const struct broker_record *r)
 
 static void check_closed(struct shard *s);
 
+static void reopen(struct shard *s)
+{
+    if (intake_shut(&s->intake) && !is_shut(s))
+        for (size_t i = 0; i < s->consumers_n; i++)
+            consumer_adjust(s->consumers[i]);
+}
+
+/* Jobs may leave meanwhile. */
+static void each_job(struct shard *s, void (*fn)(void *arg, struct job_run *j), void *arg)
+{
+    s->walking = true;
+    jobs_each(&s->jobs, fn, arg);
+    s->walking = false;
+    reopen(s);
+}
+
 static void gone(void *arg, struct job_run *j, bool done)
 {
     struct shard *s = arg;
@@ -122,9 +143,8 @@ static void gone(void *arg, struct job_run *j, bool done)
             consumer_done(p->partition, p->offset);
     jobs_remove(&s->jobs, j);
     s->bytes -= weight_of(j);
-    if (intake_shut(&s->intake) && !is_shut(s))
-        for (size_t i = 0; i < s->consumers_n; i++)
-            consumer_adjust(s->consumers[i]);
+    if (!s->walking)
+        reopen(s);
     check_closed(s);
 }
 
@@ -156,7 +176,7 @@ static void lose_place(void *arg, struct job_run *j)
 static void partition_revoked(void *arg, struct partition *p)
 {
     struct shard *s = arg;
-    jobs_each(&s->jobs, lose_place, p);
+    each_job(s, lose_place, p);
 }
 
 static void consumer_fatal(void *arg, const char *why)
@@ -200,7 +220,7 @@ static void lease_lost(void *arg, uint64_t worker)
     struct shard *s = arg;
     s->worker = 0;
     log_error("lease-lost", "worker", log_number((long long)worker));
-    jobs_each(&s->jobs, restart, s);
+    each_job(s, restart, s);
 }
 
 /* ---- every second */
@@ -235,6 +255,8 @@ static void tick(void *arg)
     }
     if (s->env.held.head && !s->leaving && lease_good(s->env.lease))
         job_env_resume(&s->env);
+    else if (!s->gone)
+        call_gates_pump(&s->env.calls); /* the lease was late for a moment, and nobody noticed */
     show(s);
 }
 
@@ -426,7 +448,7 @@ static void drain_over(void *arg)
         s->giving_back = true;
         log_info("drain-over", "jobs", log_number((long long)s->jobs.n));
         loop_timer_set(s->s.loop, s->drain, LAST_WRITES_MS, 0);
-        jobs_each(&s->jobs, release, s);
+        each_job(s, release, s);
     } else if (!s->gone) {
         jobs_each(&s->jobs, forget_all, s);
         s->gone = true;
@@ -454,7 +476,7 @@ void shard_drain(struct shard *s, int64_t drain_ms)
     for (size_t i = 0; i < s->consumers_n; i++)
         consumer_close(s->consumers[i]);
     s->consumers_n = 0;
-    jobs_each(&s->jobs, abandon, s);
+    each_job(s, abandon, s);
     check_closed(s);
 }
 
