@@ -167,24 +167,31 @@ static int days_in(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
+static bool date(const char **p, const char *end, struct tm *tm)
+{
+    return digits(p, end, 4, 1, 9999, &tm->tm_year) && one_of(p, end, "-") &&
+           digits(p, end, 2, 1, 12, &tm->tm_mon) && one_of(p, end, "-") &&
+           digits(p, end, 2, 1, 31, &tm->tm_mday) &&
+           tm->tm_mday <= days_in(tm->tm_year, tm->tm_mon);
+}
+
+static bool time_of_day(const char **p, const char *end, struct tm *tm)
+{
+    return digits(p, end, 2, 0, 23, &tm->tm_hour) && one_of(p, end, ":") &&
+           digits(p, end, 2, 0, 59, &tm->tm_min) && one_of(p, end, ":") &&
+           digits(p, end, 2, 0, 60, &tm->tm_sec);
+}
+
 int clock_parse(const char *text, size_t len, int64_t *wall_us)
 {
     const char *p = text, *end = text + len;
     struct tm tm = {0};
     int64_t us = 0, shift = 0;
-    if (!digits(&p, end, 4, 1, 9999, &tm.tm_year) || !one_of(&p, end, "-") ||
-        !digits(&p, end, 2, 1, 12, &tm.tm_mon) || !one_of(&p, end, "-") ||
-        !digits(&p, end, 2, 1, 31, &tm.tm_mday) || !one_of(&p, end, "Tt "))
-        return ERR_INVALID;
-    if (!digits(&p, end, 2, 0, 23, &tm.tm_hour) || !one_of(&p, end, ":") ||
-        !digits(&p, end, 2, 0, 59, &tm.tm_min) || !one_of(&p, end, ":") ||
-        !digits(&p, end, 2, 0, 60, &tm.tm_sec))
+    if (!date(&p, end, &tm) || !one_of(&p, end, "Tt ") || !time_of_day(&p, end, &tm))
         return ERR_INVALID;
     if (one_of(&p, end, ".") && !fraction(&p, end, &us))
         return ERR_INVALID;
     if (!offset(&p, end, &shift) || p != end)
-        return ERR_INVALID;
-    if (tm.tm_mday > days_in(tm.tm_year, tm.tm_mon))
         return ERR_INVALID;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

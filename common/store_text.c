@@ -36,38 +36,37 @@ size_t store_rows_cover(size_t n)
  * else is taken for a server that is not well. */
 int store_err_of(unsigned number, const char *sqlstate)
 {
-    switch (number) {
-    case 1205: /* lock wait time-out */
-    case 1213: /* deadlock */
-        return ERR_CONFLICT;
-    case 1050: /* table is there */
-    case 1062: /* duplicate key */
-        return ERR_EXISTS;
-    case 1054: /* no such column */
-    case 1142: /* no right to the table */
-    case 1143: /* or the column */
-    case 1146: /* no such table */
-        return ERR_SETUP;
-    case 1153: /* packet too large, says the server */
-    case 2020: /* or the client */
-        return ERR_TOO_LARGE;
-    case 2008: /* the client has no memory */
-        return ERR_NOMEM;
-    case 1203: /* too many connections of this user */
-    case 1226: /* used up what this user may */
-    case 1461: /* too many prepared statements */
-        return ERR_IO;
-    case 1265: /* data truncated */
-    case 1300: /* not valid in this character set */
-    case 1364: /* no default value */
-    case 1366: /* incorrect value */
-        return ERR_REFUSED;
-    default:
-        break;
-    }
-    bool refused = strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
-                   strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "42", 2) == 0;
-    return refused ? ERR_REFUSED : ERR_IO;
+    static const struct {
+        unsigned number;
+        int err;
+    } numbers[] = {
+        {1205, ERR_CONFLICT},  /* lock wait time-out */
+        {1213, ERR_CONFLICT},  /* deadlock */
+        {1050, ERR_EXISTS},    /* table is there */
+        {1062, ERR_EXISTS},    /* duplicate key */
+        {1054, ERR_SETUP},     /* no such column */
+        {1142, ERR_SETUP},     /* no right to the table */
+        {1143, ERR_SETUP},     /* or the column */
+        {1146, ERR_SETUP},     /* no such table */
+        {1153, ERR_TOO_LARGE}, /* packet too large, says the server */
+        {2020, ERR_TOO_LARGE}, /* or the client */
+        {2008, ERR_NOMEM},     /* the client has no memory */
+        {1203, ERR_IO},        /* too many connections of this user */
+        {1226, ERR_IO},        /* used up what this user may */
+        {1461, ERR_IO},        /* too many prepared statements */
+        {1265, ERR_REFUSED},   /* data truncated */
+        {1300, ERR_REFUSED},   /* not valid in this character set */
+        {1364, ERR_REFUSED},   /* no default value */
+        {1366, ERR_REFUSED},   /* incorrect value */
+    };
+    static const char *const refused[] = {"22", "23", "28", "42"};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (numbers[i].number == number)
+            return numbers[i].err;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (strncmp(sqlstate, refused[i], 2) == 0)
+            return ERR_REFUSED;
+    return ERR_IO;
 }
 
 int store_sql_text(const struct store_sql *q, size_t rows, struct buf *out)
