@@ -10,6 +10,7 @@
 #include <string.h>
 #include "common/event.h"
 #include "common/json.h"
+#include "common/schema.h"
 
 enum { FILE_MAX = 1 << 16, HEADERS_MAX = 32 };
 
@@ -149,6 +150,40 @@ static void every_golden_record_reads_and_writes(void **state)
     globfree(&found);
 }
 
+static struct json *headers_as_object(const struct json *golden)
+{
+    struct json *o = json_new_object();
+    const struct json *h = json_first(json_get(golden, "headers"));
+    for (; h; h = json_next(h))
+        assert_int_equal(
+            json_put(o, json_text(json_at(h, 0)), json_new_text(json_text(json_at(h, 1)))), 0);
+    return o;
+}
+
+static void the_schema_takes_what_decode_takes(void **state)
+{
+    (void)state;
+    glob_t found;
+    struct schema *schema;
+    struct schema_report report;
+    struct json *source = load("proto/events.schema.json");
+    if (schema_compile(source, &schema, &report))
+        fail_msg("%s: %s", report.problems[0].pointer, report.problems[0].text);
+    assert_int_equal(glob("proto/golden/*.json", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct json *golden = load(found.gl_pathv[i]);
+        struct json *headers = headers_as_object(golden);
+        bool bad = json_get(golden, "error") != NULL;
+        if (json_bool(json_get(golden, "encodes")) || bad)
+            assert_int_equal(schema_check(schema, headers, &report), bad ? ERR_SCHEMA : 0);
+        json_free(headers);
+        json_free(golden);
+    }
+    globfree(&found);
+    schema_free(schema);
+    json_free(source);
+}
+
 #define JOB "018f6b2e-7c1d-7a2b-8c3d-4e5f60718293"
 
 /* Decode offpath-job and one more header. */
@@ -286,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_golden_record_reads_and_writes),
+        cmocka_unit_test(the_schema_takes_what_decode_takes),
         cmocka_unit_test(broken_headers_of_ours_are_bad_events),
         cmocka_unit_test(too_long_names_are_bad_events),
         cmocka_unit_test(a_minor_version_and_other_types_are_read),
