@@ -364,6 +364,8 @@ int run_worker(const struct run *r)
     for (unsigned i = 0; i < w.threads_n; i++)
         shard_thread_join(w.threads[i]);
     stop_record(&w);
+    for (unsigned i = 0; i < w.threads_n; i++)
+        shard_thread_free(w.threads[i]);
     log_info("stopped");
     return err || w.fatal ? WORKER_DEPENDENCY : WORKER_GOOD;
 }

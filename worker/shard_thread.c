@@ -14,6 +14,7 @@ struct shard_thread {
     struct cache_async *cache;
     struct admin *admin;
     struct shard *shard;
+    bool over;                             /* ran and closed: only the loop is left */
     _Atomic(const struct shard *) visible; /* for other threads, while it is open */
 };
 
@@ -65,7 +66,7 @@ static void close_all(struct shard_thread *t)
     shard_free(t->shard);
     cache_async_close(t->cache);
     http_client_close(t->http);
-    loop_close(t->loop);
+    t->over = true;
 }
 
 static void *body(void *arg)
@@ -119,6 +120,14 @@ void shard_thread_join(struct shard_thread *t)
     if (!t)
         return;
     pthread_join(t->thread, NULL);
+}
+
+void shard_thread_free(struct shard_thread *t)
+{
+    if (!t)
+        return;
+    if (t->over)
+        loop_close(t->loop);
     free(t);
 }
 

@@ -22,11 +22,15 @@ struct shard_thread_settings {   /* lent until joined, but what is said */
     void *arg;
 };
 
-/* 0, ERR_NOMEM, ERR_IO (no thread). *out: owned (shard_thread_join). */
+/* 0, ERR_NOMEM, ERR_IO (no thread). *out: owned (shard_thread_join, then
+ * shard_thread_free). */
 int shard_thread_start(const struct shard_thread_settings *s, struct shard_thread **out) must_use;
 /* Ask it to drain (again: with less time). Any thread, after `opened` said 0. */
 void shard_thread_drain(struct shard_thread *t, int64_t drain_ms);
+/* Wait for its end. Its loop takes posted calls until shard_thread_free: what it left behind at the
+ * writer may still come back, and goes nowhere. NULL is fine for both. */
 void shard_thread_join(struct shard_thread *t);
+void shard_thread_free(struct shard_thread *t); /* the writer is stopped */
 
 /* Milliseconds since its loop last ticked; any thread. */
 int64_t shard_thread_silence_ms(const struct shard_thread *t);
