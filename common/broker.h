@@ -71,7 +71,8 @@ static inline void broker_producer_close(struct broker_producer *p)
     if (p)
         p->ops->close(p);
 }
-/* Does a broker answer (metadata no older than 5 s)? Cheap; for /readyz. */
+/* Does a broker answer (metadata no older than 5 s), and would a record go out at once? False for
+ * up to a second after the open. Never waits; any thread; for /readyz. */
 static inline bool broker_producer_up(struct broker_producer *p)
 {
     return p->ops->up(p);

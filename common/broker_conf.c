@@ -30,6 +30,7 @@ static const struct broker_property producer_defaults[] = {
 static const struct broker_property producer_fixed[] = {
     {"acks", "all", false},
     {"enable.idempotence", "true", false},
+    {"statistics.interval.ms", "500", false}, /* they alone tell whether it has its id */
     {"partitioner", "murmur2_random", false}, /* as Java's: other producers' keys land alike */
     {NULL, NULL, false},
 };
@@ -210,4 +211,15 @@ void broker_topic_config(struct broker_topic *t, const char *name, const char *v
         t->retention_ms = n;
     else if (!strcmp(name, "min.insync.replicas"))
         t->min_insync = (int)n;
+}
+
+bool broker_stats_has_id(const char *json)
+{
+    static const char name[] = "\"idemp_state\"", assigned[] = "\"Assigned\"";
+    const char *p = json ? strstr(json, name) : NULL;
+    if (!p)
+        return false;
+    p += sizeof name - 1;
+    p += strspn(p, " :");
+    return strncmp(p, assigned, sizeof assigned - 1) == 0;
 }

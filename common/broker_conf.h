@@ -39,5 +39,9 @@ int broker_conf_apply(enum broker_role role, const struct broker_settings *s, co
 /* A line of the library's own log, at its syslog level, to ours. */
 void broker_log(int level, const char *facility, const char *text);
 
+/* Do the statistics of a producer (its JSON) say that it has the id without which nothing is
+ * published? NULL: no. */
+bool broker_stats_has_id(const char *json);
+
 /* Take one configuration entry of a topic ("retention.ms"); others are left alone. */
 void broker_topic_config(struct broker_topic *t, const char *name, const char *value);

@@ -27,6 +27,9 @@ void kafka_close(struct kafka *k, int wait_ms);
 int kafka_publish(struct kafka *k, const struct broker_record *r, void *tag) must_use;
 /* Wait for reports; give_up: what is not acknowledged is reported as it is, now. */
 void kafka_flush(struct kafka *k, int wait_ms, bool give_up);
+/* Has it the id without which a record waits, up to seconds? Known since the last kafka_answers or
+ * kafka_publish. */
+bool kafka_has_id(const struct kafka *k);
 /* Ask a broker for metadata. False also after a fatal error: it will publish no more. */
 bool kafka_answers(struct kafka *k, int wait_ms);
 /* ---- any client with a group (which it does not join): one without dies, before

@@ -1,21 +1,26 @@
 #include "common/broker_kafka.h"
 #include "common/clock.h"
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { UP_MS = 5000, ASK_MS = 1000, CLOSE_MS = 5000 };
+enum { UP_MS = 5000, ASK_MS = 1000, SOON_MS = 100, CLOSE_MS = 5000 };
 
 struct producer {
     struct broker_producer port; /* first */
     struct kafka *kafka;
     broker_report_fn *report;
     void *arg;
-    pthread_mutex_t telling;         /* one report at a time, whichever broker it is from */
-    atomic_size_t open;              /* published, not yet reported */
-    _Atomic int64_t answered_ms;     /* when a broker last answered; -1 never */
-    atomic_flag asking;              /* one caller of up asks, the others take what is known */
+    pthread_mutex_t telling;     /* one report at a time, whichever broker it is from */
+    atomic_size_t open;          /* published, not yet reported */
+    _Atomic int64_t answered_ms; /* when a broker last answered; -1 never */
+    pthread_t prober;
+    bool probing;
+    sem_t stop;                      /* ends the prober */
     struct broker_settings settings; /* copies, for `lag` */
     pthread_mutex_t lag_lock;
     struct kafka *lag; /* asks for the offsets of groups; made by the first such question */
@@ -58,17 +63,42 @@ static size_t producer_flush(struct broker_producer *port, int wait_ms)
     return atomic_load(&p->open);
 }
 
+/* Whoever asks whether it is up, perhaps a loop, must not wait for a broker: this thread does. It
+ * also takes the statistics, so that they do not pile up. */
+static void *probe(void *arg)
+{
+    struct producer *p = arg;
+    struct timespec until;
+    do {
+        if (kafka_answers(p->kafka, ASK_MS))
+            atomic_store(&p->answered_ms, now_ms());
+        bool known = kafka_has_id(p->kafka);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += known;
+        until.tv_nsec += known ? 0 : SOON_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) {
+            until.tv_nsec -= 1000000000L;
+            until.tv_sec++;
+        }
+    } while (sem_clockwait(&p->stop, CLOCK_MONOTONIC, &until));
+    return NULL;
+}
+
+static int probe_start(struct producer *p)
+{
+    sigset_t all, before; /* signals belong to the program's own threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    p->probing = pthread_create(&p->prober, NULL, probe, p) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return p->probing ? 0 : ERR_NOMEM;
+}
+
 static bool producer_up(struct broker_producer *port)
 {
     struct producer *p = (struct producer *)port;
-    int64_t answered = atomic_load(&p->answered_ms), now = now_ms();
-    if ((answered < 0 || now - answered > UP_MS / 2) && !atomic_flag_test_and_set(&p->asking)) {
-        if (kafka_answers(p->kafka, ASK_MS))
-            atomic_store(&p->answered_ms, now_ms());
-        atomic_flag_clear(&p->asking);
-        answered = atomic_load(&p->answered_ms);
-    }
-    return answered >= 0 && now - answered <= UP_MS;
+    int64_t answered = atomic_load(&p->answered_ms);
+    return kafka_has_id(p->kafka) && answered >= 0 && now_ms() - answered <= UP_MS;
 }
 
 static int lag_client(struct producer *p, struct kafka **out)
@@ -98,10 +128,8 @@ static int producer_lag(struct broker_producer *port, const char *group, struct 
         err = kafka_committed(lag, group, found, n, wait_ms);
     if (!err)
         err = kafka_watermarks(lag, found, n, (int)(until - now_ms()));
-    if (!err) {
+    if (!err)
         memcpy(list, found, n * sizeof *found);
-        atomic_store(&p->answered_ms, now_ms());
-    }
     free(found);
     return err;
 }
@@ -113,6 +141,10 @@ static char *copy(const char *text)
 
 static void producer_free(struct producer *p)
 {
+    sem_post(&p->stop);
+    if (p->probing)
+        pthread_join(p->prober, NULL);
+    sem_destroy(&p->stop);
     if (p->kafka)
         kafka_close(p->kafka, 0);
     if (p->lag)
@@ -155,8 +187,10 @@ int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn
     pthread_mutex_init(&p->telling, NULL);
     pthread_mutex_init(&p->lag_lock, NULL);
     atomic_init(&p->answered_ms, -1);
-    atomic_flag_clear(&p->asking);
+    sem_init(&p->stop, 0, 0);
     int err = kafka_open(BROKER_PRODUCER, s, NULL, &events, &p->kafka);
+    if (!err)
+        err = probe_start(p);
     if (err)
         producer_free(p);
     else

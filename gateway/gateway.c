@@ -19,6 +19,7 @@ enum {
     BUSY_LINGER_MS = 2,
     REPORT_GRACE_MS = 2000, /* a report comes by the deadline; this is for the way back */
     DESCRIBE_MS = 10000,
+    PRODUCER_MS = 20000, /* a cluster just made needs seconds to give the first producer its id */
     REDIS_MS = 50,
     REDIS_CONNECTIONS = 128, /* a request that waits for one costs two more wake-ups */
     READERS = 8,
@@ -213,7 +214,7 @@ static void look(void *arg, struct health_state *out)
     static _Thread_local char why[256];
     struct gateway *g = arg;
     registrar_refusal(g->registrar, why);
-    *out = (struct health_state){.kafka = broker_producer_up(publisher_producer(g->publisher)),
+    *out = (struct health_state){.kafka = publisher_up(g->publisher),
                                  .redis = cache_up(g->cache),
                                  .mysql = registrar_up(g->registrar),
                                  .draining = atomic_load(&g->draining),
@@ -281,6 +282,18 @@ static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
 
 /* ---- life */
 
+/* Ready means that the first request is answered in milliseconds. */
+static int await_producers(struct gateway *g, char why[GATEWAY_WHY])
+{
+    if (publisher_await(g->publisher, PRODUCER_MS) == 0)
+        return EXIT_GOOD;
+    snprintf(why, GATEWAY_WHY,
+             "Kafka at %.200s answers, but lets nobody produce; look at its log, and whether this "
+             "user may write (IdempotentWrite)",
+             g->o->kafka);
+    return EXIT_DEPENDENCY;
+}
+
 static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
 {
     const char *path = g->o->id_secret_file;
@@ -319,6 +332,9 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     if (rc)
         return rc;
     fill_handlers(g);
+    rc = await_producers(g, why);
+    if (rc)
+        return rc;
     return g->serve.accept.metrics && g->serve.metrics ? listen_all(g, why) : EXIT_BUG;
 }
 

@@ -9,6 +9,7 @@
 /* A request that gives up leaves its waiter to the report, which is sure to come later:
  * WAITING -> REPORTED (the request frees it) or WAITING -> LEFT (the report frees it). */
 enum { WAITING, REPORTED, LEFT };
+enum { AWAIT_STEP_MS = 10 };
 
 struct waiter {
     sem_t reported;
@@ -52,6 +53,22 @@ void publisher_close(struct publisher *p)
     broker_producer_close(p->calm);
     broker_producer_close(p->busy);
     free(p);
+}
+
+bool publisher_up(struct publisher *p)
+{
+    return broker_producer_up(p->calm) && (!p->busy || broker_producer_up(p->busy));
+}
+
+int publisher_await(struct publisher *p, int wait_ms)
+{
+    struct timespec pause = {0, AWAIT_STEP_MS * 1000000L};
+    for (int waited = 0; !publisher_up(p); waited += AWAIT_STEP_MS) {
+        if (waited >= wait_ms)
+            return ERR_TIMEOUT;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
 size_t publisher_flush(struct publisher *p, int wait_ms)

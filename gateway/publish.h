@@ -16,6 +16,10 @@ int publisher_open(int wait_ms, size_t queue_max, struct publisher **out) must_u
 enum { PUBLISH_BUSY_FROM = 12 };
 void publisher_use(struct publisher *p, struct broker_producer *calm, struct broker_producer *busy);
 struct broker_producer *publisher_producer(struct publisher *p); /* calm; lent */
+/* Would the next record go out at once, by either producer? Never waits. */
+bool publisher_up(struct publisher *p);
+/* Wait for that: 0, ERR_TIMEOUT after wait_ms. */
+int publisher_await(struct publisher *p, int wait_ms) must_use;
 /* Wait for all reports, at most wait_ms. How many are still out. */
 size_t publisher_flush(struct publisher *p, int wait_ms);
 /* A broker_report_fn. */

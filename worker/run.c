@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -21,7 +22,8 @@ enum {
     CONNECT_MS = 5000,
     IO_MS = 10000,
     REDIS_WAIT_MS = 50,
-    SILENT_MS = 20000, /* a loop that did not tick for so long is stuck */
+    PRODUCER_TRIES = 500, /* of 10 ms */
+    SILENT_MS = 20000,    /* a loop that did not tick for so long is stuck */
     NAME_MAX_ = 80
 };
 
@@ -261,6 +263,14 @@ static int start_threads(struct worker *w)
     return err;
 }
 
+/* So that "started" means ready; if it takes longer, /readyz tells. */
+static void await_producer(const struct worker *w)
+{
+    struct timespec pause = {0, 10 * 1000000L};
+    for (int i = 0; i < PRODUCER_TRIES && !broker_producer_up(w->producer); i++)
+        nanosleep(&pause, NULL);
+}
+
 static int write_ports(const struct worker *w)
 {
     const char *path = w->run->settings->ports_file;
@@ -351,6 +361,8 @@ int run_worker(const struct run *r)
     int err = start_record(&w);
     if (!err)
         err = start_threads(&w);
+    if (!err)
+        await_producer(&w);
     if (!err)
         err = write_ports(&w);
     if (err) {

@@ -126,6 +126,18 @@ static void a_topics_configuration_is_taken(void **state)
     assert_int_equal(t.min_insync, 2);
 }
 
+static void statistics_tell_whether_the_id_is_there(void **state)
+{
+    (void)state;
+    assert_true(broker_stats_has_id("{\"eos\": { \"idemp_state\": \"Assigned\", \"x\": 1 }}"));
+    assert_true(broker_stats_has_id("{\"eos\":{\"idemp_state\":\"Assigned\"}}"));
+    assert_false(broker_stats_has_id("{\"eos\": { \"idemp_state\": \"WaitPID\" }}"));
+    assert_false(broker_stats_has_id("{\"eos\": { \"idemp_state\": \"AssignedNot\" }}"));
+    assert_false(broker_stats_has_id("{\"idemp_state\""));
+    assert_false(broker_stats_has_id("{}"));
+    assert_false(broker_stats_has_id(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +146,7 @@ int main(void)
         cmocka_unit_test(promises_win_over_the_operators_lines),
         cmocka_unit_test(unknown_and_invalid_names_are_refused_but_for_our_own_optional_ones),
         cmocka_unit_test(a_topics_configuration_is_taken),
+        cmocka_unit_test(statistics_tell_whether_the_id_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

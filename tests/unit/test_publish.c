@@ -23,6 +23,7 @@ struct fake {
     bool at_once; /* report from within publish */
     enum broker_report report;
     bool closed;
+    int asked, up_after;
 };
 
 static void report(struct fake *f, void *const *tags, size_t n, enum broker_report what)
@@ -55,7 +56,14 @@ static void fake_close(struct broker_producer *p)
     ((struct fake *)p)->closed = true;
 }
 
-static const struct broker_producer_ops ops = {.publish = fake_publish, .close = fake_close};
+static bool fake_up(struct broker_producer *p)
+{
+    struct fake *f = (struct fake *)p;
+    return f->asked++ >= f->up_after;
+}
+
+static const struct broker_producer_ops ops = {
+    .publish = fake_publish, .up = fake_up, .close = fake_close};
 static const struct broker_record record = {.topic = "t", .value = "{}", .value_len = 2};
 
 static void open_fake(struct fake *f, int wait_ms, size_t queue_max)
@@ -216,6 +224,25 @@ static void survives_the_race_of_time_out_and_report(void **state)
     }
 }
 
+static void it_is_up_when_both_producers_are(void **state)
+{
+    (void)state;
+    struct fake calm = {.base.ops = &ops, .up_after = 3},
+                busy = {.base.ops = &ops, .up_after = 1000};
+    struct publisher *p;
+    assert_int_equal(publisher_open(100, 10, &p), 0);
+    publisher_use(p, &calm.base, NULL);
+    assert_false(publisher_up(p));
+    assert_int_equal(publisher_await(p, 1000), 0);
+    assert_true(publisher_up(p));
+    publisher_use(p, &calm.base, &busy.base);
+    assert_false(publisher_up(p));
+    assert_int_equal(publisher_await(p, 20), ERR_TIMEOUT);
+    busy.up_after = 0;
+    assert_int_equal(publisher_await(p, 0), 0);
+    publisher_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +253,7 @@ int main(void)
         cmocka_unit_test(answers_many_from_one_batch),
         cmocka_unit_test(sends_through_the_lingering_one_under_load),
         cmocka_unit_test(survives_the_race_of_time_out_and_report),
+        cmocka_unit_test(it_is_up_when_both_producers_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
