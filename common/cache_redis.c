@@ -1,6 +1,5 @@
 #include "common/cache.h"
-#include "common/backoff.h"
-#include "common/cache_channels.h"
+#include "common/cache_line.h"
 #include "common/cache_pool.h"
 #include "common/cache_scripts.h"
 #include "common/cache_url.h"
@@ -14,16 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum {
-    SHA = 41,
-    RETRY_MIN_MS = 100,
-    RETRY_MAX_MS = 2000,
-    CONNECT_MS = 2000,
-    SILENT_MS = 5000, /* asynchronous: no answer for so long ends the connection */
-    WAITING_MAX = 10000,
-    WAITING_BYTES_MAX = 64 << 20
-};
-
+enum { SHA = 41 };
 typedef char script_names[SCRIPT_COUNT][SHA]; /* as SCRIPT LOAD answered; "" not loaded */
 
 /* ---- commands and replies on the wire, the same for both halves */
@@ -265,60 +255,38 @@ int cache_redis_open(const struct cache_settings *s, const struct clock *clock, 
     return cache_pool_open(&driver, a, s, clock, out);
 }
 
-/* ---- asynchronous: two lines to Redis, one for commands, one for messages
- *
- *   down --timer--> connecting --connected, greeted--> up
- *     ^                 | refused, 2 s gone             | lost, 5 s without an answer
- *     +-----------------+-------------------------------+
- */
-struct line {
-    struct async *owner;
-    redisAsyncContext *redis; /* NULL: down */
-    struct loop_io *io;
-    struct loop_timer *timer; /* down: next try; connecting: give up; up: look every second */
-    struct backoff backoff;
-    int events;
-    bool up, messages;
-};
-
-struct async {
-    struct cache_async port; /* first */
+/* ---- asynchronous: the driver of cache_line.c */
+struct cache_line {
+    redisAsyncContext *redis;
+    const struct cache_address *address;
     struct loop *loop;
-    struct cache_address address;
-    struct line commands, messages;
-    struct cache_channels channels;
+    struct loop_io *io;
+    int watched;
+    struct cache_line_events events;
+    bool messages, closing;
+    bool *gone; /* set when the line is freed */
     script_names sha;
-    size_t waiting, waiting_bytes;
-    int64_t answered_ms; /* last answer, or when waiting began */
-    bool closing;
-};
-
-struct request {
-    struct async *owner;
-    cache_reply_fn *fn;
-    void *arg;
-    size_t size;
-    bool again;                   /* sent a second time, with its text */
-    struct cache_command command; /* only of a script: to send it again */
-    char bytes[];
 };
 
 static void on_io(void *arg, int events)
 {
-    struct line *l = arg;
-    redisAsyncContext *redis = l->redis;
-    if (redis && events & LOOP_READ)
-        redisAsyncHandleRead(redis);
-    if (redis == l->redis && redis && events & LOOP_WRITE)
-        redisAsyncHandleWrite(redis);
+    struct cache_line *l = arg;
+    bool gone = false;
+    l->gone = &gone;
+    if (events & LOOP_READ)
+        redisAsyncHandleRead(l->redis);
+    if (!gone && events & LOOP_WRITE)
+        redisAsyncHandleWrite(l->redis);
+    if (!gone)
+        l->gone = NULL;
 }
 
-static void watch(struct line *l, int add, int remove)
+static void watch(struct cache_line *l, int add, int remove)
 {
-    int events = (l->events | add) & ~remove;
-    if (l->io && events != l->events)
-        loop_io_set(l->owner->loop, l->io, events);
-    l->events = events;
+    int events = (l->watched | add) & ~remove;
+    if (events != l->watched)
+        loop_io_set(l->loop, l->io, events);
+    l->watched = events;
 }
 static void add_read(void *arg)
 {
@@ -336,93 +304,56 @@ static void del_write(void *arg)
 {
     watch(arg, 0, LOOP_WRITE);
 }
-static void unwatch(void *arg)
-{
-    struct line *l = arg;
-    loop_io_free(l->owner->loop, l->io);
-    l->io = NULL;
-    l->events = 0;
-}
 
-/* The connection is gone, or soon will be: hiredis answers what is open and calls `unwatch`. */
-static void line_down(struct line *l, const char *why)
+/* hiredis frees the connection, whoever wanted that: all requests have been answered. */
+static void cleanup(void *arg)
 {
-    if (l->up && !l->owner->closing)
-        log_warn("redis-away", "for", l->messages ? "messages" : "commands", "why", why);
-    l->up = false;
-    l->redis = NULL;
-    if (l->messages)
-        cache_channels_lost(&l->owner->channels);
-    if (!l->owner->closing)
-        loop_timer_set(l->owner->loop, l->timer, backoff_next(&l->backoff, rng_real()), 0);
-}
-
-static void line_drop(struct line *l, const char *why)
-{
-    redisAsyncContext *redis = l->redis;
-    line_down(l, why);
-    if (redis)
-        redisAsyncFree(redis);
-}
-
-static void on_disconnected(const redisAsyncContext *redis, int status)
-{
-    struct line *l = redis->data;
-    (void)status;
-    if (l->redis == redis)
-        line_down(l, redis->errstr && *redis->errstr ? redis->errstr : "closed");
-}
-
-static void on_message(redisAsyncContext *redis, void *reply, void *arg);
-
-static void channel_open(void *arg, const char *channel)
-{
-    struct line *l = arg;
-    redisAsyncCommand(l->redis, on_message, NULL, "SUBSCRIBE %s", channel);
+    struct cache_line *l = arg;
+    loop_io_free(l->loop, l->io);
+    if (l->gone)
+        *l->gone = true;
+    if (!l->closing)
+        l->events.down(l->events.arg, l->redis->err ? l->redis->errstr : "refused");
+    free(l);
 }
 
 static void on_message(redisAsyncContext *redis, void *reply, void *arg)
 {
-    struct line *l = redis->data;
     const redisReply *r = reply;
-    (void)arg;
-    if (!r || r->type != REDIS_REPLY_ARRAY || r->elements < 3 || l->redis != redis)
+    const struct cache_line *l = arg;
+    (void)redis;
+    if (!r || r->type != REDIS_REPLY_ARRAY || r->elements < 3 || l->closing)
         return;
     const redisReply *kind = r->element[0], *channel = r->element[1], *what = r->element[2];
-    if (!strcmp(kind->str, "subscribe"))
-        cache_channels_confirm(&l->owner->channels, channel->str);
-    else if (!strcmp(kind->str, "unsubscribe") &&
-             cache_channels_has(&l->owner->channels, channel->str))
-        channel_open(l, channel->str); /* wanted again meanwhile: hiredis 0.14 forgot it */
-    else if (!strcmp(kind->str, "message"))
-        cache_channels_tell(&l->owner->channels, channel->str, what->str, (size_t)what->len);
+    enum cache_line_news news = !strcmp(kind->str, "message")     ? LINE_MESSAGE
+                                : !strcmp(kind->str, "subscribe") ? LINE_SUBSCRIBED
+                                                                  : LINE_UNSUBSCRIBED;
+    l->events.news(l->events.arg, news, channel->str, what->str,
+                   news == LINE_MESSAGE ? (size_t)what->len : 0);
 }
 
-static void line_up(struct line *l)
+static void line_subscribe(struct cache_line *l, const char *channel, bool on)
 {
-    l->up = true;
-    backoff_reset(&l->backoff);
-    l->owner->answered_ms = loop_now_ms(l->owner->loop);
-    loop_timer_set(l->owner->loop, l->timer, 1000, 1000);
-    log_info("redis-up", "for", l->messages ? "messages" : "commands");
-    if (!l->messages)
-        return;
-    channel_open(l, "op:none"); /* hiredis 0.14 ends the process if the last channel goes */
-    cache_channels_each(&l->owner->channels, channel_open, l);
+    if (on)
+        redisAsyncCommand(l->redis, on_message, l, "SUBSCRIBE %s", channel);
+    else
+        redisAsyncCommand(l->redis, NULL, NULL, "UNSUBSCRIBE %s", channel);
 }
 
 /* Answers of the greeting; arg: where a script's name goes; the last one's is the line itself. */
 static void on_greeting(redisAsyncContext *redis, void *reply, void *arg)
 {
-    struct line *l = redis->data;
+    struct cache_line *l = redis->ev.data;
     const redisReply *r = reply;
-    if (l->redis != redis || !r)
+    if (!r || l->closing)
         return;
     if (r->type == REDIS_REPLY_ERROR) {
         log_warn("redis-refused", "why", r->str);
-        line_drop(l, r->str);
+        redisAsyncFree(redis); /* done when this returns */
     } else if (arg == l) {
-        line_up(l);
+        if (l->messages) /* hiredis 0.14 ends the process if the last channel goes */
+            line_subscribe(l, "op:none", true);
+        l->events.up(l->events.arg);
     } else if (arg) {
         snprintf(arg, SHA, "%s", r->str ? r->str : "");
     }
@@ -430,15 +361,11 @@ static void on_greeting(redisAsyncContext *redis, void *reply, void *arg)
 
 static void on_connected(const redisAsyncContext *connected, int status)
 {
-    struct line *l = connected->data;
-    const struct cache_address *a = &l->owner->address;
+    struct cache_line *l = connected->ev.data;
+    const struct cache_address *a = l->address;
     redisAsyncContext *redis = l->redis;
-    if (redis != connected)
+    if (status != REDIS_OK)
         return;
-    if (status != REDIS_OK) {
-        line_down(l, "cannot connect");
-        return;
-    }
     redisEnableKeepAlive(&redis->c);
     if (a->user[0])
         redisAsyncCommand(redis, on_greeting, NULL, "AUTH %s %s", a->user, a->password);
@@ -447,194 +374,72 @@ static void on_connected(const redisAsyncContext *connected, int status)
     if (a->db)
         redisAsyncCommand(redis, on_greeting, NULL, "SELECT %d", a->db);
     for (unsigned i = SCRIPT_NONE + 1; !l->messages && i < SCRIPT_COUNT; i++)
-        redisAsyncCommand(redis, on_greeting, l->owner->sha[i], "SCRIPT LOAD %s",
-                          cache_script_text(i));
+        redisAsyncCommand(redis, on_greeting, l->sha[i], "SCRIPT LOAD %s", cache_script_text(i));
     redisAsyncCommand(redis, on_greeting, l, "PING");
 }
 
-static void line_try(struct line *l)
+static struct cache_line *line_open(void *arg, struct loop *loop, bool messages,
+                                    const struct cache_line_events *events)
 {
-    const struct cache_address *a = &l->owner->address;
-    redisAsyncContext *redis = redisAsyncConnect(a->host, a->port);
+    const struct cache_address *a = arg;
+    struct cache_line *l = calloc(1, sizeof *l);
+    redisAsyncContext *redis = l ? redisAsyncConnect(a->host, a->port) : NULL;
     if (redis && !redis->err)
-        l->io = loop_io_new(l->owner->loop, redis->c.fd, on_io, l);
-    if (!l->io) {
+        l->io = loop_io_new(loop, redis->c.fd, on_io, l);
+    if (!l || !l->io) {
         if (redis)
             redisAsyncFree(redis);
-        line_down(l, "cannot connect");
-        return;
+        free(l);
+        return NULL;
     }
     l->redis = redis;
-    redis->data = redis->ev.data = l;
+    l->address = a;
+    l->loop = loop;
+    l->messages = messages;
+    l->events = *events;
+    redis->ev.data = l;
     redis->ev.addRead = add_read;
     redis->ev.delRead = del_read;
     redis->ev.addWrite = add_write;
     redis->ev.delWrite = del_write;
-    redis->ev.cleanup = unwatch;
-    redisAsyncSetDisconnectCallback(redis, on_disconnected);
+    redis->ev.cleanup = cleanup;
     redisAsyncSetConnectCallback(redis, on_connected); /* also starts to wait for it */
-    loop_timer_set(l->owner->loop, l->timer, CONNECT_MS, 0);
+    return l;
 }
 
-static void on_timer(void *arg)
+static void line_close(struct cache_line *l)
 {
-    struct line *l = arg;
-    const struct async *a = l->owner;
-    if (!l->redis)
-        line_try(l);
-    else if (!l->up)
-        line_drop(l, "no answer in time");
-    else if (!l->messages && a->waiting && loop_now_ms(a->loop) - a->answered_ms > SILENT_MS) {
-        /* the other line has no question open that would notice: it shares this one's fate */
-        line_drop(&l->owner->messages, "no answer in time");
-        line_drop(l, "no answer in time");
-    }
+    l->closing = true;
+    redisAsyncFree(l->redis);
 }
 
-static void request_end(struct request *q, int err, const struct cache_reply *reply)
+static void on_reply(redisAsyncContext *redis, void *reply, void *request)
 {
-    struct async *a = q->owner;
-    a->waiting--;
-    a->waiting_bytes -= q->size;
-    if (q->fn)
-        q->fn(q->arg, err, reply);
-    free(q);
+    const struct cache_line *l = redis->ev.data;
+    struct cache_reply r;
+    if (reply)
+        r = reply_of(reply);
+    l->events.reply(l->events.arg, request, reply ? &r : NULL);
 }
 
-static void on_reply(redisAsyncContext *redis, void *reply, void *arg)
+static int line_send(struct cache_line *l, const struct cache_command *c, bool whole, void *request)
 {
-    struct request *q = arg;
-    struct async *a = q->owner;
-    if (!reply) {
-        if (a->commands.redis == redis)
-            a->commands.up = false; /* what the callback sends now is refused */
-        request_end(q, a->closing ? ERR_CLOSED : ERR_IO, NULL);
-        return;
-    }
-    a->answered_ms = loop_now_ms(a->loop);
-    if (is_noscript(reply) && !q->again) {
-        struct wire w;
-        q->again = true;
-        wire_fill(&w, &q->command, NULL);
-        if (redisAsyncCommandArgv(redis, on_reply, q, w.argc, w.argv, w.len) != REDIS_OK)
-            request_end(q, ERR_IO, NULL);
-        return;
-    }
-    struct cache_reply r = reply_of(reply);
-    request_end(q, 0, &r);
-}
-
-static struct request *request_new(const struct cache_command *c)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < c->argc; i++)
-        size += c->argv_len[i];
-    struct request *q = malloc(sizeof *q + (c->script ? size : 0));
-    if (!q)
-        return NULL;
-    *q = (struct request){.size = sizeof *q + size, .command = *c};
-    char *to = q->bytes;
-    for (unsigned i = 0; c->script && i < c->argc; i++) {
-        memcpy(to, c->argv[i], c->argv_len[i]);
-        q->command.argv[i] = to;
-        to += c->argv_len[i];
-    }
-    return q;
-}
-
-static int async_send(struct cache_async *port, const struct cache_command *c, cache_reply_fn *fn,
-                      void *arg)
-{
-    struct async *a = (struct async *)port;
     struct wire w;
-    if (!cache_command_is_valid(c))
-        return ERR_INVALID;
-    if (!a->commands.up)
-        return ERR_IO;
-    if (a->waiting >= WAITING_MAX || a->waiting_bytes >= WAITING_BYTES_MAX)
-        return ERR_FULL;
-    struct request *q = request_new(c);
-    if (!q)
-        return ERR_NOMEM;
-    q->owner = a;
-    q->fn = fn;
-    q->arg = arg;
-    wire_fill(&w, c, &a->sha);
-    if (redisAsyncCommandArgv(a->commands.redis, on_reply, q, w.argc, w.argv, w.len) != REDIS_OK) {
-        free(q);
-        return ERR_IO;
-    }
-    if (!a->waiting)
-        a->answered_ms = loop_now_ms(a->loop);
-    a->waiting++;
-    a->waiting_bytes += q->size;
-    return 0;
+    wire_fill(&w, c, whole ? NULL : &l->sha);
+    int failed = redisAsyncCommandArgv(l->redis, on_reply, request, w.argc, w.argv, w.len);
+    return failed ? ERR_IO : 0;
 }
-
-static int async_subscribe(struct cache_async *port, const char *channel, cache_message_fn *fn,
-                           void *arg)
-{
-    struct async *a = (struct async *)port;
-    bool first;
-    int err = cache_channels_add(&a->channels, channel, fn, arg, &first);
-    if (!err && a->messages.up)
-        channel_open(&a->messages, channel); /* asked again, it tells the new listener */
-    else if (!err && !a->messages.redis && !a->messages.backoff.tries)
-        loop_timer_set(a->loop, a->messages.timer, 0, 0);
-    return err;
-}
-
-static void async_unsubscribe(struct cache_async *port, const char *channel, cache_message_fn *fn,
-                              void *arg)
-{
-    struct async *a = (struct async *)port;
-    if (cache_channels_remove(&a->channels, channel, fn, arg) && a->messages.up)
-        redisAsyncCommand(a->messages.redis, NULL, NULL, "UNSUBSCRIBE %s", channel);
-}
-
-static bool async_up(const struct cache_async *port)
-{
-    return ((const struct async *)port)->commands.up;
-}
-
-static void async_close(struct cache_async *port)
-{
-    struct async *a = (struct async *)port;
-    a->closing = true;
-    line_drop(&a->commands, "closing");
-    line_drop(&a->messages, "closing");
-    loop_timer_free(a->loop, a->commands.timer);
-    loop_timer_free(a->loop, a->messages.timer);
-    cache_channels_fini(&a->channels);
-    free(a);
-}
-
-static const struct cache_async_ops async_ops = {async_send, async_subscribe, async_unsubscribe,
-                                                 async_up, async_close};
 
 int cache_redis_async_open(struct loop *loop, const struct cache_settings *s,
                            struct cache_async **out)
 {
-    struct async *a = calloc(1, sizeof *a);
-    int err = a ? address_of(s, &a->address) : ERR_NOMEM;
+    static const struct cache_line_driver driver = {line_open, line_send, line_subscribe,
+                                                    line_close, free};
+    struct cache_address *a = calloc(1, sizeof *a);
+    int err = a ? address_of(s, a) : ERR_NOMEM;
     if (err) {
         free(a);
         return err;
     }
-    a->port.ops = &async_ops;
-    a->loop = loop;
-    a->messages.messages = true;
-    struct line *lines[] = {&a->commands, &a->messages};
-    for (int i = 0; i < 2; i++) {
-        lines[i]->owner = a;
-        lines[i]->backoff = (struct backoff){RETRY_MIN_MS, RETRY_MAX_MS, 0};
-        lines[i]->timer = loop_timer_new(loop, on_timer, lines[i]);
-    }
-    if (!a->commands.timer || !a->messages.timer) {
-        async_close(&a->port);
-        return ERR_NOMEM;
-    }
-    loop_timer_set(loop, a->commands.timer, 0, 0);
-    *out = &a->port;
-    return 0;
+    return cache_line_async_open(&driver, a, loop, out);
 }

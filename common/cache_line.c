@@ -1,0 +1,276 @@
+#include "common/cache_line.h"
+#include "common/backoff.h"
+#include "common/cache_channels.h"
+#include "common/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 2000,
+    CONNECT_MS = 2000,
+    LOOK_MS = 1000,
+    SILENT_MS = 5000, /* no answer for so long ends the connection */
+    WAITING_MAX = 10000,
+    WAITING_BYTES_MAX = 64 << 20
+};
+
+/* down --timer--> connecting --greeted--> up
+ *   ^                 | refused, 2 s gone   | lost, 5 s without an answer
+ *   +-----------------+---------------------+ */
+struct half {
+    struct async *owner;
+    struct cache_line *line;  /* NULL: down */
+    struct loop_timer *timer; /* down: next try; connecting: give up; up: look every second */
+    struct backoff backoff;
+    bool up, messages;
+};
+
+struct async {
+    struct cache_async port; /* first */
+    const struct cache_line_driver *driver;
+    void *arg;
+    struct loop *loop;
+    struct half commands, messages;
+    struct cache_channels channels;
+    size_t waiting, waiting_bytes;
+    int64_t answered_ms; /* last answer, or when waiting began */
+    bool closing;
+};
+
+struct request {
+    cache_reply_fn *fn;
+    void *arg;
+    size_t size;
+    bool again;                   /* sent a second time, with its text */
+    struct cache_command command; /* only of a script: to send it again */
+    char bytes[];
+};
+
+static void half_down(struct half *h, const char *why)
+{
+    struct async *a = h->owner;
+    if (h->up && !a->closing)
+        log_warn("cache-away", "for", h->messages ? "messages" : "commands", "why", why);
+    h->up = false;
+    h->line = NULL;
+    if (h->messages)
+        cache_channels_lost(&a->channels);
+    if (!a->closing)
+        loop_timer_set(a->loop, h->timer, backoff_next(&h->backoff, rng_real()), 0);
+}
+
+/* Down before the line is closed: what its last answers send is refused. */
+static void half_drop(struct half *h, const char *why)
+{
+    struct cache_line *line = h->line;
+    half_down(h, why);
+    if (line)
+        h->owner->driver->close(line);
+}
+
+static void subscribe_one(void *arg, const char *channel)
+{
+    struct half *h = arg;
+    h->owner->driver->subscribe(h->line, channel, true);
+}
+
+static void on_up(void *arg)
+{
+    struct half *h = arg;
+    struct async *a = h->owner;
+    h->up = true;
+    backoff_reset(&h->backoff);
+    a->answered_ms = loop_now_ms(a->loop);
+    loop_timer_set(a->loop, h->timer, LOOK_MS, LOOK_MS);
+    log_info("cache-up", "for", h->messages ? "messages" : "commands");
+    if (h->messages)
+        cache_channels_each(&a->channels, subscribe_one, h);
+}
+
+static void on_down(void *arg, const char *why)
+{
+    half_down(arg, why);
+}
+
+static void on_news(void *arg, enum cache_line_news what, const char *channel, const char *text,
+                    size_t len)
+{
+    struct half *h = arg;
+    struct cache_channels *channels = &h->owner->channels;
+    if (what == LINE_MESSAGE)
+        cache_channels_tell(channels, channel, text, len);
+    else if (what == LINE_SUBSCRIBED)
+        cache_channels_confirm(channels, channel);
+    else if (h->up && cache_channels_has(channels, channel))
+        subscribe_one(h, channel); /* wanted again before it was given up */
+}
+
+static void request_end(struct async *a, struct request *q, int err, const struct cache_reply *r)
+{
+    a->waiting--;
+    a->waiting_bytes -= q->size;
+    if (q->fn)
+        q->fn(q->arg, err, r);
+    free(q);
+}
+
+static bool is_noscript(const struct cache_reply *r)
+{
+    return r->type == REPLY_ERROR && r->len >= 8 && !memcmp(r->text, "NOSCRIPT", 8);
+}
+
+static void on_reply(void *arg, void *request, const struct cache_reply *r)
+{
+    struct half *h = arg;
+    struct async *a = h->owner;
+    struct request *q = request;
+    if (!r) {
+        h->up = false; /* what the callback sends now is refused */
+        request_end(a, q, a->closing ? ERR_CLOSED : ERR_IO, NULL);
+        return;
+    }
+    a->answered_ms = loop_now_ms(a->loop);
+    if (!is_noscript(r) || q->again || !q->command.script) {
+        request_end(a, q, 0, r);
+        return;
+    }
+    q->again = true;
+    if (!h->line || a->driver->send(h->line, &q->command, true, q))
+        request_end(a, q, ERR_IO, NULL);
+}
+
+static void line_try(struct half *h)
+{
+    const struct cache_line_events events = {h, on_up, on_down, on_reply, on_news};
+    struct async *a = h->owner;
+    h->line = a->driver->open(a->arg, a->loop, h->messages, &events);
+    if (h->line)
+        loop_timer_set(a->loop, h->timer, CONNECT_MS, 0);
+    else
+        half_down(h, "cannot connect");
+}
+
+static void on_timer(void *arg)
+{
+    struct half *h = arg;
+    struct async *a = h->owner;
+    if (!h->line)
+        line_try(h);
+    else if (!h->up)
+        half_drop(h, "no answer in time");
+    else if (!h->messages && a->waiting && loop_now_ms(a->loop) - a->answered_ms > SILENT_MS) {
+        /* the other line has no question open that would notice: it shares this one's fate */
+        half_drop(&a->messages, "no answer in time");
+        half_drop(h, "no answer in time");
+    }
+}
+
+static struct request *request_new(const struct cache_command *c, cache_reply_fn *fn, void *arg)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < c->argc; i++)
+        size += c->argv_len[i];
+    struct request *q = malloc(sizeof *q + (c->script ? size : 0));
+    if (!q)
+        return NULL;
+    *q = (struct request){.fn = fn, .arg = arg, .size = sizeof *q + size, .command = *c};
+    char *to = q->bytes;
+    for (unsigned i = 0; c->script && i < c->argc; i++) {
+        memcpy(to, c->argv[i], c->argv_len[i]);
+        q->command.argv[i] = to;
+        to += c->argv_len[i];
+    }
+    return q;
+}
+
+static int async_send(struct cache_async *port, const struct cache_command *c, cache_reply_fn *fn,
+                      void *arg)
+{
+    struct async *a = (struct async *)port;
+    if (!cache_command_is_valid(c))
+        return ERR_INVALID;
+    if (!a->commands.up)
+        return ERR_IO;
+    if (a->waiting >= WAITING_MAX || a->waiting_bytes >= WAITING_BYTES_MAX)
+        return ERR_FULL;
+    struct request *q = request_new(c, fn, arg);
+    if (!q)
+        return ERR_NOMEM;
+    if (a->driver->send(a->commands.line, c, false, q)) {
+        free(q);
+        return ERR_IO;
+    }
+    if (!a->waiting)
+        a->answered_ms = loop_now_ms(a->loop);
+    a->waiting++;
+    a->waiting_bytes += q->size;
+    return 0;
+}
+
+static int async_subscribe(struct cache_async *port, const char *channel, cache_message_fn *fn,
+                           void *arg)
+{
+    struct async *a = (struct async *)port;
+    struct half *h = &a->messages;
+    bool first;
+    int err = cache_channels_add(&a->channels, channel, fn, arg, &first);
+    if (!err && h->up)
+        subscribe_one(h, channel); /* asked again, it tells the new listener */
+    else if (!err && !h->line && !h->backoff.tries)
+        loop_timer_set(a->loop, h->timer, 0, 0);
+    return err;
+}
+
+static void async_unsubscribe(struct cache_async *port, const char *channel, cache_message_fn *fn,
+                              void *arg)
+{
+    struct async *a = (struct async *)port;
+    if (cache_channels_remove(&a->channels, channel, fn, arg) && a->messages.up)
+        a->driver->subscribe(a->messages.line, channel, false);
+}
+
+static bool async_up(const struct cache_async *port)
+{
+    return ((const struct async *)port)->commands.up;
+}
+
+static void async_close(struct cache_async *port)
+{
+    struct async *a = (struct async *)port;
+    a->closing = true;
+    half_drop(&a->commands, "");
+    half_drop(&a->messages, "");
+    loop_timer_free(a->loop, a->commands.timer);
+    loop_timer_free(a->loop, a->messages.timer);
+    cache_channels_fini(&a->channels);
+    a->driver->free(a->arg);
+    free(a);
+}
+
+int cache_line_async_open(const struct cache_line_driver *driver, void *arg, struct loop *loop,
+                          struct cache_async **out)
+{
+    static const struct cache_async_ops ops = {async_send, async_subscribe, async_unsubscribe,
+                                               async_up, async_close};
+    struct async *a = calloc(1, sizeof *a);
+    if (!a) {
+        driver->free(arg);
+        return ERR_NOMEM;
+    }
+    *a = (struct async){.port = {&ops}, .driver = driver, .arg = arg, .loop = loop};
+    a->messages.messages = true;
+    struct half *halves[] = {&a->commands, &a->messages};
+    for (int i = 0; i < 2; i++) {
+        halves[i]->owner = a;
+        halves[i]->backoff = (struct backoff){RETRY_MIN_MS, RETRY_MAX_MS, 0};
+        halves[i]->timer = loop_timer_new(loop, on_timer, halves[i]);
+    }
+    if (!a->commands.timer || !a->messages.timer) {
+        async_close(&a->port);
+        return ERR_NOMEM;
+    }
+    loop_timer_set(loop, a->commands.timer, 0, 0);
+    *out = &a->port;
+    return 0;
+}

@@ -1,0 +1,365 @@
+/* The two lines to Redis over connections that the test makes and breaks, in virtual time. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/cache_line.h"
+#include "common/loop_fake.h"
+
+enum { OPEN_MAX = 10000 };
+
+struct cache_line { /* one connection of the driver */
+    struct cache_line_events events;
+    struct world *world;
+    bool messages;
+    void *requests[OPEN_MAX];
+    size_t n;
+};
+
+struct world {
+    struct loop *loop;
+    struct cache_async *cache;
+    struct cache_line *line[2]; /* commands, messages; NULL: none */
+    int opened[2], sent, whole, subscribed, unsubscribed, freed;
+    bool refuses;
+    char channel[32];
+    /* what the caller's callbacks saw */
+    int answers, err, confirmed, heard;
+    char last[32];
+    bool send_again;
+    int again_err;
+};
+
+static struct cache_line *line_open(void *arg, struct loop *loop, bool messages,
+                                    const struct cache_line_events *events)
+{
+    struct world *w = arg;
+    assert_ptr_equal(loop, w->loop);
+    assert_null(w->line[messages]);
+    w->opened[messages]++;
+    if (w->refuses)
+        return NULL;
+    struct cache_line *l = calloc(1, sizeof *l);
+    l->events = *events;
+    l->world = w;
+    l->messages = messages;
+    w->line[messages] = l;
+    return l;
+}
+
+static int line_send(struct cache_line *l, const struct cache_command *c, bool whole, void *request)
+{
+    assert_true(c->argc > 0 && strlen(c->argv[0]) > 0);
+    l->world->sent++;
+    l->world->whole += whole;
+    l->requests[l->n++] = request;
+    return 0;
+}
+
+static void line_subscribe(struct cache_line *l, const char *channel, bool on)
+{
+    l->world->subscribed += on;
+    l->world->unsubscribed += !on;
+    snprintf(l->world->channel, sizeof l->world->channel, "%s", channel);
+}
+
+static void answer_all(struct cache_line *l, const struct cache_reply *r)
+{
+    for (size_t i = 0; i < l->n; i++)
+        l->events.reply(l->events.arg, l->requests[i], r);
+    l->n = 0;
+}
+
+static void line_end(struct cache_line *l)
+{
+    answer_all(l, NULL);
+    l->world->line[l->messages] = NULL;
+    free(l);
+}
+
+static void driver_free(void *arg)
+{
+    ((struct world *)arg)->freed++;
+}
+
+/* The server hangs up. */
+static void lose(struct world *w, bool messages)
+{
+    struct cache_line *l = w->line[messages];
+    struct cache_line_events events = l->events;
+    line_end(l);
+    events.down(events.arg, "lost");
+}
+
+static int setup(void **state)
+{
+    static const struct cache_line_driver driver = {line_open, line_send, line_subscribe, line_end,
+                                                    driver_free};
+    static struct world w;
+    w = (struct world){0};
+    assert_int_equal(loop_fake_open(0, &w.loop), 0);
+    assert_int_equal(cache_line_async_open(&driver, &w, w.loop, &w.cache), 0);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    if (w->cache)
+        cache_async_close(w->cache);
+    assert_int_equal(w->freed, 1);
+    assert_null(w->line[0]);
+    assert_null(w->line[1]);
+    loop_close(w->loop);
+    return 0;
+}
+
+static void bring_up(struct world *w, bool messages)
+{
+    loop_fake_run_for(w->loop, 0);
+    assert_non_null(w->line[messages]);
+    w->line[messages]->events.up(w->line[messages]->events.arg);
+}
+
+static struct cache_command command(enum cache_script script)
+{
+    struct cache_command c = {.script = script, .keys = script ? 1 : 0};
+    cache_arg_text(&c, "word");
+    return c;
+}
+
+static void on_answer(void *arg, int err, const struct cache_reply *r)
+{
+    struct world *w = arg;
+    w->answers++;
+    w->err = err;
+    assert_true((r == NULL) == (err != 0));
+    snprintf(w->last, sizeof w->last, "%s", r && r->text ? r->text : "");
+    if (w->send_again) {
+        struct cache_command c = command(SCRIPT_NONE);
+        w->send_again = false;
+        w->again_err = cache_send(w->cache, &c, on_answer, w);
+    }
+}
+
+static int send_one(struct world *w, enum cache_script script)
+{
+    struct cache_command c = command(script);
+    return cache_send(w->cache, &c, on_answer, w);
+}
+
+static void nothing_is_sent_before_the_line_is_up(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(send_one(w, SCRIPT_NONE), ERR_IO);
+    loop_fake_run_for(w->loop, 0);
+    assert_int_equal(w->opened[0], 1);
+    assert_int_equal(w->opened[1], 0); /* nobody listens yet */
+    assert_false(cache_async_up(w->cache));
+    assert_int_equal(send_one(w, SCRIPT_NONE), ERR_IO);
+    bring_up(w, false);
+    assert_true(cache_async_up(w->cache));
+    assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+    struct cache_reply r = {REPLY_TEXT, (char[]){"yes"}, 3, 0};
+    answer_all(w->line[0], &r);
+    assert_int_equal(w->answers, 1);
+    assert_string_equal(w->last, "yes");
+    struct cache_command none = {0};
+    assert_int_equal(cache_send(w->cache, &none, on_answer, w), ERR_INVALID);
+}
+
+static void a_lost_line_answers_all_and_comes_back(void **state)
+{
+    struct world *w = *state;
+    bring_up(w, false);
+    assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+    w->send_again = true;
+    lose(w, false);
+    assert_int_equal(w->answers, 1);
+    assert_int_equal(w->err, ERR_IO);
+    assert_int_equal(w->again_err, ERR_IO); /* from inside the answer: refused, not lost */
+    assert_false(cache_async_up(w->cache));
+    loop_fake_run_for(w->loop, 49);
+    assert_int_equal(w->opened[0], 1);
+    loop_fake_run_for(w->loop, 100);
+    assert_int_equal(w->opened[0], 2);
+    bring_up(w, false);
+    assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+}
+
+static void tries_slow_down_to_one_in_two_seconds(void **state)
+{
+    struct world *w = *state;
+    w->refuses = true;
+    loop_fake_run_for(w->loop, 10000);
+    int before = w->opened[0];
+    assert_in_range(before, 8, 20);
+    loop_fake_run_for(w->loop, 20000);
+    assert_in_range(w->opened[0] - before, 10, 20);
+}
+
+static void a_connection_that_takes_too_long_is_given_up(void **state)
+{
+    struct world *w = *state;
+    loop_fake_run_for(w->loop, 1999);
+    assert_int_equal(w->opened[0], 1);
+    assert_non_null(w->line[0]);
+    loop_fake_run_for(w->loop, 1);
+    assert_null(w->line[0]);
+    loop_fake_run_for(w->loop, 100);
+    assert_int_equal(w->opened[0], 2);
+}
+
+static void a_silent_server_is_given_up_on_both_lines(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(cache_subscribe(w->cache, "x", (cache_message_fn *)NULL, w), 0);
+    bring_up(w, false);
+    bring_up(w, true);
+    loop_fake_run_for(w->loop, 60000); /* idle is fine */
+    assert_int_equal(w->opened[0], 1);
+    assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+    loop_fake_run_for(w->loop, 4900);
+    assert_int_equal(w->answers, 0);
+    loop_fake_run_for(w->loop, 1200);
+    assert_int_equal(w->err, ERR_IO);
+    assert_int_equal(w->answers, 1);
+    loop_fake_run_for(w->loop, 200);
+    assert_int_equal(w->opened[0], 2);
+    assert_int_equal(w->opened[1], 2);
+}
+
+static void what_waits_is_bounded(void **state)
+{
+    struct world *w = *state;
+    bring_up(w, false);
+    for (int i = 0; i < OPEN_MAX; i++)
+        assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+    assert_int_equal(send_one(w, SCRIPT_NONE), ERR_FULL);
+    struct cache_reply nil = {.type = REPLY_NIL};
+    answer_all(w->line[0], &nil);
+    assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+}
+
+static void bytes_that_wait_are_bounded(void **state)
+{
+    struct world *w = *state;
+    size_t size = 8 << 20;
+    char *big = calloc(1, size);
+    int sent = 0;
+    bring_up(w, false);
+    struct cache_command c = command(SCRIPT_NONE);
+    cache_arg(&c, big, size);
+    while (!cache_send(w->cache, &c, on_answer, w) && sent < 100)
+        sent++;
+    assert_in_range(sent, 6, 9);
+    free(big);
+}
+
+static void a_forgotten_script_is_sent_whole_once(void **state)
+{
+    struct world *w = *state;
+    struct cache_reply r = {REPLY_ERROR, (char[]){"NOSCRIPT No matching script"}, 27, 0};
+    bring_up(w, false);
+    assert_int_equal(send_one(w, SCRIPT_MARK), 0);
+    void *request = w->line[0]->requests[0];
+    w->line[0]->n = 0;
+    w->line[0]->events.reply(w->line[0]->events.arg, request, &r);
+    assert_int_equal(w->answers, 0);
+    assert_int_equal(w->sent, 2);
+    assert_int_equal(w->whole, 1);
+    answer_all(w->line[0], &r);
+    assert_int_equal(w->answers, 1);
+    assert_string_equal(w->last, "NOSCRIPT No matching script");
+}
+
+static void close_answers_what_is_open(void **state)
+{
+    struct world *w = *state;
+    bring_up(w, false);
+    assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+    cache_async_close(w->cache);
+    w->cache = NULL;
+    assert_int_equal(w->err, ERR_CLOSED);
+}
+
+static void on_message(void *arg, const char *channel, const char *message, size_t len)
+{
+    struct world *w = arg;
+    assert_string_equal(channel, "news");
+    if (!message) {
+        w->confirmed++;
+        return;
+    }
+    assert_int_equal(len, strlen(message));
+    w->heard++;
+}
+
+static void tell(struct world *w, enum cache_line_news what, const char *text)
+{
+    w->line[1]->events.news(w->line[1]->events.arg, what, "news", text, text ? strlen(text) : 0);
+}
+
+static void listeners_are_subscribed_again_after_a_loss(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(cache_subscribe(w->cache, "news", on_message, w), 0);
+    bring_up(w, true);
+    assert_int_equal(w->subscribed, 1);
+    assert_string_equal(w->channel, "news");
+    tell(w, LINE_SUBSCRIBED, NULL);
+    tell(w, LINE_SUBSCRIBED, NULL);
+    assert_int_equal(w->confirmed, 1);
+    tell(w, LINE_MESSAGE, "hello");
+    assert_int_equal(w->heard, 1);
+    lose(w, true);
+    loop_fake_run_for(w->loop, 200);
+    bring_up(w, true);
+    assert_int_equal(w->subscribed, 2);
+    tell(w, LINE_SUBSCRIBED, NULL);
+    assert_int_equal(w->confirmed, 2);
+}
+
+static void a_channel_wanted_again_before_it_was_given_up_is_subscribed_anew(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(cache_subscribe(w->cache, "news", on_message, w), 0);
+    bring_up(w, true);
+    cache_unsubscribe(w->cache, "news", on_message, w);
+    assert_int_equal(w->unsubscribed, 1);
+    tell(w, LINE_UNSUBSCRIBED, NULL);
+    assert_int_equal(w->subscribed, 1);
+    assert_int_equal(cache_subscribe(w->cache, "news", on_message, w), 0);
+    assert_int_equal(w->subscribed, 2);
+    cache_unsubscribe(w->cache, "news", on_message, w);
+    assert_int_equal(cache_subscribe(w->cache, "news", on_message, w), 0);
+    tell(w, LINE_UNSUBSCRIBED, NULL);
+    assert_int_equal(w->subscribed, 4);
+    cache_unsubscribe(w->cache, "other", on_message, w);
+    assert_int_equal(w->unsubscribed, 2);
+}
+
+#define with_world(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_world(nothing_is_sent_before_the_line_is_up),
+        with_world(a_lost_line_answers_all_and_comes_back),
+        with_world(tries_slow_down_to_one_in_two_seconds),
+        with_world(a_connection_that_takes_too_long_is_given_up),
+        with_world(a_silent_server_is_given_up_on_both_lines),
+        with_world(what_waits_is_bounded),
+        with_world(bytes_that_wait_are_bounded),
+        with_world(a_forgotten_script_is_sent_whole_once),
+        with_world(close_answers_what_is_open),
+        with_world(listeners_are_subscribed_again_after_a_loss),
+        with_world(a_channel_wanted_again_before_it_was_given_up_is_subscribed_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
