@@ -3,24 +3,30 @@
 
 #include <stdlib.h>
 
-enum { LOOK_MS = 60000 };
+enum { LOOK_MS = 60000, AGAIN_MS = 1000, SLOW_US = 500000 };
 
 struct server_clock {
     struct clerk *clerk;
     const struct clock *clock;
+    int64_t slowest_us; /* a longer way is not believed */
     _Atomic int64_t ahead_us;
 };
 
 static int step(void *arg, struct record *r, int64_t *next_ms)
 {
     struct server_clock *c = arg;
-    int64_t before = clock_wall_us(c->clock), there = 0;
+    int64_t before = clock_wall_us(c->clock), from = clock_mono_us(c->clock), there = 0;
     int err = r->ops->now(r, &there);
     if (err)
         return err;
-    /* the answer is from the middle of the round trip */
+    /* The answer is from the middle of the round trip, give or take its half: of a server that
+     * stood still it says less than the one before. */
+    int64_t took = clock_mono_us(c->clock) - from;
+    *next_ms = took > SLOW_US ? AGAIN_MS : LOOK_MS;
+    if (took > c->slowest_us)
+        return 0;
+    c->slowest_us = took > SLOW_US ? took : SLOW_US;
     c->ahead_us = there - (before + clock_wall_us(c->clock)) / 2;
-    *next_ms = LOOK_MS;
     return 0;
 }
 
@@ -31,6 +37,7 @@ int server_clock_start(clerk_open_fn *open, void *open_arg, struct loop *loop,
     if (!c)
         return ERR_NOMEM;
     c->clock = loop ? loop->clock : clock_real();
+    c->slowest_us = INT64_MAX;
     const struct clerk_settings s = {
         .open = open, .open_arg = open_arg, .step = step, .arg = c, .loop = loop};
     int err = clerk_start(&s, &c->clerk);
