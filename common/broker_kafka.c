@@ -3,10 +3,11 @@
 #include "common/log.h"
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+typedef rd_kafka_topic_partition_list_t partition_list;
 
 enum { PUBLISH_HEADERS_MAX = 64, WHY = 256 };
 
@@ -14,7 +15,6 @@ struct kafka {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue; /* a consumer's */
     struct kafka_events events;
-    atomic_bool has_id;          /* a producer's */
     rd_kafka_message_t *message; /* behind the record that is lent */
     unsigned commits_asked, commits_answered;
     int commit_err;
@@ -74,16 +74,13 @@ static bool *publishing(void)
 static rd_kafka_resp_err_t on_acknowledged(rd_kafka_t *rk, rd_kafka_message_t *m, void *arg)
 {
     const struct kafka *k = arg;
-    struct broker_delivery d = {.tag = m->_private,
-                                .partition = m->partition,
-                                .offset = m->err ? -1 : m->offset,
-                                .report = REPORT_PERSISTED,
-                                .why = m->err ? rd_kafka_err2str(m->err) : ""};
+    enum broker_report report = !m->err ? REPORT_PERSISTED
+                                : rd_kafka_message_status(m) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+                                    ? REPORT_NOT_PERSISTED
+                                    : REPORT_POSSIBLY_PERSISTED;
+    const struct broker_delivery d = {m->_private, report, m->partition, m->err ? -1 : m->offset,
+                                      m->err ? rd_kafka_err2str(m->err) : ""};
     (void)rk;
-    if (m->err)
-        d.report = rd_kafka_message_status(m) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED
-                       ? REPORT_NOT_PERSISTED
-                       : REPORT_POSSIBLY_PERSISTED;
     if (!*publishing())
         k->events.report(k->events.arg, &d);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -100,10 +97,10 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
 
 static int on_statistics(rd_kafka_t *rk, char *json, size_t len, void *arg)
 {
-    struct kafka *k = arg;
+    const struct kafka *k = arg;
     (void)rk;
     (void)len;
-    atomic_store_explicit(&k->has_id, broker_stats_has_id(json), memory_order_relaxed);
+    k->events.statistics(k->events.arg, json);
     return 0; /* the library frees them */
 }
 
@@ -117,8 +114,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *why, void *arg)
     k->events.error(k->events.arg, fatal, why);
 }
 
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
-                         rd_kafka_topic_partition_list_t *list, void *arg)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, partition_list *list, void *arg)
 {
     const struct kafka *k = arg;
     bool assigned = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -178,29 +174,23 @@ int kafka_open(enum broker_role role, const struct broker_settings *s, const cha
     return 0;
 }
 
-static void leave_group(struct kafka *k, int wait_ms)
-{
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(k->rk);
-    int64_t until = now_ms() + wait_ms;
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(k->rk, queue);
-    while (!error && !rd_kafka_consumer_closed(k->rk) && now_ms() < until) {
-        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 50);
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-            on_rebalance(k->rk, rd_kafka_event_error(event),
-                         rd_kafka_event_topic_partition_list(event), k);
-        rd_kafka_event_destroy(event); /* a record still on its way is dropped */
-    }
-    rd_kafka_error_destroy(error);
-    rd_kafka_queue_destroy(queue);
-}
-
 void kafka_close(struct kafka *k, int wait_ms)
 {
     if (k->message)
         rd_kafka_message_destroy(k->message);
-    if (k->queue) {
+    if (k->queue) { /* leave the group */
+        rd_kafka_queue_t *queue = rd_kafka_queue_new(k->rk);
+        int64_t until = now_ms() + wait_ms;
         rd_kafka_queue_io_event_enable(k->queue, -1, NULL, 0);
-        leave_group(k, wait_ms);
+        rd_kafka_error_destroy(rd_kafka_consumer_close_queue(k->rk, queue));
+        while (!rd_kafka_consumer_closed(k->rk) && now_ms() < until) {
+            rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 50);
+            if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+                on_rebalance(k->rk, rd_kafka_event_error(event),
+                             rd_kafka_event_topic_partition_list(event), k);
+            rd_kafka_event_destroy(event); /* a record still on its way is dropped */
+        }
+        rd_kafka_queue_destroy(queue);
         rd_kafka_queue_destroy(k->queue);
     }
     /* not left in time: it must not wait once more, without a limit */
@@ -233,7 +223,6 @@ int kafka_publish(struct kafka *k, const struct broker_record *r, void *tag)
         vu[FIXED + i] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADER,
                                         .u.header = {h->name, h->value, (ssize_t)h->len}};
     }
-    rd_kafka_poll(k->rk, 0); /* as in kafka_committed */
     *publishing() = true;
     rd_kafka_error_t *error = rd_kafka_produceva(k->rk, vu, FIXED + r->headers_n);
     *publishing() = false;
@@ -251,11 +240,6 @@ void kafka_flush(struct kafka *k, int wait_ms, bool give_up)
     (void)rd_kafka_flush(k->rk, wait_ms);
 }
 
-bool kafka_has_id(const struct kafka *k)
-{
-    return atomic_load_explicit(&k->has_id, memory_order_relaxed);
-}
-
 bool kafka_answers(struct kafka *k, int wait_ms)
 {
     char why[WHY];
@@ -269,27 +253,29 @@ bool kafka_answers(struct kafka *k, int wait_ms)
 }
 
 /* ---- offsets of a group */
-static rd_kafka_topic_partition_list_t *lag_list(const struct broker_lag *list, size_t n,
-                                                 int64_t offset)
+static partition_list *lag_list(const struct broker_lag *list, size_t n, int64_t offset)
 {
-    rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new((int)n);
+    partition_list *l = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++)
         rd_kafka_topic_partition_list_add(l, list[i].topic, list[i].partition)->offset = offset;
     return l;
 }
 
-/* What was found for a row, in whatever order it came: -1 none, below that an error. */
-static int64_t lag_found(const rd_kafka_topic_partition_list_t *found, const struct broker_lag *row)
+/* What was found for a row, in whatever order it came; -1: nothing. */
+static int lag_take(const partition_list *found, const struct broker_lag *row, int64_t *out)
 {
     const rd_kafka_topic_partition_t *p =
         rd_kafka_topic_partition_list_find(found, row->topic, row->partition);
-    return !p || p->err ? ERR_IO : p->offset < 0 ? -1 : p->offset;
+    if (!p || p->err)
+        return ERR_IO;
+    *out = p->offset < 0 ? -1 : p->offset;
+    return 0;
 }
 
 int kafka_committed(struct kafka *k, const char *group, struct broker_lag *list, size_t n,
                     int wait_ms)
 {
-    rd_kafka_topic_partition_list_t *l = lag_list(list, n, RD_KAFKA_OFFSET_INVALID);
+    partition_list *l = lag_list(list, n, RD_KAFKA_OFFSET_INVALID);
     rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, l);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(k->rk);
     size_t groups_n = 0;
@@ -303,10 +289,8 @@ int kafka_committed(struct kafka *k, const char *group, struct broker_lag *list,
             rd_kafka_event_ListConsumerGroupOffsets_result(event), &groups_n);
     if (!err && (!groups_n || rd_kafka_group_result_error(groups[0])))
         err = ERR_IO;
-    for (size_t i = 0; !err && i < n; i++) {
-        list[i].committed = lag_found(rd_kafka_group_result_partitions(groups[0]), &list[i]);
-        err = list[i].committed < -1 ? ERR_IO : 0;
-    }
+    for (size_t i = 0; !err && i < n; i++)
+        err = lag_take(rd_kafka_group_result_partitions(groups[0]), &list[i], &list[i].committed);
     rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_ListConsumerGroupOffsets_destroy(ask);
@@ -317,16 +301,15 @@ int kafka_committed(struct kafka *k, const char *group, struct broker_lag *list,
 int kafka_watermarks(struct kafka *k, struct broker_lag *list, size_t n, int wait_ms)
 {
     int64_t until = now_ms() + wait_ms;
-    rd_kafka_topic_partition_list_t *low = lag_list(list, n, RD_KAFKA_OFFSET_BEGINNING);
-    rd_kafka_topic_partition_list_t *high = lag_list(list, n, RD_KAFKA_OFFSET_END);
+    partition_list *low = lag_list(list, n, RD_KAFKA_OFFSET_BEGINNING);
+    partition_list *high = lag_list(list, n, RD_KAFKA_OFFSET_END);
     int err = answer_of(rd_kafka_offsets_for_times(k->rk, low, wait_ms));
     if (!err)
         err = answer_of(rd_kafka_offsets_for_times(k->rk, high, (int)(until - now_ms())));
-    for (size_t i = 0; !err && i < n; i++) {
-        list[i].low = lag_found(low, &list[i]);
-        list[i].high = lag_found(high, &list[i]);
-        err = list[i].low < 0 || list[i].high < 0 ? ERR_IO : 0;
-    }
+    for (size_t i = 0; !err && i < n; i++)
+        err = lag_take(low, &list[i], &list[i].low);
+    for (size_t i = 0; !err && i < n; i++)
+        err = lag_take(high, &list[i], &list[i].high);
     rd_kafka_topic_partition_list_destroy(low);
     rd_kafka_topic_partition_list_destroy(high);
     return err;
@@ -335,13 +318,12 @@ int kafka_watermarks(struct kafka *k, struct broker_lag *list, size_t n, int wai
 /* ---- consumer */
 int kafka_subscribe(struct kafka *k, const char *const *topics, size_t n, int fd)
 {
-    static const uint64_t one = 1;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+    partition_list *list = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++)
         rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
     rd_kafka_poll_set_consumer(k->rk);
     k->queue = rd_kafka_queue_get_consumer(k->rk);
-    rd_kafka_queue_io_event_enable(k->queue, fd, &one, sizeof one);
+    rd_kafka_queue_io_event_enable(k->queue, fd, &(uint64_t){1}, sizeof(uint64_t));
     rd_kafka_resp_err_t e = rd_kafka_subscribe(k->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
     return e ? ERR_INVALID : 0;
@@ -388,7 +370,7 @@ bool kafka_next(struct kafka *k, struct broker_record *out, struct event_header 
 
 bool kafka_pause(struct kafka *k, const char *topic, int32_t partition, bool pause)
 {
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    partition_list *one = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(one, topic, partition);
     bool done =
         !(pause ? rd_kafka_pause_partitions(k->rk, one) : rd_kafka_resume_partitions(k->rk, one)) &&
@@ -404,8 +386,7 @@ bool kafka_pause(struct kafka *k, const char *topic, int32_t partition, bool pau
 }
 
 /* arg: who waits; NULL: nobody, the next commit covers it. */
-static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err,
-                         rd_kafka_topic_partition_list_t *list, void *arg)
+static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, partition_list *list, void *arg)
 {
     struct kafka *k = arg;
     (void)rk;
@@ -419,7 +400,7 @@ static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err,
     }
 }
 
-static int commit_wait(struct kafka *k, const rd_kafka_topic_partition_list_t *list, int wait_ms)
+static int commit_wait(struct kafka *k, const partition_list *list, int wait_ms)
 {
     /* a queue of its own per commit: an answer that comes too late is dropped with it */
     rd_kafka_queue_t *answers = rd_kafka_queue_new(k->rk);
@@ -436,7 +417,7 @@ static int commit_wait(struct kafka *k, const rd_kafka_topic_partition_list_t *l
 
 int kafka_commit(struct kafka *k, const struct broker_partition *list, size_t n, int wait_ms)
 {
-    rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new((int)n);
+    partition_list *l = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++)
         rd_kafka_topic_partition_list_add(l, list[i].topic, list[i].partition)->offset =
             list[i].offset;

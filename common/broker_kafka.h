@@ -5,10 +5,12 @@
 
 struct kafka; /* one client of the library */
 
-struct kafka_events { /* any may be NULL */
+struct kafka_events { /* all of its role */
     void *arg;
     /* Producer, on threads of the library: one report. Must not block nor call the client. */
     void (*report)(void *arg, const struct broker_delivery *d);
+    /* Producer, from kafka_answers and kafka_flush: the library's statistics, JSON. */
+    void (*statistics)(void *arg, const char *json);
     /* Consumer, from kafka_next, kafka_commit and kafka_close: the list is assigned already, or
      * taken right after the call. */
     void (*rebalance)(void *arg, bool assigned, bool lost, const struct broker_partition *list,
@@ -27,9 +29,6 @@ void kafka_close(struct kafka *k, int wait_ms);
 int kafka_publish(struct kafka *k, const struct broker_record *r, void *tag) must_use;
 /* Wait for reports; give_up: what is not acknowledged is reported as it is, now. */
 void kafka_flush(struct kafka *k, int wait_ms, bool give_up);
-/* Has it the id without which a record waits, up to seconds? Known since the last kafka_answers or
- * kafka_publish. */
-bool kafka_has_id(const struct kafka *k);
 /* Ask a broker for metadata. False also after a fatal error: it will publish no more. */
 bool kafka_answers(struct kafka *k, int wait_ms);
 /* ---- any client with a group (which it does not join): one without dies, before

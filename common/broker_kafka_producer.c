@@ -18,6 +18,7 @@ struct producer {
     pthread_mutex_t telling;     /* one report at a time, whichever broker it is from */
     atomic_size_t open;          /* published, not yet reported */
     _Atomic int64_t answered_ms; /* when a broker last answered; -1 never */
+    atomic_bool has_id;          /* without it a record waits, up to seconds */
     pthread_t prober;
     bool probing;
     sem_t stop;                      /* ends the prober */
@@ -40,6 +41,12 @@ static void on_report(void *arg, const struct broker_delivery *d)
     p->report(p->arg, d, 1);
     pthread_mutex_unlock(&p->telling);
     atomic_fetch_sub(&p->open, 1);
+}
+
+static void on_statistics(void *arg, const char *json)
+{
+    struct producer *p = arg;
+    atomic_store(&p->has_id, broker_stats_has_id(json));
 }
 
 static int producer_publish(struct broker_producer *port, const struct broker_record *r, void *tag)
@@ -72,7 +79,7 @@ static void *probe(void *arg)
     do {
         if (kafka_answers(p->kafka, ASK_MS))
             atomic_store(&p->answered_ms, now_ms());
-        bool known = kafka_has_id(p->kafka);
+        bool known = atomic_load(&p->has_id);
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += known;
         until.tv_nsec += known ? 0 : SOON_MS * 1000000L;
@@ -98,7 +105,7 @@ static bool producer_up(struct broker_producer *port)
 {
     struct producer *p = (struct producer *)port;
     int64_t answered = atomic_load(&p->answered_ms);
-    return kafka_has_id(p->kafka) && answered >= 0 && now_ms() - answered <= UP_MS;
+    return atomic_load(&p->has_id) && answered >= 0 && now_ms() - answered <= UP_MS;
 }
 
 static int lag_client(struct producer *p, struct kafka **out)
@@ -181,7 +188,7 @@ int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn
     if (!p)
         return ERR_NOMEM;
     *p = (struct producer){.port.ops = &ops, .report = report, .arg = arg};
-    const struct kafka_events events = {.arg = p, .report = on_report};
+    const struct kafka_events events = {.arg = p, .report = on_report, .statistics = on_statistics};
     p->settings =
         (struct broker_settings){copy(s->servers), copy(s->client_id), copy(s->properties)};
     pthread_mutex_init(&p->telling, NULL);
