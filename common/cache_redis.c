@@ -264,21 +264,21 @@ struct cache_line {
     int watched;
     struct cache_line_events events;
     bool messages, closing;
-    bool *gone; /* set when the line is freed */
+    bool busy, gone; /* lost while the library reads or writes: freed after it */
     script_names sha;
 };
 
 static void on_io(void *arg, int events)
 {
     struct cache_line *l = arg;
-    bool gone = false;
-    l->gone = &gone;
+    l->busy = true;
     if (events & LOOP_READ)
         redisAsyncHandleRead(l->redis);
-    if (!gone && events & LOOP_WRITE)
+    if (!l->gone && events & LOOP_WRITE)
         redisAsyncHandleWrite(l->redis);
-    if (!gone)
-        l->gone = NULL;
+    l->busy = false;
+    if (l->gone)
+        free(l);
 }
 
 static void watch(struct cache_line *l, int add, int remove)
@@ -310,11 +310,11 @@ static void cleanup(void *arg)
 {
     struct cache_line *l = arg;
     loop_io_free(l->loop, l->io);
-    if (l->gone)
-        *l->gone = true;
     if (!l->closing)
         l->events.down(l->events.arg, l->redis->err ? l->redis->errstr : "refused");
-    free(l);
+    l->gone = l->busy;
+    if (!l->gone)
+        free(l);
 }
 
 static void on_message(redisAsyncContext *redis, void *reply, void *arg)
