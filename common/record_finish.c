@@ -169,9 +169,9 @@ static int write_dead(struct record_mysql *r, const struct record_finish *f)
     record_text(r, d->topic ? d->topic : "");
     record_int(r, d->part);
     record_int(r, d->off);
-    record_bytes(r, d->key, d->key_len);
+    record_bytes_fitting(r, d->key, d->key_len, RECORD_KEY_MAX);
     record_bytes(r, d->value, d->value_len);
-    record_bytes(r, d->headers, d->headers_len);
+    record_bytes_fitting(r, d->headers, d->headers_len, RECORD_HEADERS_MAX);
     return record_run(r, &q, 0);
 }
 

@@ -102,6 +102,11 @@ void record_bytes(struct record_mysql *r, const void *p, size_t len)
     add(r, store_bytes(p, len));
 }
 
+void record_bytes_fitting(struct record_mysql *r, const void *p, size_t len, size_t max)
+{
+    record_bytes(r, len > max ? NULL : p, len);
+}
+
 void record_text(struct record_mysql *r, const char *text)
 {
     add(r, store_text(text));

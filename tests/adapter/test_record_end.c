@@ -156,6 +156,34 @@ static void a_dead_letter_comes_and_a_later_round_mends_it(void **state)
     assert_int_equal(number(d, "SELECT status FROM op_dead WHERE job=?", 7), 3);
 }
 
+static void a_dead_letter_goes_without_what_does_not_fit(void **state)
+{
+    struct db *d = *state;
+    static char key[RECORD_KEY_MAX + 1], headers[RECORD_HEADERS_MAX + 1];
+    struct record_dead dead = {.topic = "t",
+                               .reason = "bad-event",
+                               .key = key,
+                               .key_len = sizeof key,
+                               .value = "{",
+                               .value_len = 1,
+                               .headers = headers,
+                               .headers_len = sizeof headers};
+    for (int fits = 0; fits < 2; fits++) {
+        unsigned number_of = 70u + (unsigned)fits;
+        claim_mine(d->a, number_of, d->wa);
+        struct record_finish f = end_of(number_of, JOB_FAILED, d->wa);
+        f.dead = &dead;
+        f.reason = dead.reason;
+        dead.key_len -= (size_t)fits;
+        dead.headers_len -= (size_t)fits;
+        assert_int_equal(finish_one(d->a, &f), 0);
+    }
+    static const char sql[] = "SELECT COALESCE(LENGTH(mkey),0)+COALESCE(LENGTH(headers),0) FROM"
+                              " op_dead WHERE job=? AND value='{'";
+    assert_int_equal(number(d, sql, 70), 0);
+    assert_int_equal(number(d, sql, 71), RECORD_KEY_MAX + RECORD_HEADERS_MAX);
+}
+
 static void a_batch_mixes_all_cases(void **state)
 {
     struct db *d = *state;
@@ -424,6 +452,7 @@ int main(void)
         T(a_finish_before_the_cancel_wins),
         T(a_saved_job_is_not_cancelled),
         T(a_dead_letter_comes_and_a_later_round_mends_it),
+        T(a_dead_letter_goes_without_what_does_not_fit),
         T(a_batch_mixes_all_cases),
         T(big_results_and_long_texts_fit),
         T(a_row_the_server_refuses_is_told_from_a_lost_server),

@@ -41,6 +41,14 @@ def test_a_record_without_headers_that_is_no_request(shared, value):
     assert shared.workers[0].running()
 
 
+def test_a_key_longer_than_the_dead_letter_holds(fresh):
+    """The key goes, the value and the reason stay."""
+    fresh.stack.produce(fresh.topic, b"garbage", key="k" * 2000)
+    assert [r[1:] for r in ended(fresh, 1)] == [["12", "bad-event"]]
+    assert fresh.sql("SELECT reason, mkey, CAST(value AS CHAR) FROM op_dead") == [
+        ["bad-event", "NULL", "garbage"]]
+
+
 def test_a_tombstone_fails_by_name(fresh):
     fresh.stack.produce(fresh.topic, None, key="gone")
     assert [r[1:] for r in ended(fresh, 1)] == [["12", "bad-event"]]
