@@ -24,6 +24,7 @@ enum {
     REDIS_CONNECTIONS = 128, /* a request that waits for one costs two more wake-ups */
     READERS = 8,
     READ_WAIT_MS = 1000,
+    READ_STUCK_MS = 250,
     GATHER_MS = 2, /* marks and rows leave in batches; a job is listed within 50 ms */
     LAG_EVERY_MS = 5000,
     MYSQL_RETRY_MS = 1000,
@@ -192,6 +193,7 @@ static int open_rest(struct gateway *g)
                                     .arg = g,
                                     .connections = READERS,
                                     .wait_ms = READ_WAIT_MS,
+                                    .stuck_ms = READ_STUCK_MS,
                                     .rest_ms = MYSQL_RETRY_MS,
                                     .clock = clock_real()};
     struct admission_settings lag = {.producer = publisher_producer(g->publisher),

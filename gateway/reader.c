@@ -11,7 +11,10 @@ struct reader {
     struct record **idle; /* connections nobody uses */
     size_t idle_n, busy_n;
     int64_t rest_until_ms;
+    int64_t moved_ms; /* when the last one came back, or was taken */
 };
+
+enum { FRESH_MS = 1000 }; /* a connection lost later than that was not lost while it rested */
 
 int reader_open(const struct reader_settings *s, struct reader **out)
 {
@@ -46,29 +49,49 @@ void reader_close(struct reader *r)
     free(r);
 }
 
+static struct timespec after_ms(int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_nsec -= 1000000000L;
+        t.tv_sec++;
+    }
+    return t;
+}
+
+/* With the lock. While MySQL hangs every connection is out until its time is over: requests that
+ * wait here would take the threads from those that only want to be accepted. */
+static int wait_for_place(struct reader *r)
+{
+    int64_t end = clock_mono_ms(r->s.clock) + r->s.wait_ms;
+    while (r->busy_n >= r->s.connections) {
+        int64_t now = clock_mono_ms(r->s.clock), stuck = r->moved_ms + r->s.stuck_ms;
+        int64_t left = (stuck < end ? stuck : end) - now;
+        if (left <= 0)
+            return ERR_UNAVAILABLE;
+        struct timespec until = after_ms(left);
+        (void)pthread_cond_timedwait(&r->free_one, &r->lock, &until);
+    }
+    return 0;
+}
+
 /* A place among the connections: *out an idle one, or NULL to open one. */
 static int take(struct reader *r, struct record **out)
 {
-    struct timespec until;
-    int err = 0;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += r->s.wait_ms / 1000;
-    until.tv_nsec += r->s.wait_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
     *out = NULL;
     pthread_mutex_lock(&r->lock);
-    while (r->busy_n >= r->s.connections && !err)
-        if (pthread_cond_timedwait(&r->free_one, &r->lock, &until) != 0)
-            err = ERR_UNAVAILABLE;
+    int err = wait_for_place(r);
     if (!err && r->idle_n > 0)
         *out = r->idle[--r->idle_n];
     else if (!err && clock_mono_ms(r->s.clock) < r->rest_until_ms)
         err = ERR_UNAVAILABLE;
-    if (!err)
+    if (!err) {
         r->busy_n++;
+        r->moved_ms = clock_mono_ms(r->s.clock);
+    }
     pthread_mutex_unlock(&r->lock);
     return err;
 }
@@ -103,6 +126,7 @@ int reader_read(struct reader *r, const struct job_id *id, struct record_job *jo
     if (err)
         return err;
     bool rested = c != NULL;
+    int64_t began = clock_mono_ms(r->s.clock);
     for (;;) {
         if (!c && !(c = open_one(r))) {
             err = ERR_UNAVAILABLE;
@@ -114,7 +138,7 @@ int reader_read(struct reader *r, const struct job_id *id, struct record_job *jo
         c->ops->close(c);
         c = NULL;
         err = ERR_UNAVAILABLE;
-        if (!rested)
+        if (!rested || clock_mono_ms(r->s.clock) - began > FRESH_MS)
             break;
         rested = false;
     }

@@ -11,8 +11,9 @@ struct reader_settings {
     reader_open_fn *open; /* a connection to the record */
     void *arg;
     size_t connections;
-    int wait_ms; /* for a free connection */
-    int rest_ms; /* after a failed connect nobody tries for so long */
+    int wait_ms;  /* for a free connection */
+    int stuck_ms; /* none came back for so long: nobody waits any more, MySQL hangs */
+    int rest_ms;  /* after a failed connect nobody tries for so long */
     const struct clock *clock;
 };
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +217,7 @@ static struct reader *open_reader(struct server *s, size_t connections)
                                        .arg = s,
                                        .connections = connections,
                                        .wait_ms = 20,
+                                       .stuck_ms = 10,
                                        .rest_ms = 1000,
                                        .clock = &now.clock};
     assert_int_equal(reader_open(&settings, &r), 0);
@@ -354,6 +356,77 @@ static void answers_at_once_while_mysql_is_away(void **state)
     reader_close(reader);
 }
 
+struct hang { /* a server that takes a connection and says nothing until it is let go */
+    struct server *server;
+    sem_t came, go;
+};
+
+static int open_hanging(void *arg, struct record **out, char *why)
+{
+    struct hang *h = arg;
+    (void)out;
+    (void)why;
+    sem_post(&h->came);
+    sem_wait(&h->go);
+    return ERR_TIMEOUT;
+}
+
+static void *read_in_a_thread(void *arg)
+{
+    struct record_job job;
+    return (void *)(intptr_t)read_job(arg, 1, &job);
+}
+
+static void lets_nobody_wait_while_mysql_hangs(void **state)
+{
+    struct hang h = {.server = *state};
+    struct reader_settings settings = {.open = open_hanging,
+                                       .arg = &h,
+                                       .connections = 1,
+                                       .wait_ms = 60000,
+                                       .stuck_ms = 250,
+                                       .clock = &now.clock};
+    struct reader *reader;
+    struct record_job job;
+    pthread_t thread;
+    void *result;
+    sem_init(&h.came, 0, 0);
+    sem_init(&h.go, 0, 0);
+    assert_int_equal(reader_open(&settings, &reader), 0);
+    assert_int_equal(pthread_create(&thread, NULL, read_in_a_thread, reader), 0);
+    sem_wait(&h.came);
+    clock_step(&now, 250 * 1000);
+    assert_int_equal(read_job(reader, 2, &job), ERR_UNAVAILABLE); /* at once */
+    sem_post(&h.go);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, ERR_UNAVAILABLE);
+    reader_close(reader);
+}
+
+static int64_t slow_mono(const struct clock *c)
+{
+    (void)c;
+    clock_step(&now, 1200 * 1000);
+    return now.mono;
+}
+
+/* Asking a second time would only wait as long again. */
+static void a_read_that_hung_is_not_made_again(void **state)
+{
+    struct server *s = *state;
+    const struct clock slow = {.mono_us = slow_mono};
+    struct reader_settings settings = {
+        .open = open_fake, .arg = s, .connections = 1, .clock = &slow};
+    struct reader *reader;
+    struct record_job job;
+    assert_int_equal(reader_open(&settings, &reader), 0);
+    assert_int_equal(read_job(reader, 1, &job), ERR_NOT_FOUND);
+    record_fake_fail(s->fake, 1, ERR_IO);
+    assert_int_equal(read_job(reader, 1, &job), ERR_UNAVAILABLE);
+    assert_int_equal(s->opened, 1);
+    reader_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +441,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(skips_a_row_mysql_never_takes, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_again_on_a_fresh_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_at_once_while_mysql_is_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(lets_nobody_wait_while_mysql_hangs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_read_that_hung_is_not_made_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
