@@ -6,7 +6,7 @@
 enum { LENGTH_DIGITS = 15 }; /* more cannot be meant, and fewer cannot overflow */
 
 struct seen {
-    unsigned length, encoding, host;
+    unsigned length, encoding, host, key;
 };
 
 static int refuse(int err, const char **detail, const char *why)
@@ -54,6 +54,8 @@ static int check_header(const struct http_header *h, struct seen *seen, const ch
         return refuse(ERR_BAD_REQUEST, detail, "a header value holds a control character");
     if (strcasecmp(h->name, "host") == 0)
         seen->host++;
+    if (strcasecmp(h->name, "idempotency-key") == 0)
+        seen->key++;
     if (strcasecmp(h->name, "content-length") == 0) {
         seen->length++;
         if (!is_length(h->value))
@@ -82,6 +84,8 @@ static int check_framing(const struct http_request *q, const struct seen *seen, 
         return refuse(ERR_BAD_REQUEST, detail, "Transfer-Encoding needs HTTP/1.1");
     if (seen->host > 1 || (!seen->host && !old))
         return refuse(ERR_BAD_REQUEST, detail, "exactly one Host header is needed");
+    if (seen->key > 1)
+        return refuse(ERR_BAD_REQUEST, detail, "Idempotency-Key stands twice");
     bool wants_body = strcmp(q->method, "POST") == 0 || strcmp(q->method, "PUT") == 0 ||
                       strcmp(q->method, "PATCH") == 0;
     if (wants_body && !seen->length && !seen->encoding)

@@ -50,6 +50,18 @@ const char *http_header(const struct http_request *q, const char *name)
     return NULL;
 }
 
+const char *http_query(const char *query, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = query; p && *p; p += *p == '&') {
+        size_t len = strcspn(p, "&=");
+        if (len == n && memcmp(p, name, n) == 0)
+            return p + len + (p[len] == '=');
+        p += strcspn(p, "&");
+    }
+    return NULL;
+}
+
 const char *http_status_text(int status)
 {
     static const struct {

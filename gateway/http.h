@@ -50,6 +50,10 @@ void http_reply_header(struct http_reply *r, const char *name, const char *value
 /* First value of a header, name in any case; NULL if absent. Lent with the request. */
 const char *http_header(const struct http_request *q, const char *name);
 
+/* Value of a query's parameter: up to the next & or the end; "" without one; NULL: not there. Lent
+ * with the query, not decoded. */
+const char *http_query(const char *query, const char *name);
+
 /* "Accepted" for 202; "Unknown" for a status we never send. Lent for ever. */
 const char *http_status_text(int status);
 

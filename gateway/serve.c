@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
@@ -36,9 +38,32 @@ static void count(struct serve_metrics *m, enum route route, int status)
     metrics_add(c, 1);
 }
 
+/* Nobody becomes a guest by accident, and nothing is started that was only to be tried: what this
+ * version does not know it refuses. */
+static bool refuse_unknown(struct http_request *q, struct http_reply *r,
+                           const struct route_match *m)
+{
+    const char *token = http_header(q, "authorization");
+    const char *dry = http_query(q->query, "dry_run");
+    if (m->route != ROUTE_ERROR_PAGE && token && strncasecmp(token, "bearer", 6) == 0) {
+        http_reply_header(r, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+        problem_simple(q, r, ERR_SIGNED_OUT,
+                       "this version checks no tokens; send none to go on as a guest");
+        return true;
+    }
+    if (m->route == ROUTE_ACCEPT && dry && strncmp(dry, "false", 5) != 0) {
+        problem_simple(q, r, ERR_NO_ROUTE,
+                       "dry_run is not served by this version; nothing was started");
+        return true;
+    }
+    return false;
+}
+
 static void dispatch(struct serve *s, struct http_request *q, struct http_reply *r,
                      const struct route_match *m)
 {
+    if (refuse_unknown(q, r, m))
+        return;
     switch (m->route) {
     case ROUTE_ACCEPT:
         accept_post(&s->accept, q, r, m->arg);

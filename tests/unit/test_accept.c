@@ -357,6 +357,36 @@ static int stop(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
+static void starts_nothing_on_trial(void **state)
+{
+    struct stage *s = *state;
+    static const char *const asks[] = {"?dry_run=true", "?dry_run", "?a=b&dry_run=1"};
+    s->body = "{\"n\":1}";
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+        char path[100];
+        snprintf(path, sizeof path, "/v1/flows/plain/jobs%s", asks[i]);
+        assert_int_equal(stage_ask(s, "POST", path, "Content-Length: 7"), 404);
+        assert_string_equal(stage_member(s, "code"), "no-route");
+    }
+    assert_int_equal(s->got_n, 0);
+    assert_int_equal(
+        stage_ask(s, "POST", "/v1/flows/plain/jobs?dry_run=false&x", "Content-Length: 7"), 202);
+}
+
+/* No token can be good where none is checked. */
+static void makes_nobody_a_guest_by_accident(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", "Authorization: bearer x.y.z"), 401);
+    assert_string_equal(stage_member(s, "code"), "signed-out");
+    assert_non_null(strstr(buf_str(&s->reply.headers), "WWW-Authenticate: Bearer"));
+    assert_int_equal(s->got_n, 0);
+    const char *job = "/v1/jobs/01990c5e-0000-7000-8000-00003f9a2c41";
+    assert_int_equal(stage_ask(s, "GET", job, "Authorization: Bearer x"), 401);
+    assert_int_equal(stage_ask(s, "GET", "/errors/schema", "Authorization: Bearer x"), 200);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", "Authorization: Basic eA=="), 202);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +410,9 @@ int main(void)
         TEST(tells_what_may_have_been_accepted),
         TEST(tells_what_was_not_sent),
         TEST(accepts_without_mysql),
+        TEST(starts_nothing_on_trial),
+        cmocka_unit_test_setup_teardown(makes_nobody_a_guest_by_accident, stage_setup,
+                                        stage_teardown),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -129,6 +129,20 @@ static void refuses_odd_request_lines(void **state)
     assert_int_equal(check(&GIVEN({.method = "GE T", .headers = {HOST}, .n = 1})), ERR_BAD_REQUEST);
 }
 
+/* Which of two would count? Another program may take the other. */
+static void refuses_two_keys(void **state)
+{
+    (void)state;
+    struct given g = {.headers = {HOST,
+                                  {"Content-Length", "2"},
+                                  {"Idempotency-Key", "a"},
+                                  {"idempotency-key", "a"}},
+                      .n = 3};
+    assert_int_equal(check(&g), 0);
+    g.n = 4;
+    assert_int_equal(check(&g), ERR_BAD_REQUEST);
+}
+
 static bool announces(const char *name, const char *value)
 {
     struct http_header h = {name, value};
@@ -155,6 +169,7 @@ int main(void)
         cmocka_unit_test(wants_a_length_where_a_body_belongs),
         cmocka_unit_test(refuses_odd_names_values_and_hosts),
         cmocka_unit_test(refuses_odd_request_lines),
+        cmocka_unit_test(refuses_two_keys),
         cmocka_unit_test(sees_announced_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,6 +181,18 @@ static void has_a_text_for_every_status_of_the_table(void **state)
         assert_string_not_equal(http_status_text(err_at(i)->http), "Unknown");
 }
 
+static void finds_a_parameter_of_a_query(void **state)
+{
+    (void)state;
+    assert_string_equal(http_query("a=1&b=2", "b"), "2");
+    assert_string_equal(http_query("a=1&b=2", "a"), "1&b=2");
+    assert_string_equal(http_query("b", "b"), "");
+    assert_string_equal(http_query("x&b=", "b"), "");
+    assert_null(http_query("ab=1&c=b", "b"));
+    assert_null(http_query("&&", "b"));
+    assert_null(http_query(NULL, "b"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +207,7 @@ int main(void)
         cmocka_unit_test(gives_large_memory_back),
         cmocka_unit_test(knows_json_and_tags),
         cmocka_unit_test(has_a_text_for_every_status_of_the_table),
+        cmocka_unit_test(finds_a_parameter_of_a_query),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
