@@ -1,9 +1,9 @@
 #include "worker/shard.h"
 #include "common/log.h"
-#include "common/metrics.h"
 #include "worker/due_timer.h"
 #include "worker/groups.h"
 #include "worker/live.h"
+#include "worker/shard_gauges.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -26,10 +26,8 @@ struct shard {
     struct cancels_shard *cancels;
     _Atomic int64_t beat_ms;
     _Atomic uint64_t worker;
-    struct {
-        struct metric *records, *jobs, *bytes, *paused, *partitions, *unfinished;
-        int64_t jobs_seen, bytes_seen, paused_seen, partitions_seen, unfinished_seen;
-    } metrics;
+    struct metric *records;
+    struct shard_gauges gauges;
 };
 
 /* ---- records in */
@@ -103,7 +101,7 @@ static int take(void *arg, struct partition *p, const struct broker_record *r)
 {
     struct shard *s = arg;
     struct claim c;
-    metrics_add(s->metrics.records, 1);
+    metrics_add(s->records, 1);
     if (claim_decode(s->s.set, r, &c)) {
         log_error("record-without-flow", "topic", r->topic);
         consumer_done(p, r->offset);
@@ -225,22 +223,16 @@ static void lease_lost(void *arg, uint64_t worker)
 
 /* ---- every second */
 
-static void gauge(struct metric *m, int64_t *seen, int64_t now)
-{
-    metrics_add(m, now - *seen); /* several shards add up in one gauge */
-    *seen = now;
-}
-
 static void show(struct shard *s)
 {
     struct consumer_numbers n = {0};
     for (size_t i = 0; i < s->consumers_n; i++)
         consumer_count(s->consumers[i], &n);
-    gauge(s->metrics.jobs, &s->metrics.jobs_seen, (int64_t)s->jobs.n);
-    gauge(s->metrics.bytes, &s->metrics.bytes_seen, s->bytes + s->env.kept);
-    gauge(s->metrics.partitions, &s->metrics.partitions_seen, n.partitions);
-    gauge(s->metrics.paused, &s->metrics.paused_seen, n.paused);
-    gauge(s->metrics.unfinished, &s->metrics.unfinished_seen, n.unfinished);
+    shard_gauges_show(&s->gauges, GAUGE_JOBS, (int64_t)s->jobs.n);
+    shard_gauges_show(&s->gauges, GAUGE_BYTES, s->bytes + s->env.kept);
+    shard_gauges_show(&s->gauges, GAUGE_PARTITIONS, n.partitions);
+    shard_gauges_show(&s->gauges, GAUGE_PAUSED, n.paused);
+    shard_gauges_show(&s->gauges, GAUGE_UNFINISHED, n.unfinished);
 }
 
 static void tick(void *arg)
@@ -320,17 +312,6 @@ static int open_consumers(struct shard *s)
     return err;
 }
 
-static void open_metrics(struct shard *s)
-{
-    s->metrics.records = metrics_counter("offpath_records_total", "", "records taken from Kafka");
-    s->metrics.jobs = metrics_gauge("offpath_jobs_held", "", "jobs in memory, watched ones too");
-    s->metrics.bytes = metrics_gauge("offpath_jobs_bytes", "", "memory counted for jobs");
-    s->metrics.partitions = metrics_gauge("offpath_partitions", "", "assigned partitions");
-    s->metrics.paused = metrics_gauge("offpath_partitions_paused", "", "partitions that pause");
-    s->metrics.unfinished =
-        metrics_gauge("offpath_records_unfinished", "", "records taken and not done");
-}
-
 static int open_timers(struct shard *s)
 {
     s->tick = loop_timer_new(s->s.loop, tick, s);
@@ -387,7 +368,8 @@ int shard_open(const struct shard_settings *settings, struct shard **out)
     s->beat_ms = loop_now_ms(settings->loop);
     intake_init(&s->intake, settings->jobs_max ? settings->jobs_max : SHARD_JOBS,
                 settings->bytes_max ? settings->bytes_max : SHARD_BYTES);
-    open_metrics(s);
+    s->records = metrics_counter("offpath_records_total", "", "records taken from Kafka");
+    shard_gauges_init(&s->gauges);
     fill_env(s);
     const struct lease_events events = {
         .arg = s, .held = lease_held, .late = lease_late, .lost = lease_lost};
