@@ -18,14 +18,14 @@ def delays(site, ms, **more):
 
 
 def test_a_miss_is_accepted_at_once_and_ends_with_all_prices(site):
-    delays(site, 400)
+    delays(site, 1500)
     a = site.post("4201")
     assert a.status == 202, a
     body = a.json()
     assert body["flow"] == "price-compare" and body["state"] == "queued", body
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", body["id"])
     assert a.headers["location"] == f"/v1/jobs/{body['id']}" == body["links"]["self"]
-    assert a.took < 0.4, "the answer waited for the shops"
+    assert a.took < 1.5, "the answer waited for the shops"
     job = site.wait_final(body["id"])
     assert job["state"] == "succeeded" and job["reason"] is None, job
     assert job["result"] == {"productId": "4201", "offers": PRICES, "missing": []}
