@@ -1,6 +1,7 @@
 #include "worker/call_gate.h"
 #include "worker/call_run.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 /* Calls that one look lets go, so that thousands of them leave the loop time for others. */
@@ -33,6 +34,22 @@ static void gate_init(struct call_gate *g, struct call_env *env, const struct up
     buf_fini(&b);
 }
 
+/* Upstreams that may have more calls together than there are descriptors get their part of those,
+ * as they stand to each other: a call without one would fail, and wait here instead. */
+static void fit(struct call_env *env)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < env->gates_n; i++)
+        all += env->gates[i].governor.slots;
+    if (!env->calls_max || all <= env->calls_max)
+        return;
+    for (size_t i = 0; i < env->gates_n; i++) {
+        struct governor *g = &env->gates[i].governor;
+        unsigned part = (unsigned)(g->slots * (uint64_t)env->calls_max / all);
+        g->slots = part ? part : 1;
+    }
+}
+
 int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned shares)
 {
     size_t n = set->upstreams_n;
@@ -43,6 +60,7 @@ int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned s
         gate_init(&gates[i], env, &set->upstreams[i], shares);
     env->gates = gates;
     env->gates_n = n;
+    fit(env);
     return 0;
 }
 
@@ -59,6 +77,7 @@ void call_gates_share(struct call_env *env, unsigned shares)
 {
     for (size_t i = 0; i < env->gates_n; i++)
         governor_set_shares(&env->gates[i].governor, shares);
+    fit(env);
     call_gates_pump(env);
 }
 

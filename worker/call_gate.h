@@ -27,6 +27,7 @@ struct call_env {             /* what all calls of a shard share */
     /* may a call start now (the lease is good)? */
     bool (*may_start)(void *arg);
     void *arg;
+    unsigned calls_max;      /* in flight at all upstreams together (files.h); 0: no limit */
     struct call_gate *gates; /* owned: by upstream->index */
     size_t gates_n;
 };

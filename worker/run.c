@@ -1,6 +1,7 @@
 #include "worker/run.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "worker/files.h"
 #include "worker/preflight.h"
 #include "worker/relay.h"
 #include "worker/server_clock.h"
@@ -238,7 +239,8 @@ static int start_threads(struct worker *w)
                   .open_arg = w,
                   .ahead_us = server_clock_ahead_us(w->clock),
                   .shares = &w->shares,
-                  .retention_ms = w->run->retention_ms},
+                  .retention_ms = w->run->retention_ms,
+                  .calls_max = files_for_calls(files_raise(), s->shards)},
         .redis = {.url = s->redis, .wait_ms = REDIS_WAIT_MS, .connections = 1},
         .admin_fd = w->run->admin_fd,
         .answer = answer,

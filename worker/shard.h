@@ -32,6 +32,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     const _Atomic unsigned *shares;  /* shards of all workers, for limits */
     int64_t retention_ms;
     int64_t jobs_max, bytes_max;                /* 0: SHARD_JOBS, SHARD_BYTES */
+    unsigned calls_max;                         /* in flight; 0: no limit */
     void (*closed)(void *arg, struct shard *s); /* the last word: everything is given back */
     void (*fatal)(void *arg, const char *why);  /* a consumer is beyond help: drain */
     void *arg;

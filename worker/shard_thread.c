@@ -1,10 +1,9 @@
 #include "worker/shard_thread.h"
 #include "common/log.h"
+#include "worker/files.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-
-enum { IDLE_CONNECTIONS = 512 };
 
 struct shard_thread {
     struct shard_thread_settings s;
@@ -40,7 +39,7 @@ static int open_all(struct shard_thread *t)
 {
     int err = loop_uv_open(&t->loop);
     if (!err)
-        err = http_client_curl_open(t->loop, IDLE_CONNECTIONS, &t->http);
+        err = http_client_curl_open(t->loop, FILES_IDLE_CONNECTIONS, &t->http);
     if (!err)
         err = cache_redis_async_open(t->loop, &t->s.redis, &t->cache);
     if (err)

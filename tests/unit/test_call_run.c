@@ -263,6 +263,25 @@ static void repeats_what_is_listed_then_gives_up(void **state)
     assert_int_equal(w->outcome.status, 500);
 }
 
+/* More calls than descriptors wait for their turn; they do not fail. */
+static void descriptors_bound_the_calls_in_flight(void **state)
+{
+    struct world *w = *state;
+    w->env.calls_max = 1;
+    call_gates_share(&w->env, 1); /* its concurrency is 2 */
+    reply(w, (struct http_fake_reply){.body = "1", .delay_ms = 100});
+    start(w, INT64_MAX);
+    struct call_run *second = start(w, INT64_MAX);
+    assert_int_equal(http_client_fake_running(w->env.http), 1);
+    assert_int_equal(second->phase, CALL_QUEUED);
+    run(w, 101);
+    assert_int_equal(w->done, 1);
+    outcome_fini(&w->outcome);
+    run(w, 200);
+    assert_int_equal(w->done, 2);
+    assert_int_equal(w->item.code, CALL_OK);
+}
+
 static void no_attempt_is_planned_beyond_the_deadline(void **state)
 {
     struct world *w = *state;
@@ -396,6 +415,7 @@ int main(void)
         CASE(a_result_that_fails_or_is_too_big_fails_the_call),
         CASE(repeats_what_is_listed_then_gives_up),
         CASE(no_attempt_is_planned_beyond_the_deadline),
+        CASE(descriptors_bound_the_calls_in_flight),
         CASE(waits_for_a_slot_and_for_the_lease),
         CASE(an_open_breaker_ends_calls_at_once),
         CASE(can_be_stopped_anywhere),
