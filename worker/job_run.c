@@ -131,14 +131,6 @@ void job_run_free(struct job_run *j)
     free(j);
 }
 
-bool job_is_wanted(const struct job_run *j)
-{
-    for (const struct job_place *p = &j->place; p; p = p->next)
-        if (p->partition)
-            return true;
-    return false;
-}
-
 /* As it came; what was claimed is claimed anew. */
 static void reset(struct job_run *j)
 {

@@ -37,6 +37,11 @@ struct job_place { /* a record of the job: settling marks its offset as done */
     int64_t offset;
 };
 
+struct job_run;
+/* 0 or ERR_NOMEM. */
+int job_place_add(struct job_run *j, struct partition *p, int64_t offset) must_use;
+void job_place_remove(struct job_run *j, const struct partition *p); /* all that are in it */
+
 struct job_record {    /* the record as it came, for dead letters; one allocation */
     const char *topic; /* lent with the flow set */
     int32_t partition;
@@ -52,7 +57,6 @@ struct flow_facts { /* per flow: what is the same for all its jobs; made once */
     struct metric *by_state[5], *seconds;
 };
 
-struct job_run;
 struct job_list { /* jobs in order of arrival */
     struct job_run *head, *tail;
 };

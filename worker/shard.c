@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 1000, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048, ROUNDS_MAX = 16 };
+enum { TICK_MS = 1000, LEAVE_MS = 50, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048, ROUNDS_MAX = 16 };
 
 struct shard {
     struct shard_settings s;
@@ -63,17 +63,7 @@ static int join(struct shard *s, struct job_run *j, const struct claim *c, struc
         consumer_done(p, offset);
         return 0;
     }
-    if (!j->place.partition) {
-        j->place.partition = p;
-        j->place.offset = offset;
-        return 0;
-    }
-    struct job_place *more = malloc(sizeof *more);
-    if (!more)
-        return ERR_NOMEM;
-    *more = (struct job_place){j->place.next, p, offset};
-    j->place.next = more;
-    return 0;
+    return job_place_add(j, p, offset);
 }
 
 static int begin(struct shard *s, const struct claim *c, struct partition *p,
@@ -116,6 +106,7 @@ static int take(void *arg, struct partition *p, const struct broker_record *r)
 /* ---- jobs out */
 
 static void check_closed(struct shard *s);
+static void leave_group(struct shard *s);
 
 static void reopen(struct shard *s)
 {
@@ -150,24 +141,8 @@ static void gone(void *arg, struct job_run *j, bool done)
 
 static void lose_place(void *arg, struct job_run *j)
 {
-    const struct partition *p = arg;
-    for (struct job_place **at = &j->place.next; *at;) {
-        struct job_place *place = *at;
-        if (place->partition != p) {
-            at = &place->next;
-            continue;
-        }
-        *at = place->next;
-        free(place);
-    }
-    if (j->place.partition == p)
-        j->place.partition = NULL;
-    if (!j->place.partition && j->place.next) {
-        struct job_place *first = j->place.next;
-        j->place = *first;
-        free(first);
-    }
-    if (!j->place.partition)
+    job_place_remove(j, arg);
+    if (!job_is_wanted(j))
         job_run_abandon(j);
 }
 
@@ -239,6 +214,8 @@ static void tick(void *arg)
 {
     struct shard *s = arg;
     s->beat_ms = loop_now_ms(s->s.loop);
+    if (s->leaving && s->consumers_n)
+        leave_group(s);
     for (size_t i = 0; i < s->consumers_n; i++)
         consumer_tick(s->consumers[i]);
     if (s->shares != *s->s.shares) {
@@ -405,7 +382,7 @@ static void left(void *arg)
 
 static void check_closed(struct shard *s)
 {
-    if (!s->leaving || s->gone || s->jobs.n)
+    if (!s->leaving || s->gone || s->jobs.n || s->consumers_n)
         return;
     s->gone = true;
     loop_timer_stop(s->s.loop, s->drain);
@@ -424,25 +401,41 @@ static void forget_all(void *arg, struct job_run *j)
     log_warn("job-left-behind", "id", j->id); /* its last write never came back */
 }
 
+static void abandon(void *arg, struct job_run *j)
+{
+    (void)arg;
+    job_run_abandon(j);
+}
+
+/* One at a time: without a broker each takes seconds, and the lease is renewed between them. */
+static void leave_group(struct shard *s)
+{
+    consumer_close(s->consumers[--s->consumers_n]);
+    if (s->consumers_n) {
+        loop_timer_set(s->s.loop, s->tick, LEAVE_MS, TICK_MS);
+        return;
+    }
+    each_job(s, abandon, s);
+    check_closed(s);
+}
+
 static void drain_over(void *arg)
 {
     struct shard *s = arg;
+    while (s->consumers_n)
+        leave_group(s);
+    if (s->gone)
+        return;
     if (!s->giving_back) {
         s->giving_back = true;
         log_info("drain-over", "jobs", log_number((long long)s->jobs.n));
         loop_timer_set(s->s.loop, s->drain, LAST_WRITES_MS, 0);
         each_job(s, release, s);
-    } else if (!s->gone) {
+    } else {
         jobs_each(&s->jobs, forget_all, s);
         s->gone = true;
         lease_leave(s->env.lease, left, s);
     }
-}
-
-static void abandon(void *arg, struct job_run *j)
-{
-    (void)arg;
-    job_run_abandon(j);
 }
 
 void shard_drain(struct shard *s, int64_t drain_ms)
@@ -457,10 +450,11 @@ void shard_drain(struct shard *s, int64_t drain_ms)
     s->leaving = true;
     s->env.draining = true;
     for (size_t i = 0; i < s->consumers_n; i++)
-        consumer_close(s->consumers[i]);
-    s->consumers_n = 0;
-    each_job(s, abandon, s);
-    check_closed(s);
+        consumer_adjust(s->consumers[i]); /* nothing comes in any more */
+    if (s->consumers_n)
+        leave_group(s);
+    else
+        check_closed(s);
 }
 
 void shard_free(struct shard *s)

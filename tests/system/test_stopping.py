@@ -2,7 +2,7 @@
 import signal
 import time
 
-from harness import SHOPS, Background, request, wait_for
+from harness import ROOT, SHOPS, Background, request, wait_for
 
 
 def delays(site, ms):
@@ -86,6 +86,32 @@ def test_a_record_that_comes_back_while_the_worker_ends(new_site):
     site.worker()
     for id in ids:
         assert site.wait_final(id, 60)["state"] == "succeeded"
+
+
+def test_leaving_groups_without_a_broker_keeps_the_lease(new_site):
+    """Each group takes 5 s then; the jobs that still run must not be taken for dead meanwhile."""
+    flow = (ROOT / "deploy/flows/price-compare.yaml").read_text()
+    more = {f"{name}-compare": flow.replace("flow: price-", f"flow: {name}-").replace(
+        "price-compare-requests", f"{name}-MARK").replace("price-compare-consumer-group", f"{name}-MARK")
+        for name in ("second", "third")}
+    site = new_site(edit={"deadline: 12s": "deadline: 10m", "timeout: 8s": "timeout: 60s"},
+                    extra_flows=more).open()
+    delays(site, 22000)
+    for _ in range(5):
+        site.accept()
+    wait_for("calls are in flight", lambda: site.standin.in_flight() == 15, 20)
+    worker, left = site.workers[0], []
+
+    def ended():
+        left.extend(float(r[0]) for r in site.sql(
+            "SELECT TIMESTAMPDIFF(MICROSECOND, NOW(6), lease_until) / 1e6 FROM op_worker WHERE state = 0"))
+        return not worker.running()
+    with site.stack.frozen("kafka"):
+        worker.signal(signal.SIGTERM)
+        wait_for("it ends", ended, 60, every=0.3)
+    assert min(left) > 4, left
+    assert site.state_counts() == {10: 5}
+    assert site.standin.calls() == 15
 
 
 def test_a_gateway_answers_what_it_took_and_leaves(new_site):
