@@ -176,7 +176,7 @@ def test_a_record_that_kills_its_worker_is_given_up(new_site):
     end = time.monotonic() + 300
     while not (site.sql(f"SELECT state FROM op_job WHERE id = x'{hexid(id)}' AND state >= 10")):
         assert time.monotonic() < end, site.sql("SELECT state, crashes FROM op_job")
-        w = site.worker(OFFPATH_FAILPOINT="claimed")
+        w = site.worker(wait=False, OFFPATH_FAILPOINT="claimed")
         wait_for("it died or the job is over", lambda: not w.running() or site.sql(
             f"SELECT state FROM op_job WHERE id = x'{hexid(id)}' AND state >= 10"), 120)
     for p in site.programs:
