@@ -5,11 +5,13 @@
 #include "common/metrics.h"
 #include "gateway/guard.h"
 #include "gateway/problem.h"
+#include "gateway/request_id.h"
 
 void admin_request(void *arg, struct http_request *q, struct http_reply *r)
 {
     struct admin *a = arg;
     const char *detail = NULL;
+    request_id_set(http_header(q, "request-id"), rng_real(), q->id);
     int err = guard_check(q, &detail);
     if (err) {
         r->close = true;

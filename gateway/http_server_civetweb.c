@@ -15,9 +15,11 @@
 #include "gateway/guard.h"
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
+#include "gateway/request_id.h"
 #include "gateway/sockets.h"
 
 enum {
+    REQUEST_MAX = 32768,   /* request line and headers */
     BODY_FIRST = 4096,     /* of a chunked body: first read */
     BODY_KEEP = 256 << 10, /* bytes a thread keeps between requests */
     LINGER_MS = 2000,      /* for what a refused client still sends */
@@ -30,6 +32,7 @@ struct thread { /* one of civetweb's; belongs to it but for the watch */
     struct buf body, out;
     struct body_watch watch;
     struct http_date date;
+    const char *start; /* of civetweb's buffer, where a request begins */
 };
 
 struct http_server {
@@ -53,7 +56,6 @@ struct exchange { /* one request */
 };
 
 /* ---- the watchdog of bodies */
-
 static void watch_arm(struct thread *t, const struct mg_request_info *ri, int64_t ms)
 {
     body_watch_arm(&t->watch,
@@ -185,6 +187,24 @@ static bool has_gap(const struct mg_header *h)
     return h->value > end + 1 && end[1] == 0;
 }
 
+/* civetweb stops reading headers at a line that is none (folded, odd name) and forgets the rest: a
+ * length among it would make the body a request. Behind the last value: its line's end as one or
+ * two zeros, then the empty line. */
+static bool ends_early(const struct mg_header *last)
+{
+    const char *end = last->value + strlen(last->value) + 1;
+    end += *end == 0;
+    return *end != '\r' && *end != '\n';
+}
+
+/* Two empty lines before a request: civetweb reads its body from the wrong place. One is fine. */
+static bool starts_late(struct thread *t, const char *line)
+{
+    if (!t->start || line < t->start || line - t->start >= REQUEST_MAX)
+        t->start = line;
+    return line - t->start > 2 || (line > t->start && *t->start != '\r');
+}
+
 static void fill_request(struct exchange *x, const struct mg_request_info *ri,
                          struct http_header *headers)
 {
@@ -193,8 +213,11 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
         headers[i] =
             (struct http_header){has_gap(&ri->http_headers[i]) ? " " : ri->http_headers[i].name,
                                  ri->http_headers[i].value};
+    if (n > 0 && n < MG_MAX_HEADERS && ends_early(&ri->http_headers[n - 1]))
+        headers[n - 1].name = " "; /* the guard refuses it */
+    bool late = starts_late(x->t, ri->request_method);
     x->q = (struct http_request){.method = ri->request_method,
-                                 .path = ri->request_uri ? ri->request_uri : "",
+                                 .path = late || !ri->request_uri ? "" : ri->request_uri,
                                  .query = ri->query_string,
                                  .version = ri->http_version,
                                  .client = ri->remote_addr,
@@ -226,6 +249,7 @@ static int serve(struct mg_connection *c)
     x.expect = expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x.q.version, "1.0") != 0;
     if (too_many(s)) {
         metrics_add(s->refused, 1);
+        request_id_set(http_header(&x.q, "request-id"), rng_real(), x.q.id);
         problem_simple(&x.q, r, ERR_OVERLOADED, "too many requests at this moment");
     } else {
         s->s.handler(s->s.arg, &x.q, r);
@@ -254,7 +278,10 @@ static int http_error(struct mg_connection *c, int status, const char *text)
     x.q.public_url = t->server->s.public_url;
     body_watch_end(&t->watch);
     http_reply_clear(&t->reply);
-    problem_simple(&x.q, &t->reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST, text);
+    request_id_set(NULL, rng_real(), x.q.id);
+    (void)text;
+    problem_simple(&x.q, &t->reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST,
+                   "its first line or a header cannot be read, or they exceed 32 KB");
     t->reply.close = true;
     send_reply(&x, false);
     return 0;
@@ -294,10 +321,11 @@ static int log_message(const struct mg_connection *c, const char *message)
 
 static struct mg_context *start_civetweb(struct http_server *s, const char *ports)
 {
-    char threads[16], header[16], keep[16];
+    char threads[16], header[16], keep[16], size[16];
     snprintf(threads, sizeof threads, "%u", s->s.threads);
     snprintf(header, sizeof header, "%d", s->s.header_ms);
     snprintf(keep, sizeof keep, "%d", s->s.keep_alive_ms);
+    snprintf(size, sizeof size, "%d", REQUEST_MAX);
     const char *options[] = {"listening_ports",
                              ports,
                              "num_threads",
@@ -313,7 +341,7 @@ static struct mg_context *start_civetweb(struct http_server *s, const char *port
                              "request_timeout_ms",
                              header,
                              "max_request_size",
-                             "32768",
+                             size,
                              "tcp_nodelay",
                              "1",
                              "decode_url",

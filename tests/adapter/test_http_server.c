@@ -250,23 +250,42 @@ static void answers_in_problems_what_it_cannot_read(void **state)
     const char *got = receive(fd, NULL);
     status_is(got, 400);
     assert_non_null(strstr(got, "application/problem+json"));
+    assert_non_null(strstr(got, "Request-Id: "));
+    assert_null(strstr(got, "\"request_id\":\"\""));
+    close(fd);
+}
+
+/* Its body would be read from the wrong place, and its end be another request. */
+static void takes_one_empty_line_before_a_request(void **state)
+{
+    int fd = dial(*state);
+    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); /* its thread sees where requests begin */
+    status_is(receive(fd, "got "), 200);
+    send_text(fd, "\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
+    status_is(receive(fd, "got 12345"), 200);
+    send_text(fd, "\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
+    status_is(receive(fd, NULL), 400);
     close(fd);
 }
 
 /* What the guard can refuse must reach it as it was sent: these would be two requests to others. */
 static void lets_the_guard_see_what_was_sent(void **state)
 {
-    static const char *const heads[] = {"Content-Length : 5\r\n\r\n", "Content-Length\t: 5\r\n\r\n",
+    static const char *const heads[] = {"Content-Length : 5\r\n\r\n",
+                                        "Content-Length\t: 5\r\n\r\n",
                                         "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
                                         "Content-Length: +5\r\n\r\n",
-                                        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"};
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+                                        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                        "X: a\r\n b\r\nContent-Length: 5\r\n\r\n",
+                                        "\xe9: a\r\nContent-Length: 5\r\n\r\n",
+                                        ": a\r\nContent-Length: 5\r\n\r\n"};
+    static const char *const lines[] = {"GET", "POST"};
+    for (size_t i = 0; i < 2 * sizeof heads / sizeof heads[0]; i++) {
         int fd = dial(*state);
         char text[300];
-        snprintf(
-            text, sizeof text,
-            "POST /echo HTTP/1.1\r\nHost: h\r\n%s0\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n",
-            heads[i]);
+        snprintf(text, sizeof text,
+                 "%s /echo HTTP/1.1\r\nHost: h\r\n%s0\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n",
+                 lines[i % 2], heads[i / 2]);
         send_text(fd, text);
         const char *got = receive(fd, NULL);
         status_is(got, 400);
@@ -337,6 +356,7 @@ static void sheds_beyond_its_limit(void **state)
     status_is(got, 503);
     assert_non_null(strstr(got, "\"code\":\"overloaded\""));
     assert_non_null(strstr(got, "Retry-After: "));
+    assert_non_null(strstr(got, "Request-Id: "));
     let_go(p, threads, 6);
     send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     status_is(receive(fd, "got "), 200);
@@ -396,6 +416,7 @@ int main(void)
         TEST(cuts_off_a_body_that_drips),
         TEST(cuts_off_a_slow_header),
         TEST(answers_in_problems_what_it_cannot_read),
+        TEST(takes_one_empty_line_before_a_request),
         TEST(lets_the_guard_see_what_was_sent),
         TEST(takes_an_empty_header_value),
         TEST(sheds_beyond_its_limit),
