@@ -181,6 +181,124 @@ static void a_bad_record_releases_its_lead(void **state)
     world_free(w);
 }
 
+/* Each answer of MySQL is lost once, and each question fails once: no call is made twice, nothing
+ * is saved twice or numbered anew. */
+static void any_one_answer_may_be_lost(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 16; n++) {
+        for (int lost = 0; lost < 2; lost++) {
+            struct world *w = world_new(0);
+            world_shops(w, 700);
+            world_reply(w, B_SHOP, (struct http_fake_reply){.status = 503, .delay_ms = 5});
+            struct job_id id = world_job(w);
+            if (lost)
+                record_fake_lose(w->db, n);
+            else
+                record_fake_fail(w->db, n, ERR_IO);
+            world_run(w, 10000); /* looking counts as a call */
+            record_fake_fail(w->db, 0, 0);
+            record_fake_lose(w->db, 0);
+            struct seen s = world_final(w, &id);
+            assert_int_equal(s.job.state, JOB_SUCCEEDED);
+            assert_int_equal(s.job.crashes, 0);
+            assert_int_equal(s.job.seq, 4);
+            assert_int_equal(s.n, 3);
+            assert_in_range(http_client_fake_calls(w->http), 3, 4);
+            assert_int_equal(world_committed(w, 0), 1);
+            seen_fini(&s);
+            world_free(w);
+        }
+    }
+}
+
+/* The same while a dead worker's job is taken over. */
+static void any_one_answer_may_be_lost_at_a_take_over(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 16; n++) {
+        struct world *w = world_new(0);
+        world_shops(w, 50);
+        struct seen of = sample(w);
+        world_run(w, 16000);
+        struct event e = world_event(w, NULL);
+        e.deadline_us = e.created_us + 600000000;
+        crash_with(w, &e, &of, 1);
+        world_put(w, &e, BODY, 0);
+        world_run(w, 4000);
+        record_fake_lose(w->db, n);
+        world_run(w, 20000);
+        record_fake_lose(w->db, 0);
+        struct seen s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(s.job.crashes, 1);
+        assert_int_equal(http_client_fake_calls(w->http), 5);
+        assert_int_equal(world_committed(w, 0), 2);
+        seen_fini(&s);
+        seen_fini(&of);
+        world_free(w);
+    }
+}
+
+/* The partition moves at any moment, with and without MySQL; each call is made once. */
+static void a_partition_may_move_at_any_moment(void **state)
+{
+    (void)state;
+    for (int ms = 0; ms <= 240; ms += 20) {
+        struct world *w = world_new(0);
+        world_shops(w, 100);
+        world_shard(w, 1);
+        world_run(w, 2000);
+        struct event e = world_event(w, NULL);
+        e.deadline_us = e.created_us + 600000000;
+        world_put(w, &e, BODY, 0);
+        record_fake_down(w->db, ms % 40 == 20);
+        world_run(w, ms);
+        broker_fake_revoke(w->consumer[0], ms % 60 == 0);
+        world_run(w, 20);
+        broker_fake_assign(w->consumer[1]);
+        world_run(w, 1500);
+        record_fake_down(w->db, false);
+        struct seen s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(s.job.crashes, 0);
+        assert_int_equal(http_client_fake_calls(w->http), 3);
+        assert_int_equal(world_committed(w, 0), 1);
+        assert_int_equal(shard_jobs(w->shard[0]) + shard_jobs(w->shard[1]), 0);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
+/* The worker is declared dead at any moment, by one that dies itself; only what was in flight is
+ * repeated. */
+static void a_lease_may_be_lost_at_any_moment(void **state)
+{
+    (void)state;
+    for (int ms = 0; ms <= 240; ms += 20) {
+        struct world *w = world_new(0);
+        world_shops(w, 100);
+        struct event e = world_event(w, NULL);
+        e.deadline_us = e.created_us + 600000000;
+        world_put(w, &e, BODY, 0);
+        world_run(w, ms);
+        uint64_t before = shard_worker(w->shard[0]), other;
+        bool taken = false;
+        size_t flying = http_client_fake_running(w->http);
+        assert_int_equal(w->eyes->ops->worker_start(w->eyes, "other", 15000, &other), 0);
+        record_fake_expire(w->db, before);
+        assert_int_equal(w->eyes->ops->take_over(w->eyes, before, other, &e.job, 1, &taken), 0);
+        record_fake_expire(w->db, other);
+        struct seen s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(s.n, 3);
+        assert_in_range(http_client_fake_calls(w->http), 3, 3 + flying);
+        assert_int_equal(world_committed(w, 0), 1);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -202,6 +320,10 @@ int main(void)
         cmocka_unit_test(the_row_says_whose_id_it_is_not_who_came_first),
         cmocka_unit_test(a_refused_job_whose_partition_left_is_given_back),
         cmocka_unit_test(a_bad_record_releases_its_lead),
+        cmocka_unit_test(a_partition_may_move_at_any_moment),
+        cmocka_unit_test(a_lease_may_be_lost_at_any_moment),
+        cmocka_unit_test(any_one_answer_may_be_lost),
+        cmocka_unit_test(any_one_answer_may_be_lost_at_a_take_over),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
