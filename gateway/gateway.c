@@ -149,17 +149,22 @@ static int check_record(struct gateway *g, char why[GATEWAY_WHY])
 /* Two producers: one sends at once, one lingers and is used under load (publish.h). */
 static int open_producers(struct gateway *g, char why[GATEWAY_WHY])
 {
-    struct broker_settings s = broker_of(g->o), thick = s;
+    struct broker_settings s = broker_of(g->o);
+    const char *own = s.properties ? s.properties : ""; /* the user's own wins */
     struct broker_producer *calm = NULL, *busy = NULL;
     struct buf properties = {0};
     if (publisher_open(g->o->publish_ms + REPORT_GRACE_MS, PRODUCE_QUEUE, &g->publisher) != 0)
         return EXIT_BUG;
-    buf_printf(&properties, "linger.ms=%d\n%s", BUSY_LINGER_MS,
-               s.properties ? s.properties : ""); /* the user's own wins */
-    thick.properties = buf_str(&properties);
+    /* what was not sent by then is told as such: `not-durable`, not `outcome-unknown` */
+    buf_printf(&properties, "message.timeout.ms=%d\n%s", g->o->publish_ms, own);
+    s.properties = buf_str(&properties);
     int err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &calm);
+    buf_clear(&properties);
+    buf_printf(&properties, "message.timeout.ms=%d\nlinger.ms=%d\n%s", g->o->publish_ms,
+               BUSY_LINGER_MS, own);
+    s.properties = buf_str(&properties);
     if (!err)
-        err = broker_kafka_producer_open(&thick, publisher_reports, g->publisher, &busy);
+        err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &busy);
     publisher_use(g->publisher, calm, busy);
     buf_fini(&properties);
     if (!err)

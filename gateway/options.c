@@ -84,6 +84,8 @@ static int read_needed(const struct config *c, struct options *o, char why[OPTIO
     return err;
 }
 
+enum { TIME_MIN_MS = 100 };
+
 static int milliseconds(const struct config *c, const char *name)
 {
     int64_t ms = config_ms(c, name);
@@ -97,6 +99,32 @@ static int check_address(const char *name, const char *text, char why[OPTIONS_WH
     size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
     if (!digits || colon[1 + digits] || digits > 5 || strtol(colon + 1, NULL, 10) > 65535)
         return refuse(why, name, text, "write HOST:PORT");
+    return 0;
+}
+
+/* No time at all would cut off every request. */
+static int check_times(const struct options *o, char why[OPTIONS_WHY])
+{
+    static const char hint[] = "write at least 100ms";
+    if (o->header_ms < TIME_MIN_MS)
+        return refuse(why, "header-deadline", "too short", hint);
+    if (o->body_ms < TIME_MIN_MS)
+        return refuse(why, "body-deadline", "too short", hint);
+    if (o->publish_ms < TIME_MIN_MS)
+        return refuse(why, "publish-deadline", "too short", hint);
+    return o->keep_alive_ms < TIME_MIN_MS ? refuse(why, "keep-alive", "too short", hint) : 0;
+}
+
+/* It stands in answers as it is. */
+static int check_url(const char *url, char why[OPTIONS_WHY])
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "-._~:/[]@%";
+    bool scheme = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+    if (url[0] && (!scheme || url[strspn(url, allowed)]))
+        return refuse(why, "public-url", url, "write https://host, without a query");
+    if (url[0] && url[strlen(url) - 1] == '/')
+        return refuse(why, "public-url", url, "write it without the / at its end");
     return 0;
 }
 
@@ -123,12 +151,16 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
         err = check_address("listen", o.listen, why);
     if (!err)
         err = check_address("admin", o.admin, why);
+    if (!err)
+        err = check_times(&o, why);
+    if (!err)
+        err = check_url(o.public_url, why);
     if (err)
         return err;
+    if (o.overload_floor < 0)
+        return refuse(why, "overload-floor", "negative", "write 0 or more");
     if (threads < 16 || threads > 2048)
         return refuse(why, "threads", "out of range", "write a number from 16 to 2048");
-    if (o.public_url[0] && o.public_url[strlen(o.public_url) - 1] == '/')
-        return refuse(why, "public-url", o.public_url, "write it without the / at its end");
     o.threads = (unsigned)threads;
     *out = o;
     return 0;

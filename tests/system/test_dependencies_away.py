@@ -151,3 +151,17 @@ def test_a_gateway_without_kafka_does_not_start(new_site):
 def test_unreadable_is_an_error_of_the_harness(site):
     with pytest.raises(Unreadable):
         site.job("01990c5e-0000-7000-8000-00003f9a2c41")
+
+
+@pytest.mark.parametrize("how", ["frozen", "dead"])
+def test_a_shorter_wait_still_tells_what_was_not_sent(new_site, how):
+    """Given up by the library itself, a record is `not-durable` for sure; else all were unknown."""
+    site = new_site().prepare()
+    gateway = site.gateway(OFFPATH_PUBLISH_DEADLINE="2s")
+    post = lambda i: site.post(address=gateway.address())  # noqa: E731
+    with getattr(site.stack, how)("kafka"):
+        load = Background(post, threads=10, count=30).join()
+    assert not load.errors, load.errors
+    assert {a.status for a in load.results} == {503} and max(a.took for a in load.results) < 5, load.results
+    codes = [a.json()["code"] for a in load.results]
+    assert codes.count("not-durable") > codes.count("outcome-unknown"), codes

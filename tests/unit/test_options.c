@@ -81,6 +81,16 @@ static void refuses_what_is_out_of_range(void **state)
     assert_int_equal(READ(&o, NEEDED, "--threads", "15"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--threads", "2049"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--threads", "2048"), 0);
+    assert_int_equal(READ(&o, NEEDED, "--overload-floor", "-1"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--body-deadline", "0s"), ERR_INVALID);
+    assert_non_null(strstr(why, "--body-deadline"));
+    assert_int_equal(READ(&o, NEEDED, "--header-deadline", "99ms"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--keep-alive", "0s"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--publish-deadline", "0s"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--publish-deadline", "100ms"), 0);
+    assert_int_equal(READ(&o, NEEDED, "--public-url", "javascript:alert"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--public-url", "https://a\"b"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--public-url", "https://[::1]:8443/jobs"), 0);
     assert_int_equal(READ(&o, NEEDED, "--log", "xml"), ERR_INVALID);
     assert_string_equal(why, "--log (OFFPATH_LOG) is \"xml\"; write text or json");
     assert_int_equal(READ(&o, NEEDED, "--log-level", "loud"), ERR_INVALID);
