@@ -14,8 +14,9 @@ static struct {
     pthread_t thread;
     struct watchdog_item *armed;
     unsigned users;
+    _Atomic unsigned stretch;
     bool asleep, stop;
-} dog = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} dog = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .stretch = 1};
 
 static void item_remove(struct watchdog_item *i)
 {
@@ -108,8 +109,14 @@ void watchdog_stop(void)
         pthread_join(dog.thread, NULL);
 }
 
+void watchdog_stretch(unsigned times)
+{
+    dog.stretch = times;
+}
+
 void watchdog_arm(struct watchdog_item *item, int64_t ms, watchdog_fn *fn, void *arg)
 {
+    ms *= dog.stretch;
     int64_t due = clock_mono_us(clock_real()) + ms * 1000;
     *item = (struct watchdog_item){
         .fn = fn, .arg = arg, .due_us = due, .limit_us = ms * 1000, .cpu_from_us = -1};

@@ -63,6 +63,19 @@ static void waiting_is_no_work(void **state)
     assert_int_equal(called, 0);
 }
 
+static void a_stretched_limit_lasts_longer(void **state)
+{
+    struct watchdog_item item;
+    atomic_int called = 0;
+    (void)state;
+    watchdog_stretch(100);
+    watchdog_arm(&item, 20, on_due, &called);
+    watchdog_stretch(1);
+    work(&called);
+    assert_false(watchdog_disarm(&item));
+    assert_int_equal(called, 0);
+}
+
 static void starts_are_counted(void **state)
 {
     struct watchdog_item item;
@@ -94,6 +107,7 @@ int main(void)
         cmocka_unit_test(long_work_is_called_once),
         cmocka_unit_test(quick_work_is_not),
         cmocka_unit_test(waiting_is_no_work),
+        cmocka_unit_test(a_stretched_limit_lasts_longer),
         cmocka_unit_test(starts_are_counted),
     };
     return cmocka_run_group_tests(tests, start, stop);
