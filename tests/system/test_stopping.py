@@ -73,14 +73,14 @@ def test_a_record_that_comes_back_while_the_worker_ends(new_site):
     another worker's, and nothing is written into freed memory."""
     site = new_site(edit={"deadline: 12s": "deadline: 10m"}).open()
     # what it leaves behind is not freed: at the end of the process nobody minds but the sanitizer
-    slow = site.launch("worker", OFFPATH_DRAIN="1s", ASAN_OPTIONS="detect_leaks=0").wait_ready()
+    slow = site.launch("worker", OFFPATH_DRAIN="6s", ASAN_OPTIONS="detect_leaks=0").wait_ready()
     site.workers[0].stop()
-    delays(site, 1000)
+    delays(site, 4000)  # long enough that a busy machine has all in flight at once, over within the drain
     ids = [site.accept() for _ in range(4)]
     wait_for("calls are in flight", lambda: site.standin.in_flight() == 12, 40)
     with site.stack.frozen("mysql"):
         slow.signal(signal.SIGTERM)
-        wait_for("it forgets its jobs", lambda: "job-left-behind" in slow.text(), 20)
+        wait_for("it forgets its jobs", lambda: "job-left-behind" in slow.text(), 30)
         wait_for("its loop ended", lambda: refuses(slow.address("admin")), 40)
     assert slow.wait_exit(40) == 0, slow.tail()
     site.worker()
