@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "gateway/job_view.h"
@@ -411,8 +412,10 @@ static void enroll(struct attempt *t)
 
 static int publish_and_answer(struct attempt *t)
 {
+    FAILPOINT("before-publish");
     int err = publish(t);
     if (!err) {
+        FAILPOINT("after-ack");
         confirm(t);
         enroll(t);
         return answer_accepted(t, JOB_QUEUED, ACCEPTED);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "gateway/batcher.h"
@@ -123,6 +124,8 @@ static size_t write_batch(void *arg, const void *items, size_t n)
         return 0;
     for (size_t i = 0; i < n; i++)
         fill(r, &rows[i], &r->rows[i]);
+    if (n)
+        FAILPOINT("before-register");
     int err = n ? r->record->ops->register_jobs(r->record, r->rows, n) : read_clock(r);
     if (err == ERR_REFUSED)
         return write_singly(r, n);

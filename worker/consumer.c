@@ -1,6 +1,6 @@
 #include "worker/consumer.h"
+#include "common/failpoint.h"
 #include "common/log.h"
-#include "worker/failpoint.h"
 
 #include <stdlib.h>
 #include <string.h>

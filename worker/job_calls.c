@@ -1,7 +1,7 @@
 /* The calling phase of a job: start calls, write each outcome to the ledger, then tell it. */
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "worker/failpoint.h"
 #include "worker/job_run.h"
 #include "worker/live.h"
 

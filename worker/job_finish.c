@@ -1,7 +1,7 @@
 /* The end of a job: compute, T6, then tell everybody and settle (flow file: Worker, in order). */
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "worker/failpoint.h"
 #include "worker/finish.h"
 #include "worker/job_run.h"
 #include "worker/live.h"

@@ -1,7 +1,7 @@
 #include "worker/job_run.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "worker/failpoint.h"
 #include "worker/live.h"
 
 #include <stdlib.h>

@@ -47,6 +47,18 @@ def wait_for(what, look, timeout=30.0, every=0.02):
         time.sleep(every)
 
 
+def wait_held(what, look, seconds, timeout):
+    """Until look() was true for so many seconds on end, however often it is asked."""
+    since = time.monotonic()
+
+    def held():
+        nonlocal since
+        if not look():
+            since = time.monotonic()
+        return time.monotonic() - since > seconds
+    wait_for(f"{what}, for {seconds} s", held, timeout, every=0.1)
+
+
 class Unreadable(Exception):
     """An answer that is no JSON where JSON is due."""
 
@@ -360,13 +372,14 @@ class Site:
     numbers = itertools.count(1)
 
     def __init__(self, stack, folder, binaries, edit=None, env=None, extra_flows=None, database=True,
-                 limits=False, concurrency=20000):
+                 limits=False, concurrency=20000, names_as_shipped=False):
         self.stack, self.binaries, self.limits = stack, binaries, limits
         self.number = next(Site.numbers)
         self.mark = f"{os.getpid()}x{self.number}"
         self.folder = pathlib.Path(folder) / f"site-{self.number}"
-        self.topic = f"price-compare-requests-{self.mark}"
-        self.group = f"price-compare-consumer-group-{self.mark}"
+        own = "" if names_as_shipped else f"-{self.mark}"
+        self.topic = f"price-compare-requests{own}"
+        self.group = f"price-compare-consumer-group{own}"
         self.database = f"offpath_{self.mark}"
         self.redis_db = self.number % 16
         self.programs = []
@@ -387,7 +400,8 @@ class Site:
         return self.binaries / "tests/standin/offpath-standin"
 
     def write_flows(self, edit, extra):
-        """The flow as it ships, with topic and group of its own; edit: {old: new} texts in it."""
+        """The flow as it ships, with topic and group of its own unless names_as_shipped; edit: {old: new}
+        texts in it."""
         text = (ROOT / "deploy/flows/price-compare.yaml").read_text()
         changes = {"name: price-compare-requests": f"name: {self.topic}",
                    "group: price-compare-consumer-group": f"group: {self.group}", **(edit or {})}
@@ -412,8 +426,7 @@ class Site:
         u = urllib.parse.urlsplit(self.stack.env["OFFPATH_MYSQL"])
         shops = f"http://{self.standin.address()}"
         keep = {k: v for k, v in os.environ.items()
-                if not k.startswith("OFFPATH_") or k == "OFFPATH_FAILPOINT"}
-        keep.pop("OFFPATH_FAILPOINT", None)
+                if not k.startswith("OFFPATH_")}
         return {
             **keep,
             "OFFPATH_KAFKA": self.stack.env["OFFPATH_KAFKA"],
@@ -534,6 +547,12 @@ class Site:
 
     def records(self):
         return self.stack.records(self.topic)
+
+    def wait_settled(self, worker, records):
+        """The worker took so many records and is done with each. Its gauges are made anew every second."""
+        wait_held(f"{records} records are taken and done",
+                  lambda: (worker.metric("offpath_records_total"), worker.metric("offpath_records_unfinished"))
+                  == (records, 0), 1.5, 60)
 
     def uncommitted(self):
         return self.stack.left_for_group(self.topic, self.group)

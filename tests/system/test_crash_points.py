@@ -1,15 +1,18 @@
-"""A worker that dies, or stalls, exactly at each crash point: the job ends once, and no call is
-repeated but those that were in flight (protocols: crash points). The stops are compiled in by
--DFAILPOINTS=ON. All points run beside each other: each waits for the same lease to run out."""
+"""A worker or a gateway that dies, or stalls, exactly at each crash point: the job ends once, and no
+call is repeated but those that were in flight (protocols: crash points). The stops are compiled in by
+-DFAILPOINTS=ON. A worker's points run beside each other: each waits for the same lease to run out."""
+import http.client
+import re
 import threading
 import time
 
 import pytest
 
-from harness import SHOPS, Site, call_of, hexid, wait_for
+from harness import ROOT, SHOPS, Site, call_of, hexid, wait_for
 
 pytestmark = pytest.mark.crash
 
+CACHE_OF_THE_FLOW = re.search(r"cache:\n(?:  .*\n)+", (ROOT / "deploy/flows/price-compare.yaml").read_text())[0]
 LONG = {"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}
 
 # where the worker dies -> how often each shop may be asked in all, at least and at most
@@ -20,6 +23,15 @@ POINTS = {
     "before-finish": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
     "after-finish": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
     "before-settle": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
+    "before-commit:2": {"a-mart": (1, 1), "b-shop": (1, 1), "c-store": (1, 1)},
+}
+ENDED = ("after-finish", "before-settle", "before-commit:2")  # its job was final: nobody takes it over
+
+# where the gateway dies -> the records in Kafka then, and the answers its client may have
+GATEWAY_POINTS = {
+    "before-publish": (0, {None}),
+    "after-ack": (1, {None}),
+    "before-register": (1, {None, 202}),  # T2 is not waited for: the answer may have left
 }
 
 
@@ -35,13 +47,15 @@ def crash_at(site, point, out):
     try:
         site.prepare()
         shops(site)
+        if point == "before-commit:2":  # the first commit, a second after the claim, is of the beginning
+            site.standin.script("c-store", {"delay_ms": 8000, "repeat": -1})
         site.address = site.gateway().address()
         first = site.worker(OFFPATH_FAILPOINT=point)
         id = site.accept()
         status = first.wait_exit(60)
         second = site.worker()
         job = site.wait_final(id, 120)
-        if point not in ("after-finish", "before-settle"):  # its job was open: somebody took it over
+        if point not in ENDED:
             wait_for("the dead worker is declared dead",
                      lambda: ["9"] in site.sql("SELECT state FROM op_worker"), 60)
         wait_for("its record is settled", lambda: site.uncommitted() == [], 60)
@@ -135,6 +149,42 @@ def test_a_worker_frozen_for_longer_than_its_lease(new_site):
     assert site.standin.calls("a-mart") == 6, "what was in the ledger was not repeated"
     assert all(site.standin.calls(s) <= 11 for s in ("b-shop", "c-store"))
     wait_for("it came back as a new one", lambda: first.get("/readyz").status == 200, 60)
+
+
+def answer_of_the_dying(site, gateway, product, key):
+    """The answer as the client has it: None if the connection ended without one."""
+    try:
+        return site.post(product, key=key, address=gateway.address())
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+@pytest.mark.parametrize("point", GATEWAY_POINTS)
+def test_a_gateway_killed_there_starts_the_job_once(new_site, point):
+    """What Kafka has runs without its gateway and is listed from its claim; the same key finds it.
+    The flow has no cache here, so that the key alone leads to the job."""
+    records, answers = GATEWAY_POINTS[point]
+    site = new_site(edit={**LONG, CACHE_OF_THE_FLOW: ""}).prepare()
+    key, product = "8f14e45f-ceea-467f-a0e6-2d9c3f1b8a31", site.product()
+    dying = site.gateway(OFFPATH_FAILPOINT=point)
+    answer = answer_of_the_dying(site, dying, product, key)
+    assert dying.wait_exit(20) == -9, "the stop was reached"
+    assert (answer.status if answer else None) in answers, answer
+    assert len(site.records()) == records
+    assert site.sql("SELECT COUNT(*) FROM op_job") == [["0"]], "nobody registered it"
+    worker = site.worker()
+    if records:
+        wait_for("it runs, listed from its claim", lambda: site.state_counts() == {10: 1}, 60)
+    site.address = site.gateway().address()
+    again = site.post(product, key=key)
+    assert again.status in (200, 202), again
+    job = site.wait_final(again.json()["id"])
+    assert job["state"] == "succeeded"
+    assert not answer or answer.json()["id"] == job["id"]
+    site.wait_settled(worker, len(site.records()))
+    assert site.sql("SELECT HEX(id), state FROM op_job") == [[hexid(job["id"]), "10"]]
+    assert {s: site.standin.calls(s) for s in SHOPS} == dict.fromkeys(SHOPS, 1)
+    assert worker.stop() == 0 and site.uncommitted() == []
 
 
 def test_a_gateway_killed_between_ack_and_answer_loses_nothing(new_site):

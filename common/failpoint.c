@@ -1,4 +1,4 @@
-#include "worker/failpoint.h"
+#include "common/failpoint.h"
 
 #ifdef OFFPATH_FAILPOINTS
 #include <signal.h>
