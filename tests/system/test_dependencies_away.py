@@ -26,7 +26,7 @@ def uuid_key(i):
 
 
 @pytest.mark.parametrize("how", ["frozen", "dead"])
-def test_redis_away_costs_speed_only(new_site, how):
+def test_c10_redis_away_costs_speed_only(new_site, how):
     site = new_site(edit=LONG).open()
     site.run()
     began = time.monotonic()
@@ -37,6 +37,9 @@ def test_redis_away_costs_speed_only(new_site, how):
         assert site.workers[0].get("/readyz").status == 200
         for id in ids:
             assert site.wait_final(id)["state"] == "succeeded"
+        product = site.product()
+        first, second = site.run(product), site.run(product)
+        assert first["id"] != second["id"], "every request is a miss"
         quick = [site.post().took for _ in range(10)]
         assert sorted(quick)[7] < 0.5, f"a broken Redis is asked each time: {quick}"
         key, product = uuid_key(1), site.product()
