@@ -1,4 +1,4 @@
-/* deploy/sql/001-record.sql, statement by statement; tests/unit/test_record_schema.c holds the two
+/* deploy/sql/001-record.sql, statement by statement; tests/unit/test_record_pure.c holds the two
  * against each other. */
 #include "common/record_mysql.h"
 

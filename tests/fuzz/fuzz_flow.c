@@ -1,6 +1,6 @@
 /* Flow files and upstreams.yaml: no text may crash the loader, and each text gives a set or a
- * finding. Expressions are doubled here, since compiling one takes 15 ms; fuzz_expr has the real
- * ones. */
+ * finding. Expressions are doubled here, since compiling one takes 15 ms; fuzz_expr_path and
+ * fuzz_template have real ones. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
