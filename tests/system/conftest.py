@@ -3,6 +3,7 @@ for those that break something. Programs come from OFFPATH_TEST_BIN (with stops 
 build/asan) and OFFPATH_TEST_RELEASE (as they ship, build/strict-gcc)."""
 import os
 import pathlib
+import random
 
 import pytest
 
@@ -11,6 +12,14 @@ from harness import ROOT, Site, Stack
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "crash: kills and stops programs; a stage of its own")
+
+
+@pytest.fixture
+def seed():
+    """Of a random test. It is shown when the test fails; OFFPATH_TEST_SEED repeats it."""
+    number = int(os.environ.get("OFFPATH_TEST_SEED", random.randrange(10**6)))
+    print(f"OFFPATH_TEST_SEED={number}")
+    return number
 
 
 @pytest.fixture(scope="session")
