@@ -27,7 +27,8 @@ void watchdog_stop(void);
 /* Call fn(arg) when this thread has worked for about ms without disarming: CPU time, so that a busy
  * machine ends nothing that is quick. Without a running watchdog nothing is called. */
 void watchdog_arm(struct watchdog_item *item, int64_t ms, watchdog_fn *fn, void *arg);
-/* All limits armed from now on last this many times as long: for tests under valgrind. 1 as at start. */
+/* All limits armed from now on last this many times as long: for tests under valgrind. 1 as at
+ * start. */
 void watchdog_stretch(unsigned times);
 /* fn is not called any more, nor running. Returns whether it was called. */
 bool watchdog_disarm(struct watchdog_item *item);
