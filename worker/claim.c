@@ -57,7 +57,7 @@ int claim_decode(const struct flow_set *set, const struct broker_record *r, stru
         broken(&c, r, why);
     else if (!c.event.ours)
         foreign(&c, r);
-    else if (strcmp(c.event.flow, c.flow->name) != 0)
+    else if (c.event.flow[0] && strcmp(c.event.flow, c.flow->name) != 0)
         broken(&c, r, "offpath-flow is not the flow of this topic");
     else if (!is_time(c.event.created_us) || !is_time(c.event.deadline_us))
         broken(&c, r, "ce_time or offpath-deadline is out of range");

@@ -4,8 +4,11 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <glob.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "worker/claim.h"
 #include "worker/groups.h"
 
@@ -103,6 +106,89 @@ static void a_broken_record_keeps_an_id_to_be_counted_by(void **state)
     assert_int_equal(c.bad, REASON_BAD_EVENT);
     static const struct job_id zero;
     assert_false(id_equal(&c.event.job, &zero));
+}
+
+/* ---- proto/golden: what producers may write */
+
+enum { FILE_MAX = 1 << 16, HEADERS_MAX = 32 };
+
+static struct json *load(const char *path)
+{
+    static char text[FILE_MAX];
+    struct json *v = NULL;
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t len = fread(text, 1, sizeof text, f);
+    fclose(f);
+    assert_int_equal(json_parse(text, len, NULL, &v, NULL), 0);
+    return v;
+}
+
+static struct claim claim_golden(const struct json *golden, const char *value)
+{
+    struct event_header headers[HEADERS_MAX];
+    const struct json *name = json_get(json_get(golden, "event"), "flow");
+    struct flow f = {.topic = {.name = topic, .group = group}};
+    const struct flow_set one = {.flows = &f, .flows_n = 1};
+    struct broker_record r = {.topic = topic,
+                              .timestamp_ms = (int64_t)json_number(json_get(golden, "timestamp_ms")),
+                              .value = value,
+                              .value_len = strlen(value),
+                              .headers = headers};
+    snprintf(f.name, sizeof f.name, "%s", name ? json_text(name) : "price-compare");
+    const struct json *h = json_first(json_get(golden, "headers"));
+    for (; h; h = json_next(h)) {
+        const char *text = json_text(json_at(h, 1));
+        assert_true(r.headers_n < HEADERS_MAX);
+        headers[r.headers_n++] =
+            (struct event_header){json_text(json_at(h, 0)), text, strlen(text)};
+    }
+    struct claim c;
+    assert_int_equal(claim_decode(&one, &r, &c), 0);
+    return c;
+}
+
+static void check_golden(const char *path)
+{
+    struct json *golden = load(path);
+    const struct json *job = json_get(json_get(golden, "event"), "job");
+    const char *error = json_text(json_get(golden, "error"));
+    print_message("%s\n", path);
+    struct claim c = claim_golden(golden, "{}");
+    assert_int_equal(c.bad, error ? REASON_BAD_EVENT : REASON_NONE);
+    if (error)
+        assert_string_equal(c.why, error);
+    static const struct job_id zero;
+    struct job_id want;
+    if (job) {
+        assert_int_equal(id_parse(json_text(job), &want), 0);
+        assert_true(id_equal(&c.event.job, &want));
+    } else {
+        assert_false(id_equal(&c.event.job, &zero)); /* counted by its place */
+    }
+    json_free(golden);
+}
+
+static void every_golden_record_is_claimed_or_refused_as_it_says(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob("proto/golden/*.json", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 10);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        check_golden(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+static void a_record_that_names_no_flow_is_of_its_topics(void **state)
+{
+    (void)state;
+    struct event e = sample();
+    e.flow[0] = 0;
+    struct claim c = decode(&e, "{}", other_topic);
+    assert_int_equal(c.bad, REASON_NONE);
+    assert_ptr_equal(c.flow, &flows[1]);
+    assert_true(id_equal(&c.event.job, &e.job));
 }
 
 static void a_time_no_table_can_hold_is_bad(void **state)
@@ -203,6 +289,8 @@ int main(void)
         cmocka_unit_test(our_record_says_who_it_is),
         cmocka_unit_test(a_foreign_record_gets_an_id_and_a_deadline),
         cmocka_unit_test(a_broken_record_keeps_an_id_to_be_counted_by),
+        cmocka_unit_test(every_golden_record_is_claimed_or_refused_as_it_says),
+        cmocka_unit_test(a_record_that_names_no_flow_is_of_its_topics),
         cmocka_unit_test(a_time_no_table_can_hold_is_bad),
         cmocka_unit_test(a_record_without_value_is_bad),
         cmocka_unit_test(retries_belong_to_the_same_flow),
