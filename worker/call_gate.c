@@ -145,10 +145,11 @@ static struct metric *counter_of(struct call_gate *g, enum call_code code)
     return g->metrics.by_code[code];
 }
 
-void call_gate_ended(struct call_gate *g, enum call_code code, int64_t ms)
+void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum call_code code,
+                     int64_t ms)
 {
     enum breaker_state before = g->governor.breaker.state;
-    governor_done(&g->governor, governor_sign_of(code), clock_mono_us(g->env->clock));
+    governor_done(&g->governor, t, governor_sign_of(code), clock_mono_us(g->env->clock));
     metrics_add(g->metrics.flying, -1);
     metrics_add(counter_of(g, code), 1);
     metrics_observe_us(g->metrics.seconds, ms * 1000);

@@ -45,4 +45,5 @@ void call_gates_pump(struct call_env *env);    /* the lease is good again */
 /* The fullest queue in percent of its bound, for intake. */
 unsigned call_gates_fill(const struct call_env *env);
 /* Count an attempt that ended, and free its slot. */
-void call_gate_ended(struct call_gate *g, enum call_code code, int64_t ms);
+void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum call_code code,
+                     int64_t ms);

@@ -209,7 +209,7 @@ static void answered(void *arg, struct http_response *a)
     enum call_code code = a->code == CALL_OK ? read_answer(r, a) : a->code;
     int64_t after_ms = code == CALL_OK ? -1 : retry_after(r, a);
     note_try(r, code, a->status, now_ms(r) - r->since_ms);
-    call_gate_ended(g, code, now_ms(r) - r->since_ms);
+    call_gate_ended(g, &r->ticket, code, now_ms(r) - r->since_ms);
     if (after_ms > 0 && (a->status == 429 || a->status == 503))
         governor_hold(&g->governor, clock_mono_us(r->env->clock), after_ms);
     go_on(r, code, a->status, after_ms);
@@ -258,7 +258,7 @@ static void fly(struct call_run *r)
         return;
     enum call_code code = err == ERR_INVALID ? CALL_EXPRESSION : CALL_CONNECT;
     note_try(r, code, 0, 0);
-    call_gate_ended(g, CALL_CANCELLED, 0);
+    call_gate_ended(g, &r->ticket, CALL_CANCELLED, 0);
     call_gate_pump_soon(g);
     go_on(r, code, 0, -1);
 }
@@ -329,7 +329,7 @@ void call_run_stop(struct call_run *r, enum call_code code)
         http_cancel(r->env->http, r->exchange);
         r->exchange = NULL;
         note_try(r, code, 0, now_ms(r) - r->since_ms);
-        call_gate_ended(g, CALL_CANCELLED, now_ms(r) - r->since_ms);
+        call_gate_ended(g, &r->ticket, CALL_CANCELLED, now_ms(r) - r->since_ms);
         call_gate_pump_soon(g);
     }
     settle(r, code == CALL_CANCELLED ? ITEM_CANCELLED : ITEM_FAILED, code, false);

@@ -32,6 +32,7 @@ static unsigned window_size(const struct governor *g)
 static void breaker_open(struct governor *g, int64_t now_us)
 {
     g->breaker.state = BREAKER_OPEN;
+    g->breaker.era++;
     g->breaker.until_us = now_us + g->upstream->breaker.open_ms * 1000;
     g->breaker.seen = g->breaker.bad = g->breaker.at = 0;
 }
@@ -71,14 +72,17 @@ static int64_t wait_us(const struct governor *g, int64_t now_us)
     return wait;
 }
 
-static void start(struct governor *g, int64_t now_us)
+static void start(struct governor *g, struct governor_ticket *t, int64_t now_us)
 {
     g->flying++;
     if (g->gap_us > 0)
         g->free_at_us =
             (g->free_at_us > (double)now_us ? g->free_at_us : (double)now_us) + g->gap_us;
-    if (g->breaker.state == BREAKER_OPEN)
+    if (g->breaker.state == BREAKER_OPEN) {
         g->breaker.state = BREAKER_PROBE;
+        g->breaker.era++;
+    }
+    t->era = g->breaker.era;
 }
 
 /* ---- queue */
@@ -119,7 +123,7 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
         push(g, t);
         return GOVERNOR_WAIT;
     }
-    start(g, now_us);
+    start(g, t, now_us);
     return GOVERNOR_GO;
 }
 
@@ -135,17 +139,19 @@ struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_
         *wait = wait_us(g, now_us);
         if (*wait != 0)
             return NULL;
-        start(g, now_us);
     }
     governor_leave(g, t);
+    if (!*open)
+        start(g, t, now_us);
     return t;
 }
 
-void governor_done(struct governor *g, enum governor_sign sign, int64_t now_us)
+void governor_done(struct governor *g, const struct governor_ticket *t, enum governor_sign sign,
+                   int64_t now_us)
 {
     if (g->flying)
         g->flying--;
-    if (!g->upstream->breaker.on)
+    if (!g->upstream->breaker.on || t->era != g->breaker.era)
         return;
     if (g->breaker.state == BREAKER_CLOSED) {
         if (sign != SIGN_NONE)

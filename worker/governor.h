@@ -10,9 +10,10 @@
 #pragma once
 #include "common/flow.h"
 
-struct governor_ticket { /* embedded in whoever waits */
+struct governor_ticket { /* embedded in whoever waits, and kept until governor_done */
     struct governor_ticket *next, *prev;
     bool queued;
+    unsigned era; /* of the breaker, when its attempt started */
 };
 
 enum governor_answer { GOVERNOR_GO, GOVERNOR_WAIT, GOVERNOR_OPEN };
@@ -32,6 +33,7 @@ struct governor {
     unsigned queued;
     struct {
         enum breaker_state state;
+        unsigned era; /* counts openings and probes: what started before says nothing any more */
         int64_t until_us;
         unsigned seen, bad, at; /* in the window of the last `of` attempts */
         uint8_t window[GOVERNOR_WINDOW_MAX / 8];
@@ -51,8 +53,10 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
  * breaker-open. */
 struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_t *wait_us,
                                       bool *open);
-/* A started attempt ended. SIGN_NONE: it was cancelled and says nothing. */
-void governor_done(struct governor *g, enum governor_sign sign, int64_t now_us);
+/* The attempt that started with this ticket ended. SIGN_NONE: it was cancelled and says nothing.
+ * One that started before the breaker opened says nothing of what a probe is to find out. */
+void governor_done(struct governor *g, const struct governor_ticket *t, enum governor_sign sign,
+                   int64_t now_us);
 /* Stop waiting; fine for one that does not wait. */
 void governor_leave(struct governor *g, struct governor_ticket *t);
 /* The upstream asked for a pause (Retry-After): nothing starts before, at most a minute. */

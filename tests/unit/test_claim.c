@@ -131,7 +131,8 @@ static struct claim claim_golden(const struct json *golden, const char *value)
     struct flow f = {.topic = {.name = topic, .group = group}};
     const struct flow_set one = {.flows = &f, .flows_n = 1};
     struct broker_record r = {.topic = topic,
-                              .timestamp_ms = (int64_t)json_number(json_get(golden, "timestamp_ms")),
+                              .timestamp_ms =
+                                  (int64_t)json_number(json_get(golden, "timestamp_ms")),
                               .value = value,
                               .value_len = strlen(value),
                               .headers = headers};

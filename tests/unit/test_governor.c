@@ -34,7 +34,7 @@ static void starts_up_to_its_slots_then_in_order(void **state)
     assert_null(governor_next(&g, 0, &wait, &open));
     assert_int_equal(wait, -1);
     assert_int_equal(governor_fill(&g), 50);
-    governor_done(&g, SIGN_GOOD, 0);
+    governor_done(&g, &t[0], SIGN_GOOD, 0);
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[2]);
     assert_false(open);
     assert_null(governor_next(&g, 0, &wait, &open));
@@ -51,7 +51,7 @@ static void newcomers_do_not_overtake(void **state)
     int64_t wait;
     assert_int_equal(governor_ask(&g, &a, 0, true), GOVERNOR_GO);
     assert_int_equal(governor_ask(&g, &b, 0, true), GOVERNOR_WAIT);
-    governor_done(&g, SIGN_GOOD, 0);
+    governor_done(&g, &a, SIGN_GOOD, 0);
     assert_int_equal(governor_ask(&g, &c, 0, true), GOVERNOR_WAIT);
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &b);
 }
@@ -70,9 +70,9 @@ static void one_that_leaves_is_not_given_out(void **state)
     governor_leave(&g, &t[2]);
     governor_leave(&g, &t[2]);
     governor_leave(&g, &t[3]);
-    governor_done(&g, SIGN_GOOD, 0);
+    governor_done(&g, &t[0], SIGN_GOOD, 0);
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[1]);
-    governor_done(&g, SIGN_GOOD, 0);
+    governor_done(&g, &t[1], SIGN_GOOD, 0);
     assert_null(governor_next(&g, 0, &wait, &open));
     assert_int_equal(g.queued, 0);
     assert_int_equal(governor_ask(&g, &t[3], 0, true), GOVERNOR_GO);
@@ -151,7 +151,7 @@ static void tell(struct governor *g, int n, enum governor_sign sign)
     struct governor_ticket t = {0};
     for (int i = 0; i < n; i++) {
         assert_int_equal(governor_ask(g, &t, 0, true), GOVERNOR_GO);
-        governor_done(g, sign, 0);
+        governor_done(g, &t, sign, 0);
     }
 }
 
@@ -182,15 +182,61 @@ static void one_probe_decides(void **state)
     tell(&g, 4, SIGN_BAD);
     assert_int_equal(governor_ask(&g, &t, 10 * SECOND, true), GOVERNOR_GO);
     assert_int_equal(governor_ask(&g, &other, 10 * SECOND, true), GOVERNOR_OPEN);
-    governor_done(&g, SIGN_BAD, 10 * SECOND);
+    governor_done(&g, &t, SIGN_BAD, 10 * SECOND);
     assert_int_equal(governor_ask(&g, &t, 19 * SECOND, true), GOVERNOR_OPEN);
     assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
-    governor_done(&g, SIGN_NONE, 20 * SECOND); /* cancelled: the next one probes */
+    governor_done(&g, &t, SIGN_NONE, 20 * SECOND); /* cancelled: the next one probes */
     assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
-    governor_done(&g, SIGN_GOOD, 20 * SECOND);
+    governor_done(&g, &t, SIGN_GOOD, 20 * SECOND);
     assert_int_equal(g.breaker.state, BREAKER_CLOSED);
     assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
     assert_int_equal(governor_ask(&g, &other, 20 * SECOND, true), GOVERNOR_GO);
+}
+
+/* Calls that were under way when it opened end during the probe, or after it. */
+static void what_started_before_the_probe_does_not_decide(void **state)
+{
+    (void)state;
+    struct upstream u = up(9, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket old[4] = {0}, probe = {0}, other = {0};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(governor_ask(&g, &old[i], 0, true), GOVERNOR_GO);
+    tell(&g, 4, SIGN_BAD);
+    governor_done(&g, &old[0], SIGN_GOOD, SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_OPEN);
+    assert_int_equal(governor_ask(&g, &probe, 10 * SECOND, true), GOVERNOR_GO);
+    governor_done(&g, &old[1], SIGN_GOOD, 10 * SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_PROBE);
+    governor_done(&g, &old[2], SIGN_BAD, 10 * SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_PROBE);
+    governor_done(&g, &old[3], SIGN_NONE, 10 * SECOND); /* must not let a second one probe */
+    assert_int_equal(governor_ask(&g, &other, 10 * SECOND, true), GOVERNOR_OPEN);
+    assert_int_equal(g.flying, 1);
+    governor_done(&g, &probe, SIGN_GOOD, 11 * SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_CLOSED);
+}
+
+/* Time-outs of what was sent before it opened come when the upstream is well again. */
+static void late_failures_do_not_open_it_again(void **state)
+{
+    (void)state;
+    struct upstream u = up(9, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket old[4] = {0}, probe = {0};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(governor_ask(&g, &old[i], 0, true), GOVERNOR_GO);
+    tell(&g, 4, SIGN_BAD);
+    assert_int_equal(governor_ask(&g, &probe, 10 * SECOND, true), GOVERNOR_GO);
+    governor_done(&g, &probe, SIGN_GOOD, 10 * SECOND);
+    for (int i = 0; i < 4; i++)
+        governor_done(&g, &old[i], SIGN_BAD, 11 * SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_CLOSED);
+    assert_int_equal(g.flying, 0);
+    tell(&g, 4, SIGN_BAD); /* those of now do */
+    assert_int_equal(g.breaker.state, BREAKER_OPEN);
 }
 
 static void an_open_breaker_empties_the_queue(void **state)
@@ -205,7 +251,7 @@ static void an_open_breaker_empties_the_queue(void **state)
     int64_t wait;
     for (int i = 0; i < 3; i++)
         governor_ask(&g, &t[i], 0, true);
-    governor_done(&g, SIGN_BAD, 0);
+    governor_done(&g, &t[0], SIGN_BAD, 0);
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[1]);
     assert_true(open);
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[2]);
@@ -245,6 +291,8 @@ int main(void)
         cmocka_unit_test(a_hold_stops_all_for_a_while),
         cmocka_unit_test(the_breaker_opens_at_its_share_of_failures),
         cmocka_unit_test(one_probe_decides),
+        cmocka_unit_test(what_started_before_the_probe_does_not_decide),
+        cmocka_unit_test(late_failures_do_not_open_it_again),
         cmocka_unit_test(an_open_breaker_empties_the_queue),
         cmocka_unit_test(an_absent_breaker_never_opens),
         cmocka_unit_test(codes_are_signs),
