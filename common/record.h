@@ -152,7 +152,7 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     /* T10 */
     int (*outbox_take)(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
     int (*outbox_delete)(struct record *, const uint64_t *ids, size_t n);
-    /* T11, one round; retention_ms: protocols. counts what it did */
+    /* T11, one round of at most 500; retention_ms: protocols. counts what it did */
     int (*sweep)(struct record *, int64_t retention_ms, struct record_swept *);
 };
 struct record_watch {
@@ -173,6 +173,7 @@ struct record_outbox {
 void record_outbox_free(struct record_outbox *rows, size_t n);
 struct record_swept {
     unsigned expired, emptied, deleted;
+    bool more; /* it took as many as one round may: others wait */
 };
 struct record {
     const struct record_ops *ops;

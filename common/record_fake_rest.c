@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SWEEP_MAX = 500 };
 static const int64_t DAY = 86400ll * 1000000, MINUTE = 60ll * 1000000;
 
 static bool lease_out(struct record_fake *f, uint64_t worker)
@@ -162,18 +163,21 @@ int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out)
     int err = fake_begin(r, &f);
     if (err)
         return err;
-    *out = (struct record_swept){0, 0, 0};
+    unsigned n = 0;
+    *out = (struct record_swept){0};
     for (size_t i = 0; i < FAKE_BUCKETS; i++) {
         for (struct fake_job *j = f->jobs[i], *next; j; j = next) {
             next = j->next;
-            if (j->sweep_at >= fake_now(f))
+            if (j->sweep_at >= fake_now(f) || n == SWEEP_MAX)
                 continue;
+            n++;
             if (job_is_final(j->row.state))
                 sweep_final(f, j, retention_ms, out);
             else
                 sweep_open(f, j, retention_ms, out);
         }
     }
+    out->more = n == SWEEP_MAX;
     return fake_end(f, 0);
 }
 

@@ -199,10 +199,12 @@ static int sweep_small(struct record_mysql *r, void *arg)
         {.head = "DELETE FROM op_worker WHERE lease_until<NOW(6)-INTERVAL 1 DAY LIMIT 500"},
         {.head = "DELETE FROM op_pool_used WHERE at<NOW(6)-INTERVAL 60 DAY LIMIT 500"},
         {.head = "DELETE FROM offpath_applied WHERE at<NOW(6)-INTERVAL 400 DAY LIMIT 500"}};
+    struct record_swept *did = arg;
     int err = 0;
-    (void)arg;
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && !err; i++)
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && !err; i++) {
         err = record_run(r, &tables[i], 0);
+        did->more |= !err && store_affected(r->store) >= LIST_MAX;
+    }
     return err;
 }
 
@@ -210,12 +212,13 @@ int record_sweep(struct record *record, int64_t retention_ms, struct record_swep
 {
     struct record_mysql *r = (struct record_mysql *)(void *)record;
     struct sweeping a = {.retention_us = retention_ms * 1000};
-    struct record_swept swept = {0, 0, 0};
+    struct record_swept swept = {0};
     int err = record_alone(r, list, &a);
     if (!err)
         err = sweep_jobs(r, &a, &swept);
+    swept.more = a.n == LIST_MAX;
     if (!err)
-        err = record_alone(r, sweep_small, NULL);
+        err = record_alone(r, sweep_small, &swept);
     if (!err)
         *out = swept;
     return err;

@@ -27,7 +27,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     metrics_add(s->deleted, did.deleted);
     if (did.expired)
         log_warn("jobs-never-finished", "count", log_number(did.expired));
-    *next_ms = PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(s->s.rng, JITTER_MS);
+    *next_ms = did.more ? 0 : PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(s->s.rng, JITTER_MS);
     return 0;
 }
 

@@ -1,6 +1,7 @@
-/* sweep.h - looks every 10 s after jobs that are overdue and rows nobody needs any more (protocols:
- * T11): ends what never finished, empties and deletes what is old. Any number of workers may do so
- * at once. One thread with its own connection. Counts in offpath_swept_total. */
+/* sweep.h - looks every 10 s, and at once while there is more, after jobs that are overdue and rows
+ * nobody needs any more (protocols: T11): ends what never finished, empties and deletes what is
+ * old. Any number of workers may do so at once. One thread with its own connection. Counts in
+ * offpath_swept_total. */
 #pragma once
 #include "common/rng.h"
 #include "worker/clerk.h"

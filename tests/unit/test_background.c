@@ -41,6 +41,7 @@ struct bench {
 static struct job_id id_of(unsigned n)
 {
     struct job_id id = {{1, 2}};
+    id.b[14] = (uint8_t)(n >> 8);
     id.b[15] = (uint8_t)n;
     return id;
 }
@@ -108,6 +109,24 @@ static void the_sweep_comes_each_10_s_and_counts_what_it_did(void **state)
     before = record_fake_calls(b->db);
     loop_fake_run_for(b->loop, 13000);
     assert_true(record_fake_calls(b->db) > before);
+    sweep_stop(sweep);
+}
+
+/* 25 jobs a second are more than 500 in 10 s, and each is visited twice. */
+static void a_sweep_that_found_as_many_as_it_may_goes_on_at_once(void **state)
+{
+    struct bench *b = *state;
+    struct sweep *sweep;
+    struct sweep_settings s = {record_fake_open, b->db, 0, &b->rng.rng, b->loop};
+    for (unsigned n = 0; n < 1700; n++)
+        claim(b, n, NOW + 1000000);
+    record_fake_expire(b->db, b->worker);
+    assert_int_equal(sweep_start(&s, &sweep), 0);
+    loop_fake_run_for(b->loop, 12100); /* the second look */
+    assert_int_equal(expired(), 1700);
+    unsigned before = record_fake_calls(b->db);
+    loop_fake_run_for(b->loop, 30000); /* then it rests again */
+    assert_in_range(record_fake_calls(b->db) - before, 2, 4);
     sweep_stop(sweep);
 }
 
@@ -307,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(the_sweep_comes_each_10_s_and_counts_what_it_did),
+        T(a_sweep_that_found_as_many_as_it_may_goes_on_at_once),
         T(a_cancel_is_told_within_2_s_and_not_for_ever),
         T(who_left_is_not_told_what_was_on_its_way),
         T(a_due_row_is_published_and_deleted_after_the_ack),
