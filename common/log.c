@@ -24,7 +24,7 @@ static char program_name[32] = "offpath";
 static bool as_json;
 static atomic_int minimum = LOG_INFO;
 
-static _Thread_local const char *scope_job, *scope_request;
+static _Thread_local struct log_ids scope;
 
 struct line {
     struct buf out, value; /* value: one masked value, reused */
@@ -53,10 +53,17 @@ void log_secret(const char *value)
         log_error("secret-not-masked", "error", err_text(rc));
 }
 
-void log_scope(const char *job, const char *request)
+struct log_ids log_scope(const char *job, const char *request)
 {
-    scope_job = job;
-    scope_request = request;
+    struct log_ids before = scope;
+    snprintf(scope.job, sizeof scope.job, "%s", job ? job : "");
+    snprintf(scope.request, sizeof scope.request, "%s", request ? request : "");
+    return before;
+}
+
+void log_scope_restore(const struct log_ids *before)
+{
+    scope = *before;
 }
 
 const char *log_number(long long n)
@@ -132,10 +139,10 @@ static bool has_pair(va_list pairs, const char *name)
 static void add_pairs(struct line *l, va_list pairs)
 {
     /* The thread's own, unless the line names another job or request. */
-    if (scope_job && !has_pair(pairs, "job"))
-        add_pair(l, "job", scope_job);
-    if (scope_request && !has_pair(pairs, "request"))
-        add_pair(l, "request", scope_request);
+    if (scope.job[0] && !has_pair(pairs, "job"))
+        add_pair(l, "job", scope.job);
+    if (scope.request[0] && !has_pair(pairs, "request"))
+        add_pair(l, "request", scope.request);
     const char *name;
     while ((name = va_arg(pairs, const char *)) != NULL && l->pairs < PAIRS_MAX)
         add_pair(l, name, va_arg(pairs, const char *));

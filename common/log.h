@@ -12,8 +12,13 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_open(const char *program, bool json, enum log_level min);
 void log_secret(const char *value); /* copied; shorter than 4 characters is ignored */
 
-/* Ids of what this thread works on; NULL: none. Borrowed until changed. */
-void log_scope(const char *job, const char *request);
+struct log_ids {
+    char job[40], request[68]; /* longer ones are cut; "": none */
+};
+/* Ids of what this thread works on from now on; NULL: none. Returns those before: a callback that
+ * runs in the middle of another's work restores them. */
+struct log_ids log_scope(const char *job, const char *request);
+void log_scope_restore(const struct log_ids *before);
 
 /* event: a stable name, "job-finished"; then pairs, ended by NULL: log_info("started", "port",
  * "8480", NULL). Values: NULL prints as "". */

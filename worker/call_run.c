@@ -1,5 +1,4 @@
 #include "worker/call_run.h"
-#include "common/log.h"
 #include "worker/retry.h"
 
 #include <stdlib.h>
@@ -38,9 +37,6 @@ static void fail(struct call_run *r, enum call_code code)
     bool retryable = code == CALL_BREAKER_OPEN ||
                      retry_is_listed(&r->order.call->retry, code, r->order.outcome->status);
     settle(r, ITEM_FAILED, code, retryable);
-    log_info("call-failed", "call", r->order.call->name, "upstream", r->order.call->upstream->name,
-             "code", call_code(code), "status", log_number(r->order.outcome->status), "attempts",
-             log_number(r->order.outcome->attempts));
     r->order.done(r->order.arg, r);
 }
 

@@ -44,7 +44,7 @@ static void written(void *arg)
     struct job_run *j = op->job;
     struct record_ledger *l = &op->op.ledger;
     size_t at = op->place;
-    job_scope(j);
+    struct log_ids before = job_scope(j);
     if (job_op_back(op, l->status)) {
         FAILPOINT("after-ledger");
         const char *result = l->call.result;
@@ -59,7 +59,7 @@ static void written(void *arg)
         job_op_dropped(j);
     }
     job_op_free(op);
-    job_scope(NULL);
+    log_scope_restore(&before);
 }
 
 static void print_tries(struct job_op *op, const struct tries *t)
@@ -108,17 +108,28 @@ static void write_ledger(struct job_run *j, size_t at, const uint8_t key[CALL_KE
     job_op_put(op);
 }
 
+static void log_failed(const struct call_run *run)
+{
+    const struct call_order *o = &run->order;
+    log_info("call-failed", "call", o->call->name, "upstream", o->call->upstream->name, "code",
+             call_code((enum call_code)o->item->code), "status", log_number(o->outcome->status),
+             "attempts", log_number(o->outcome->attempts));
+}
+
+/* Perhaps in the middle of another job's work: its end gave this call its turn. */
 static void call_over(void *arg, struct call_run *run)
 {
     struct job_run *j = arg;
     size_t at = (size_t)(run->order.item - j->items);
-    job_scope(j);
+    struct log_ids before = job_scope(j);
+    if (run->order.item->state == ITEM_FAILED)
+        log_failed(run);
     j->runs[at] = NULL;
     j->env->kept += (int64_t)run->result_len;
     write_ledger(j, at, run->key, run);
     call_run_free(run);
     over(j);
-    job_scope(NULL);
+    log_scope_restore(&before);
 }
 
 /* ---- before it */
@@ -190,11 +201,11 @@ static void start_call(struct job_run *j, size_t at, bool may_start)
 static void deadline(void *arg)
 {
     struct job_run *j = arg;
-    job_scope(j);
+    struct log_ids before = job_scope(j);
     j->late = true;
     job_calls_stop(j, CALL_DEADLINE);
     over(j);
-    job_scope(NULL);
+    log_scope_restore(&before);
 }
 
 static bool arm(struct job_run *j)

@@ -96,7 +96,7 @@ static void claim_back(void *arg)
 {
     struct job_op *op = arg;
     struct job_run *j = op->job;
-    job_scope(j);
+    struct log_ids before = job_scope(j);
     if (job_op_back(op, op->op.claim.status)) {
         if (op->op.claim.status)
             claim_refused(j, op->op.claim.status);
@@ -108,7 +108,7 @@ static void claim_back(void *arg)
         job_op_dropped(j);
     }
     job_op_free(op);
-    job_scope(NULL);
+    log_scope_restore(&before);
 }
 
 void job_claim_begin(struct job_run *j)
@@ -145,14 +145,14 @@ static void decided(void *arg, enum watch_verdict v, const struct record_watch *
     struct job_run *j = arg;
     (void)row;
     j->watched = NULL;
-    job_scope(j);
+    struct log_ids before = job_scope(j);
     if (v == WATCH_CLAIM) {
         job_run_enter(j, PHASE_HELD);
     } else {
         job_lead_done(j, NULL, 0, 0);
         job_leave(j, true);
     }
-    job_scope(NULL);
+    log_scope_restore(&before);
 }
 
 void job_watch_begin(struct job_run *j)

@@ -173,7 +173,7 @@ static void finished(void *arg)
     struct job_op *op = arg;
     struct job_run *j = op->job;
     struct record_finish *f = &op->op.finish;
-    job_scope(j);
+    struct log_ids before = job_scope(j);
     if (!job_op_back(op, f->status)) {
         job_op_dropped(j);
     } else if (f->status == 0) {
@@ -188,7 +188,7 @@ static void finished(void *arg)
         refused(j);
     }
     job_op_free(op);
-    job_scope(NULL);
+    log_scope_restore(&before);
 }
 
 static void dead_letter(struct job_run *j, struct job_op *op, const struct ending *e)

@@ -9,12 +9,9 @@
 
 enum { VALUE_DEPTH = 64 };
 
-void job_scope(const struct job_run *j)
+struct log_ids job_scope(const struct job_run *j)
 {
-    if (j)
-        log_scope(j->id, j->claim.event.request[0] ? j->claim.event.request : NULL);
-    else
-        log_scope(NULL, NULL);
+    return log_scope(j->id, j->claim.event.request);
 }
 
 int64_t job_env_now_us(const struct job_env *env)
@@ -77,7 +74,6 @@ static void next_suspect(struct job_run *j)
     env->suspect = NULL;
     struct job_run *next = env->queued.head;
     if (next) {
-        list_remove(&env->queued, next);
         env->suspect = next;
         job_run_enter(next, PHASE_LOADING);
     }
@@ -277,7 +273,7 @@ static void tell_running(struct job_run *j)
 
 /* ---- the one place where a job moves */
 
-void job_run_enter(struct job_run *j, enum job_phase p)
+static void begin(struct job_run *j, enum job_phase p)
 {
     j->phase = (uint8_t)p;
     switch (p) {
@@ -311,6 +307,15 @@ void job_run_enter(struct job_run *j, enum job_phase p)
         job_leave(j, true);
         break;
     }
+}
+
+/* Often inside another job's work: the end of one starts the next that waits. */
+void job_run_enter(struct job_run *j, enum job_phase p)
+{
+    struct log_ids before = job_scope(j);
+    unlist(j);
+    begin(j, p);
+    log_scope_restore(&before);
 }
 
 /* ---- from outside */

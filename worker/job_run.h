@@ -12,6 +12,7 @@
  * further phases in the one switch of job_run.c. */
 #pragma once
 #include "common/cache.h"
+#include "common/log.h"
 #include "worker/call_run.h"
 #include "worker/claim.h"
 #include "worker/watch.h"
@@ -151,7 +152,8 @@ static inline bool job_run_is_claimed(const struct job_run *j)
 int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
 
 /* ---- between the files of this module */
-void job_scope(const struct job_run *j); /* whose log lines these are; NULL: nobody's */
+/* Whose log lines follow; log_scope_restore with what it returns. */
+struct log_ids job_scope(const struct job_run *j);
 const struct flow_facts *job_facts(const struct job_run *j);
 void job_leave(struct job_run *j, bool done); /* frees it */
 bool job_is_wanted(const struct job_run *j);  /* one of its partitions is ours */

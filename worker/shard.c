@@ -127,6 +127,7 @@ static void each_job(struct shard *s, void (*fn)(void *arg, struct job_run *j), 
 static void gone(void *arg, struct job_run *j, bool done)
 {
     struct shard *s = arg;
+    struct log_ids before = log_scope(NULL, NULL); /* other records may come in now */
     for (struct job_place *p = &j->place; p; p = p->next)
         if (p->partition && done)
             consumer_done(p->partition, p->offset);
@@ -135,6 +136,7 @@ static void gone(void *arg, struct job_run *j, bool done)
     if (!s->walking)
         reopen(s);
     check_closed(s);
+    log_scope_restore(&before);
 }
 
 /* ---- partitions leave */
@@ -398,7 +400,7 @@ static void release(void *arg, struct job_run *j)
 static void forget_all(void *arg, struct job_run *j)
 {
     (void)arg;
-    log_warn("job-left-behind", "id", j->id); /* its last write never came back */
+    log_warn("job-left-behind", "job", j->id); /* its last write never came back */
 }
 
 static void abandon(void *arg, struct job_run *j)

@@ -230,7 +230,7 @@ static void seen_fini(struct seen *s)
     free(s->calls);
 }
 
-static const struct record_call *seen_call(const struct seen *s, const char *name)
+static inline const struct record_call *seen_call(const struct seen *s, const char *name)
 {
     for (size_t i = 0; i < s->n; i++)
         if (strcmp(s->calls[i].name, name) == 0)
@@ -260,7 +260,7 @@ static bool world_is_final(void *arg)
 }
 
 /* Runs until the job is final; its row. */
-static struct seen world_final(struct world *w, const struct job_id *id)
+static inline struct seen world_final(struct world *w, const struct job_id *id)
 {
     struct awaited a = {w, id};
     struct seen s;
@@ -270,9 +270,36 @@ static struct seen world_final(struct world *w, const struct job_id *id)
     return s;
 }
 
-static int64_t world_committed(struct world *w, int partition)
+static inline int64_t world_committed(struct world *w, int partition)
 {
     return broker_fake_committed(w->broker, "price-compare-consumer-group", TOPIC, partition);
+}
+
+/* The row of a job that so many workers died of, the last one just now. */
+static inline void world_crashes(struct world *w, const struct event *e, int n)
+{
+    uint64_t worker = 0;
+    for (int i = 0; i <= n; i++) { /* claimed by one, taken over by n more */
+        uint64_t next;
+        bool taken = false;
+        assert_int_equal(w->eyes->ops->worker_start(w->eyes, "mortal", 15000, &next), 0);
+        struct record_claim c = {.job = {.id = e->job,
+                                         .flow = "price-compare",
+                                         .created_us = e->created_us,
+                                         .deadline_us = e->deadline_us,
+                                         .sweep_at_us = e->deadline_us},
+                                 .worker = next},
+                            *list[] = {&c};
+        if (i == 0) {
+            assert_int_equal(w->eyes->ops->claim(w->eyes, list, 1), 0);
+            record_claim_fini(&c);
+        } else {
+            record_fake_expire(w->db, worker);
+            assert_int_equal(w->eyes->ops->take_over(w->eyes, worker, next, &e->job, 1, &taken), 0);
+        }
+        worker = next;
+    }
+    record_fake_expire(w->db, worker);
 }
 
 /* ---- shops */

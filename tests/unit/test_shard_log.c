@@ -1,0 +1,144 @@
+/* Each log line about a job or its calls carries that job's id, whoever's work it was written in.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "shard_world.h"
+
+enum { JOBS = 6 };
+
+static struct {
+    int old, file;
+    char text[256 * 1024];
+} capture;
+
+static void capture_start(void)
+{
+    fflush(stderr);
+    capture.old = dup(STDERR_FILENO);
+    capture.file = memfd_create("stderr", 0);
+    assert_int_equal(fcntl(capture.file, F_SETFL, O_APPEND), 0);
+    assert_int_equal(dup2(capture.file, STDERR_FILENO), STDERR_FILENO);
+}
+
+static void capture_stop(void)
+{
+    dup2(capture.old, STDERR_FILENO);
+    ssize_t n = pread(capture.file, capture.text, sizeof capture.text - 1, 0);
+    capture.text[n > 0 ? n : 0] = 0;
+    close(capture.old);
+    close(capture.file);
+}
+
+/* Lines that hold all of these; NULL: any. */
+static size_t lines(const char *event, const char *job, const char *more)
+{
+    size_t n = 0;
+    static char line[4096];
+    for (const char *at = capture.text, *end; (end = strchr(at, '\n')); at = end + 1) {
+        size_t len = (size_t)(end - at);
+        assert_true(len < sizeof line);
+        memcpy(line, at, len);
+        line[len] = 0;
+        n += strstr(line, event) && (!job || strstr(line, job)) && (!more || strstr(line, more));
+    }
+    return n;
+}
+
+static void job_of(const struct job_id *id, char out[64])
+{
+    memcpy(out, " job=", 5);
+    id_format(id, out + 5);
+    strcat(out, " ");
+}
+
+static const char *const SHOPS[] = {"call=a-mart ", "call=b-shop ", "call=c-store "};
+
+/* The first failure opens the breaker; the calls of the other jobs end in that job's callback, and
+ * its own second attempt ends in a timer's. */
+static void a_failed_call_is_told_of_its_own_job(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    struct job_id ids[JOBS];
+    for (size_t i = 0; i < w->set->upstreams_n; i++) {
+        w->set->upstreams[i].concurrency = 1;
+        w->set->upstreams[i].breaker.of = 1;
+    }
+    world_shard(w, 1); /* with these limits */
+    broker_fake_revoke(w->consumer[0], false);
+    broker_fake_assign(w->consumer[1]);
+    world_run(w, 2000);
+    world_reply(w, "*", (struct http_fake_reply){.status = 503, .delay_ms = 100});
+    capture_start();
+    for (int i = 0; i < JOBS; i++)
+        ids[i] = world_job(w);
+    world_run(w, 5000);
+    capture_stop();
+    assert_int_equal(lines(" call-failed ", NULL, NULL), 3 * JOBS);
+    for (int i = 0; i < JOBS; i++) {
+        char job[64];
+        job_of(&ids[i], job);
+        assert_int_equal(world_state(w, &ids[i]), JOB_FAILED);
+        assert_int_equal(lines(" job-finished ", job, NULL), 1);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(lines(" call-failed ", job, SHOPS[k]), 1);
+    }
+    assert_true(lines(" call-failed ", NULL, "code=breaker-open") >= 3 * (JOBS - 1));
+    world_free(w);
+}
+
+/* The end of one suspect starts the next, whose record is bad. */
+static void what_a_job_starts_is_not_told_as_its_own(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    struct event first = world_event(w, NULL), bad = world_event(w, NULL);
+    char first_job[64], bad_job[64];
+    first.deadline_us = bad.deadline_us = first.created_us + 600000000;
+    world_shops(w, 30000);
+    for (size_t i = 0; i < 3; i++)
+        w->set->flows[0].calls[i].timeout_ms = 60000;
+    world_crashes(w, &first, 2);
+    world_crashes(w, &bad, 2);
+    world_put(w, &first, "{\"productId\":\"42\"}", 0);
+    world_run(w, 1000);
+    world_put(w, &bad, "{\"productId\":", 1);
+    capture_start();
+    world_run(w, 80000);
+    capture_stop();
+    job_of(&first.job, first_job);
+    job_of(&bad.job, bad_job);
+    assert_int_equal(world_state(w, &first.job), JOB_SUCCEEDED);
+    assert_int_equal(world_state(w, &bad.job), JOB_FAILED);
+    assert_int_equal(lines(" job-finished ", first_job, "state=succeeded"), 1);
+    assert_int_equal(lines(" bad-record ", NULL, NULL), 1);
+    assert_int_equal(lines(" bad-record ", bad_job, NULL), 1);
+    assert_int_equal(lines(" job-finished ", bad_job, "state=failed"), 1);
+    world_free(w);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    log_open("worker", false, LOG_INFO);
+    return expr_start();
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    expr_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failed_call_is_told_of_its_own_job),
+        cmocka_unit_test(what_a_job_starts_is_not_told_as_its_own),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
