@@ -203,14 +203,19 @@ static void deadline(void *arg)
     struct job_run *j = arg;
     struct log_ids before = job_scope(j);
     j->late = true;
-    job_calls_stop(j, CALL_DEADLINE);
-    over(j);
+    if (j->phase == PHASE_QUEUED) {
+        job_run_enter(j, PHASE_LOADING); /* makes no call, so it need not run alone */
+    } else {
+        job_calls_stop(j, CALL_DEADLINE);
+        over(j);
+    }
     log_scope_restore(&before);
 }
 
-static bool arm(struct job_run *j)
+bool job_deadline_arm(struct job_run *j)
 {
     int64_t at = j->claim.event.deadline_us;
+    due_stop(j->env->due, &j->deadline);
     if (!at)
         return true;
     int64_t left_ms = (at - job_env_now_us(j->env)) / 1000;
@@ -256,7 +261,7 @@ void job_calls_begin(struct job_run *j)
         job_run_restart(j);
         return;
     }
-    j->late = !arm(j);
+    j->late = !job_deadline_arm(j);
     bool may_start = !j->cancel && !j->late;
     size_t at = plan_next(f, j->items, j->calls_n, 0);
     j->writes++; /* so that a call that ends at once does not finish the job while others start */

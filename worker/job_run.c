@@ -288,6 +288,8 @@ static void begin(struct job_run *j, enum job_phase p)
         break;
     case PHASE_QUEUED:
         list_push(&j->env->queued, j);
+        if (!job_deadline_arm(j))
+            job_run_enter(j, PHASE_LOADING);
         break;
     case PHASE_LOADING:
         tell_running(j);

@@ -164,6 +164,8 @@ void job_held_begin(struct job_run *j); /* job_claim.c */
 void job_claim_begin(struct job_run *j);
 void job_watch_begin(struct job_run *j);
 void job_calls_begin(struct job_run *j); /* job_calls.c */
+/* From now on its deadline ends it. False: it has passed. */
+bool job_deadline_arm(struct job_run *j) must_use;
 /* None is made any more: what the ledger holds counts, the others are skipped. */
 void job_calls_skip(struct job_run *j);
 void job_calls_stop(struct job_run *j, enum call_code code);

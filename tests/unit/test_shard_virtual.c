@@ -521,28 +521,7 @@ static void a_record_that_killed_five_workers_is_failed(void **state)
     world_shops(w, 50);
     struct event e = world_event(w, NULL);
     e.deadline_us = e.created_us + 600000000;
-    uint64_t worker = 0;
-    for (int i = 0; i < 6; i++) { /* claimed by one, taken over by five more */
-        uint64_t next;
-        bool taken = false;
-        assert_int_equal(w->eyes->ops->worker_start(w->eyes, "mortal", 15000, &next), 0);
-        struct record_claim c = {.job = {.id = e.job,
-                                         .flow = "price-compare",
-                                         .created_us = e.created_us,
-                                         .deadline_us = e.deadline_us,
-                                         .sweep_at_us = e.deadline_us},
-                                 .worker = next},
-                            *list[] = {&c};
-        if (i == 0) {
-            assert_int_equal(w->eyes->ops->claim(w->eyes, list, 1), 0);
-            record_claim_fini(&c);
-        } else {
-            record_fake_expire(w->db, worker);
-            assert_int_equal(w->eyes->ops->take_over(w->eyes, worker, next, &e.job, 1, &taken), 0);
-        }
-        worker = next;
-    }
-    record_fake_expire(w->db, worker);
+    world_crashes(w, &e, 5);
     world_run(w, 16000);
     world_put(w, &e, "{\"productId\":\"42\"}", 0);
     struct seen s = world_final(w, &e.job);
@@ -553,6 +532,34 @@ static void a_record_that_killed_five_workers_is_failed(void **state)
     assert_int_equal(http_client_fake_calls(w->http), 0);
     assert_int_equal(record_fake_dead(w->db, &e.job), 0);
     seen_fini(&s);
+    world_free(w);
+}
+
+/* Jobs that killed workers run one at a time; the deadline of one that waits for its turn counts.
+ */
+static void the_deadline_ends_a_suspect_that_waits(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    struct event slow = world_event(w, NULL), waits = world_event(w, NULL);
+    slow.deadline_us = slow.created_us + 600000000;
+    waits.deadline_us = waits.created_us + 60000000;
+    world_reply(w, "*", (struct http_fake_reply){.hang = true});
+    for (size_t i = 0; i < 3; i++)
+        w->set->flows[0].calls[i].timeout_ms = 300000;
+    world_crashes(w, &slow, 2);
+    world_crashes(w, &waits, 2);
+    world_put(w, &slow, "{\"productId\":\"42\"}", 0);
+    world_run(w, 1000);
+    world_put(w, &waits, "{\"productId\":\"42\"}", 1);
+    world_run(w, 58000);
+    assert_int_equal(http_client_fake_calls(w->http), 3); /* of the first */
+    assert_int_equal(world_state(w, &waits.job), JOB_RUNNING);
+    world_run(w, 1500);
+    assert_int_equal(world_state(w, &waits.job), JOB_EXPIRED);
+    assert_int_equal(record_fake_dead(w->db, &waits.job), 0); /* before its first call */
+    assert_int_equal(world_state(w, &slow.job), JOB_RUNNING);
+    assert_int_equal(http_client_fake_calls(w->http), 3);
     world_free(w);
 }
 
@@ -694,6 +701,7 @@ int main(void)
         cmocka_unit_test(a_dead_workers_job_resumes_from_the_ledger),
         cmocka_unit_test(a_lost_lease_drops_and_starts_over),
         cmocka_unit_test(a_record_that_killed_five_workers_is_failed),
+        cmocka_unit_test(the_deadline_ends_a_suspect_that_waits),
         cmocka_unit_test(a_cancel_stops_what_is_in_flight),
         cmocka_unit_test(a_message_cancels_at_once),
         cmocka_unit_test(intake_pauses_and_loses_nothing),
