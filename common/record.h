@@ -136,6 +136,7 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     int (*worker_start)(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
     int (*worker_renew)(struct record *, uint64_t worker, int64_t lease_ms); /* T1; ERR_FENCED */
     int (*worker_end)(struct record *, uint64_t worker);                     /* state=1 */
+    int (*workers)(struct record *, unsigned *n); /* alive, with a lease that is good now */
     int (*claim)(struct record *, struct record_claim **, size_t n);
     int (*ledger)(struct record *, struct record_ledger **, size_t n);
     int (*finish)(struct record *, struct record_finish **, size_t n);

@@ -282,6 +282,18 @@ static int worker_end(struct record *r, uint64_t worker)
     return fake_end(f, 0);
 }
 
+static int workers(struct record *r, unsigned *n)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    *n = 0;
+    for (size_t i = 0; i < f->workers_n; i++)
+        *n += f->workers[i].state == 0 && f->workers[i].lease_until >= fake_now(f);
+    return fake_end(f, 0);
+}
+
 static const struct record_ops ops = {
     .close = close_connection,
     .ping = ping,
@@ -292,6 +304,7 @@ static const struct record_ops ops = {
     .worker_start = worker_start,
     .worker_renew = worker_renew,
     .worker_end = worker_end,
+    .workers = workers,
     .claim = fake_claim,
     .ledger = fake_ledger,
     .finish = fake_finish,

@@ -149,6 +149,7 @@ static const struct record_ops ops = {
     .worker_start = record_worker_start,
     .worker_renew = record_worker_renew,
     .worker_end = record_worker_end,
+    .workers = record_workers,
     .claim = record_claim,
     .ledger = record_ledger,
     .finish = record_finish,

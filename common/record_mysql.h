@@ -100,6 +100,7 @@ int record_release(struct record *, struct record_release **, size_t n);
 int record_watch(struct record *, struct record_watch *, size_t n);
 int record_take_over(struct record *, uint64_t dead, uint64_t worker, const struct job_id *ids,
                      size_t n, bool *taken);
+int record_workers(struct record *, unsigned *n);
 int record_cancels(struct record *, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
 int record_outbox_take(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
 int record_outbox_delete(struct record *, const uint64_t *ids, size_t n);

@@ -79,6 +79,29 @@ int record_worker_end(struct record *record, uint64_t worker)
     return record_alone(of(record), end, &a);
 }
 
+static int count(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql q = {
+        .head = "SELECT COUNT(*) FROM op_worker WHERE state=0 AND lease_until>=NOW(6)"};
+    const struct store_value *v;
+    int err = record_run(r, &q, 0);
+    if (!err)
+        err = store_next(r->store, &v);
+    if (err != 1)
+        return err ? err : ERR_BUG;
+    *(unsigned *)arg = (unsigned)v[0].i;
+    return 0;
+}
+
+int record_workers(struct record *record, unsigned *n)
+{
+    unsigned found = 0;
+    int err = record_alone(of(record), count, &found);
+    if (!err)
+        *n = found;
+    return err;
+}
+
 /* ---- T4 */
 
 struct taking {

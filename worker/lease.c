@@ -48,6 +48,8 @@ struct lease {
     pthread_mutex_t lock;
     struct lease_shard *shards, *current; /* current: the clerk works on it */
     unsigned joined;
+    unsigned least; /* the shards of this process */
+    _Atomic unsigned shares;
 };
 
 /* ---- in the clerk */
@@ -82,6 +84,14 @@ static int wish_do(struct lease *l, struct record *r, struct lease_shard *s)
 
 static void on_answer(void *arg);
 
+/* Whatever comes of it: without an answer the last count holds. */
+static void count_shares(struct lease *l, struct record *r)
+{
+    unsigned n = 0;
+    if (r->ops->workers(r, &n) == 0)
+        l->shares = n > l->least ? n : l->least;
+}
+
 static int step(void *arg, struct record *r, int64_t *next_ms)
 {
     struct lease *l = arg;
@@ -91,6 +101,8 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     *next_ms = 0;
     int err = wish_do(l, r, s);
     s->err = err;
+    if (!err && s->did != WISH_END)
+        count_shares(l, r);
     pthread_mutex_lock(&l->lock);
     l->current = NULL;
     s->wish = WISH_NOTHING;
@@ -305,6 +317,8 @@ int lease_start(const struct lease_settings *settings, struct lease **out)
                                "lease"};
     snprintf(l->name, sizeof l->name, "%s", settings->name);
     l->lease_ms = settings->lease_ms > 0 ? settings->lease_ms : 15000;
+    l->least = settings->shards ? settings->shards : 1;
+    l->shares = l->least;
     pthread_mutex_init(&l->lock, NULL);
     int err = clerk_start(&c, &l->clerk);
     if (err) {
@@ -314,6 +328,11 @@ int lease_start(const struct lease_settings *settings, struct lease **out)
     }
     *out = l;
     return 0;
+}
+
+const _Atomic unsigned *lease_shares(const struct lease *l)
+{
+    return &l->shares;
 }
 
 bool lease_up(const struct lease *l)

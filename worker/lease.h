@@ -17,11 +17,15 @@ struct lease_settings {
     void *open_arg;
     const char *name;  /* of the process, "host:pid"; copied. A shard gets ".0", ".1", ... */
     int64_t lease_ms;  /* 15000. Renewed each fifth of it, late after two thirds */
+    unsigned shards;   /* that will join */
     struct loop *loop; /* NULL: a thread; set: runs in this loop (virtual time) */
 };
 /* 0 or ERR_NOMEM. */
 int lease_start(const struct lease_settings *s, struct lease **out) must_use;
 bool lease_up(const struct lease *l); /* the last renewal went through; any thread */
+/* Shards of all workers that are alive, as last counted: when a shard registers, before its `held`,
+ * and at each renewal. At least those of this process. Lent until lease_stop. */
+const _Atomic unsigned *lease_shares(const struct lease *l);
 /* All shards have left, or their loops have ended: what they asked for is not answered any more. */
 void lease_stop(struct lease *l);
 

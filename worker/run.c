@@ -41,7 +41,6 @@ struct worker {
     struct sweep *sweep;
     struct relay *relay;
     struct broker_producer *producer; /* the relay's */
-    _Atomic unsigned shares;
     struct shard_thread *threads[SETTINGS_SHARDS_MAX];
     _Atomic unsigned threads_n;
     pthread_mutex_t lock; /* of what follows */
@@ -198,8 +197,11 @@ static int start_record(struct worker *w)
     const int64_t lease_ms = w->run->settings->lease_ms;
     const struct writer_settings writer = {
         .record = w->record, .open = open_record, .open_arg = w, .threads = WRITER_THREADS};
-    const struct lease_settings lease = {
-        .open = open_record, .open_arg = w, .name = w->name, .lease_ms = lease_ms};
+    const struct lease_settings lease = {.open = open_record,
+                                         .open_arg = w,
+                                         .name = w->name,
+                                         .lease_ms = lease_ms,
+                                         .shards = w->run->settings->shards};
     const struct watch_settings watch = {.open = open_record, .open_arg = w, .lease_ms = lease_ms};
     int err = writer_start(&writer, &w->writer);
     if (!err)
@@ -238,7 +240,7 @@ static int start_threads(struct worker *w)
                   .open = open_consumer,
                   .open_arg = w,
                   .ahead_us = server_clock_ahead_us(w->clock),
-                  .shares = &w->shares,
+                  .shares = lease_shares(w->lease),
                   .retention_ms = w->run->retention_ms,
                   .calls_max = files_for_calls(files_raise(), s->shards)},
         .redis = {.url = s->redis, .wait_ms = REDIS_WAIT_MS, .connections = 1},
@@ -356,7 +358,6 @@ int run_worker(const struct run *r)
                                   .client_id = "offpath-worker",
                                   .properties = s->kafka_properties},
                        .record = {.url = s->mysql, .connect_ms = CONNECT_MS, .io_ms = IO_MS},
-                       .shares = s->shards,
                        .lock = PTHREAD_MUTEX_INITIALIZER,
                        .changed = PTHREAD_COND_INITIALIZER};
     name_process(&w);

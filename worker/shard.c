@@ -168,10 +168,20 @@ static bool may_start(void *arg)
     return lease_good(s->env.lease);
 }
 
+static void look_at_shares(struct shard *s)
+{
+    if (s->gone || s->shares == *s->s.shares)
+        return;
+    s->shares = *s->s.shares;
+    log_info("shares", "shards", log_number((long long)s->shares));
+    call_gates_share(&s->env.calls, s->shares);
+}
+
 static void lease_held(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
     s->worker = worker;
+    look_at_shares(s); /* before its first call */
     log_info("lease-held", "worker", log_number((long long)worker));
     job_env_resume(&s->env);
 }
@@ -220,10 +230,7 @@ static void tick(void *arg)
         leave_group(s);
     for (size_t i = 0; i < s->consumers_n; i++)
         consumer_tick(s->consumers[i]);
-    if (s->shares != *s->s.shares) {
-        s->shares = *s->s.shares;
-        call_gates_share(&s->env.calls, s->shares);
-    }
+    look_at_shares(s);
     if (s->env.held.head && !s->leaving && lease_good(s->env.lease))
         job_env_resume(&s->env);
     else if (!s->gone)

@@ -40,7 +40,6 @@ struct world {
     bool closed[SHARDS_MAX];
     unsigned opening;
     _Atomic int64_t ahead_us;
-    _Atomic unsigned shares;
     int64_t jobs_max;
 };
 
@@ -86,7 +85,7 @@ static void world_shard(struct world *w, unsigned i)
                                      .open_arg = w,
                                      .rng = &w->rng.rng,
                                      .ahead_us = &w->ahead_us,
-                                     .shares = &w->shares,
+                                     .shares = lease_shares(w->lease),
                                      .retention_ms = 86400000,
                                      .jobs_max = w->jobs_max,
                                      .closed = world_closed,
@@ -107,7 +106,6 @@ static struct world *world_new(int64_t jobs_max)
     assert_int_equal(flow_load(&flows, &findings, &w->set), 0);
     findings_fini(&findings);
     w->jobs_max = jobs_max;
-    w->shares = 1;
     rng_seeded_init(&w->rng, 1);
     assert_int_equal(loop_fake_open(WALL_S * INT64_C(1000000), &w->loop), 0);
     const struct clock *clock = loop_fake_clock(w->loop);
@@ -125,6 +123,7 @@ static struct world *world_new(int64_t jobs_max)
                                          .open_arg = w->db,
                                          .name = "test",
                                          .lease_ms = LEASE_MS,
+                                         .shards = 1,
                                          .loop = w->loop};
     const struct watch_settings watch = {
         .open = record_fake_open, .open_arg = w->db, .lease_ms = LEASE_MS, .loop = w->loop};

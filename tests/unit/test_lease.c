@@ -53,7 +53,7 @@ static int setup(void **state)
     memset(&b, 0, sizeof b);
     assert_int_equal(loop_fake_open(NOW, &b.loop), 0);
     b.db = record_fake_new(loop_fake_clock(b.loop));
-    struct lease_settings s = {record_fake_open, b.db, "host:1", 15000, b.loop};
+    struct lease_settings s = {record_fake_open, b.db, "host:1", 15000, 1, b.loop};
     assert_int_equal(lease_start(&s, &b.lease), 0);
     struct lease_events e = {&b, on_held, on_late, on_lost};
     assert_int_equal(lease_join(b.lease, b.loop, &e, &b.shard), 0);
@@ -87,7 +87,7 @@ static void a_shard_is_registered_and_renewed_each_3_s(void **state)
     assert_true(lease_good(b->shard));
     unsigned before = record_fake_calls(b->db);
     loop_fake_run_for(b->loop, 60000);
-    assert_in_range(record_fake_calls(b->db) - before, 18, 21);
+    assert_in_range(record_fake_calls(b->db) - before, 2 * 18, 2 * 21); /* and a count each */
     assert_int_equal(record_fake_worker(b->db, b->held), 0);
     assert_int_equal(b->late_n + b->lost_n, 0);
     assert_in_range(lease_held_ms(b->shard), 60000, 60100);
@@ -134,6 +134,43 @@ static void declared_dead_it_is_lost_and_registers_anew(void **state)
     assert_int_not_equal(b->held, mine);
     assert_true(lease_good(b->shard));
     other->ops->close(other);
+}
+
+static void shares_are_the_shards_of_all_workers_that_live(void **state)
+{
+    struct bench *b = *state;
+    struct record *other;
+    uint64_t gone, dead;
+    const _Atomic unsigned *shares = lease_shares(b->lease);
+    assert_int_equal(record_fake_open(b->db, &other), 0);
+    assert_int_equal(other->ops->worker_start(other, "x", 15000, &gone), 0);
+    assert_int_equal(*shares, 1);
+    while (!b->held_n) /* known when it may make its first call */
+        loop_fake_run_for(b->loop, 1);
+    assert_int_equal(*shares, 2);
+    assert_int_equal(other->ops->worker_start(other, "y", 15000, &dead), 0);
+    loop_fake_run_for(b->loop, 3100);
+    assert_int_equal(*shares, 3);
+    record_fake_down(b->db, true); /* nobody can be counted: the last known count holds */
+    loop_fake_run_for(b->loop, 9000);
+    assert_int_equal(*shares, 3);
+    record_fake_down(b->db, false);
+    assert_int_equal(other->ops->worker_end(other, gone), 0);
+    loop_fake_run_for(b->loop, 3100);
+    assert_int_equal(*shares, 2);
+    loop_fake_run_for(b->loop, 15000); /* the other's lease runs out */
+    assert_int_equal(*shares, 1);
+    other->ops->close(other);
+}
+
+static void shares_are_never_fewer_than_the_process_has(void **state)
+{
+    struct bench *b = *state;
+    struct lease *four;
+    struct lease_settings s = {record_fake_open, b->db, "host:2", 15000, 4, b->loop};
+    assert_int_equal(lease_start(&s, &four), 0);
+    assert_int_equal(*lease_shares(four), 4); /* none of them has registered yet */
+    lease_stop(four);
 }
 
 static void a_fenced_write_is_believed_at_once(void **state)
@@ -222,6 +259,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(a_shard_is_registered_and_renewed_each_3_s),
         T(not_renewed_for_10_s_is_late_until_it_is_again),
+        T(shares_are_the_shards_of_all_workers_that_live),
+        T(shares_are_never_fewer_than_the_process_has),
         T(declared_dead_it_is_lost_and_registers_anew),
         T(a_fenced_write_is_believed_at_once),
         T(registering_is_tried_until_mysql_is_back),

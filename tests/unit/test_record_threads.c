@@ -122,7 +122,7 @@ static void all_of_it_with_threads(void **state)
     memset(&b, 0, sizeof b);
     b.db = record_fake_new(clock_real());
     assert_int_equal(loop_uv_open(&b.loop), 0);
-    struct lease_settings l = {record_fake_open, b.db, "h:1", 150, NULL};
+    struct lease_settings l = {record_fake_open, b.db, "h:1", 150, 1, NULL};
     struct watch_settings w = {record_fake_open, b.db, 150, NULL};
     struct cancels_settings c = {record_fake_open, b.db, NULL};
     assert_int_equal(record_fake_cancel(b.db, &id, &owner), 0);

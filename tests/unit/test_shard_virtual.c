@@ -631,6 +631,30 @@ static void intake_pauses_and_loses_nothing(void **state)
     world_free(w);
 }
 
+/* 64 calls at once are for all workers together. */
+static void an_upstreams_limit_is_shared_with_other_workers(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    uint64_t others[3];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(w->eyes->ops->worker_start(w->eyes, "other", 15000, &others[i]), 0);
+    world_run(w, 5000);
+    world_shops(w, 3000);
+    for (int i = 0; i < 80; i++)
+        (void)world_job(w);
+    world_run(w, 2000);
+    assert_int_equal(http_client_fake_running(w->http), 64 / 4 + 64 / 4 + 32 / 4);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(w->eyes->ops->worker_end(w->eyes, others[i]), 0);
+    world_run(w, 5000);
+    for (int i = 0; i < 200; i++)
+        (void)world_job(w);
+    world_run(w, 2000);
+    assert_true(http_client_fake_running(w->http) > 64);
+    world_free(w);
+}
+
 static void a_drain_finishes_jobs_and_releases_the_rest(void **state)
 {
     (void)state;
@@ -705,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_cancel_stops_what_is_in_flight),
         cmocka_unit_test(a_message_cancels_at_once),
         cmocka_unit_test(intake_pauses_and_loses_nothing),
+        cmocka_unit_test(an_upstreams_limit_is_shared_with_other_workers),
         cmocka_unit_test(a_drain_finishes_jobs_and_releases_the_rest),
     };
     return cmocka_run_group_tests(tests, start, stop);
