@@ -91,6 +91,7 @@ struct broker_consumer_events {
     void (*assigned)(void *arg, const struct broker_partition *list,
                      size_t n); /* offset: where it starts, -1 unknown */
     void (*revoked)(void *arg, const struct broker_partition *list, size_t n, bool lost);
+    /* err: ERR_REFUSED (not allowed, or no such topic; it may pass), else ERR_IO */
     void (*error)(void *arg, int err, bool fatal, const char *why);
 };
 

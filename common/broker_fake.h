@@ -37,6 +37,7 @@ int broker_fake_consumer_open(struct broker_fake *f, const char *group, const ch
 /* Give all partitions of the consumer's topics to it, or just one. */
 void broker_fake_assign(struct broker_consumer *c);
 void broker_fake_assign_one(struct broker_consumer *c, const char *topic, int32_t partition);
+void broker_fake_assign_none(struct broker_consumer *c); /* the others have them all */
 /* Take all back; lost: it may not commit any more (ERR_CONFLICT). */
 void broker_fake_revoke(struct broker_consumer *c, bool lost);
 void broker_fake_error(struct broker_consumer *c, int err, bool fatal, const char *why);

@@ -237,6 +237,11 @@ void broker_fake_assign(struct broker_consumer *port)
             news_slot(n, c->topics[i], k);
 }
 
+void broker_fake_assign_none(struct broker_consumer *port)
+{
+    (void)news_new((struct fake_consumer *)port, NEWS_ASSIGN, 0);
+}
+
 void broker_fake_assign_one(struct broker_consumer *port, const char *topic, int32_t partition)
 {
     news_slot(news_new((struct fake_consumer *)port, NEWS_ASSIGN, 1), topic, partition);

@@ -81,7 +81,7 @@ static void on_rebalance(void *arg, bool assigned, bool lost, const struct broke
     slots_free(c);
 }
 
-static void on_error(void *arg, bool fatal, const char *why)
+static void on_error(void *arg, int err, bool fatal, const char *why)
 {
     struct consumer *c = arg;
     int64_t now = clock_mono_ms(clock_real());
@@ -91,7 +91,7 @@ static void on_error(void *arg, bool fatal, const char *why)
     c->error_ms = now;
     snprintf(c->error, sizeof c->error, "%s", why);
     if (c->events.error)
-        c->events.error(c->events.arg, ERR_IO, fatal, why);
+        c->events.error(c->events.arg, err, fatal, why);
 }
 
 static int consumer_fd(struct broker_consumer *port)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Records taken in one turn of the loop, so that calls and timers get theirs. */
-enum { TURN = 256, REVOKE_COMMIT_MS = 5000, COMMIT_LIST = 64 };
+enum { TURN = 256, REVOKE_COMMIT_MS = 5000, COMMIT_LIST = 64, JOIN_MS = 30000 };
 
 struct consumer {
     struct consumer_settings s;
@@ -16,6 +16,9 @@ struct consumer {
     bool shut;   /* as seen last */
     bool posted; /* another turn is on its way */
     bool closing;
+    bool joined;  /* the group has told its partitions, if only that there are none */
+    bool refused; /* and nothing was assigned since */
+    int64_t opened_ms;
 };
 
 struct parked { /* a record that did not fit, whole; one allocation */
@@ -106,6 +109,8 @@ static void assigned(void *arg, const struct broker_partition *list, size_t n)
         c->partitions = p;
         pause_as_needed(p);
     }
+    c->joined = true;
+    c->refused = false;
     log_info("assigned", "group", c->s.group, "partitions", log_number((long long)n));
 }
 
@@ -175,6 +180,7 @@ static void trouble(void *arg, int err, bool fatal, const char *why)
     struct consumer *c = arg;
     log_write(fatal ? LOG_ERROR : LOG_WARN, "consumer", "group", c->s.group, "error", err_text(err),
               "why", why, NULL);
+    c->refused |= err == ERR_REFUSED;
     if (fatal)
         c->s.events.fatal(c->s.events.arg, why);
 }
@@ -258,6 +264,7 @@ int consumer_open(const struct consumer_settings *s, struct consumer **out)
     if (!c)
         return ERR_NOMEM;
     c->s = *s;
+    c->opened_ms = loop_now_ms(s->loop);
     const struct broker_consumer_events events = {
         .arg = c, .assigned = assigned, .revoked = revoked, .error = trouble};
     int err = s->open(s->open_arg, s->group, s->topics, s->topics_n, &events, &c->broker);
@@ -316,6 +323,14 @@ void consumer_tick(struct consumer *c)
 {
     turn(c);
     commit(c, 0);
+}
+
+const char *consumer_trouble(const struct consumer *c)
+{
+    if (c->refused)
+        return "group-refused";
+    bool late = !c->joined && loop_now_ms(c->s.loop) - c->opened_ms > JOIN_MS;
+    return late ? "not-assigned" : NULL;
 }
 
 void consumer_count(const struct consumer *c, struct consumer_numbers *add)

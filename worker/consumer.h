@@ -55,6 +55,11 @@ void consumer_tick(struct consumer *c);
 /* Pause or resume as intake and spans say; cheap when nothing changed. */
 void consumer_adjust(struct consumer *c);
 
+/* Why it consumes nothing, as a code for /readyz, lent for ever: "group-refused" (not allowed, or a
+ * topic is missing; until something is assigned again), "not-assigned" (the group has told it
+ * nothing for 30 s since the open). NULL: all is well, also without partitions. */
+const char *consumer_trouble(const struct consumer *c);
+
 struct consumer_numbers {
     unsigned partitions, paused;
     int64_t unfinished; /* records delivered and not done */

@@ -88,6 +88,11 @@ static const char *not_ready(const struct worker *w)
         return "kafka";
     if (!writer_up(w->writer) || !lease_up(w->lease))
         return "mysql";
+    for (unsigned i = 0; i < w->threads_n; i++) {
+        const char *trouble = shard_thread_trouble(w->threads[i]);
+        if (trouble)
+            return trouble;
+    }
     return NULL;
 }
 

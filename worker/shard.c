@@ -26,6 +26,7 @@ struct shard {
     struct cancels_shard *cancels;
     _Atomic int64_t beat_ms;
     _Atomic uint64_t worker;
+    _Atomic(const char *) trouble;
     struct metric *records;
     struct shard_gauges gauges;
 };
@@ -222,14 +223,24 @@ static void show(struct shard *s)
     shard_gauges_show(&s->gauges, GAUGE_UNFINISHED, n.unfinished);
 }
 
+static void look_at_consumers(struct shard *s)
+{
+    const char *trouble = NULL;
+    for (size_t i = 0; i < s->consumers_n; i++) {
+        consumer_tick(s->consumers[i]);
+        if (!trouble)
+            trouble = consumer_trouble(s->consumers[i]);
+    }
+    s->trouble = trouble;
+}
+
 static void tick(void *arg)
 {
     struct shard *s = arg;
     s->beat_ms = loop_now_ms(s->s.loop);
     if (s->leaving && s->consumers_n)
         leave_group(s);
-    for (size_t i = 0; i < s->consumers_n; i++)
-        consumer_tick(s->consumers[i]);
+    look_at_consumers(s);
     look_at_shares(s);
     if (s->env.held.head && !s->leaving && lease_good(s->env.lease))
         job_env_resume(&s->env);
@@ -487,6 +498,11 @@ void shard_free(struct shard *s)
 uint64_t shard_worker(const struct shard *s)
 {
     return s->worker;
+}
+
+const char *shard_trouble(const struct shard *s)
+{
+    return s->trouble;
 }
 
 size_t shard_jobs(const struct shard *s)

@@ -51,5 +51,7 @@ void shard_cancel(struct shard *s, const struct job_id *id);
 /* Id it writes with, 0: none now. Any thread. */
 uint64_t shard_worker(const struct shard *s);
 size_t shard_jobs(const struct shard *s);
+/* As consumer_trouble, of the first consumer that has some. Any thread. */
+const char *shard_trouble(const struct shard *s);
 /* Loop time of its last tick, for the health check. Any thread. */
 int64_t shard_beat_ms(const struct shard *s);

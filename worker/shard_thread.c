@@ -142,6 +142,12 @@ uint64_t shard_thread_worker(const struct shard_thread *t)
     return s ? shard_worker(s) : 0;
 }
 
+const char *shard_thread_trouble(const struct shard_thread *t)
+{
+    const struct shard *s = t->visible;
+    return s ? shard_trouble(s) : NULL;
+}
+
 bool shard_thread_redis_up(const struct shard_thread *t)
 {
     return t->visible && cache_async_up(t->cache);

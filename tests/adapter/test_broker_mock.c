@@ -14,7 +14,13 @@
 #include "common/broker.h"
 #include "common/clock.h"
 
-enum { OFFSET_FETCH = 9, FIND_COORDINATOR = 10, INIT_PRODUCER_ID = 22, WAIT_MS = 10000 };
+enum {
+    OFFSET_FETCH = 9,
+    JOIN_GROUP = 11,
+    FIND_COORDINATOR = 10,
+    INIT_PRODUCER_ID = 22,
+    WAIT_MS = 10000
+};
 
 struct mock {
     rd_kafka_t *host;
@@ -68,6 +74,100 @@ static int ask_lag(struct broker_producer *p)
 {
     struct broker_lag lag[2] = {{.topic = "topic"}, {.topic = "topic", .partition = 1}};
     return broker_lag(p, "group", lag, 2, WAIT_MS);
+}
+
+/* ---- consumers */
+
+struct member {
+    struct broker_consumer *port;
+    int told, partitions, refused, other;
+};
+
+static void on_assigned(void *arg, const struct broker_partition *list, size_t n)
+{
+    struct member *c = arg;
+    (void)list;
+    c->told++;
+    c->partitions = (int)n;
+}
+
+static void on_revoked(void *arg, const struct broker_partition *list, size_t n, bool lost)
+{
+    struct member *c = arg;
+    (void)list;
+    (void)n;
+    (void)lost;
+    c->partitions = 0;
+}
+
+static void on_trouble(void *arg, int err, bool fatal, const char *why)
+{
+    struct member *c = arg;
+    (void)why;
+    c->refused += err == ERR_REFUSED;
+    c->other += fatal;
+}
+
+static void join(struct mock *m, const char *group, struct member *c)
+{
+    const char *topics[] = {"topic"};
+    const struct broker_consumer_events events = {c, on_assigned, on_revoked, on_trouble};
+    *c = (struct member){0};
+    assert_int_equal(broker_kafka_consumer_open(&m->settings, group, topics, 1, &events, &c->port),
+                     0);
+}
+
+static bool poll_until(struct member *list, size_t n, bool (*done)(struct member *list, size_t n))
+{
+    int64_t until = now_ms() + 3 * WAIT_MS;
+    while (!done(list, n) && now_ms() < until) {
+        for (size_t i = 0; i < n; i++)
+            (void)broker_poll(list[i].port);
+        usleep(5000);
+    }
+    return done(list, n);
+}
+
+static bool all_told(struct member *list, size_t n)
+{
+    int partitions = 0;
+    bool told = true;
+    for (size_t i = 0; i < n; i++) {
+        partitions += list[i].partitions;
+        told &= list[i].told > 0;
+    }
+    return told && partitions == 2;
+}
+
+static bool is_refused(struct member *list, size_t n)
+{
+    (void)n;
+    return list[0].refused > 0;
+}
+
+/* What /readyz of a worker stands on: no partitions is an answer, too. */
+static void who_gets_no_partition_is_told_so(void **state)
+{
+    struct mock *m = *state;
+    struct member list[3];
+    for (int i = 0; i < 3; i++)
+        join(m, "crowd", &list[i]);
+    assert_true(poll_until(list, 3, all_told));
+    for (int i = 0; i < 3; i++)
+        broker_consumer_close(list[i].port);
+}
+
+static void a_group_that_may_not_be_joined_says_so(void **state)
+{
+    struct mock *m = *state;
+    struct member one;
+    rd_kafka_mock_push_request_errors(m->cluster, JOIN_GROUP, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    join(m, "forbidden", &one);
+    assert_true(poll_until(&one, 1, is_refused));
+    assert_int_equal(one.other, 0);
+    broker_consumer_close(one.port);
+    rd_kafka_mock_clear_request_errors(m->cluster, JOIN_GROUP);
 }
 
 /* librdkafka before 2.10.1: the process ended if a client without a group met these (its issue
@@ -154,6 +254,8 @@ static void asking_whether_it_is_up_never_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_gets_no_partition_is_told_so, start, stop),
+        cmocka_unit_test_setup_teardown(a_group_that_may_not_be_joined_says_so, start, stop),
         cmocka_unit_test_setup_teardown(a_group_on_the_move_makes_lag_unknown, start, stop),
         cmocka_unit_test_setup_teardown(a_producer_is_up_once_it_can_publish_at_once, start, stop),
         cmocka_unit_test_setup_teardown(a_producer_without_an_id_is_not_up, start, stop),

@@ -80,13 +80,9 @@ static int64_t committed(struct world *w, int partition)
     return broker_fake_committed(w->broker, "g", "t", partition);
 }
 
-static int open_world(void **state)
+static void open_consumer(struct world *w)
 {
-    struct world *w = calloc(1, sizeof *w);
     const char *topics[] = {"t"};
-    assert_int_equal(loop_fake_open(0, &w->loop), 0);
-    assert_int_equal(broker_fake_open(loop_fake_clock(w->loop), w->loop, &w->broker), 0);
-    assert_int_equal(broker_fake_topic(w->broker, "t", 2), 0);
     const struct consumer_settings s = {
         .group = "g",
         .topics = topics,
@@ -96,6 +92,15 @@ static int open_world(void **state)
         .loop = w->loop,
         .events = {.arg = w, .take = take, .revoked = revoked, .shut = shut, .fatal = fatal}};
     assert_int_equal(consumer_open(&s, &w->consumer), 0);
+}
+
+static int open_world(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert_int_equal(loop_fake_open(0, &w->loop), 0);
+    assert_int_equal(broker_fake_open(loop_fake_clock(w->loop), w->loop, &w->broker), 0);
+    assert_int_equal(broker_fake_topic(w->broker, "t", 2), 0);
+    open_consumer(w);
     broker_fake_assign(w->port);
     run(w);
     *state = w;
@@ -111,6 +116,36 @@ static int close_world(void **state)
     loop_close(w->loop);
     free(w);
     return 0;
+}
+
+static void a_group_that_refuses_is_trouble_until_it_assigns(void **state)
+{
+    struct world *w = *state;
+    assert_null(consumer_trouble(w->consumer));
+    broker_fake_error(w->port, ERR_IO, false, "broker down"); /* the library connects again */
+    run(w);
+    assert_null(consumer_trouble(w->consumer));
+    broker_fake_error(w->port, ERR_REFUSED, false, "group authorization failed");
+    run(w);
+    assert_string_equal(consumer_trouble(w->consumer), "group-refused");
+    assert_int_equal(w->fatal, 0);
+    broker_fake_assign_one(w->port, "t", 0);
+    run(w);
+    assert_null(consumer_trouble(w->consumer));
+}
+
+static void never_assigned_is_trouble_but_no_partitions_are_not(void **state)
+{
+    struct world *w = *state;
+    consumer_close(w->consumer);
+    open_consumer(w);
+    loop_fake_run_for(w->loop, 29000);
+    assert_null(consumer_trouble(w->consumer));
+    loop_fake_run_for(w->loop, 2000);
+    assert_string_equal(consumer_trouble(w->consumer), "not-assigned");
+    broker_fake_assign_none(w->port);
+    run(w);
+    assert_null(consumer_trouble(w->consumer));
 }
 
 static void commits_only_the_finished_beginning(void **state)
@@ -239,6 +274,8 @@ static void only_a_fatal_error_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(a_group_that_refuses_is_trouble_until_it_assigns),
+        CASE(never_assigned_is_trouble_but_no_partitions_are_not),
         CASE(commits_only_the_finished_beginning),
         CASE(a_failed_commit_is_sent_again),
         CASE(pauses_while_shut_and_goes_on),

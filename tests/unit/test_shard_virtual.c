@@ -401,6 +401,23 @@ static void a_rebalance_repeats_no_call(void **state)
     world_free(w);
 }
 
+/* What /readyz says: a group that tells nothing is trouble, one that gives no partitions is not. */
+static void a_shard_that_its_group_forgot_is_in_trouble(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shard(w, 1);
+    world_run(w, 25000);
+    assert_null(shard_trouble(w->shard[1]));
+    world_run(w, 10000);
+    assert_string_equal(shard_trouble(w->shard[1]), "not-assigned");
+    assert_null(shard_trouble(w->shard[0]));
+    broker_fake_assign_none(w->consumer[1]);
+    world_run(w, 2000);
+    assert_null(shard_trouble(w->shard[1]));
+    world_free(w);
+}
+
 static void mysql_away_waits_and_loses_nothing(void **state)
 {
     (void)state;
@@ -720,6 +737,7 @@ int main(void)
         cmocka_unit_test(a_delivery_while_it_runs_joins_it),
         cmocka_unit_test(another_body_under_one_id_does_not_run),
         cmocka_unit_test(a_rebalance_repeats_no_call),
+        cmocka_unit_test(a_shard_that_its_group_forgot_is_in_trouble),
         cmocka_unit_test(mysql_away_waits_and_loses_nothing),
         cmocka_unit_test(redis_away_costs_nothing_but_events),
         cmocka_unit_test(a_dead_workers_job_resumes_from_the_ledger),
