@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from harness import SHOPS, call_of, wait_for
+from harness import SHOPS, Background, StandIn, call_of, wait_for
 
 FAULTS = [
     ({"garbage": "body"}, {"bad-body"}),
@@ -83,7 +83,6 @@ def test_a_private_address_is_refused_unless_allowed(new_site):
 
 def test_a_shop_that_is_gone_and_comes_back(new_site):
     """Its own stand-in, killed while requests come: partial meanwhile, whole again afterwards."""
-    from harness import StandIn
     site = new_site()
     lonely = StandIn(site.folder, site.standin_binary(), name="lonely")
     port = int(lonely.address().rsplit(":", 1)[1])
@@ -98,6 +97,49 @@ def test_a_shop_that_is_gone_and_comes_back(new_site):
     assert {call_of(j, "b-shop")["error"]["code"] for j in jobs} <= {"connect", "breaker-open", "deadline"}
     site.programs.append(StandIn(site.folder, site.standin_binary(), name="lonely", port=port))
     wait_for("it is used again", lambda: site.run()["state"] == "succeeded", 40)
+
+
+def test_a_shop_away_for_20_s_under_load(new_site):
+    """The breaker opens, asks with one probe each 10 s, and closes when the shop is back; meanwhile
+    jobs end as soon as their other calls have, and nothing becomes a dead letter."""
+    site = new_site()
+    lonely = StandIn(site.folder, site.standin_binary(), name="lonely")
+    port = int(lonely.address().rsplit(":", 1)[1])
+    site.programs.append(lonely)
+    site.env["B_SHOP_URL"] = f"http://{lonely.address()}/b-shop"
+    worker = site.open().workers[0]
+
+    def is_open():
+        return worker.metric("offpath_breaker_open", upstream="b-shop")
+
+    def refused():
+        return worker.metric("offpath_call_attempts_total", upstream="b-shop", code="connect") or 0
+
+    assert site.run()["state"] == "succeeded"
+    threads = 8
+    load = Background(lambda i: site.run(), threads)
+    wait_for("some went well", lambda: len(load.results) > 20)
+    assert is_open() == 0
+    lonely.kill()
+    away = time.monotonic()
+    wait_for("the breaker is open", lambda: is_open() == 1, 20)
+    asked, ended = refused(), len(load.results)
+    wait_for("20 s", lambda: time.monotonic() - away > 20, 25, every=0.2)
+    assert is_open() == 1
+    assert 1 <= refused() - asked <= threads + 3, "what was in flight, and a probe each 10 s"
+    during = load.results[ended + threads:]
+    assert len(during) > 50, "the other shops' calls go on"
+    assert {j["state"] for j in during} == {"partial"}
+    assert {call_of(j, "b-shop")["error"]["code"] for j in during} <= {"breaker-open", "connect"}
+    site.programs.append(StandIn(site.folder, site.standin_binary(), name="lonely", port=port))
+    wait_for("a probe closes it", lambda: is_open() == 0, 20)
+    ended = len(load.results) + threads
+    wait_for("whole again", lambda: len(load.results) > ended + 20)
+    load.stop()
+    assert not load.errors, load.errors[:3]
+    assert {j["state"] for j in load.results[ended:]} == {"succeeded"}
+    assert {j["state"] for j in load.results} == {"succeeded", "partial"}
+    assert site.open_jobs() == 0 and site.sql("SELECT COUNT(*) FROM op_dead") == [["0"]]
 
 
 def test_a_slow_shop_does_not_hold_back_jobs_of_others(site):
