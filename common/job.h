@@ -1,7 +1,7 @@
 /* job.h - job states, who may move them, and the codes that explain an end.
  * The table in job.c is the only place that knows which moves exist; the SQL guards in record_*.c
- * say the same to the database (protocols: State machine). Numbers are stored; never renumber.
- * Pure; any thread.
+ * say the same to the database, and tests/record_moves.h holds them to it (protocols: State
+ * machine). Numbers are stored; never renumber. Pure; any thread.
  *
  *   register      claim          finish
  *  --------> queued ----> running ------> succeeded | partial | failed        (final)

@@ -37,5 +37,8 @@ void record_fake_dead_set(struct record_fake *f, const struct job_id *id, int st
 /* An outbox row, due now. 0 or ERR_NOMEM. */
 int record_fake_outbox(struct record_fake *f, const char *topic, const char *value) must_use;
 size_t record_fake_outbox_n(struct record_fake *f);
+/* A row as it might stand there: overdue, in this state; a final one with an open dead letter. */
+void record_fake_put(struct record_fake *f, const struct job_id *id, enum job_state state,
+                     uint64_t worker);
 /* T7 by hand: queued again with the next round. */
 void record_fake_requeue(struct record_fake *f, const struct job_id *id);

@@ -258,6 +258,21 @@ void record_fake_dead_set(struct record_fake *f, const struct job_id *id, int st
     pthread_mutex_unlock(&f->lock);
 }
 
+void record_fake_put(struct record_fake *f, const struct job_id *id, enum job_state state,
+                     uint64_t worker)
+{
+    pthread_mutex_lock(&f->lock);
+    struct fake_job *j = fake_make(f, id);
+    if (j) {
+        j->row.state = state;
+        j->row.worker = worker;
+        j->row.created_us = fake_now(f);
+        j->sweep_at = fake_now(f) - 1;
+        j->dead = job_is_final(state) ? 0 : -1;
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
 void record_fake_requeue(struct record_fake *f, const struct job_id *id)
 {
     pthread_mutex_lock(&f->lock);

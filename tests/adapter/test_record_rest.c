@@ -1,5 +1,6 @@
 /* The record against a real server: lost connections, outbox, cancels, sweep. */
 #include "tests/adapter/record_db.h"
+#include "tests/record_moves.h"
 
 static int64_t number(struct db *d, const char *sql, unsigned n)
 {
@@ -98,6 +99,51 @@ static void workers_count_while_their_lease_is_good(void **state)
     db_exec(d, "UPDATE op_worker SET lease_until=NOW(6)-INTERVAL 1 SECOND WHERE name='b'");
     assert_int_equal(d->a->ops->workers(d->a, &n), 0);
     assert_int_equal(n, 1);
+}
+
+/* ---- the guards against the table of moves */
+
+static void moves_put(void *arg, const struct job_id *id, enum job_state state, uint64_t worker)
+{
+    struct db *d = arg;
+    char sql[512], hex[33];
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", id->b[i]);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO op_job(id,state,worker,created,sweep_at,finished) VALUES (x'%s',%d,%llu,"
+             "NOW(6),NOW(6)-INTERVAL 1 SECOND,IF(%d<10,NULL,NOW(6)))",
+             hex, (int)state, (unsigned long long)worker, (int)state);
+    db_exec(d, sql);
+    snprintf(
+        sql, sizeof sql,
+        "INSERT INTO op_dead(job,flow,reason,at,topic,part,off) SELECT id,'f','x',NOW(6),'t',0,0"
+        " FROM op_job WHERE id=x'%s' AND state>=10",
+        hex);
+    db_exec(d, sql);
+}
+
+static void moves_kill(void *arg, uint64_t worker)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql,
+             "UPDATE op_worker SET lease_until=NOW(6)-INTERVAL 1 SECOND WHERE id=%llu",
+             (unsigned long long)worker);
+    db_exec(arg, sql);
+}
+
+static enum job_state moves_state(void *arg, const struct job_id *id)
+{
+    struct db *d = arg;
+    struct record_watch row = {.id = *id};
+    assert_int_equal(d->a->ops->watch(d->a, &row, 1), 0);
+    return row.state;
+}
+
+static void the_guards_are_the_table_of_moves(void **state)
+{
+    struct db *d = *state;
+    struct moves m = {d->a, d->wa, CREATED, moves_put, moves_kill, moves_state, d, 0};
+    moves_try_all(&m);
 }
 
 /* ---- T11 */
@@ -244,6 +290,7 @@ int main(void)
         T(a_killed_connection_is_made_anew),
         T(an_outbox_row_is_held_for_30_s_and_then_anybodys),
         T(cancels_are_read_since_a_time),
+        T(the_guards_are_the_table_of_moves),
         T(workers_count_while_their_lease_is_good),
         T(overdue_jobs_of_the_living_wait_others_end),
         T(a_record_that_comes_after_the_sweep_is_kept),

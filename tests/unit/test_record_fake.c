@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/record_fake.h"
+#include "tests/record_moves.h"
 
 static const int64_t NOW = 1800000000ll * 1000000, SECOND = 1000000;
 static const int64_t DAY = 86400ll * 1000000;
@@ -132,6 +133,31 @@ static void a_registered_job_is_claimed_once(void **state)
     assert_int_equal(c.row.worker, b->wa);
     assert_int_equal(c.row.state, JOB_RUNNING);
     record_claim_fini(&c);
+}
+
+static void moves_put(void *arg, const struct job_id *id, enum job_state state, uint64_t worker)
+{
+    record_fake_put(((struct bench *)arg)->db, id, state, worker);
+}
+
+static void moves_kill(void *arg, uint64_t worker)
+{
+    record_fake_expire(((struct bench *)arg)->db, worker);
+}
+
+static enum job_state moves_state(void *arg, const struct job_id *id)
+{
+    struct bench *b = arg;
+    struct record_watch row = {.id = *id};
+    assert_int_equal(b->r->ops->watch(b->r, &row, 1), 0);
+    return row.state;
+}
+
+static void its_guards_are_the_table_of_moves(void **state)
+{
+    struct bench *b = *state;
+    struct moves m = {b->r, b->wa, NOW, moves_put, moves_kill, moves_state, b, 0};
+    moves_try_all(&m);
 }
 
 static void a_stale_round_is_told(void **state)
@@ -314,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(a_registered_job_is_claimed_once),
+        T(its_guards_are_the_table_of_moves),
         T(a_stale_round_is_told),
         T(the_ledger_gives_way_only_where_it_may),
         T(a_finish_is_written_once_by_who_holds_the_job),
