@@ -110,7 +110,7 @@ void call_gate_pump(struct call_gate *g)
 
 void call_gate_pump_soon(struct call_gate *g)
 {
-    if (g->governor.head && !g->look.place)
+    if (g->governor.queued && !g->look.place)
         look_at(g, clock_mono_ms(g->env->clock));
 }
 

@@ -1,4 +1,5 @@
 #include "worker/call_run.h"
+#include "worker/budget.h"
 #include "worker/retry.h"
 
 #include <stdlib.h>
@@ -32,10 +33,30 @@ static void settle(struct call_run *r, enum item_state state, enum call_code cod
     o->ms = (uint32_t)(ms > UINT32_MAX ? UINT32_MAX : ms);
 }
 
+static bool pause_for(struct call_run *r, int64_t ms);
+
+/* Behind the breaker, or for a while; then its attempts are counted from the start. */
+static bool wait_for_better(struct call_run *r, enum call_code code)
+{
+    struct call_gate *g = gate_of(r);
+    r->made_before = r->tries.made;
+    r->waited = TRY_BACKOFF;
+    if (code != CALL_BREAKER_OPEN)
+        return pause_for(r, BUDGET_EVERY_MS);
+    r->phase = CALL_QUEUED;
+    governor_park(&g->governor, &r->ticket);
+    metrics_add(g->metrics.queued, 1);
+    call_gate_pump_soon(g); /* the look at the breaker's time */
+    return true;
+}
+
 static void fail(struct call_run *r, enum call_code code)
 {
     bool retryable = code == CALL_BREAKER_OPEN ||
                      retry_is_listed(&r->order.call->retry, code, r->order.outcome->status);
+    if (retryable && r->order.must_wait && r->order.must_wait(r->order.arg, r, code) &&
+        wait_for_better(r, code))
+        return;
     settle(r, ITEM_FAILED, code, retryable);
     r->order.done(r->order.arg, r);
 }
@@ -187,7 +208,7 @@ static void go_on(struct call_run *r, enum call_code code, int status, int64_t a
         .code = code,
         .status = status,
         .retry_after_ms = after_ms,
-        .made = r->tries.made,
+        .made = r->tries.made - r->made_before,
         .left_ms = r->order.deadline_ms == INT64_MAX ? INT64_MAX : r->order.deadline_ms - now_ms(r),
     };
     int64_t wait = retry_wait_ms(&r->order.call->retry, &a, r->env->rng);

@@ -19,6 +19,10 @@ struct call_run;
  * called inside call_run_start. */
 typedef void call_run_fn(void *arg, struct call_run *r);
 
+/* It is about to fail with a code that may pass. True: it must not yet, and is made anew when the
+ * breaker lets it, or after a while. */
+typedef bool call_wait_fn(void *arg, const struct call_run *r, enum call_code code);
+
 struct call_order {
     const struct flow_call *call;
     struct plan_item *item;       /* written when over; lent until then, as all below */
@@ -29,6 +33,7 @@ struct call_order {
     int64_t deadline_ms; /* loop time; INT64_MAX: none. The job stops what is open then */
     size_t *kept;        /* bytes of results the job holds; added to */
     call_run_fn *done;
+    call_wait_fn *must_wait; /* NULL: never */
     void *arg;
     struct call_run **out; /* set before done can be called: where the job finds it to stop it */
 };
@@ -46,7 +51,8 @@ struct call_run {
     int64_t begun_ms, since_ms, sent_us; /* first start, of this phase, wall of the attempt */
     int64_t wait_ms;                     /* before the coming attempt */
     struct tries tries;
-    char *result; /* JSON text, printed once; owned, may be taken */
+    unsigned made_before; /* attempts before it was last begun anew */
+    char *result;         /* JSON text, printed once; owned, may be taken */
     size_t result_len;
 };
 

@@ -87,29 +87,36 @@ static void start(struct governor *g, struct governor_ticket *t, int64_t now_us)
 
 /* ---- queue */
 
-static void push(struct governor *g, struct governor_ticket *t)
+static void push(struct governor *g, struct governor_ticket *t, bool parked)
 {
-    *t = (struct governor_ticket){.prev = g->tail, .queued = true};
-    if (g->tail)
-        g->tail->next = t;
+    struct governor_list *l = parked ? &g->parked : &g->queue;
+    *t = (struct governor_ticket){.prev = l->tail, .queued = true, .parked = parked};
+    if (l->tail)
+        l->tail->next = t;
     else
-        g->head = t;
-    g->tail = t;
+        l->head = t;
+    l->tail = t;
     g->queued++;
+}
+
+void governor_park(struct governor *g, struct governor_ticket *t)
+{
+    push(g, t, true);
 }
 
 void governor_leave(struct governor *g, struct governor_ticket *t)
 {
+    struct governor_list *l = t->parked ? &g->parked : &g->queue;
     if (!t->queued)
         return;
     if (t->prev)
         t->prev->next = t->next;
     else
-        g->head = t->next;
+        l->head = t->next;
     if (t->next)
         t->next->prev = t->prev;
     else
-        g->tail = t->prev;
+        l->tail = t->prev;
     *t = (struct governor_ticket){0};
     g->queued--;
 }
@@ -119,8 +126,8 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
 {
     if (breaker_blocks(g, now_us))
         return GOVERNOR_OPEN;
-    if (!may_start || g->head || wait_us(g, now_us) != 0) {
-        push(g, t);
+    if (!may_start || g->queued || wait_us(g, now_us) != 0) {
+        push(g, t, false);
         return GOVERNOR_WAIT;
     }
     start(g, t, now_us);
@@ -129,12 +136,15 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
 
 struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_t *wait, bool *open)
 {
-    struct governor_ticket *t = g->head;
-    *open = false;
+    bool blocked = breaker_blocks(g, now_us);
+    struct governor_ticket *t = g->parked.head && !blocked ? g->parked.head : g->queue.head;
+    *open = t && blocked;
     *wait = -1;
-    if (!t)
+    if (!t) {
+        if (g->parked.head && g->breaker.state == BREAKER_OPEN)
+            *wait = g->breaker.until_us - now_us;
         return NULL;
-    *open = breaker_blocks(g, now_us);
+    }
     if (!*open) {
         *wait = wait_us(g, now_us);
         if (*wait != 0)

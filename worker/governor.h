@@ -5,14 +5,14 @@
  *
  *   ask -> GO: start it, and report with governor_done
  *       -> WAIT: queued; governor_next gives it out later
- *       -> OPEN: the breaker is open, nothing is queued
+ *       -> OPEN: the breaker is open, nothing is queued: give up, or governor_park to wait for it
  */
 #pragma once
 #include "common/flow.h"
 
 struct governor_ticket { /* embedded in whoever waits, and kept until governor_done */
     struct governor_ticket *next, *prev;
-    bool queued;
+    bool queued, parked;
     unsigned era; /* of the breaker, when its attempt started */
 };
 
@@ -29,8 +29,10 @@ struct governor {
     double gap_us;     /* between two calls at this shard's share of the rate; 0 none */
     double free_at_us; /* GCRA: when the next call conforms */
     int64_t hold_us;   /* Retry-After: nothing starts before */
-    struct governor_ticket *head, *tail;
-    unsigned queued;
+    struct governor_list {
+        struct governor_ticket *head, *tail;
+    } queue, parked; /* parked: until the breaker lets a call through; they go first then */
+    unsigned queued; /* in both */
     struct {
         enum breaker_state state;
         unsigned era; /* counts openings and probes: what started before says nothing any more */
@@ -49,14 +51,16 @@ void governor_set_shares(struct governor *g, unsigned shares);
 enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t, int64_t now_us,
                                   bool may_start);
 /* Who may start now, taken off the queue, or NULL; then *wait_us is when to look again (-1: when a
- * call ends). Also after OPEN: then all that wait are given out with *open set, to end as
- * breaker-open. */
+ * call ends). Also after OPEN: then all that are queued are given out with *open set, to end as
+ * breaker-open or to be parked. */
 struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_t *wait_us,
                                       bool *open);
 /* The attempt that started with this ticket ended. SIGN_NONE: it was cancelled and says nothing.
  * One that started before the breaker opened says nothing of what a probe is to find out. */
 void governor_done(struct governor *g, const struct governor_ticket *t, enum governor_sign sign,
                    int64_t now_us);
+/* After OPEN: wait until the breaker lets a call through. */
+void governor_park(struct governor *g, struct governor_ticket *t);
 /* Stop waiting; fine for one that does not wait. */
 void governor_leave(struct governor *g, struct governor_ticket *t);
 /* The upstream asked for a pause (Retry-After): nothing starts before, at most a minute. */

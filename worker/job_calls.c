@@ -132,6 +132,18 @@ static void call_over(void *arg, struct call_run *run)
     log_scope_restore(&before);
 }
 
+/* The job would become a dead letter for a reason that may pass: behind an open breaker it waits,
+ * and otherwise when too many have gone this way. A job that can do without the call does. */
+static bool must_wait(void *arg, const struct call_run *run, enum call_code code)
+{
+    struct job_run *j = arg;
+    size_t at = (size_t)(run->order.item - j->items);
+    if (!plan_hangs_on(j->claim.flow, j->items, j->calls_n, at))
+        return false;
+    return code == CALL_BREAKER_OPEN ||
+           !budget_take(&job_facts(j)->budget, loop_now_ms(j->env->loop));
+}
+
 /* ---- before it */
 
 /* What an earlier worker wrote: it is not made again, unless a new round may repeat it. */
@@ -192,6 +204,7 @@ static void start_call(struct job_run *j, size_t at, bool may_start)
                                  .deadline_ms = j->deadline.place ? j->deadline.at_ms : INT64_MAX,
                                  .kept = &j->kept,
                                  .done = call_over,
+                                 .must_wait = must_wait,
                                  .arg = j,
                                  .out = &j->runs[at]};
     if (call_run_start(&j->env->calls, &o, &request, key))

@@ -26,6 +26,7 @@ static void facts_init(struct flow_facts *facts, const struct flow *f)
 {
     struct buf b;
     facts->uses = uses_of(f);
+    budget_init(&facts->budget);
     buf_init(&b, 256);
     for (int s = JOB_SUCCEEDED; s <= JOB_EXPIRED; s++) {
         buf_clear(&b);

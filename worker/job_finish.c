@@ -148,7 +148,9 @@ static void tell(struct job_run *j, const struct record_finish *f, enum job_stat
 
 static void count(struct job_run *j, enum job_state state)
 {
-    const struct flow_facts *facts = job_facts(j);
+    struct flow_facts *facts = job_facts(j);
+    if (state == JOB_SUCCEEDED || state == JOB_PARTIAL)
+        budget_earn(&facts->budget);
     metrics_add(facts->by_state[state - JOB_SUCCEEDED], 1);
     metrics_observe_us(facts->seconds, job_env_now_us(j->env) - j->claim.event.created_us);
 }

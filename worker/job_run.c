@@ -59,7 +59,7 @@ static void unlist(struct job_run *j)
     list_remove(j->phase == PHASE_QUEUED ? &j->env->queued : &j->env->held, j);
 }
 
-const struct flow_facts *job_facts(const struct job_run *j)
+struct flow_facts *job_facts(const struct job_run *j)
 {
     return &j->env->facts[j->claim.flow - j->env->set->flows];
 }

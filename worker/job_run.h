@@ -13,6 +13,7 @@
 #pragma once
 #include "common/cache.h"
 #include "common/log.h"
+#include "worker/budget.h"
 #include "worker/call_run.h"
 #include "worker/claim.h"
 #include "worker/watch.h"
@@ -54,7 +55,8 @@ struct job_record {    /* the record as it came, for dead letters; one allocatio
 };
 
 struct flow_facts { /* per flow: what is the same for all its jobs; made once */
-    unsigned uses;  /* OR of VAR_BIT of all its expressions */
+    struct budget budget;
+    unsigned uses; /* OR of VAR_BIT of all its expressions */
     struct metric *by_state[5], *seconds;
 };
 
@@ -154,7 +156,7 @@ int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
 /* ---- between the files of this module */
 /* Whose log lines follow; log_scope_restore with what it returns. */
 struct log_ids job_scope(const struct job_run *j);
-const struct flow_facts *job_facts(const struct job_run *j);
+struct flow_facts *job_facts(const struct job_run *j);
 void job_leave(struct job_run *j, bool done); /* frees it */
 bool job_is_wanted(const struct job_run *j);  /* one of its partitions is ours */
 void job_hold(struct job_run *j);

@@ -43,6 +43,20 @@ static bool need_is_met(const struct flow *f, size_t counted, size_t succeeded)
     return succeeded >= (size_t)f->need;
 }
 
+bool plan_hangs_on(const struct flow *f, const struct plan_item *items, size_t n, size_t at)
+{
+    size_t counted = 0, others = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool by_when = items[i].state == ITEM_SKIPPED && items[i].code == CALL_OK;
+        if (f->calls[items[i].call].optional || by_when)
+            continue;
+        counted++;
+        others += i != at && (items[i].state == ITEM_SUCCEEDED || !item_is_over(&items[i]));
+    }
+    return !f->calls[items[at].call].optional && !need_is_met(f, counted, others) &&
+           need_is_met(f, counted, others + 1);
+}
+
 void plan_judge(const struct flow *f, const struct plan_item *items, size_t n, bool late,
                 struct plan_verdict *out)
 {

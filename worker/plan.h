@@ -36,6 +36,9 @@ void plan_init(const struct flow *f, struct plan_item *items);
 size_t plan_next(const struct flow *f, const struct plan_item *items, size_t n, size_t from);
 bool plan_is_over(const struct plan_item *items, size_t n);
 
+/* The job can end well if this item does, and only then. */
+bool plan_hangs_on(const struct flow *f, const struct plan_item *items, size_t n, size_t at);
+
 struct plan_verdict {
     enum job_state state; /* succeeded, partial, failed, expired */
     enum job_reason reason;

@@ -166,7 +166,7 @@ static void consumer_fatal(void *arg, const char *why)
 static bool may_start(void *arg)
 {
     const struct shard *s = arg;
-    return lease_good(s->env.lease);
+    return s->env.lease && lease_good(s->env.lease); /* a gate may look once more after the end */
 }
 
 static void look_at_shares(struct shard *s)

@@ -203,7 +203,7 @@ static void world_put(struct world *w, const struct event *e, const char *value,
     assert_int_equal(broker_fake_put(w->broker, &r), 0);
 }
 
-static struct job_id world_job(struct world *w)
+static inline struct job_id world_job(struct world *w)
 {
     struct event e = world_event(w, NULL);
     world_put(w, &e, "{\"productId\":\"42\"}", 0);
@@ -316,7 +316,7 @@ static void world_reply(struct world *w, const char *shop, struct http_fake_repl
 }
 
 /* All three answer well after so many ms. */
-static void world_shops(struct world *w, int64_t ms)
+static inline void world_shops(struct world *w, int64_t ms)
 {
     world_reply(w, A_MART, (struct http_fake_reply){.body = A_BODY, .delay_ms = ms});
     world_reply(w, B_SHOP, (struct http_fake_reply){.body = B_BODY, .delay_ms = ms + 10});

@@ -258,6 +258,41 @@ static void an_open_breaker_empties_the_queue(void **state)
     assert_int_equal(g.flying, 0);
 }
 
+/* Who can wait for the breaker does: one of them probes, the others follow when it closes. */
+static void the_parked_wait_for_the_breaker_and_go_first(void **state)
+{
+    (void)state;
+    struct upstream u = up(5, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket a = {0}, b = {0}, c = {0}, late = {0};
+    bool open;
+    int64_t wait;
+    tell(&g, 4, SIGN_BAD);
+    governor_park(&g, &a);
+    governor_park(&g, &b);
+    governor_park(&g, &c);
+    assert_int_equal(governor_fill(&g), 75);
+    assert_null(governor_next(&g, 4 * SECOND, &wait, &open));
+    assert_false(open);
+    assert_int_equal(wait, 6 * SECOND);
+    assert_int_equal(governor_ask(&g, &late, 10 * SECOND, true), GOVERNOR_WAIT);
+    assert_ptr_equal(governor_next(&g, 10 * SECOND, &wait, &open), &a);
+    assert_int_equal(g.breaker.state, BREAKER_PROBE);
+    assert_ptr_equal(governor_next(&g, 10 * SECOND, &wait, &open), &late);
+    assert_true(open);
+    assert_null(governor_next(&g, 10 * SECOND, &wait, &open));
+    assert_int_equal(wait, -1); /* the probe's end says */
+    governor_leave(&g, &b);
+    governor_done(&g, &a, SIGN_BAD, 11 * SECOND);
+    assert_null(governor_next(&g, 11 * SECOND, &wait, &open));
+    assert_int_equal(wait, 10 * SECOND);
+    assert_ptr_equal(governor_next(&g, 21 * SECOND, &wait, &open), &c);
+    governor_done(&g, &c, SIGN_GOOD, 21 * SECOND);
+    assert_int_equal(g.breaker.state, BREAKER_CLOSED);
+    assert_int_equal(g.queued, 0);
+}
+
 static void an_absent_breaker_never_opens(void **state)
 {
     (void)state;
@@ -294,6 +329,7 @@ int main(void)
         cmocka_unit_test(what_started_before_the_probe_does_not_decide),
         cmocka_unit_test(late_failures_do_not_open_it_again),
         cmocka_unit_test(an_open_breaker_empties_the_queue),
+        cmocka_unit_test(the_parked_wait_for_the_breaker_and_go_first),
         cmocka_unit_test(an_absent_breaker_never_opens),
         cmocka_unit_test(codes_are_signs),
     };

@@ -50,6 +50,27 @@ static void all_start_at_once(void **state)
     assert_int_equal(plan_next(&f, items, 3, 0), 3);
 }
 
+static void a_job_hangs_on_a_call_it_cannot_do_without(void **state)
+{
+    (void)state;
+    struct flow f = begin(1);
+    assert_false(plan_hangs_on(&f, items, 3, 0)); /* the others are open */
+    end(1, ITEM_FAILED, CALL_TIMEOUT);
+    assert_false(plan_hangs_on(&f, items, 3, 0));
+    end(2, ITEM_FAILED, CALL_TIMEOUT);
+    assert_true(plan_hangs_on(&f, items, 3, 0)); /* the last hope */
+    end(2, ITEM_SUCCEEDED, CALL_OK);
+    assert_false(plan_hangs_on(&f, items, 3, 0)); /* enough */
+    f = begin(FLOW_NEED_ALL);
+    assert_true(plan_hangs_on(&f, items, 3, 0));
+    calls[0].optional = true;
+    assert_false(plan_hangs_on(&f, items, 3, 0));
+    assert_true(plan_hangs_on(&f, items, 3, 1));
+    end(2, ITEM_FAILED, CALL_HTTP_4XX);
+    assert_false(plan_hangs_on(&f, items, 3, 1)); /* lost already */
+    calls[0].optional = false;
+}
+
 static void all_succeeded(void **state)
 {
     (void)state;
@@ -154,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_start_at_once),
+        cmocka_unit_test(a_job_hangs_on_a_call_it_cannot_do_without),
         cmocka_unit_test(all_succeeded),
         cmocka_unit_test(enough_of_them_is_partial),
         cmocka_unit_test(need_beyond_the_items_means_all),
