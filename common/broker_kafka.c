@@ -104,21 +104,6 @@ static int on_statistics(rd_kafka_t *rk, char *json, size_t len, void *arg)
     return 0; /* the library frees them */
 }
 
-static int error_of(int code)
-{
-    switch (code) {
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
-        return ERR_REFUSED;
-    default:
-        return ERR_IO;
-    }
-}
-
 static void on_error(rd_kafka_t *rk, int code, const char *why, void *arg)
 {
     struct kafka *k = arg;
@@ -126,7 +111,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *why, void *arg)
     bool fatal = code == RD_KAFKA_RESP_ERR__FATAL;
     if (fatal && rd_kafka_fatal_error(rk, text, sizeof text))
         why = text;
-    k->events.error(k->events.arg, error_of(code), fatal, why);
+    k->events.error(k->events.arg, rd_kafka_err2name(code), fatal, why);
 }
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, partition_list *list, void *arg)

@@ -15,8 +15,8 @@ struct kafka_events { /* all of its role */
      * taken right after the call. */
     void (*rebalance)(void *arg, bool assigned, bool lost, const struct broker_partition *list,
                       size_t n);
-    /* err: ERR_REFUSED (not allowed, no such topic; it may pass), else ERR_IO */
-    void (*error)(void *arg, int err, bool fatal, const char *why);
+    /* name: of the protocol's error, "TOPIC_AUTHORIZATION_FAILED" */
+    void (*error)(void *arg, const char *name, bool fatal, const char *why);
 };
 
 /* group: NULL for none. 0, ERR_INVALID (logged), ERR_NOMEM. */

@@ -81,7 +81,21 @@ static void on_rebalance(void *arg, bool assigned, bool lost, const struct broke
     slots_free(c);
 }
 
-static void on_error(void *arg, int err, bool fatal, const char *why)
+static int error_of(const char *name)
+{
+    static const char *const refused[] = {"TOPIC_AUTHORIZATION_FAILED",
+                                          "GROUP_AUTHORIZATION_FAILED",
+                                          "CLUSTER_AUTHORIZATION_FAILED",
+                                          "UNKNOWN_TOPIC_OR_PART",
+                                          "_UNKNOWN_TOPIC",
+                                          "INVALID_GROUP_ID"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (strcmp(name, refused[i]) == 0)
+            return ERR_REFUSED;
+    return ERR_IO;
+}
+
+static void on_error(void *arg, const char *name, bool fatal, const char *why)
 {
     struct consumer *c = arg;
     int64_t now = clock_mono_ms(clock_real());
@@ -91,7 +105,7 @@ static void on_error(void *arg, int err, bool fatal, const char *why)
     c->error_ms = now;
     snprintf(c->error, sizeof c->error, "%s", why);
     if (c->events.error)
-        c->events.error(c->events.arg, err, fatal, why);
+        c->events.error(c->events.arg, error_of(name), fatal, why);
 }
 
 static int consumer_fd(struct broker_consumer *port)

@@ -1,4 +1,5 @@
 #include "worker/call_gate.h"
+#include "common/log.h"
 #include "worker/call_run.h"
 
 #include <stdint.h>
@@ -60,6 +61,7 @@ int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned s
         gate_init(&gates[i], env, &set->upstreams[i], shares);
     env->gates = gates;
     env->gates_n = n;
+    env->shares = shares;
     fit(env);
     return 0;
 }
@@ -77,8 +79,17 @@ void call_gates_share(struct call_env *env, unsigned shares)
 {
     for (size_t i = 0; i < env->gates_n; i++)
         governor_set_shares(&env->gates[i].governor, shares);
+    env->shares = shares;
     fit(env);
     call_gates_pump(env);
+}
+
+void call_gates_look(struct call_env *env, unsigned shares)
+{
+    if (env->shares == shares)
+        return;
+    log_info("shares", "shards", log_number((long long)shares));
+    call_gates_share(env, shares);
 }
 
 static void look_at(struct call_gate *g, int64_t ms)

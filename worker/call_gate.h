@@ -28,6 +28,7 @@ struct call_env {             /* what all calls of a shard share */
     bool (*may_start)(void *arg);
     void *arg;
     unsigned calls_max;      /* in flight at all upstreams together (files.h); 0: no limit */
+    unsigned shares;         /* as last set */
     struct call_gate *gates; /* owned: by upstream->index */
     size_t gates_n;
 };
@@ -36,6 +37,7 @@ struct call_env {             /* what all calls of a shard share */
 int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned shares) must_use;
 void call_gates_close(struct call_env *env);
 void call_gates_share(struct call_env *env, unsigned shares); /* shards of all workers */
+void call_gates_look(struct call_env *env, unsigned shares);  /* the same if it has changed */
 
 /* Let start who may now, and end as breaker-open who must. */
 void call_gate_pump(struct call_gate *g);

@@ -20,7 +20,6 @@ struct shard {
     struct intake intake;
     struct consumer **consumers;
     size_t consumers_n;
-    unsigned shares;
     bool leaving, giving_back, gone;
     bool walking; /* over all jobs: none may be added */
     struct cancels_shard *cancels;
@@ -169,20 +168,11 @@ static bool may_start(void *arg)
     return s->env.lease && lease_good(s->env.lease); /* a gate may look once more after the end */
 }
 
-static void look_at_shares(struct shard *s)
-{
-    if (s->gone || s->shares == *s->s.shares)
-        return;
-    s->shares = *s->s.shares;
-    log_info("shares", "shards", log_number((long long)s->shares));
-    call_gates_share(&s->env.calls, s->shares);
-}
-
 static void lease_held(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
     s->worker = worker;
-    look_at_shares(s); /* before its first call */
+    call_gates_look(&s->env.calls, *s->s.shares); /* before its first call */
     log_info("lease-held", "worker", log_number((long long)worker));
     job_env_resume(&s->env);
 }
@@ -223,25 +213,19 @@ static void show(struct shard *s)
     shard_gauges_show(&s->gauges, GAUGE_UNFINISHED, n.unfinished);
 }
 
-static void look_at_consumers(struct shard *s)
-{
-    const char *trouble = NULL;
-    for (size_t i = 0; i < s->consumers_n; i++) {
-        consumer_tick(s->consumers[i]);
-        if (!trouble)
-            trouble = consumer_trouble(s->consumers[i]);
-    }
-    s->trouble = trouble;
-}
-
 static void tick(void *arg)
 {
     struct shard *s = arg;
     s->beat_ms = loop_now_ms(s->s.loop);
     if (s->leaving && s->consumers_n)
         leave_group(s);
-    look_at_consumers(s);
-    look_at_shares(s);
+    const char *trouble = NULL;
+    for (size_t i = 0; i < s->consumers_n; i++) {
+        consumer_tick(s->consumers[i]);
+        trouble = trouble ? trouble : consumer_trouble(s->consumers[i]);
+    }
+    s->trouble = trouble;
+    call_gates_look(&s->env.calls, *s->s.shares);
     if (s->env.held.head && !s->leaving && lease_good(s->env.lease))
         job_env_resume(&s->env);
     else if (!s->gone)
@@ -362,7 +346,6 @@ int shard_open(const struct shard_settings *settings, struct shard **out)
     if (!s)
         return ERR_NOMEM;
     s->s = *settings;
-    s->shares = *settings->shares;
     s->beat_ms = loop_now_ms(settings->loop);
     intake_init(&s->intake, settings->jobs_max ? settings->jobs_max : SHARD_JOBS,
                 settings->bytes_max ? settings->bytes_max : SHARD_BYTES);
@@ -373,7 +356,7 @@ int shard_open(const struct shard_settings *settings, struct shard **out)
         .arg = s, .held = lease_held, .late = lease_late, .lost = lease_lost};
     int err = open_timers(s);
     if (!err)
-        err = call_gates_open(&s->env.calls, s->s.set, s->shares);
+        err = call_gates_open(&s->env.calls, s->s.set, *s->s.shares);
     if (!err)
         err = job_env_open(&s->env);
     if (!err)

@@ -49,9 +49,9 @@ static size_t lines(const char *event, const char *job, const char *more)
 
 static void job_of(const struct job_id *id, char out[64])
 {
-    memcpy(out, " job=", 5);
-    id_format(id, out + 5);
-    strcat(out, " ");
+    char text[ID_TEXT];
+    id_format(id, text);
+    snprintf(out, 64, " job=%s ", text);
 }
 
 static const char *const SHOPS[] = {"call=a-mart ", "call=b-shop ", "call=c-store "};

@@ -140,7 +140,8 @@ static void a_job_of_a_living_worker_is_only_watched(void **state)
     struct seen *s = follow(b, 1);
     unsigned before = record_fake_calls(b->db);
     pass(b, 60);
-    assert_in_range(record_fake_calls(b->db) - before, 155, 165); /* 60 of them are theirs, 20 T1, 20 counts */
+    assert_in_range(record_fake_calls(b->db) - before, 155,
+                    165); /* 60 of them are theirs, 20 T1, 20 counts */
     assert_int_equal(s->n, 0);
     assert_int_equal(watch_count(b->watch), 1);
 }
