@@ -128,6 +128,12 @@ static int cache_key(const struct flow *f, const struct expr_vars *vars, struct 
     return err ? err : buf_ok(out) ? ERR_NOMEM : 0;
 }
 
+bool flow_caches_for(const struct flow *f, const struct owner *owner)
+{
+    return f->cache.scope == SCOPE_SHARED ||
+           (f->cache.scope == SCOPE_USER && !owner_is_nobody(owner));
+}
+
 int flow_cache_hash(const struct flow *f, const uint8_t rev[8], const uint8_t owner[16],
                     const struct expr_vars *vars, char out[65], struct expr_error *error)
 {

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/id.h"
 #include "common/job.h"
 #include "common/expr.h"
 #include "common/schema.h"
@@ -110,6 +111,9 @@ const struct flow *flow_by_name(const struct flow_set *s, const char *name); /* 
 const struct flow *flow_by_topic(const struct flow_set *s,
                                  const char *topic); /* also of <name>.retry; NULL */
 
+/* Is there a cache for this owner's jobs of the flow? Scope user: not for guests, who are many and
+ * would be one user. */
+bool flow_caches_for(const struct flow *f, const struct owner *owner);
 /* The cache's key for this job: the rendered cache.key as canonical text ("[\"42\",7]"), and its
  * hash as used in Redis: SHA-256 over flow, rev, scope, owner (scope user), key, in hex (64 + 0).
  * `rev`: the record's, or the flow's own. 0, ERR_EXPRESSION, ERR_NOMEM. */

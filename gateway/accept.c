@@ -177,11 +177,12 @@ static struct json *time_value(int64_t us)
     return json_new_text(text);
 }
 
-static struct json *job_value(const struct attempt *t)
+static struct json *job_value(struct attempt *t)
 {
     struct json *v = json_new_object();
     if (!v)
         return NULL;
+    need_id(t);
     int err = json_put(v, "id", json_new_text(t->id_text));
     err |= json_put(v, "flow", json_new_text(t->flow->name));
     err |= json_put(v, "created_at", time_value(t->created_us));
@@ -219,16 +220,15 @@ static void compute(struct attempt *t)
     const struct flow *f = t->flow;
     struct expr_vars vars = {.value[VAR_REQUEST] = t->request, .created_us = t->created_us};
     struct expr_error error = {0};
-    unsigned uses = (f->key ? expr_uses(f->key) : 0) | (f->cache.key ? expr_uses(f->cache.key) : 0);
-    if (uses & VAR_BIT(VAR_JOB))
-        need_id(t);
+    bool cached = f->cache.key && flow_caches_for(f, &t->owner);
+    unsigned uses = (f->key ? expr_uses(f->key) : 0) | (cached ? expr_uses(f->cache.key) : 0);
     struct json *user = uses & VAR_BIT(VAR_USER) ? user_value() : NULL;
     struct json *job = uses & VAR_BIT(VAR_JOB) ? job_value(t) : NULL;
     vars.value[VAR_USER] = user;
     vars.value[VAR_JOB] = job;
     if (f->key)
         compute_key(t, &vars);
-    if (f->cache.scope != SCOPE_NONE && f->cache.key) {
+    if (cached) {
         int err = flow_cache_hash(f, f->rev, t->owner.b, &vars, t->hash, &error);
         note_late(t, err, "cache.key", &error);
         t->has_hash = !err;

@@ -92,7 +92,7 @@ void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl
     const struct flow *f = j->claim.flow;
     struct cache_async *cache = j->env->cache;
     char hash[65], v[80], l[80];
-    if (f->cache.scope == SCOPE_NONE || !cache || !cache_async_up(cache))
+    if (!flow_caches_for(f, &j->claim.event.owner) || !cache || !cache_async_up(cache))
         return;
     /* a job that was final when it came has not been read yet */
     if (!j->request && json_parse(j->record->value, j->record->value_len, NULL, &j->request, NULL))

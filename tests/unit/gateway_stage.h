@@ -109,8 +109,8 @@ static void stage_write(const char *folder, const char *name, const char *text, 
     fclose(f);
 }
 
-/* Four flows: plain (no key, no cache), cached, hidden (internal), broken (its cache.key fails
- * without `n`). */
+/* Five flows: plain (no key, no cache), cached, own (cached per user), hidden (internal), broken
+ * (its cache.key fails without `n`). */
 static void stage_load(struct stage *s)
 {
     char folder[] = "/tmp/offpath-test-XXXXXX", flows[64], upstreams[64], command[128];
@@ -132,6 +132,10 @@ static void stage_load(struct stage *s)
                 "  schema: {required: [n], properties: {n: {type: integer}, k: {type: string}}}\n"
                 "cache: {scope: shared, key: $request.n, ttl: 5m}\n",
                 stage_call);
+    stage_write(flows, "own.yaml",
+                "flow: own\ntitle: Own\naccess: guests\n"
+                "cache: {scope: user, key: $request.n, ttl: 5m}\n",
+                stage_call);
     stage_write(flows, "hidden.yaml", "flow: hidden\ntitle: Hidden\naccess: internal\n",
                 stage_call);
     stage_write(flows, "broken.yaml",
@@ -152,7 +156,7 @@ static void stage_load(struct stage *s)
 static void stage_wire(struct stage *s)
 {
     struct accept *a = &s->serve.accept;
-    static const int partitions[] = {1, 1, 1, 1};
+    static const int partitions[] = {1, 1, 1, 1, 1};
     struct registrar_settings rows = {.open = stage_open_record,
                                       .arg = s,
                                       .clock = &s->clock.clock,

@@ -236,6 +236,20 @@ static void shares_one_job_between_equal_questions(void **state)
     assert_int_equal(s->got_n, 1);
 }
 
+/* Two guests are two strangers: neither gets the other's job, nor its result. */
+static void shares_nothing_between_guests_in_a_cache_per_user(void **state)
+{
+    struct stage *s = *state;
+    size_t before = cache_fake_commands(s->redis);
+    assert_int_equal(stage_post(s, "own", "{\"n\":1}", NULL), 202);
+    stage_flush(s);
+    assert_int_equal(stage_post(s, "own", "{\"n\":1}", NULL), 202);
+    assert_int_equal(s->got_n, 2);
+    assert_string_not_equal(s->got[0].job, s->got[1].job);
+    stage_flush(s);
+    assert_int_equal(cache_fake_commands(s->redis), before); /* no value, no lead, no mark */
+}
+
 static void takes_over_the_id_of_a_leader_that_died(void **state)
 {
     struct stage *s = *state;
@@ -403,6 +417,7 @@ int main(void)
         TEST(answers_from_the_cache),
         TEST(asks_redis_nothing_where_nothing_is_asked),
         TEST(shares_one_job_between_equal_questions),
+        TEST(shares_nothing_between_guests_in_a_cache_per_user),
         TEST(takes_over_the_id_of_a_leader_that_died),
         TEST(does_not_make_a_finished_lead_anew),
         TEST(tells_a_known_key_before_a_failing_expression),

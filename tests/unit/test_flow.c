@@ -178,6 +178,20 @@ static void a_shared_cache_knows_no_owner(void **state)
     assert_true(same_hash(a, b));
 }
 
+static void guests_have_only_the_shared_cache(void **state)
+{
+    (void)state;
+    struct flow f = {0};
+    struct owner nobody = {0}, somebody = {.b = {[15] = 1}};
+    assert_false(flow_caches_for(&f, &somebody)); /* no cache at all */
+    f.cache.scope = SCOPE_USER;
+    assert_true(flow_caches_for(&f, &somebody));
+    assert_false(flow_caches_for(&f, &nobody));
+    f.cache.scope = SCOPE_SHARED;
+    assert_true(flow_caches_for(&f, &nobody));
+    assert_true(flow_caches_for(&f, &somebody));
+}
+
 static void a_cache_key_is_a_scalar_or_an_array_of_them(void **state)
 {
     (void)state;
@@ -223,6 +237,7 @@ int main(void)
         cmocka_unit_test(the_record_key_is_the_expressions_text_or_the_id),
         cmocka_unit_test(the_cache_hash_tells_apart_what_must_not_be_shared),
         cmocka_unit_test(a_shared_cache_knows_no_owner),
+        cmocka_unit_test(guests_have_only_the_shared_cache),
         cmocka_unit_test(a_cache_key_is_a_scalar_or_an_array_of_them),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -60,6 +60,19 @@ static size_t published(struct world *w, const char *prefix, const char *part)
     return n;
 }
 
+/* Where the result of {"productId":"42"} is kept. */
+static void cache_name(struct world *w, const struct event *e, char key[80])
+{
+    struct json *request = NULL;
+    char hash[65];
+    assert_int_equal(json_parse("{\"productId\":\"42\"}", 18, NULL, &request, NULL), 0);
+    struct expr_vars vars = {.value[VAR_REQUEST] = request};
+    const struct flow *f = flow_by_name(w->set, "price-compare");
+    assert_int_equal(flow_cache_hash(f, f->rev, e->owner.b, &vars, hash, NULL), 0);
+    snprintf(key, 80, "op:{c:%s}:v", hash);
+    json_free(request);
+}
+
 static void events_are_numbered_and_the_cache_is_filled(void **state)
 {
     (void)state;
@@ -77,21 +90,36 @@ static void events_are_numbered_and_the_cache_is_filled(void **state)
     assert_int_equal(published(w, "op:u:", "\"state\":\"running\""), 1);
     assert_int_equal(published(w, "op:u:", "\"state\":\"succeeded\""), 1);
 
-    char hash[65], key[80];
-    struct json *request = NULL;
-    assert_int_equal(json_parse("{\"productId\":\"42\"}", 18, NULL, &request, NULL), 0);
-    struct expr_vars vars = {.value[VAR_REQUEST] = request};
-    const struct flow *f = flow_by_name(w->set, "price-compare");
-    assert_int_equal(flow_cache_hash(f, f->rev, e.owner.b, &vars, hash, NULL), 0);
-    snprintf(key, sizeof key, "op:{c:%s}:v", hash);
+    char key[80];
+    cache_name(w, &e, key);
     const char *value = cache_fake_get(w->redis, key, NULL);
     assert_non_null(value);
     assert_non_null(
         strstr(value, "\"flow\":\"price-compare\",\"state\":\"succeeded\",\"result\":{"));
     assert_in_range(cache_fake_ttl_ms(w->redis, key), 290000, 300000);
-    json_free(request);
     seen_fini(&s);
     world_free(w);
+}
+
+/* What a guest asked stays his: all guests together are nobody, and would be one user. */
+static void a_cache_per_user_holds_nothing_of_guests(void **state)
+{
+    (void)state;
+    const char *const users[] = {NULL, "anna"};
+    for (int i = 0; i < 2; i++) {
+        struct world *w = world_new(0);
+        world_shops(w, 100);
+        w->set->flows[0].cache.scope = SCOPE_USER;
+        struct event e = world_event(w, users[i]);
+        char key[80];
+        cache_name(w, &e, key);
+        world_put(w, &e, "{\"productId\":\"42\"}", 0);
+        struct seen s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(cache_fake_get(w->redis, key, NULL) != NULL, users[i] != NULL);
+        seen_fini(&s);
+        world_free(w);
+    }
 }
 
 static void a_shop_that_fails_once_is_asked_again(void **state)
@@ -722,6 +750,7 @@ int main(void)
         cmocka_unit_test(three_calls_at_once_then_saved),
         cmocka_unit_test(each_call_carries_its_key_and_the_job),
         cmocka_unit_test(events_are_numbered_and_the_cache_is_filled),
+        cmocka_unit_test(a_cache_per_user_holds_nothing_of_guests),
         cmocka_unit_test(a_shop_that_fails_once_is_asked_again),
         cmocka_unit_test(retry_after_is_obeyed),
         cmocka_unit_test(one_bad_shop_hides_no_other),
