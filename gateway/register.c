@@ -9,6 +9,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/record_clock.h"
 #include "gateway/batcher.h"
 
 static const int64_t GRACE_US = 600LL * 1000 * 1000; /* sweep_at = deadline + 10 min */
@@ -23,8 +24,8 @@ struct registrar {
     struct record_register rows[REGISTER_BATCH];
     _Atomic bool up;
     pthread_mutex_t lock;
-    char refusal[WHY];         /* lock */
-    _Atomic int64_t offset_us; /* server's clock - ours */
+    char refusal[WHY];          /* lock */
+    struct record_clock server; /* the batcher's thread asks */
     struct metric *dropped, *registered, *refused, *failed;
 };
 
@@ -84,16 +85,6 @@ static int connect_record(struct registrar *r)
     return 0;
 }
 
-/* The middle of asking is when the server looked at its clock. */
-static int read_clock(struct registrar *r)
-{
-    int64_t server = 0, before = clock_wall_us(r->s.clock);
-    int err = r->record->ops->now(r->record, &server);
-    if (!err)
-        atomic_store(&r->offset_us, server - (before + clock_wall_us(r->s.clock)) / 2);
-    return err;
-}
-
 static void disconnect(struct registrar *r, int err)
 {
     set_up(r, false, err_text(err));
@@ -116,6 +107,15 @@ static size_t write_singly(struct registrar *r, size_t n)
     return n;
 }
 
+/* The clock is asked for when its time has come, however much there is to register; and when there
+ * is nothing, to know whether MySQL is there. */
+static int write_rows(struct registrar *r, size_t n)
+{
+    int err =
+        n && record_clock_wait_ms(&r->server) > 0 ? 0 : record_clock_ask(&r->server, r->record);
+    return err || n == 0 ? err : r->record->ops->register_jobs(r->record, r->rows, n);
+}
+
 static size_t write_batch(void *arg, const void *items, size_t n)
 {
     struct registrar *r = arg;
@@ -126,7 +126,7 @@ static size_t write_batch(void *arg, const void *items, size_t n)
         fill(r, &rows[i], &r->rows[i]);
     if (n)
         FAILPOINT("before-register");
-    int err = n ? r->record->ops->register_jobs(r->record, r->rows, n) : read_clock(r);
+    int err = write_rows(r, n);
     if (err == ERR_REFUSED)
         return write_singly(r, n);
     if (err) {
@@ -144,6 +144,7 @@ int registrar_open(const struct registrar_settings *s, struct registrar **out)
     if (!r)
         return ERR_NOMEM;
     r->s = *s;
+    record_clock_init(&r->server, s->clock);
     pthread_mutex_init(&r->lock, NULL);
     r->dropped = metrics_counter("offpath_register_dropped_total", "",
                                  "Jobs not registered because the queue was full; they run.");
@@ -206,5 +207,5 @@ void registrar_refusal(struct registrar *r, char why[256])
 
 int64_t registrar_now_us(const struct registrar *r)
 {
-    return clock_wall_us(r->s.clock) + atomic_load(&r->offset_us);
+    return clock_wall_us(r->s.clock) + atomic_load(&r->server.ahead_us);
 }

@@ -42,5 +42,5 @@ bool registrar_up(const struct registrar *r); /* the last try reached MySQL */
 /* Why MySQL cannot be used as it is (no tables, another version, login refused); "" if it can, or
  * nothing is known. */
 void registrar_refusal(struct registrar *r, char why[256]);
-/* Wall time in the server's clock: ours until MySQL was reached once. */
+/* Wall time in the server's clock (record_clock.h): ours until MySQL was reached once. */
 int64_t registrar_now_us(const struct registrar *r);

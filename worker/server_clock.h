@@ -1,6 +1,4 @@
-/* server_clock.h - how far the record's clock is ahead of ours: deadlines are stamped in its time
- * (protocols: MySQL). Asked every minute on a thread of its own. An answer that took more than half
- * a second replaces only one that took longer, and is asked for again a second later. */
+/* server_clock.h - asks the record for its clock (record_clock.h) on a thread of its own. */
 #pragma once
 #include "worker/clerk.h"
 

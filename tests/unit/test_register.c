@@ -328,6 +328,124 @@ static void skips_a_row_mysql_never_takes(void **state)
     registrar_close(r);
 }
 
+/* ---- the server's clock */
+
+static struct {
+    int64_t ahead_us, way_us; /* of the server's clock; how long the question takes */
+    _Atomic bool away;
+    unsigned asked;
+} far;
+
+static int far_now(struct record *r, int64_t *us)
+{
+    (void)r;
+    far.asked++;
+    clock_step(&now, far.way_us);
+    *us = now.wall + far.ahead_us;
+    return 0;
+}
+
+static int far_register(struct record *r, struct record_register *rows, size_t n)
+{
+    (void)r;
+    (void)rows;
+    (void)n;
+    return 0;
+}
+
+static void far_close(struct record *r)
+{
+    (void)r;
+}
+
+static int open_far(void *arg, struct record **out, char *why)
+{
+    static const struct record_ops ops = {
+        .now = far_now, .register_jobs = far_register, .close = far_close};
+    static struct record record = {&ops};
+    (void)arg;
+    (void)why;
+    if (atomic_load(&far.away))
+        return ERR_IO;
+    *out = &record;
+    return 0;
+}
+
+/* Without a tick: the registrar never has nothing to do. */
+static struct registrar *open_busy(void)
+{
+    struct registrar *r;
+    struct registrar_settings settings = {.open = open_far, .clock = &now.clock, .retry_ms = 1};
+    far.ahead_us = 90000000;
+    far.way_us = 0;
+    far.asked = 0;
+    assert_int_equal(registrar_open(&settings, &r), 0);
+    return r;
+}
+
+static void register_one(struct registrar *r)
+{
+    struct register_row a = row(1, 0);
+    registrar_put(r, &a);
+    assert_int_equal(registrar_flush(r, 5000), 0);
+}
+
+static int64_t ahead(const struct registrar *r)
+{
+    return registrar_now_us(r) - clock_wall_us(&now.clock);
+}
+
+static void knows_the_clock_of_a_server_that_came_under_load(void **state)
+{
+    (void)state;
+    atomic_store(&far.away, true);
+    struct registrar *r = open_busy();
+    struct register_row a = row(1, 0);
+    registrar_put(r, &a);
+    assert_int_equal(registrar_flush(r, 20), 1);
+    assert_int_equal(ahead(r), 0);
+    atomic_store(&far.away, false);
+    assert_int_equal(registrar_flush(r, 5000), 0);
+    assert_int_equal(ahead(r), 90000000);
+    registrar_close(r);
+}
+
+static void looks_at_the_clock_every_minute_under_load(void **state)
+{
+    (void)state;
+    struct registrar *r = open_busy();
+    register_one(r);
+    far.ahead_us = 70000000;
+    clock_step(&now, 59000000);
+    register_one(r);
+    assert_int_equal(far.asked, 1);
+    assert_int_equal(ahead(r), 90000000);
+    clock_step(&now, 1000000);
+    register_one(r);
+    assert_int_equal(far.asked, 2);
+    assert_int_equal(ahead(r), 70000000);
+    registrar_close(r);
+}
+
+/* MySQL stood still for 10 s: the deadlines of all jobs must not move by 5. */
+static void a_slow_answer_moves_no_deadline(void **state)
+{
+    (void)state;
+    struct registrar *r = open_busy();
+    register_one(r);
+    far.way_us = 10000000;
+    clock_step(&now, 60000000);
+    register_one(r);
+    assert_int_equal(far.asked, 2);
+    assert_int_equal(ahead(r), 90000000);
+    far.way_us = 4000;
+    clock_step(&now, 1000000); /* asked again soon */
+    register_one(r);
+    assert_int_equal(far.asked, 3);
+    assert_int_equal(ahead(r), 90002000);
+    registrar_close(r);
+}
+
 static void reads_again_on_a_fresh_connection(void **state)
 {
     struct server *s = *state;
@@ -439,6 +557,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_why_mysql_cannot_be_used, setup, teardown),
         cmocka_unit_test_setup_teardown(drops_and_counts_beyond_its_queue, setup, teardown),
         cmocka_unit_test_setup_teardown(skips_a_row_mysql_never_takes, setup, teardown),
+        cmocka_unit_test_setup_teardown(knows_the_clock_of_a_server_that_came_under_load, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(looks_at_the_clock_every_minute_under_load, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_slow_answer_moves_no_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_again_on_a_fresh_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_at_once_while_mysql_is_away, setup, teardown),
         cmocka_unit_test_setup_teardown(lets_nobody_wait_while_mysql_hangs, setup, teardown),
