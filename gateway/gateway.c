@@ -262,6 +262,7 @@ static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
 {
     struct http_server_settings s = {.listen = g->o->admin,
                                      .threads = ADMIN_THREADS,
+                                     .header_max = g->o->header_max,
                                      .header_ms = g->o->header_ms,
                                      .body_ms = g->o->body_ms,
                                      .keep_alive_ms = 5000,
@@ -277,6 +278,7 @@ static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
         s.listen = g->o->listen;
         s.threads = g->o->threads;
         s.in_flight = g->o->threads * 85 / 100;
+        s.per_address = g->o->per_address;
         s.keep_alive_ms = g->o->keep_alive_ms;
         s.handler = serve_request;
         s.arg = &g->serve;

@@ -7,12 +7,14 @@
 struct http_server;
 
 struct http_server_settings {
-    const char *listen; /* HOST:PORT; port 0: any free one. IPv4 address or a name */
-    unsigned threads;   /* connections served at once, 2 to 2048 */
-    unsigned in_flight; /* requests served at once; more: 503 `overloaded`. 0: no limit */
-    int header_ms;      /* until the header is there; stall of a write */
-    int body_ms;        /* until the whole body is there, however it drips */
-    int keep_alive_ms;  /* idle connections, next header included */
+    const char *listen;   /* HOST:PORT; port 0: any free one. IPv4 address or a name */
+    unsigned threads;     /* connections served at once, 2 to 2048 */
+    unsigned in_flight;   /* requests served at once; more: 503 `overloaded`. 0: no limit */
+    unsigned per_address; /* connections of one address; more: 503, closed. 0: no limit */
+    unsigned header_max;  /* bytes of request line and headers, at least 1024 */
+    int header_ms;        /* until the header is there; stall of a write */
+    int body_ms;          /* until the whole body is there, however it drips */
+    int keep_alive_ms;    /* idle connections, next header included */
     http_handler *handler;
     void *arg;
     const struct clock *clock;

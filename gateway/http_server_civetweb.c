@@ -11,15 +11,16 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "gateway/addresses.h"
 #include "gateway/body_watch.h"
 #include "gateway/guard.h"
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
 #include "gateway/sockets.h"
+#include "gateway/wire.h"
 
 enum {
-    REQUEST_MAX = 32768,   /* request line and headers */
     BODY_FIRST = 4096,     /* of a chunked body: first read */
     BODY_KEEP = 256 << 10, /* bytes a thread keeps between requests */
     LINGER_MS = 2000,      /* for what a refused client still sends */
@@ -32,7 +33,8 @@ struct thread { /* one of civetweb's; belongs to it but for the watch */
     struct buf body, out;
     struct body_watch watch;
     struct http_date date;
-    const char *start; /* of civetweb's buffer, where a request begins */
+    const char *start;          /* of civetweb's buffer, where a request begins */
+    char address[ADDRESS_TEXT]; /* of a connection that was counted; "" */
 };
 
 struct http_server {
@@ -41,11 +43,12 @@ struct http_server {
     char address[96], failure[256];
     int port;
     struct thread *threads;
+    struct addresses *addresses;
     _Atomic unsigned workers, masters, in_flight;
     _Atomic bool closing, stopping;
     pthread_t watchdog;
     bool watching;
-    struct metric *refused, *slow;
+    struct metric *refused, *crowded, *slow;
 };
 
 struct exchange { /* one request */
@@ -179,43 +182,17 @@ static void shrink(struct buf *b, size_t max)
 
 /* ---- requests */
 
-/* "Name : value": civetweb cuts the space off, other parsers see another name. Where it wrote its
- * zeros tells: one for the colon, or one more for each space before it. */
-static bool has_gap(const struct mg_header *h)
-{
-    const char *end = h->name + strlen(h->name);
-    return h->value > end + 1 && end[1] == 0;
-}
-
-/* civetweb stops reading headers at a line that is none (folded, odd name) and forgets the rest: a
- * length among it would make the body a request. Behind the last value: its line's end as one or
- * two zeros, then the empty line. */
-static bool ends_early(const struct mg_header *last)
-{
-    const char *end = last->value + strlen(last->value) + 1;
-    end += *end == 0;
-    return *end != '\r' && *end != '\n';
-}
-
-/* Two empty lines before a request: civetweb reads its body from the wrong place. One is fine. */
-static bool starts_late(struct thread *t, const char *line)
-{
-    if (!t->start || line < t->start || line - t->start >= REQUEST_MAX)
-        t->start = line;
-    return line - t->start > 2 || (line > t->start && *t->start != '\r');
-}
-
 static void fill_request(struct exchange *x, const struct mg_request_info *ri,
                          struct http_header *headers)
 {
     size_t n = ri->num_headers > 0 ? (size_t)ri->num_headers : 0;
     for (size_t i = 0; i < n; i++)
-        headers[i] =
-            (struct http_header){has_gap(&ri->http_headers[i]) ? " " : ri->http_headers[i].name,
-                                 ri->http_headers[i].value};
-    if (n > 0 && n < MG_MAX_HEADERS && ends_early(&ri->http_headers[n - 1]))
-        headers[n - 1].name = " "; /* the guard refuses it */
-    bool late = starts_late(x->t, ri->request_method);
+        headers[i] = (struct http_header){ri->http_headers[i].name, ri->http_headers[i].value};
+    for (size_t i = 0; i < n; i++) /* the guard refuses such a name */
+        if (wire_has_gap(headers[i].name, headers[i].value) ||
+            (i + 1 == n && n < MG_MAX_HEADERS && wire_ends_early(headers[i].value)))
+            headers[i].name = " ";
+    bool late = wire_starts_late(&x->t->start, ri->request_method, x->t->server->s.header_max);
     x->q = (struct http_request){.method = ri->request_method,
                                  .path = late || !ri->request_uri ? "" : ri->request_uri,
                                  .query = ri->query_string,
@@ -236,6 +213,26 @@ static bool too_many(struct http_server *s)
     return s->s.in_flight && now >= s->s.in_flight;
 }
 
+/* Counted with its first request, which the header's deadline brings soon: who sends none has no
+ * address yet that civetweb would tell. */
+static bool too_many_of_one(struct thread *t, const char *address)
+{
+    struct http_server *s = t->server;
+    if (!s->addresses || t->address[0])
+        return false;
+    if (!addresses_enter(s->addresses, address))
+        return true;
+    snprintf(t->address, sizeof t->address, "%s", address);
+    return false;
+}
+
+static void refuse(struct exchange *x, struct metric *why, const char *detail)
+{
+    metrics_add(why, 1);
+    request_id_set(http_header(&x->q, "request-id"), rng_real(), x->q.id);
+    problem_simple(&x->q, &x->t->reply, ERR_OVERLOADED, detail);
+}
+
 static int serve(struct mg_connection *c)
 {
     struct http_header headers[MG_MAX_HEADERS];
@@ -247,10 +244,12 @@ static int serve(struct mg_connection *c)
     fill_request(&x, mg_get_request_info(c), headers);
     const char *expect = http_header(&x.q, "expect");
     x.expect = expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x.q.version, "1.0") != 0;
-    if (too_many(s)) {
-        metrics_add(s->refused, 1);
-        request_id_set(http_header(&x.q, "request-id"), rng_real(), x.q.id);
-        problem_simple(&x.q, r, ERR_OVERLOADED, "too many requests at this moment");
+    bool full = too_many(s);
+    if (too_many_of_one(x.t, x.q.client)) {
+        refuse(&x, s->crowded, "too many connections from your address; use fewer, or reuse them");
+        r->close = true;
+    } else if (full) {
+        refuse(&x, s->refused, "too many requests at this moment");
     } else {
         s->s.handler(s->s.arg, &x.q, r);
     }
@@ -280,8 +279,11 @@ static int http_error(struct mg_connection *c, int status, const char *text)
     http_reply_clear(&t->reply);
     request_id_set(NULL, rng_real(), x.q.id);
     (void)text;
-    problem_simple(&x.q, &t->reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST,
-                   "its first line or a header cannot be read, or they exceed 32 KB");
+    char detail[128];
+    snprintf(detail, sizeof detail,
+             "its first line or a header cannot be read, or they exceed %u bytes",
+             t->server->s.header_max);
+    problem_simple(&x.q, &t->reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST, detail);
     t->reply.close = true;
     send_reply(&x, false);
     return 0;
@@ -305,8 +307,12 @@ static void *init_thread(const struct mg_context *ctx, int type)
 static void connection_close(const struct mg_connection *c)
 {
     struct thread *t = mg_get_thread_pointer(c);
-    if (t)
-        body_watch_end(&t->watch);
+    if (!t)
+        return;
+    body_watch_end(&t->watch);
+    if (t->address[0])
+        addresses_leave(t->server->addresses, t->address);
+    t->address[0] = 0;
 }
 
 static int log_message(const struct mg_connection *c, const char *message)
@@ -325,42 +331,28 @@ static struct mg_context *start_civetweb(struct http_server *s, const char *port
     snprintf(threads, sizeof threads, "%u", s->s.threads);
     snprintf(header, sizeof header, "%d", s->s.header_ms);
     snprintf(keep, sizeof keep, "%d", s->s.keep_alive_ms);
-    snprintf(size, sizeof size, "%d", REQUEST_MAX);
-    const char *options[] = {"listening_ports",
-                             ports,
-                             "num_threads",
-                             threads,
-                             "connection_queue",
-                             "64",
-                             "listen_backlog",
-                             "1024",
-                             "enable_keep_alive",
-                             "yes",
-                             "keep_alive_timeout_ms",
-                             keep,
-                             "request_timeout_ms",
-                             header,
-                             "max_request_size",
-                             size,
-                             "tcp_nodelay",
-                             "1",
-                             "decode_url",
-                             "no",
-                             "enable_directory_listing",
-                             "no",
-                             "access_control_allow_origin",
-                             "",
-                             "access_control_allow_methods",
-                             "",
-                             "access_control_allow_headers",
-                             "",
-                             NULL};
+    snprintf(size, sizeof size, "%u", s->s.header_max);
+    const char *options[][2] = {{"listening_ports", ports},
+                                {"num_threads", threads},
+                                {"connection_queue", "64"},
+                                {"listen_backlog", "1024"},
+                                {"enable_keep_alive", "yes"},
+                                {"keep_alive_timeout_ms", keep},
+                                {"request_timeout_ms", header},
+                                {"max_request_size", size},
+                                {"tcp_nodelay", "1"},
+                                {"decode_url", "no"},
+                                {"enable_directory_listing", "no"},
+                                {"access_control_allow_origin", ""},
+                                {"access_control_allow_methods", ""},
+                                {"access_control_allow_headers", ""},
+                                {NULL, NULL}};
     struct mg_callbacks calls = {.begin_request = serve,
                                  .http_error = http_error,
                                  .init_thread = init_thread,
                                  .connection_close = connection_close,
                                  .log_message = log_message};
-    return mg_start(&calls, s, options);
+    return mg_start(&calls, s, options[0]);
 }
 
 /* mg_start returns a context even if its threads could not be made. */
@@ -384,6 +376,7 @@ static void server_free(struct http_server *s)
         buf_fini(&s->threads[i].out);
     }
     free(s->threads);
+    addresses_free(s->addresses);
     free(s);
 }
 
@@ -400,12 +393,15 @@ static struct http_server *server_new(const struct http_server_settings *setting
         buf_init(&s->threads[i].body, HTTP_REPLY_MAX);
         buf_init(&s->threads[i].out, HTTP_REPLY_MAX + (64 << 10));
     }
-    if (!s->threads) {
+    unsigned each = settings->per_address;
+    if (!s->threads || (each && addresses_new(each, settings->threads, &s->addresses) != 0)) {
         server_free(s);
         return NULL;
     }
     s->refused = metrics_counter("offpath_http_refused_total", "",
                                  "Requests refused because too many were being served.");
+    s->crowded = metrics_counter("offpath_http_crowded_total", "",
+                                 "Connections refused because their address had too many.");
     s->slow = metrics_counter("offpath_http_slow_bodies_total", "",
                               "Connections shut down because their body came too slowly.");
     return s;

@@ -19,6 +19,9 @@ const struct config_option options_table[] = {
     {"id-secret-file", CONFIG_TEXT, NULL, "FILE",
      "at least 16 random bytes; all gateways share it"},
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
+    {"connections-per-address", CONFIG_NUMBER, "0", "N",
+     "of one client or ingress; 0: half of the threads"},
+    {"header-max", CONFIG_NUMBER, "32768", "BYTES", "a request's first line and headers"},
     {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
     {"body-deadline", CONFIG_DURATION, "30s", "TIME", "until its whole body is there"},
     {"keep-alive", CONFIG_DURATION, "75s", "TIME", "idle connections; over the ingress's own"},
@@ -128,6 +131,25 @@ static int check_url(const char *url, char why[OPTIONS_WHY])
     return 0;
 }
 
+static int read_counts(const struct config *c, struct options *o, char why[OPTIONS_WHY])
+{
+    int64_t threads = config_number(c, "threads"), header = config_number(c, "header-max");
+    int64_t each = config_number(c, "connections-per-address");
+    if (o->overload_floor < 0)
+        return refuse(why, "overload-floor", "negative", "write 0 or more");
+    if (threads < 16 || threads > 2048)
+        return refuse(why, "threads", "out of range", "write a number from 16 to 2048");
+    if (each < 0 || each > threads)
+        return refuse(why, "connections-per-address", "out of range",
+                      "write a number up to that of the threads; 0: half of them");
+    if (header < 2048 || header > 1 << 20)
+        return refuse(why, "header-max", "out of range", "write a number from 2048 to 1048576");
+    o->threads = (unsigned)threads;
+    o->per_address = (unsigned)(each ? each : threads / 2);
+    o->header_max = (unsigned)header;
+    return 0;
+}
+
 int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY])
 {
     struct options o = {.upstreams = config_text(c, "upstreams"),
@@ -143,7 +165,6 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
                         .drain_wait_ms = milliseconds(c, "drain-wait"),
                         .publish_ms = milliseconds(c, "publish-deadline"),
                         .overload_floor = config_number(c, "overload-floor")};
-    int64_t threads = config_number(c, "threads");
     int err = read_level(c, &o, why);
     if (!err)
         err = read_needed(c, &o, why);
@@ -155,15 +176,11 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
         err = check_times(&o, why);
     if (!err)
         err = check_url(o.public_url, why);
-    if (err)
-        return err;
-    if (o.overload_floor < 0)
-        return refuse(why, "overload-floor", "negative", "write 0 or more");
-    if (threads < 16 || threads > 2048)
-        return refuse(why, "threads", "out of range", "write a number from 16 to 2048");
-    o.threads = (unsigned)threads;
-    *out = o;
-    return 0;
+    if (!err)
+        err = read_counts(c, &o, why);
+    if (!err)
+        *out = o;
+    return err;
 }
 
 void options_help(struct buf *out)

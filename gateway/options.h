@@ -25,7 +25,7 @@ struct options {
     const char *listen, *admin, *ports_file, *public_url, *id_secret_file;
     bool log_json;
     enum log_level log_level;
-    unsigned threads;
+    unsigned threads, per_address, header_max;
     int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
     int64_t overload_floor;
 };

@@ -30,6 +30,8 @@ static const struct config_option table[] = {
     {"public-url", CONFIG_TEXT, NULL, "URL", NULL},
     {"id-secret-file", CONFIG_TEXT, NULL, "FILE", NULL},
     {"threads", CONFIG_NUMBER, NULL, "N", NULL},
+    {"connections-per-address", CONFIG_NUMBER, NULL, "N", NULL},
+    {"header-max", CONFIG_NUMBER, NULL, "BYTES", NULL},
     {"header-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
     {"body-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
     {"keep-alive", CONFIG_DURATION, NULL, "TIME", NULL},

@@ -71,6 +71,8 @@ static int setup(void **state)
     struct http_server_settings s = {.listen = "127.0.0.1:0",
                                      .threads = 8,
                                      .in_flight = 6,
+                                     .per_address = 7,
+                                     .header_max = 32768,
                                      .header_ms = 1000,
                                      .body_ms = 600,
                                      .keep_alive_ms = 2000,
@@ -363,6 +365,57 @@ static void sheds_beyond_its_limit(void **state)
     close(fd);
 }
 
+static int dial_from(const struct place *p, const char *address)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
+    struct timeval patience = {10, 0};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    inet_pton(AF_INET, address, &from.sin_addr);
+    to.sin_port = htons((uint16_t)p->port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+/* Seven open connections are all that 127.0.0.2 may have; others are served meanwhile. */
+static void leaves_room_beside_an_address_with_many_connections(void **state)
+{
+    static const char ask[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    struct place *p = *state;
+    int many[7];
+    for (int i = 0; i < 7; i++) {
+        many[i] = dial_from(p, "127.0.0.2");
+        send_text(many[i], ask);
+        status_is(receive(many[i], "got "), 200);
+    }
+    send_text(many[0], ask); /* what is open goes on */
+    status_is(receive(many[0], "got "), 200);
+    int more = dial_from(p, "127.0.0.2"), other = dial_from(p, "127.0.0.3");
+    send_text(more, ask);
+    const char *got = receive(more, NULL); /* it ends */
+    status_is(got, 503);
+    assert_non_null(strstr(got, "\"code\":\"overloaded\""));
+    assert_non_null(strstr(got, "too many connections from your address"));
+    assert_non_null(strstr(got, "Request-Id: "));
+    close(more);
+    send_text(other, ask);
+    status_is(receive(other, "got "), 200);
+    close(other);
+    for (int i = 0; i < 7; i++)
+        close(many[i]);
+    bool served = false; /* as soon as the server has seen one of them end */
+    for (int64_t until = clock_mono_ms(clock_real()) + 10000;
+         !served && clock_mono_ms(clock_real()) < until;) {
+        int fd = dial_from(p, "127.0.0.2");
+        send_text(fd, ask);
+        served = strstr(receive(fd, "\r\n\r\n"), " 200 OK") != NULL;
+        close(fd);
+    }
+    assert_true(served);
+}
+
 static void finishes_what_it_serves_and_takes_no_more(void **state)
 {
     struct place *p = *state;
@@ -389,8 +442,12 @@ static void tells_a_taken_port(void **state)
     char listen[32], why[256] = "";
     struct http_server *other = NULL;
     snprintf(listen, sizeof listen, "127.0.0.1:%d", p->port);
-    struct http_server_settings s = {
-        .listen = listen, .threads = 2, .handler = handle, .clock = clock_real(), .public_url = ""};
+    struct http_server_settings s = {.listen = listen,
+                                     .threads = 2,
+                                     .header_max = 2048,
+                                     .handler = handle,
+                                     .clock = clock_real(),
+                                     .public_url = ""};
     assert_int_equal(http_server_start(&s, &other, why), ERR_EXISTS);
     assert_non_null(strstr(why, "is taken"));
     s.listen = "8480";
@@ -420,6 +477,7 @@ int main(void)
         TEST(lets_the_guard_see_what_was_sent),
         TEST(takes_an_empty_header_value),
         TEST(sheds_beyond_its_limit),
+        TEST(leaves_room_beside_an_address_with_many_connections),
         TEST(finishes_what_it_serves_and_takes_no_more),
         TEST(tells_a_taken_port),
     };

@@ -1,5 +1,7 @@
 """Requests that are wrong: the right status and code, and the next request works."""
+import contextlib
 import json
+import select
 import socket
 import time
 
@@ -153,6 +155,28 @@ def test_a_slow_body_is_cut_off(new_site, site):
     gateway = slow.gateway(OFFPATH_BODY_DEADLINE="2s")
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     assert held_open(gateway.address(), head.encode(), b" ", 20) < 10
+
+
+def test_slow_bodies_of_one_address_leave_room_for_others(new_site):
+    slow = new_site().prepare()
+    gateway = slow.gateway(OFFPATH_THREADS="16", OFFPATH_CONNECTIONS_PER_ADDRESS="6")
+    host, port = gateway.address().rsplit(":", 1)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    with contextlib.ExitStack() as open_ones:
+        refused = []
+        for _ in range(10):
+            s = open_ones.enter_context(
+                socket.create_connection((host, int(port)), timeout=10, source_address=("127.0.0.2", 0)))
+            s.sendall(head.encode())
+            refused.append(s)
+        answers = wait_for("all beyond the limit are answered",
+                           lambda: len(ready := select.select(refused, [], [], 1)[0]) == 4 and ready, 10)
+        for s in answers:
+            text = s.recv(4096).decode()
+            assert text.startswith("HTTP/1.1 503 ") and "too many connections from your address" in text, text
+        a = slow.post(address=gateway.address())
+        assert a.status == 202, a
+    assert gateway.metric("offpath_http_crowded_total") == 4
 
 
 def test_a_client_that_goes_away_in_the_body_harms_nobody(site):

@@ -53,6 +53,8 @@ static void has_safe_defaults(void **state)
     assert_string_equal(o.admin, "127.0.0.1:8481");
     assert_string_equal(o.public_url, "");
     assert_int_equal(o.threads, 256);
+    assert_int_equal(o.per_address, 128);
+    assert_int_equal(o.header_max, 32768);
     assert_int_equal(o.header_ms, 10000);
     assert_int_equal(o.body_ms, 30000);
     assert_int_equal(o.publish_ms, 10000);
@@ -81,6 +83,14 @@ static void refuses_what_is_out_of_range(void **state)
     assert_int_equal(READ(&o, NEEDED, "--threads", "15"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--threads", "2049"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--threads", "2048"), 0);
+    assert_int_equal(READ(&o, NEEDED, "--connections-per-address", "-1"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--connections-per-address", "257"), ERR_INVALID);
+    assert_non_null(strstr(why, "--connections-per-address"));
+    assert_int_equal(READ(&o, NEEDED, "--connections-per-address", "256"), 0);
+    assert_int_equal(o.per_address, 256);
+    assert_int_equal(READ(&o, NEEDED, "--header-max", "2047"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--header-max", "2048"), 0);
+    assert_int_equal(o.header_max, 2048);
     assert_int_equal(READ(&o, NEEDED, "--overload-floor", "-1"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--body-deadline", "0s"), ERR_INVALID);
     assert_non_null(strstr(why, "--body-deadline"));
