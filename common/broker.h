@@ -151,6 +151,7 @@ struct broker_topic {
     int replication;
     int64_t max_message_bytes, retention_ms; /* -1 unknown; retention -1 also: unlimited */
     int min_insync;
+    bool unclean_election; /* a replica that misses records may become the leader */
 };
 /* Fill the rest of each from its name. 0, ERR_IO/ERR_TIMEOUT. Own connection; any thread. */
 int broker_describe(const struct broker_settings *s, struct broker_topic *topics, size_t n,

@@ -203,6 +203,8 @@ void broker_topic_config(struct broker_topic *t, const char *name, const char *v
 {
     char *end;
     long long n = strtoll(value ? value : "", &end, 10);
+    if (value && !strcmp(name, "unclean.leader.election.enable"))
+        t->unclean_election = strcmp(value, "true") == 0;
     if (!value || end == value || *end)
         return;
     if (!strcmp(name, "max.message.bytes"))

@@ -226,8 +226,7 @@ static void look(void *arg, struct health_state *out)
                                  .mysql = registrar_up(g->registrar),
                                  .draining = atomic_load(&g->draining),
                                  .mysql_why = why,
-                                 .warnings = g->topics.warning,
-                                 .warnings_n = g->topics.warnings};
+                                 .warnings = &g->topics.warnings};
 }
 
 static void fill_handlers(struct gateway *g)

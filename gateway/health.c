@@ -33,12 +33,8 @@ int health_print(const struct health_state *s, struct buf *b)
         lacking(b, "mysql",
                 s->mysql_why[0] ? s->mysql_why
                                 : "jobs are accepted, but cannot be read or listed for now");
-    buf_text(b, "],\"warnings\":[");
-    for (size_t i = 0; i < s->warnings_n; i++) {
-        if (i)
-            buf_char(b, ',');
-        quoted(b, s->warnings[i]);
-    }
-    buf_text(b, "]}\n");
+    buf_text(b, "],\"warnings\":");
+    topic_warnings_print(s->warnings, b);
+    buf_text(b, "}\n");
     return ready ? 200 : 503;
 }

@@ -2,13 +2,12 @@
  * Any thread. */
 #pragma once
 #include <stdbool.h>
-#include "common/buf.h"
+#include "common/topic_warnings.h"
 
 struct health_state { /* what was found, at this moment */
     bool kafka, redis, mysql, draining;
     const char *mysql_why; /* "" or why MySQL cannot be used as it is */
-    char (*warnings)[160];
-    size_t warnings_n;
+    const struct topic_warnings *warnings;
 };
 
 /* Status: 503 without Kafka or while draining, else 200. out: {ready, reason?, degraded: [{name,

@@ -14,19 +14,6 @@ void topics_name(const struct flow_set *flows, struct broker_topic *topics)
     }
 }
 
-static void warn(struct topics_report *r, const struct broker_topic *t)
-{
-    char *to = r->warning[r->warnings];
-    if (r->warnings == TOPICS_WARNINGS || (t->replication >= 2 && t->min_insync >= 2))
-        return;
-    if (t->replication == 1)
-        snprintf(to, sizeof r->warning[0], "topic %.80s has one replica", t->name);
-    else
-        snprintf(to, sizeof r->warning[0], "topic %.80s: min.insync.replicas is %d", t->name,
-                 t->min_insync);
-    r->warnings++;
-}
-
 static void miss(struct topics_report *r, const char *name)
 {
     static const char head[] = "missing topics:", tail[] = "; run `offpath-worker topics apply`";
@@ -59,7 +46,7 @@ int topics_check(const struct flow_set *flows, const struct broker_topic *topics
     for (size_t i = 0; i < flows->flows_n; i++) {
         const struct broker_topic *t = &topics[i];
         int64_t room = t->max_message_bytes - HEADERS_ROOM;
-        warn(r, t);
+        topic_warnings_add(&r->warnings, t);
         if (t->max_message_bytes < 0 || (int64_t)flows->flows[i].request_max <= room)
             continue;
         snprintf(r->why, sizeof r->why,

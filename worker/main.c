@@ -59,11 +59,14 @@ static int preflight(const struct settings *s, struct run *r, char why[PREFLIGHT
     const struct broker_settings broker = {
         .servers = s->kafka, .client_id = "offpath-worker", .properties = s->kafka_properties};
     const struct record_settings record = {.url = s->mysql, .connect_ms = 5000, .io_ms = 10000};
+    struct preflight_topics topics = {0};
     int err = admin_listen(s->admin, &r->admin_fd, &r->admin_port, why);
     if (!err)
-        err = preflight_topics(&broker, r->set, &r->retention_ms, why);
+        err = preflight_topics(&broker, r->set, &topics, why);
     if (!err)
         err = preflight_record(&record, why);
+    r->retention_ms = topics.retention_ms;
+    r->warnings = topics.warnings;
     return err;
 }
 

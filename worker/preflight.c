@@ -118,7 +118,7 @@ static int64_t longest(const struct broker_topic *topics, size_t n)
 }
 
 int preflight_topics(const struct broker_settings *b, const struct flow_set *set,
-                     int64_t *retention_ms, char why[PREFLIGHT_WHY])
+                     struct preflight_topics *out, char why[PREFLIGHT_WHY])
 {
     size_t n = set->flows_n * 2;
     struct broker_topic *topics = calloc(n ? n : 1, sizeof *topics);
@@ -136,7 +136,9 @@ int preflight_topics(const struct broker_settings *b, const struct flow_set *set
     if (!err)
         err = find_small(set, topics, why);
     if (!err)
-        *retention_ms = longest(topics, n);
+        out->retention_ms = longest(topics, n);
+    for (size_t i = 0; !err && i < n; i++)
+        topic_warnings_add(&out->warnings, &topics[i]);
     free(topics);
     return err;
 }

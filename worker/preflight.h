@@ -5,6 +5,7 @@
 #include "common/broker.h"
 #include "common/flow.h"
 #include "common/record.h"
+#include "common/topic_warnings.h"
 #include "worker/settings.h"
 
 enum { PREFLIGHT_WHY = 1024 };
@@ -20,10 +21,14 @@ int preflight_flows(const struct settings *s, struct flow_set **out,
 int preflight_only(const struct settings *s, const struct flow_set *set,
                    char why[PREFLIGHT_WHY]) must_use;
 
-/* All topics of the flows exist and take their bodies. *retention_ms: the longest, 90 days if
- * unlimited. 0; ERR_SETUP with why: missing ones, or no broker. */
+struct preflight_topics {
+    int64_t retention_ms; /* the longest, 90 days if unlimited */
+    struct topic_warnings warnings;
+};
+/* All topics of the flows exist and take their bodies. 0; ERR_SETUP with why: missing ones, or no
+ * broker. */
 int preflight_topics(const struct broker_settings *b, const struct flow_set *set,
-                     int64_t *retention_ms, char why[PREFLIGHT_WHY]) must_use;
+                     struct preflight_topics *out, char why[PREFLIGHT_WHY]) must_use;
 /* The record answers and its tables fit. 0; ERR_SETUP with why. */
 int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY]) must_use;
 

@@ -105,7 +105,9 @@ static int readyz(const struct worker *w, struct buf *body)
     buf_text(body, "\"degraded\":[");
     if (!w->threads_n || !shard_thread_redis_up(w->threads[0]))
         buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing\"}");
-    buf_text(body, "]}\n");
+    buf_text(body, "],\"warnings\":");
+    topic_warnings_print(&w->run->warnings, body);
+    buf_text(body, "}\n");
     return why ? 503 : 200;
 }
 

@@ -2,12 +2,14 @@
  * SIGTERM or SIGINT, then the drain (a second signal cuts it short). Main thread. */
 #pragma once
 #include "common/flow.h"
+#include "common/topic_warnings.h"
 #include "worker/settings.h"
 
 struct run {
     const struct settings *settings;
     struct flow_set *set; /* lent */
     int64_t retention_ms;
+    struct topic_warnings warnings;
     int admin_fd; /* listening; taken */
     int admin_port;
 };

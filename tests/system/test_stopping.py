@@ -163,6 +163,7 @@ def test_readiness_and_health_are_told(new_site):
         assert p.get("/healthz").status == 200
         a = p.get("/readyz")
         assert a.status == 200 and not a.json().get("degraded"), a
+        assert f"topic {site.topic} has one replica" in a.json()["warnings"], a
         assert b"offpath_" in p.get("/metrics").body
     a = request(site.address, "GET", "/metrics")
     assert a.status == 404, "metrics are on the admin port only"

@@ -157,7 +157,7 @@ static void accepts_good_topics(void **state)
     topics[1].retention_ms = 5000;
     assert_int_equal(topics_check(&both, topics, &report), 0);
     assert_int_equal(report.retention_ms, 5000);
-    assert_int_equal(report.warnings, 0);
+    assert_int_equal(report.warnings.n, 0);
     topics[0].retention_ms = -1;
     assert_int_equal(topics_check(&both, topics, &report), 0);
     assert_int_equal(report.retention_ms, 90LL * 86400 * 1000);
@@ -185,7 +185,7 @@ static void refuses_a_topic_too_small_for_its_requests(void **state)
     assert_non_null(strstr(report.why, "raise its max.message.bytes to 131072"));
 }
 
-static void warns_of_thin_replication(void **state)
+static void warns_of_what_may_lose_records(void **state)
 {
     struct broker_topic topics[] = {topic("ta"), topic("tb")};
     struct topics_report report;
@@ -193,9 +193,18 @@ static void warns_of_thin_replication(void **state)
     topics[0].replication = 1;
     topics[1].min_insync = 1;
     assert_int_equal(topics_check(&both, topics, &report), 0);
-    assert_int_equal(report.warnings, 2);
-    assert_string_equal(report.warning[0], "topic ta has one replica");
-    assert_string_equal(report.warning[1], "topic tb: min.insync.replicas is 1");
+    assert_int_equal(report.warnings.n, 2);
+    assert_string_equal(report.warnings.text[0], "topic ta has one replica");
+    assert_string_equal(report.warnings.text[1], "topic tb: min.insync.replicas is 1");
+    topics[1].min_insync = 2;
+    topics[1].unclean_election = true;
+    assert_int_equal(topics_check(&both, topics, &report), 0);
+    assert_int_equal(report.warnings.n, 2);
+    assert_string_equal(report.warnings.text[1],
+                        "topic tb: unclean.leader.election.enable is true");
+    for (int i = 0; i < 20; i++)
+        topic_warnings_add(&report.warnings, &topics[1]);
+    assert_int_equal(report.warnings.n, TOPIC_WARNINGS);
 }
 
 /* ---- health */
@@ -208,11 +217,16 @@ static int health(const struct health_state *s, struct buf *out)
 
 static void tells_the_truth_about_readiness(void **state)
 {
-    struct health_state s = {.kafka = true, .redis = true, .mysql = true, .mysql_why = ""};
+    struct topic_warnings w = {0};
+    struct health_state s = {
+        .kafka = true, .redis = true, .mysql = true, .mysql_why = "", .warnings = &w};
     struct buf b = {0};
     (void)state;
     assert_int_equal(health(&s, &b), 200);
     assert_string_equal(buf_str(&b), "{\"ready\":true,\"degraded\":[],\"warnings\":[]}\n");
+    w = (struct topic_warnings){.text = {"one", "\"two\""}, .n = 2};
+    assert_int_equal(health(&s, &b), 200);
+    assert_non_null(strstr(buf_str(&b), "\"warnings\":[\"one\",\"\\\"two\\\"\"]}"));
     s.redis = s.mysql = false;
     s.mysql_why = "old tables";
     assert_int_equal(health(&s, &b), 200);
@@ -320,7 +334,7 @@ int main(void)
         cmocka_unit_test(accepts_good_topics),
         cmocka_unit_test(names_all_missing_topics_and_what_to_run),
         cmocka_unit_test(refuses_a_topic_too_small_for_its_requests),
-        cmocka_unit_test(warns_of_thin_replication),
+        cmocka_unit_test(warns_of_what_may_lose_records),
         cmocka_unit_test(tells_the_truth_about_readiness),
         cmocka_unit_test(drains_in_order),
         cmocka_unit_test(does_not_wait_for_ever),

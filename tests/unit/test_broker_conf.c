@@ -118,6 +118,11 @@ static void a_topics_configuration_is_taken(void **state)
     broker_topic_config(&t, "max.message.bytes", "1048588");
     broker_topic_config(&t, "retention.ms", "-1");
     broker_topic_config(&t, "min.insync.replicas", "2");
+    assert_false(t.unclean_election);
+    broker_topic_config(&t, "unclean.leader.election.enable", "true");
+    assert_true(t.unclean_election);
+    broker_topic_config(&t, "unclean.leader.election.enable", NULL); /* not told: no change */
+    assert_true(t.unclean_election);
     broker_topic_config(&t, "cleanup.policy", "delete");
     broker_topic_config(&t, "retention.ms", "x");
     broker_topic_config(&t, "retention.ms", NULL);

@@ -219,8 +219,9 @@ static void names_each_request(void **state)
 
 static void look(void *arg, struct health_state *out)
 {
-    *out =
-        (struct health_state){.kafka = *(bool *)arg, .redis = true, .mysql = true, .mysql_why = ""};
+    static const struct topic_warnings none;
+    *out = (struct health_state){
+        .kafka = *(bool *)arg, .redis = true, .mysql = true, .mysql_why = "", .warnings = &none};
 }
 
 static int admin_ask(struct admin *a, struct http_reply *r, const char *method, const char *path)
