@@ -21,6 +21,11 @@ struct broker_settings {
     const char *client_id;
     /* further librdkafka properties (TLS, SASL), "name=value" lines; NULL: none */
     const char *properties;
+    /* A producer that will never publish again (a fatal error of the idempotent producer: whether
+     * records came twice or not at all cannot be known). Once, on a thread of the client; must not
+     * close it. NULL: broker_producer_up tells, for ever. */
+    void (*lost)(void *lost_arg, const char *why);
+    void *lost_arg;
 };
 
 /* ---- producer: acks=all, idempotent, Nagle off, linger 0-1 ms, 10 s until a report */

@@ -242,14 +242,15 @@ void kafka_flush(struct kafka *k, int wait_ms, bool give_up)
 
 bool kafka_answers(struct kafka *k, int wait_ms)
 {
-    char why[WHY];
     const struct rd_kafka_metadata *metadata;
     rd_kafka_poll(k->rk, 0); /* what the library itself may want of us, as new credentials */
-    if (rd_kafka_fatal_error(k->rk, why, sizeof why) ||
-        rd_kafka_metadata(k->rk, 0, NULL, &metadata, wait_ms))
-        return false;
-    rd_kafka_metadata_destroy(metadata);
-    return true;
+    if (rd_kafka_fatal_error(k->rk, NULL, 0)) {
+        on_error(k->rk, RD_KAFKA_RESP_ERR__FATAL, "", k);
+    } else if (!rd_kafka_metadata(k->rk, 0, NULL, &metadata, wait_ms)) {
+        rd_kafka_metadata_destroy(metadata);
+        return true;
+    }
+    return false;
 }
 
 /* ---- offsets of a group */

@@ -15,7 +15,8 @@ struct kafka_events { /* all of its role */
      * taken right after the call. */
     void (*rebalance)(void *arg, bool assigned, bool lost, const struct broker_partition *list,
                       size_t n);
-    /* name: of the protocol's error, "TOPIC_AUTHORIZATION_FAILED" */
+    /* Consumer, from those; producer, from kafka_answers: fatal ones only, each time it is asked.
+     * name: of the protocol's error, "TOPIC_AUTHORIZATION_FAILED" */
     void (*error)(void *arg, const char *name, bool fatal, const char *why);
 };
 

@@ -22,7 +22,7 @@ struct producer {
     pthread_t prober;
     bool probing;
     sem_t stop;                      /* ends the prober */
-    struct broker_settings settings; /* copies, for `lag` */
+    struct broker_settings settings; /* copies, for `lag`; lost: NULL once it was told */
     pthread_mutex_t lag_lock;
     struct kafka *lag; /* asks for the offsets of groups; made by the first such question */
 };
@@ -47,6 +47,16 @@ static void on_statistics(void *arg, const char *json)
 {
     struct producer *p = arg;
     atomic_store(&p->has_id, broker_stats_has_id(json));
+}
+
+/* Always from the prober. */
+static void on_error(void *arg, const char *name, bool fatal, const char *why)
+{
+    struct producer *p = arg;
+    (void)name;
+    if (fatal && p->settings.lost)
+        p->settings.lost(p->settings.lost_arg, why);
+    p->settings.lost = NULL;
 }
 
 static int producer_publish(struct broker_producer *port, const struct broker_record *r, void *tag)
@@ -188,9 +198,13 @@ int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn
     if (!p)
         return ERR_NOMEM;
     *p = (struct producer){.port.ops = &ops, .report = report, .arg = arg};
-    const struct kafka_events events = {.arg = p, .report = on_report, .statistics = on_statistics};
-    p->settings =
-        (struct broker_settings){copy(s->servers), copy(s->client_id), copy(s->properties)};
+    const struct kafka_events events = {
+        .arg = p, .report = on_report, .statistics = on_statistics, .error = on_error};
+    p->settings = (struct broker_settings){.servers = copy(s->servers),
+                                           .client_id = copy(s->client_id),
+                                           .properties = copy(s->properties),
+                                           .lost = s->lost,
+                                           .lost_arg = s->lost_arg};
     pthread_mutex_init(&p->telling, NULL);
     pthread_mutex_init(&p->lag_lock, NULL);
     atomic_init(&p->answered_ms, -1);

@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ struct gateway {
     struct serve serve;
     struct admin admin;
     struct http_server *public_server, *admin_server;
-    _Atomic bool draining;
+    _Atomic bool draining, lost;
     int (*pause)(void *arg, int ms);
 };
 
@@ -86,7 +87,8 @@ int gateway_check_flows(const struct options *o)
 
 static struct broker_settings broker_of(const struct options *o)
 {
-    return (struct broker_settings){o->kafka, "offpath-gateway", o->kafka_properties};
+    return (struct broker_settings){
+        .servers = o->kafka, .client_id = "offpath-gateway", .properties = o->kafka_properties};
 }
 
 static int check_topics(struct gateway *g, char why[GATEWAY_WHY])
@@ -146,11 +148,23 @@ static int check_record(struct gateway *g, char why[GATEWAY_WHY])
     return err == ERR_INVALID ? EXIT_USAGE : EXIT_DEPENDENCY;
 }
 
+/* Nobody can go on from here but a new process: this one stops in order and says so. */
+static void producer_lost(void *arg, const char *why)
+{
+    struct gateway *g = arg;
+    if (atomic_exchange(&g->lost, true))
+        return;
+    log_error("producer-lost", "why", why, "means", "nothing can be accepted; ends with status 3");
+    kill(getpid(), SIGTERM);
+}
+
 /* Two producers: one sends at once, one lingers and is used under load (publish.h). */
 static int open_producers(struct gateway *g, char why[GATEWAY_WHY])
 {
     struct broker_settings s = broker_of(g->o);
     const char *own = s.properties ? s.properties : ""; /* the user's own wins */
+    s.lost = producer_lost;
+    s.lost_arg = g;
     struct broker_producer *calm = NULL, *busy = NULL;
     struct buf properties = {0};
     if (publisher_open(g->o->publish_ms + REPORT_GRACE_MS, PRODUCE_QUEUE, &g->publisher) != 0)
@@ -419,7 +433,7 @@ static size_t flush(void *arg, int wait_ms)
     return left;
 }
 
-void gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms))
+int gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms))
 {
     struct drain_steps steps = {g, unready, pause_drain, refuse, in_flight, flush};
     struct drain_limits limits = {g->o->drain_wait_ms, DRAIN_REQUESTS_MS, DRAIN_FLUSH_MS};
@@ -430,6 +444,7 @@ void gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms))
                  log_number((long long)left.unflushed));
     else
         log_info("drained");
+    return atomic_load(&g->lost) ? EXIT_DEPENDENCY : EXIT_GOOD;
 }
 
 void gateway_close(struct gateway *g)

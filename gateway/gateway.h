@@ -14,8 +14,10 @@ enum { GATEWAY_WHY = 512 };
 int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY_WHY]) must_use;
 /* Write {pid, listen, admin} where --ports-file says; nothing without it. 0 or an exit_code. */
 int gateway_announce(struct gateway *g, char why[GATEWAY_WHY]) must_use;
-/* Stop as drain.h says. pause: sleep that tells of a second signal. */
-void gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms));
+/* Stop as drain.h says. pause: sleep that tells of a second signal. An exit_code: EXIT_DEPENDENCY
+ * if Kafka can be written to by a new process only (it has sent SIGTERM to itself and logged why).
+ */
+int gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms));
 void gateway_close(struct gateway *g); /* NULL is fine */
 
 /* Only the flow files, as `check` does: findings to stderr. An exit_code. */

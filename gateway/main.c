@@ -73,9 +73,9 @@ static int run(const struct options *o)
     }
     sigwait(&set, &signal);
     stop_by_force_in(STOP_S + (unsigned)o->drain_wait_ms / 1000);
-    gateway_drain(g, pause_ms);
+    code = gateway_drain(g, pause_ms);
     gateway_close(g);
-    return EXIT_GOOD;
+    return code;
 }
 
 static int check(const struct options *o, const struct config *c, bool show)

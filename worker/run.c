@@ -148,12 +148,21 @@ static void ended(void *arg)
     kill(getpid(), SIGUSR1); /* the main thread waits for signals */
 }
 
-static void fatal(void *arg, const char *why)
+static void lost(struct worker *w, const char *what, const char *why)
 {
-    struct worker *w = arg;
-    log_error("consumer-lost", "why", why);
+    log_error(what, "why", why, "means", "only a new process can go on; ends with status 3");
     w->fatal = true;
     kill(getpid(), SIGTERM);
+}
+
+static void fatal(void *arg, const char *why)
+{
+    lost(arg, "consumer-lost", why);
+}
+
+static void producer_lost(void *arg, const char *why)
+{
+    lost(arg, "producer-lost", why);
 }
 
 /* ---- start */
@@ -162,7 +171,10 @@ static int open_producer(void *arg, broker_report_fn *report, void *report_arg,
                          struct broker_producer **out)
 {
     struct worker *w = arg;
-    int err = broker_kafka_producer_open(&w->broker, report, report_arg, out);
+    struct broker_settings s = w->broker;
+    s.lost = producer_lost;
+    s.lost_arg = w;
+    int err = broker_kafka_producer_open(&s, report, report_arg, out);
     if (!err)
         w->producer = *out;
     return err;

@@ -17,6 +17,7 @@
 enum {
     OFFSET_FETCH = 9,
     JOIN_GROUP = 11,
+    PRODUCE = 0,
     FIND_COORDINATOR = 10,
     INIT_PRODUCER_ID = 22,
     WAIT_MS = 10000
@@ -234,6 +235,50 @@ static void a_producer_without_an_id_is_not_up(void **state)
     broker_producer_close(p);
 }
 
+struct loss {
+    atomic_int times;
+    char why[256];
+};
+
+static void on_lost(void *arg, const char *why)
+{
+    struct loss *l = arg;
+    snprintf(l->why, sizeof l->why, "%s", why);
+    atomic_fetch_add(&l->times, 1);
+}
+
+/* A broker that lost track of our numbers: the library gives up for good, so somebody must be told.
+ */
+static void a_fatal_error_is_told_once(void **state)
+{
+    struct mock *m = *state;
+    struct broker_settings s = m->settings;
+    struct loss loss = {0};
+    atomic_int reports = 0;
+    struct broker_producer *p;
+    s.lost = on_lost;
+    s.lost_arg = &loss;
+    assert_int_equal(broker_kafka_producer_open(&s, on_report, &reports, &p), 0);
+    assert_true(comes_up(p, WAIT_MS));
+    assert_int_equal(atomic_load(&loss.times), 0);
+    rd_kafka_mock_push_request_errors(m->cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    publish(p);
+    for (int64_t until = now_ms() + WAIT_MS; !atomic_load(&loss.times) && now_ms() < until;)
+        usleep(5000);
+    assert_int_equal(atomic_load(&loss.times), 1);
+    assert_non_null(strstr(loss.why, "sequence"));
+    struct broker_record r = {.topic = "topic", .partition = -1};
+    assert_int_equal(broker_publish(p, &r, NULL), ERR_IO);
+    for (int64_t until = now_ms() + WAIT_MS; broker_producer_up(p) && now_ms() < until;)
+        usleep(5000);
+    assert_false(broker_producer_up(p));
+    assert_int_equal(atomic_load(&loss.times), 1); /* asked some more times meanwhile */
+    assert_int_equal(broker_flush(p, WAIT_MS), 0);
+    assert_int_equal(atomic_load(&reports), 1); /* what was on its way has its report */
+    broker_producer_close(p);
+}
+
 /* A loop asks: an answer that waits for the broker would hold up every job. */
 static void asking_whether_it_is_up_never_waits(void **state)
 {
@@ -259,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_group_on_the_move_makes_lag_unknown, start, stop),
         cmocka_unit_test_setup_teardown(a_producer_is_up_once_it_can_publish_at_once, start, stop),
         cmocka_unit_test_setup_teardown(a_producer_without_an_id_is_not_up, start, stop),
+        cmocka_unit_test_setup_teardown(a_fatal_error_is_told_once, start, stop),
         cmocka_unit_test(asking_whether_it_is_up_never_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 """Kafka, Redis or MariaDB gone for 20 s while requests come (protocols: crash points, "away")."""
+import subprocess
 import time
 
 import pytest
@@ -168,3 +169,33 @@ def test_a_shorter_wait_still_tells_what_was_not_sent(new_site, how):
     assert {a.status for a in load.results} == {503} and max(a.took for a in load.results) < 5, load.results
     codes = [a.json()["code"] for a in load.results]
     assert codes.count("not-durable") > codes.count("outcome-unknown"), codes
+
+
+# Answers for librdkafka, from the moment the file is there. No real broker does this when asked to.
+FATAL = """
+#include <stdio.h>
+#include <unistd.h>
+int rd_kafka_fatal_error(void *rk, char *text, size_t size)
+{
+    (void)rk;
+    if (access(FLAG, F_OK) != 0)
+        return 0;
+    if (text)
+        snprintf(text, size, "numbers out of order");
+    return 45;
+}
+"""
+
+
+@pytest.mark.parametrize("program", ["gateway", "worker"])
+def test_a_program_that_can_publish_no_more_ends(new_site, release, tmp_path, program):
+    library, flag = tmp_path / "fatal.so", tmp_path / "now"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", f'-DFLAG="{flag}"', "-o", library, "-"], input=FATAL,
+                   text=True, check=True)
+    site = new_site(release).prepare()
+    p = getattr(site, program)(LD_PRELOAD=str(library))
+    assert p.get("/readyz").status == 200
+    flag.touch()
+    assert p.wait_exit(60) == 3, p.tail()
+    said = [x for x in p.text().splitlines() if "producer-lost" in x]
+    assert len(said) == 1 and "numbers out of order" in said[0], p.tail()

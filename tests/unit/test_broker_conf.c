@@ -74,7 +74,9 @@ static void promises_win_over_the_operators_lines(void **state)
 {
     (void)state;
     struct given g = {0};
-    struct broker_settings s = {"h:1", "me", "acks=1\nlinger.ms=5\nenable.idempotence=false"};
+    struct broker_settings s = {.servers = "h:1",
+                                .client_id = "me",
+                                .properties = "acks=1\nlinger.ms=5\nenable.idempotence=false"};
     assert_int_equal(broker_conf_apply(BROKER_PRODUCER, &s, NULL, take, &g), 0);
     assert_memory_equal(last(&g, "acks"), "all ", 4);
     assert_memory_equal(last(&g, "enable.idempotence"), "true ", 5);
@@ -84,7 +86,8 @@ static void promises_win_over_the_operators_lines(void **state)
     assert_memory_equal(last(&g, "partitioner"), "murmur2_random ", 15);
     assert_null(last(&g, "group.id"));
     g = (struct given){0};
-    s = (struct broker_settings){"h:1", NULL, "enable.auto.commit=true\nsession.timeout.ms=6000"};
+    s = (struct broker_settings){.servers = "h:1",
+                                 .properties = "enable.auto.commit=true\nsession.timeout.ms=6000"};
     assert_int_equal(broker_conf_apply(BROKER_CONSUMER, &s, "g", take, &g), 0);
     assert_memory_equal(last(&g, "enable.auto.commit"), "false ", 6);
     assert_memory_equal(last(&g, "session.timeout.ms"), "6000 ", 5);
