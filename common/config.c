@@ -10,7 +10,7 @@
 static const struct config_option config_file_option = {
     "config", CONFIG_TEXT, NULL, "FILE", "settings file (YAML), every key a name of this list"};
 
-static bool same_name(const char *a, const char *b, size_t b_len)
+bool config_same_name(const char *a, const char *b, size_t b_len)
 {
     for (size_t i = 0; i < b_len; i++)
         if (a[i] != (b[i] == '_' ? '-' : b[i]))
@@ -21,9 +21,9 @@ static bool same_name(const char *a, const char *b, size_t b_len)
 int config_find(const struct config *c, const char *name, size_t len)
 {
     for (size_t i = 0; i < c->n; i++)
-        if (same_name(c->options[i].name, name, len))
+        if (config_same_name(c->options[i].name, name, len))
             return (int)i;
-    return same_name(config_file_option.name, name, len) ? (int)c->n : -1;
+    return config_same_name(config_file_option.name, name, len) ? (int)c->n : -1;
 }
 
 const struct config_option *config_option_at(const struct config *c, int i)

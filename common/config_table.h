@@ -18,6 +18,8 @@ struct config {
     size_t positionals_n;
 };
 
+/* Is b (b_len of it) that name? `-` and `_` are the same. */
+bool config_same_name(const char *a, const char *b, size_t b_len);
 /* Place of the option (n: the implicit `config`), or -1. len: of name. */
 int config_find(const struct config *c, const char *name, size_t len);
 const struct config_option *config_option_at(const struct config *c, int i);

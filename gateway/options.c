@@ -30,6 +30,11 @@ const struct config_option options_table[] = {
     {"overload-floor", CONFIG_NUMBER, "1000", "N", "waiting jobs of a flow that never shed"},
     {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
     {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
+    /* the worker's: both programs may share one file */
+    {"shards", CONFIG_NUMBER, NULL, "N", NULL},
+    {"only", CONFIG_TEXT, NULL, "FLOW,...", NULL},
+    {"lease", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"drain", CONFIG_DURATION, NULL, "TIME", NULL},
 };
 const size_t options_n = sizeof options_table / sizeof options_table[0];
 

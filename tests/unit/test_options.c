@@ -121,13 +121,23 @@ static void reads_the_environment(void **state)
     clearenv();
 }
 
+/* One settings file may serve both programs. */
+static void takes_the_workers_settings(void **state)
+{
+    struct options o;
+    (void)state;
+    assert_int_equal(
+        READ(&o, NEEDED, "--shards", "2", "--only", "f", "--lease", "15s", "--drain", "9s"), 0);
+}
+
 static void helps_with_every_setting(void **state)
 {
     struct buf out = {0};
     (void)state;
     options_help(&out);
     for (size_t i = 0; i < options_n; i++)
-        assert_non_null(strstr(buf_str(&out), options_table[i].name));
+        if (options_table[i].help)
+            assert_non_null(strstr(buf_str(&out), options_table[i].name));
     assert_non_null(strstr(buf_str(&out), "examples:"));
     assert_non_null(strstr(buf_str(&out), "exit: 0 good"));
     buf_fini(&out);
@@ -142,6 +152,7 @@ int main(void)
         TEST(names_what_is_missing_and_what_to_write),
         TEST(refuses_what_is_out_of_range),
         TEST(reads_the_environment),
+        TEST(takes_the_workers_settings),
         TEST(helps_with_every_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
