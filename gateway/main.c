@@ -78,15 +78,13 @@ static int run(const struct options *o)
     return code;
 }
 
-static int check(const struct options *o, const struct config *c, bool show)
+static void show_settings(const struct config *c)
 {
     struct buf out = {0};
-    if (show) {
-        config_show(c, &out);
-        fputs(buf_str(&out), stdout);
-        buf_fini(&out);
-    }
-    return gateway_check_flows(o);
+    config_show(c, &out);
+    fputs(buf_str(&out), stdout);
+    fflush(stdout);
+    buf_fini(&out);
 }
 
 static bool has(int argc, char **argv, const char *flag)
@@ -126,10 +124,13 @@ static int dispatch(const struct config *c, bool show)
     size_t n = config_positionals(c, &verbs);
     if (n != 1 || (strcmp(verbs[0], "run") != 0 && strcmp(verbs[0], "check") != 0))
         return say(EXIT_USAGE, "say `run` or `check`; --help lists everything");
+    bool checks = strcmp(verbs[0], "check") == 0;
+    if (checks && show) /* before anything is found: it may be what one looks for */
+        show_settings(c);
     if (options_read(c, &o, why) != 0)
         return say(EXIT_USAGE, why);
     log_open("offpath-gateway", o.log_json, o.log_level);
-    return strcmp(verbs[0], "run") == 0 ? run(&o) : check(&o, c, show);
+    return checks ? gateway_check_flows(&o) : run(&o);
 }
 
 int main(int argc, char **argv)

@@ -25,25 +25,25 @@ def test_missing_topics_are_named(new_site, program):
     assert site.topic in done.stderr and "topics apply" in done.stderr, done.stderr
 
 
-def test_missing_tables_are_named(new_site):
+def test_missing_tables_are_named(new_site, program):
     site = new_site()
     assert site.verb("offpath-worker", "topics", "apply", "--yes").returncode == 0
-    done = site.verb("offpath-worker", "run")
+    done = site.verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0"})
     assert done.returncode == 3, done
     assert "migrate apply" in done.stderr, done.stderr
 
 
-def test_an_older_schema_is_named(new_site):
+def test_an_older_schema_is_named(new_site, program):
     site = new_site().prepare()
     site.sql("UPDATE op_schema SET version = version - 1")
-    done = site.verb("offpath-worker", "run")
+    done = site.verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0"})
     assert done.returncode == 3 and "migrate apply" in done.stderr, done
 
 
-def test_a_much_newer_schema_is_named(new_site):
+def test_a_much_newer_schema_is_named(new_site, program):
     site = new_site().prepare()
     site.sql("UPDATE op_schema SET version = version + 2")
-    done = site.verb("offpath-worker", "run")
+    done = site.verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0"})
     assert done.returncode == 3 and "newer program" in done.stderr, done
 
 
@@ -148,6 +148,23 @@ def test_help_and_settings_are_shown(new_site, program):
     password = site.env["OFFPATH_MYSQL"].split(":")[2].split("@")[0]
     assert password not in shown.stdout + shown.stderr
     assert "OFFPATH_KAFKA" in shown.stdout
+
+
+def test_settings_are_shown_also_if_one_is_missing(new_site, program):
+    site = new_site(database=False)
+    offline = ["--offline"] if program == "offpath-worker" else []
+    shown = site.verb(program, "check", "--show", *offline, env={"OFFPATH_KAFKA": ""})
+    lines = {x.split()[0]: x.split()[1:] for x in shown.stdout.splitlines() if len(x.split()) > 2}
+    assert lines["kafka"] == ["(unset)", "default"], shown
+    assert lines["redis"][1] == "OFFPATH_REDIS" and lines["log-level"] == ["info", "default"], shown
+    if program == "offpath-gateway":
+        assert shown.returncode == 2 and "--kafka (OFFPATH_KAFKA) is not set" in shown.stderr, shown
+
+
+@pytest.mark.parametrize("name", ["OFFPATH_JWT_ISSUER", "OFFPATH_JWKS_FILE", "OFFPATH_GATEWAYS"])
+def test_a_setting_that_is_not_built_yet_is_refused(new_site, program, name):
+    done = new_site(database=False).verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0", name: "x"})
+    assert done.returncode == 2 and f"{name} is not supported yet" in done.stderr, done
 
 
 def test_no_arguments_show_the_usage(new_site, program):
