@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/files.h"
 #include "common/flow_load.h"
 #include "gateway/admin.h"
 #include "gateway/drain.h"
@@ -331,8 +332,17 @@ static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
     return EXIT_USAGE;
 }
 
+static void raise_files(unsigned threads)
+{
+    unsigned limit = files_raise(), needed = files_for_connections(threads);
+    if (limit < needed)
+        log_warn("few-descriptors", "limit", log_number(limit), "needed", log_number(needed),
+                 "means", "raise the limit of open files (ulimit -n), or lower --threads");
+}
+
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
+    raise_files(g->o->threads);
     int rc = open_secret(g, why);
     if (rc)
         return rc;

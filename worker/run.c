@@ -1,7 +1,7 @@
 #include "worker/run.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "worker/files.h"
+#include "common/files.h"
 #include "worker/preflight.h"
 #include "worker/relay.h"
 #include "worker/server_clock.h"

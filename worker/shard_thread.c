@@ -1,6 +1,6 @@
 #include "worker/shard_thread.h"
 #include "common/log.h"
-#include "worker/files.h"
+#include "common/files.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,9 +1,11 @@
 """What is wrong at start-up: the exit status and one line that says what to do."""
+import pathlib
+import re
 import socket
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, Program
 
 
 def last_line(done):
@@ -45,6 +47,18 @@ def test_a_much_newer_schema_is_named(new_site, program):
     site.sql("UPDATE op_schema SET version = version + 2")
     done = site.verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0"})
     assert done.returncode == 3 and "newer program" in done.stderr, done
+
+
+@pytest.mark.parametrize("hard, warns", [(300, True), (600, False)])
+def test_the_gateway_uses_all_descriptors_it_may_and_says_if_they_are_few(new_site, hard, warns):
+    site = new_site().prepare()
+    start = f"ulimit -Sn 200; ulimit -Hn {hard}; exec {site.binaries}/offpath-gateway run"
+    gateway = Program("gateway-few", site.folder, ["bash", "-c", start], {**site.env, "OFFPATH_LISTEN": "127.0.0.1:0"})
+    site.programs.append(gateway)
+    gateway.wait_ready()
+    limits = pathlib.Path(f"/proc/{gateway.pid}/limits").read_text()
+    assert re.search(rf"Max open files +{hard} +{hard} ", limits), limits
+    assert ("few-descriptors" in gateway.text()) == warns, gateway.tail()
 
 
 def test_an_unknown_flag_names_the_nearest(new_site, program):

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <sys/resource.h>
 
-#include "worker/files.h"
+#include "common/files.h"
 
 static void test_the_soft_limit_is_raised_to_the_hard_one(void **state)
 {
@@ -33,6 +33,12 @@ static void test_calls_leave_room_for_all_else(void **state)
             assert_true(files_for_calls(limit, shards) * shards + 256 <= limit);
 }
 
+static void test_connections_need_as_much_beside_them(void **state)
+{
+    (void)state;
+    assert_int_equal(files_for_connections(256), 256 + 256);
+}
+
 static void test_a_few_calls_are_always_possible(void **state)
 {
     (void)state;
@@ -46,6 +52,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_soft_limit_is_raised_to_the_hard_one),
         cmocka_unit_test(test_calls_leave_room_for_all_else),
+        cmocka_unit_test(test_connections_need_as_much_beside_them),
         cmocka_unit_test(test_a_few_calls_are_always_possible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "worker/files.h"
+#include "common/files.h"
 #include <sys/resource.h>
 
 enum { RESERVE = 256, CALLS_MIN = 16, LIMIT_MAX = 1 << 20 };
@@ -21,4 +21,9 @@ unsigned files_for_calls(unsigned limit, unsigned shards)
     /* few descriptors: half for calls, half for connections that idle between them */
     unsigned calls = of_shard > 2 * idle ? of_shard - idle : of_shard / 2;
     return calls > CALLS_MIN ? calls : CALLS_MIN;
+}
+
+unsigned files_for_connections(unsigned connections)
+{
+    return connections + RESERVE;
 }
