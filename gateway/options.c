@@ -14,7 +14,7 @@ const struct config_option options_table[] = {
     {"mysql", CONFIG_TEXT, NULL, "URL", "mysql://user:pass@host:port/db"},
     {"listen", CONFIG_TEXT, "127.0.0.1:8480", "HOST:PORT", "public port; 0: any free one"},
     {"admin", CONFIG_TEXT, "127.0.0.1:8481", "HOST:PORT", "/healthz /readyz /metrics"},
-    {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and ports, written once ready"},
+    {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and both addresses, written once ready"},
     {"public-url", CONFIG_TEXT, "", "URL", "before links and problem types; empty: relative"},
     {"id-secret-file", CONFIG_TEXT, NULL, "FILE",
      "at least 16 random bytes; all gateways share it"},

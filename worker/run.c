@@ -25,7 +25,8 @@ enum {
     REDIS_WAIT_MS = 50,
     PRODUCER_TRIES = 500, /* of 10 ms */
     SILENT_MS = 20000,    /* a loop that did not tick for so long is stuck */
-    NAME_MAX_ = 80
+    NAME_MAX_ = 80,
+    ADDRESS = 280 /* host:port */
 };
 
 struct worker {
@@ -294,13 +295,21 @@ static void await_producer(const struct worker *w)
         nanosleep(&pause, NULL);
 }
 
+/* As it was set, with the port that was taken. */
+static void admin_address(const struct run *r, char out[ADDRESS])
+{
+    const char *set = r->settings->admin;
+    snprintf(out, ADDRESS, "%.*s:%d", (int)(strrchr(set, ':') - set), set, r->admin_port);
+}
+
 static int write_ports(const struct worker *w)
 {
     const char *path = w->run->settings->ports_file;
-    char text[128], part[4096];
+    char admin[ADDRESS], text[ADDRESS + 64], part[4096];
     if (!path || !*path)
         return 0;
-    snprintf(text, sizeof text, "{\"pid\":%ld,\"admin\":%d}\n", (long)getpid(), w->run->admin_port);
+    admin_address(w->run, admin);
+    snprintf(text, sizeof text, "{\"pid\":%ld,\"admin\":\"%s\"}\n", (long)getpid(), admin);
     snprintf(part, sizeof part, "%s.part", path);
     FILE *f = fopen(part, "we");
     if (!f || fputs(text, f) < 0 || fclose(f) || rename(part, path)) {
@@ -391,8 +400,10 @@ int run_worker(const struct run *r)
         log_error("start", "why", err_text(err));
         drain(&w, 0);
     } else {
-        log_info("started", "admin", log_number(r->admin_port), "shards",
-                 log_number((long long)s->shards), "flows", log_number((long long)r->set->flows_n));
+        char admin[ADDRESS];
+        admin_address(r, admin);
+        log_info("started", "admin", admin, "shards", log_number((long long)s->shards), "flows",
+                 log_number((long long)r->set->flows_n));
     }
     wait_for_end(&w);
     for (unsigned i = 0; i < w.threads_n; i++)

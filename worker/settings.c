@@ -13,7 +13,7 @@ static const struct config_option table[] = {
     {"redis", CONFIG_TEXT, NULL, "URL", "redis://[user:pass@]host:port[/db]"},
     {"mysql", CONFIG_TEXT, NULL, "URL", "mysql://user:pass@host:port/db"},
     {"admin", CONFIG_TEXT, "127.0.0.1:8482", "HOST:PORT", "/healthz /readyz /metrics; 0: any port"},
-    {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and port, written once ready"},
+    {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and admin address, written once ready"},
     {"shards", CONFIG_NUMBER, "1", "N", "loop threads in this process, 1 to 64"},
     {"only", CONFIG_TEXT, NULL, "FLOW,...", "consume these flows only"},
     {"lease", CONFIG_DURATION, "15s", "TIME", "silence after which a worker counts as dead"},

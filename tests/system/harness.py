@@ -269,8 +269,7 @@ class Program:
         return self
 
     def address(self, which="listen"):
-        port = self.ports[which]
-        return f"127.0.0.1:{port}" if isinstance(port, int) else port
+        return self.ports[which]
 
     def get(self, path, which="admin", **kw):
         return request(self.address(which), "GET", path, **kw)

@@ -1,4 +1,5 @@
 """SIGTERM: what is accepted is finished or handed over, then the program ends by itself."""
+import re
 import signal
 import time
 
@@ -155,6 +156,14 @@ def test_two_signals_do_not_hurt(new_site):
         p.signal(signal.SIGTERM)
         p.signal(signal.SIGTERM)
         assert p.wait_exit(50) == 0, p.tail()
+
+
+def test_both_ports_files_have_one_shape(new_site):
+    site = new_site().open()
+    for p, keys in ((site.workers[0], {"pid", "admin"}), (site.gateways[0], {"pid", "listen", "admin"})):
+        assert set(p.ports) == keys and p.ports["pid"] == p.pid, p.ports
+        for key in keys - {"pid"}:
+            assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", p.ports[key]), p.ports
 
 
 def test_readiness_and_health_are_told(new_site):
