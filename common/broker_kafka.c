@@ -273,28 +273,13 @@ static int lag_take(const partition_list *found, const struct broker_lag *row, i
     return 0;
 }
 
-int kafka_committed(struct kafka *k, const char *group, struct broker_lag *list, size_t n,
-                    int wait_ms)
+int kafka_committed(struct kafka *k, struct broker_lag *list, size_t n, int wait_ms)
 {
     partition_list *l = lag_list(list, n, RD_KAFKA_OFFSET_INVALID);
-    rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, l);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(k->rk);
-    size_t groups_n = 0;
     rd_kafka_poll(k->rk, 0); /* errors were logged already; unread they would pile up */
-    rd_kafka_ListConsumerGroupOffsets(k->rk, &ask, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, wait_ms);
-    int err = event ? answer_of(rd_kafka_event_error(event)) : ERR_TIMEOUT;
-    const rd_kafka_group_result_t **groups = NULL;
-    if (!err)
-        groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-            rd_kafka_event_ListConsumerGroupOffsets_result(event), &groups_n);
-    if (!err && (!groups_n || rd_kafka_group_result_error(groups[0])))
-        err = ERR_IO;
+    int err = answer_of(rd_kafka_committed(k->rk, l, wait_ms));
     for (size_t i = 0; !err && i < n; i++)
-        err = lag_take(rd_kafka_group_result_partitions(groups[0]), &list[i], &list[i].committed);
-    rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_ListConsumerGroupOffsets_destroy(ask);
+        err = lag_take(l, &list[i], &list[i].committed);
     rd_kafka_topic_partition_list_destroy(l);
     return err;
 }

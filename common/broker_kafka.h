@@ -33,11 +33,11 @@ int kafka_publish(struct kafka *k, const struct broker_record *r, void *tag) mus
 void kafka_flush(struct kafka *k, int wait_ms, bool give_up);
 /* Ask a broker for metadata. False also after a fatal error: it will publish no more. */
 bool kafka_answers(struct kafka *k, int wait_ms);
-/* ---- any client with a group (which it does not join): one without dies, before
- * librdkafka 2.10.1, when the group's coordinator moved or restarted (its issue 5040). Fill
- * `committed`, or `low` and `high`, of all rows. 0, ERR_IO, ERR_TIMEOUT. */
-int kafka_committed(struct kafka *k, const char *group, struct broker_lag *list, size_t n,
-                    int wait_ms) must_use;
+/* ---- a client with a group, which it does not join: what its group has committed. The question by
+ * the admin API ends the process before librdkafka 2.10.1, when the coordinator moves (its issue
+ * 5040) or is away until the question's time is over. Fill `committed`, or `low` and `high`, of all
+ * rows. 0, ERR_IO, ERR_TIMEOUT. */
+int kafka_committed(struct kafka *k, struct broker_lag *list, size_t n, int wait_ms) must_use;
 int kafka_watermarks(struct kafka *k, struct broker_lag *list, size_t n, int wait_ms) must_use;
 
 /* ---- consumer, its thread. fd: an eventfd, written when something comes to an empty queue. */

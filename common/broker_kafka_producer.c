@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { UP_MS = 5000, ASK_MS = 1000, SOON_MS = 100, CLOSE_MS = 5000 };
+enum { UP_MS = 5000, ASK_MS = 1000, SOON_MS = 100, CLOSE_MS = 5000, LAG_CLIENTS = 16 };
 
 struct producer {
     struct broker_producer port; /* first */
@@ -24,7 +24,11 @@ struct producer {
     sem_t stop;                      /* ends the prober */
     struct broker_settings settings; /* copies, for `lag`; lost: NULL once it was told */
     pthread_mutex_t lag_lock;
-    struct kafka *lag; /* asks for the offsets of groups; made by the first such question */
+    struct lag_client { /* asks for the offsets of one group; made by the first such question */
+        char *group;
+        struct kafka *kafka;
+    } lag[LAG_CLIENTS];
+    unsigned lag_next; /* whose place the next group takes when there are more */
 };
 
 static int64_t now_ms(void)
@@ -118,16 +122,27 @@ static bool producer_up(struct broker_producer *port)
     return atomic_load(&p->has_id) && answered >= 0 && now_ms() - answered <= UP_MS;
 }
 
-static int lag_client(struct producer *p, struct kafka **out)
+static void lag_client_close(struct lag_client *c)
+{
+    if (c->kafka)
+        kafka_close(c->kafka, 0);
+    free(c->group);
+    *c = (struct lag_client){0};
+}
+
+/* The group's client, NULL without one. */
+static struct kafka *lag_client(struct producer *p, const char *group)
 {
     static const struct kafka_events none = {0};
-    int err = 0;
-    pthread_mutex_lock(&p->lag_lock);
-    if (!p->lag)
-        err = kafka_open(BROKER_ADMIN, &p->settings, "offpath-lag", &none, &p->lag);
-    pthread_mutex_unlock(&p->lag_lock);
-    *out = p->lag;
-    return err ? ERR_IO : 0;
+    for (size_t i = 0; i < LAG_CLIENTS; i++)
+        if (p->lag[i].group && strcmp(p->lag[i].group, group) == 0)
+            return p->lag[i].kafka;
+    struct lag_client *c = &p->lag[p->lag_next++ % LAG_CLIENTS];
+    lag_client_close(c);
+    c->group = strdup(group);
+    if (!c->group || kafka_open(BROKER_ADMIN, &p->settings, group, &none, &c->kafka) != 0)
+        lag_client_close(c);
+    return c->kafka;
 }
 
 static int producer_lag(struct broker_producer *port, const char *group, struct broker_lag *list,
@@ -139,12 +154,12 @@ static int producer_lag(struct broker_producer *port, const char *group, struct 
     if (!found)
         return ERR_NOMEM;
     memcpy(found, list, n * sizeof *found);
-    struct kafka *lag;
-    int err = lag_client(p, &lag);
-    if (!err)
-        err = kafka_committed(lag, group, found, n, wait_ms);
+    pthread_mutex_lock(&p->lag_lock);
+    struct kafka *lag = lag_client(p, group);
+    int err = lag ? kafka_committed(lag, found, n, wait_ms) : ERR_IO;
     if (!err)
         err = kafka_watermarks(lag, found, n, (int)(until - now_ms()));
+    pthread_mutex_unlock(&p->lag_lock);
     if (!err)
         memcpy(list, found, n * sizeof *found);
     free(found);
@@ -164,8 +179,8 @@ static void producer_free(struct producer *p)
     sem_destroy(&p->stop);
     if (p->kafka)
         kafka_close(p->kafka, 0);
-    if (p->lag)
-        kafka_close(p->lag, 0);
+    for (size_t i = 0; i < LAG_CLIENTS; i++)
+        lag_client_close(&p->lag[i]);
     pthread_mutex_destroy(&p->telling);
     pthread_mutex_destroy(&p->lag_lock);
     free((void *)(uintptr_t)p->settings.servers);

@@ -71,10 +71,10 @@ static bool comes_up(struct broker_producer *p, int wait_ms)
     return up;
 }
 
-static int ask_lag(struct broker_producer *p)
+static int ask_lag(struct broker_producer *p, int wait_ms)
 {
     struct broker_lag lag[2] = {{.topic = "topic"}, {.topic = "topic", .partition = 1}};
-    return broker_lag(p, "group", lag, 2, WAIT_MS);
+    return broker_lag(p, "group", lag, 2, wait_ms);
 }
 
 /* ---- consumers */
@@ -184,13 +184,34 @@ static void a_group_on_the_move_makes_lag_unknown(void **state)
     atomic_int reports = 0;
     struct broker_producer *p;
     assert_int_equal(broker_kafka_producer_open(&m->settings, on_report, &reports, &p), 0);
-    assert_int_equal(ask_lag(p), 0);
+    assert_int_equal(ask_lag(p, WAIT_MS), 0);
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         rd_kafka_mock_push_request_errors(m->cluster, OFFSET_FETCH, 1, errors[i]);
-        (void)ask_lag(p);
+        (void)ask_lag(p, WAIT_MS);
         rd_kafka_mock_clear_request_errors(m->cluster, OFFSET_FETCH);
-        assert_int_equal(ask_lag(p), 0);
+        assert_int_equal(ask_lag(p, WAIT_MS), 0);
     }
+    broker_producer_close(p);
+}
+
+/* The admin API's question ended the process when the group's coordinator came after its time. */
+static void a_coordinator_that_comes_too_late_makes_lag_unknown(void **state)
+{
+    struct mock *m = *state;
+    struct broker_settings s = m->settings;
+    atomic_int reports = 0;
+    struct broker_producer *p;
+    s.properties = "socket.timeout.ms=1000\n";
+    assert_int_equal(broker_kafka_producer_open(&s, on_report, &reports, &p), 0);
+    assert_int_equal(ask_lag(p, WAIT_MS), 0);
+    rd_kafka_mock_broker_set_down(m->cluster, 1);
+    for (int64_t until = now_ms() + 2500; now_ms() < until;)
+        assert_int_not_equal(ask_lag(p, 300), 0);
+    rd_kafka_mock_broker_set_up(m->cluster, 1);
+    int err = ERR_IO;
+    for (int64_t until = now_ms() + WAIT_MS; err && now_ms() < until;)
+        err = ask_lag(p, 1000);
+    assert_int_equal(err, 0);
     broker_producer_close(p);
 }
 
@@ -302,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_gets_no_partition_is_told_so, start, stop),
         cmocka_unit_test_setup_teardown(a_group_that_may_not_be_joined_says_so, start, stop),
         cmocka_unit_test_setup_teardown(a_group_on_the_move_makes_lag_unknown, start, stop),
+        cmocka_unit_test_setup_teardown(a_coordinator_that_comes_too_late_makes_lag_unknown, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(a_producer_is_up_once_it_can_publish_at_once, start, stop),
         cmocka_unit_test_setup_teardown(a_producer_without_an_id_is_not_up, start, stop),
         cmocka_unit_test_setup_teardown(a_fatal_error_is_told_once, start, stop),
