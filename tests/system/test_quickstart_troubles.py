@@ -1,0 +1,292 @@
+"""What the quick start says when something is missing or taken: the exact words, the exit code, and
+that nothing it started stays. The machine it meets is made of stubs: programs, memory, system."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from harness import ROOT
+from test_quickstart import QuickStart
+
+USUAL = {"etc/os-release": 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\n',
+         "proc/meminfo": "MemTotal: 4194304 kB\nMemAvailable: 3984588 kB\n"}
+
+
+class Machine(QuickStart):
+    """A quick start that finds all tools of this machine but sudo; stub() replaces one, absent() a package."""
+
+    def __init__(self, folder):
+        super().__init__(folder / "run", folder / "no-build")
+        self.bin, self.files = folder / "bin", folder / "machine"
+        self.bin.mkdir()
+        for tool in pathlib.Path("/usr/bin").iterdir():
+            if tool.name != "sudo":
+                (self.bin / tool.name).symlink_to(tool)
+        for name, text in USUAL.items():
+            self.write(name, text)
+        self.env |= {"PATH": str(self.bin), "QUICKSTART_MACHINE": str(self.files), "CALLS": str(folder / "calls"),
+                     "OFFPATH_CACHE": str(folder / "cache")}
+        self.stub("df", "echo Filesystem; echo /dev/vda 99 9 11534336 1% /")
+        self.stub("nproc", "echo 2")
+        self.absent()
+        self.user(0)
+
+    def write(self, name, text):
+        (self.files / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.files / name).write_text(text)
+
+    def stub(self, name, text):
+        (self.bin / name).unlink(missing_ok=True)
+        (self.bin / name).write_text(f"#!/bin/bash\necho {name} \"$*\" >> \"$CALLS\"\n{text}\n")
+        (self.bin / name).chmod(0o755)
+
+    def user(self, uid):
+        self.stub("id", f"echo {uid}")
+
+    def absent(self, *packages):
+        """Until apt-get has installed them."""
+        self.stub("dpkg-query", f"""[ -e "$CALLS.installed" ] || absent=" {' '.join(packages)} "
+            for p; do case $p in -*|*Status*) ;; *) [[ $absent == *" $p "* ]] || echo "installed $p" ;; esac; done""")
+
+    def mirror(self):
+        """apt as it is on a bare image: no lists until they are fetched."""
+        self.stub("apt-cache", '[ -e "$CALLS.lists" ] && shift && for p; do echo "$p:"; echo "  Candidate: 1.0"; done')
+        self.stub("apt-get", """case $* in
+            update*) touch "$CALLS.lists" ;;
+            *--print-uris*) [ -e "$CALLS.lists" ] && echo "'http://x/a.deb' a.deb 1500000 x" && echo "'http://x/b.deb' b.deb 600000 x" ;;
+            install*) touch "$CALLS.installed" ;;
+            esac""")
+
+    def no_mirror(self):
+        self.stub("apt-cache", "")
+        self.stub("apt-get", "echo \"Temporary failure resolving 'mirror.example'\" >&2; exit 100")
+
+    def calls(self, name):
+        lines = pathlib.Path(self.env["CALLS"]).read_text().splitlines()
+        return [line[len(name) + 1:] for line in lines if line.split(" ", 1)[0] == name]
+
+
+def left(folder):
+    """Processes that work in the folder, or know it by their environment."""
+    found = []
+    for p in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if f"QUICKSTART_DIR={folder}\0".encode() in (p / "environ").read_bytes() or \
+                    str((p / "cwd").readlink()).startswith(f"{folder}/"):
+                found.append((p.name, (p / "cmdline").read_bytes().replace(b"\0", b" ")))
+        except OSError:
+            pass  # gone, or another's
+    return found
+
+
+def refused(q, status, line, *words):
+    """The run ends with this status, these words and no more on standard error, and leaves nothing."""
+    done = q.call(*words)
+    assert (done.returncode, done.stderr) == (status, line + "\n"), done
+    assert not left(q.folder) and not list(q.folder.glob("*.p*"))
+    return done.stdout.splitlines()[1:]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+CHECKED = r"1/6 check      Debian 12, 2 cores, 3.8 GB memory, 11.0 GB disk    ok  "
+
+
+def test_little_memory(machine):
+    machine.write("proc/meminfo", "MemAvailable: 629145 kB\n")
+    assert refused(machine, 1, "1/6 check      FAILED  0.6 GB memory free, 1.5 needed. Close something, "
+                   "or use your servers: --kafka --redis --mysql") == []
+
+
+def test_little_memory_is_enough_without_a_broker(machine):
+    machine.write("proc/meminfo", "MemAvailable: 900000 kB\n")
+    machine.absent("ninja-build")
+    refused(machine, 1, "2/6 packages   FAILED  these packages are missing: ninja-build\n  try: run it once without --offline",
+            "--offline", "--kafka", "127.0.0.1:1")
+
+
+def test_little_disk(machine):
+    machine.stub("df", "echo Filesystem; echo /dev/vda 99 9 1258291 1% /")
+    assert refused(machine, 1, "1/6 check      FAILED  1.2 GB disk free here, 2.0 needed") == []
+
+
+def test_another_system(machine):
+    machine.write("etc/os-release", 'NAME="Fedora Linux"\nVERSION_ID=41\n')
+    assert refused(machine, 1, "1/6 check      FAILED  this is Fedora 41; the quick start installs on Debian 12 and 13 only\n"
+                   "  try: install what 'deploy/packages list build run' names, then deploy/quickstart --offline") == []
+
+
+def test_another_system_offline_goes_on(machine):
+    machine.write("etc/os-release", 'NAME="Fedora Linux"\nVERSION_ID=41\n')
+    out = refused(machine, 1, "3/6 broker     FAILED  the broker's jars are not here\n  try: run it once without --offline",
+                  "--offline")
+    assert out[0].startswith("1/6 check      Fedora 41, 2 cores") and out[1].startswith("2/6 packages   all there    ok  ")
+
+
+def test_neither_root_nor_sudo(machine):
+    machine.user(1000)
+    machine.absent("ninja-build", "kcat")
+    machine.mirror()
+    out = refused(machine, 4, "2/6 packages   FAILED  these packages are missing: ninja-build kcat. "
+                  "Install them as root, then run this again")
+    assert len(out) == 1 and out[0].startswith(CHECKED)
+    assert machine.calls("apt-get") == []
+
+
+def test_a_sudo_that_refuses_is_no_dead_mirror(machine):
+    machine.user(1000)
+    machine.absent("ninja-build", "kcat")
+    machine.mirror()
+    machine.stub("sudo", "echo 'u is not in the sudoers file.' >&2; exit 1")
+    out = refused(machine, 4, "2/6 packages   FAILED  these packages are missing: ninja-build kcat. "
+                  "Install them as root, then run this again")
+    assert out[1:] == ["2/6 packages   sudo is asked for, for the packages only"]
+    assert machine.calls("sudo") == ["-v"] and machine.calls("apt-get") == []
+
+
+def test_sudo_is_for_apt_alone_and_hands_the_proxy_on(machine):
+    machine.user(1000)
+    machine.absent("ninja-build")
+    machine.mirror()
+    machine.env["http_proxy"] = "http://proxy.example:3128"
+    machine.stub("sudo", '[ "$1" = -v ] || { shift; "$@"; }')
+    machine.stub("mvn", "exit 1")
+    out = machine.call().stdout.splitlines()
+    assert out[3].startswith("2/6 packages   2 packages, 2 MB    ok  "), out
+    calls = machine.calls("sudo")
+    assert {"-v"} == {c for c in calls if not c.startswith("-- env http_proxy=http://proxy.example:3128 ")}
+    assert {c.split()[3] for c in calls if c != "-v"} == {"apt-get", "env"}
+
+
+def test_a_bare_image_gets_its_lists_before_the_size_is_told(machine):
+    machine.absent("ninja-build", "kcat")
+    machine.mirror()
+    machine.stub("mvn", "exit 1")
+    out = machine.call().stdout.splitlines()
+    assert out[2].startswith("2/6 packages   2 packages, 2 MB    ok  "), out
+
+
+def test_no_package_mirror(machine):
+    machine.absent("ninja-build")
+    machine.no_mirror()
+    out = refused(machine, 3, "2/6 packages   FAILED  the package mirror did not answer (name not found). "
+                  "Proxy: http_proxy=... https_proxy=... Already installed: --offline")
+    assert len(out) == 1 and out[0].startswith(CHECKED)
+
+
+def test_no_maven_central(machine):
+    machine.stub("mvn", "echo 'Unknown host repo.example' >&2; exit 1")
+    done = machine.call()
+    lines = done.stderr.splitlines()
+    assert done.returncode == 3 and not left(machine.folder)
+    assert lines[0] == "3/6 broker     FAILED  Apache Kafka did not come from Maven Central (name not found)"
+    assert "  | Unknown host repo.example" in lines
+    assert lines[-1] == "  try: a proxy: ~/.m2/settings.xml; or your own: --kafka host:port"
+
+
+def test_a_build_that_breaks_in_a_folder_that_no_preset_has(machine):
+    del machine.env["QUICKSTART_BUILD"]
+    (machine.folder.parent / "cache/kafka-4.2.0").mkdir(parents=True)
+    (machine.folder.parent / "cache/kafka-4.2.0/complete").touch()
+    machine.stub("cmake", "")
+    machine.stub("ninja", "echo boom; exit 1")
+    done = machine.call()
+    lines = done.stderr.splitlines()
+    assert (done.returncode, lines[0]) == (1, "4/6 build      FAILED  the build broke"), done
+    assert lines[-2:] == ["  | boom", "  try: rm -r build/quickstart, then this again"]
+    assert machine.calls("ninja") == ["-C build/quickstart offpath-gateway offpath-worker offpath-standin"]
+    presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
+    assert "quickstart" not in {p["name"] for p in presets}
+
+
+def test_what_it_started_stops_when_a_server_of_yours_does_not_answer(work_folder, release):
+    q = QuickStart(work_folder / "quickstart-away", release)
+    with socket.socket() as s:  # bound, so nobody else's, and not listening
+        s.bind(("127.0.0.1", 0))
+        kafka = "127.0.0.1:%d" % s.getsockname()[1]
+        done = q.call("--offline", "--once", "--kafka", kafka)
+    assert done.returncode == 3, done
+    lines = done.stderr.splitlines()
+    assert lines[0 if "port 8480" not in lines[0] else 1] == \
+        "5/6 start      FAILED  offpath-worker topics apply --yes said no"
+    assert lines[-1] == f"  try: is that your server? see {q.folder}/quickstart.log"
+    assert (q.folder / "stack/mysql").exists() and not (q.folder / "stack/kafka").exists()
+    assert not left(q.folder) and not list(q.folder.rglob("*.pid")) and not list(q.folder.glob("*.ports"))
+    shutil.rmtree(q.folder)
+
+
+# ---- your own servers, the usual port taken, an environment full of settings
+
+def exports(stack):
+    text = subprocess.run([ROOT / "deploy/stack", "env", stack], capture_output=True, text=True, check=True).stdout
+    return {line.split()[1].split("=", 1)[0].lower()[8:]: line.split("=", 1)[1].strip("'") for line in text.splitlines()}
+
+
+def is_taken(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def own(work_folder, release):
+    """One run with servers of its caller, while port 8480 is taken (by us, or by whoever had it)."""
+    stack = work_folder / "own-servers"
+    subprocess.run([ROOT / "deploy/stack", "start", stack], check=True, capture_output=True)
+    q = QuickStart(work_folder / "quickstart-own", release)
+    q.servers = exports(stack)
+    nowhere = "/nowhere/at-all"
+    q.env |= {"OFFPATH_CONFIG": nowhere, "OFFPATH_ONLY": "no-such-flow", "OFFPATH_KAFKA": "127.0.0.1:1",
+              "OFFPATH_KAFKA_FILE": nowhere, "OFFPATH_KAFKA_PROPERTIES": nowhere, "OFFPATH_SECRETS": nowhere,
+              "http_proxy": "http://127.0.0.1:1"}
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", 8480))
+            s.listen()
+            q.owner = f"{pathlib.Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+        except OSError:
+            q.owner = None
+        q.gateway = next(p for p in range(8482, 9000, 2) if not is_taken(p))
+        q.done = q.call("--offline", "--once", *(w for k, v in q.servers.items() for w in (f"--{k}", v)))
+    q.status = subprocess.run([ROOT / "deploy/stack", "status", stack], capture_output=True, text=True).stdout
+    yield q
+    subprocess.run([ROOT / "deploy/stack", "stop", stack])
+    shutil.rmtree(stack)
+    shutil.rmtree(q.folder)
+
+
+def test_your_servers_are_used_and_stay(own):
+    assert own.done.returncode == 0, own.done
+    out = own.done.stdout
+    port = {k: v.rsplit(":", 1)[1].split("/")[0] for k, v in own.servers.items()}
+    assert f"3/6 broker     yours, {own.servers['kafka']}    ok  " in out
+    assert f"5/6 start      Kafka :{port['kafka']}  Redis :{port['redis']}  MySQL :{port['mysql']}  1 flow checked    ok  " in out
+    assert "3 of 3, saved" in out and "from the cache" in out
+    assert not (own.folder / "stack").exists() and not left(own.folder)
+    assert own.status.count(" runs, pid ") == 3, own.status
+
+
+def test_a_taken_usual_port_is_named_and_the_next_used(own):
+    lines = own.done.stderr.splitlines()
+    assert len(lines) == 1, lines
+    if own.owner:
+        assert lines[0] == f"port 8480 is used by {own.owner}; using {own.gateway} (--port fixes it)"
+    else:
+        assert lines[0].startswith("port 8480 is used by ") and lines[0].endswith(f"; using {own.gateway} (--port fixes it)")
+
+
+def test_settings_of_the_caller_reach_neither_programs_nor_servers(own):
+    """own.env names a config file that is not there, no flow, another Kafka and a proxy."""
+    assert own.done.returncode == 0 and "3 of 3, saved" in own.done.stdout, own.done
