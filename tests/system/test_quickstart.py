@@ -84,7 +84,8 @@ def test_the_addresses_it_ends_with_answer(running):
 
 
 def test_a_broken_shop_is_named_and_mended(running):
-    assert running.call("break", "b-shop").returncode == 0
+    assert running.call("break", "b-shop").stdout == ("b-shop answers 503 now\nSee it    deploy/quickstart send 43\n"
+                                                      "Back      deploy/quickstart mend b-shop\n")
     done = running.call("send", "43")
     assert done.returncode == 0 and re.search(r"b-shop .*http-5xx", done.stdout), done
     assert re.search(r"partial .*2 of 3, saved", done.stdout)

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
+import re
 import shutil
 import socket
 import subprocess
@@ -129,6 +131,19 @@ def test_another_system_offline_goes_on(machine):
     out = refused(machine, 1, "3/6 broker     FAILED  the broker's jars are not here\n  try: run it once without --offline",
                   "--offline")
     assert out[0].startswith("1/6 check      Fedora 41, 2 cores") and out[1].startswith("2/6 packages   all there    ok  ")
+
+
+def test_a_long_line_does_not_wrap_on_a_terminal(machine):
+    machine.write("etc/os-release", f'NAME="{"L" * 13}"\nVERSION_ID=41\n')
+    mine, its = pty.openpty()
+    done = subprocess.run([ROOT / "deploy/quickstart", "--offline"], env=machine.env, stdin=subprocess.DEVNULL, stdout=its,
+                          stderr=subprocess.DEVNULL)
+    os.close(its)
+    text = os.read(mine, 65536).decode()
+    os.close(mine)
+    lines = [line.rsplit("\r\033[K", 1)[-1] for line in text.split("\r\n")]
+    check = next(line for line in lines if line.startswith("1/6"))
+    assert done.returncode == 1 and re.search(r" 11\.0 GB disk  ok  \d\.\d s$", check) and len(check) <= 80, lines
 
 
 def test_neither_root_nor_sudo(machine):
