@@ -94,6 +94,17 @@ def refused(q, status, line, *words):
     return done.stdout.splitlines()[1:]
 
 
+def on_terminal(q, *words):
+    """The lines of standard output as a terminal ends up showing them."""
+    mine, its = pty.openpty()
+    subprocess.run([ROOT / "deploy/quickstart", *words], env=q.env, stdin=subprocess.DEVNULL, stdout=its,
+                   stderr=subprocess.DEVNULL, timeout=60)
+    os.close(its)
+    text = os.read(mine, 65536).decode()
+    os.close(mine)
+    return [line.rsplit("\r\033[K", 1)[-1] for line in text.split("\r\n")]
+
+
 @pytest.fixture
 def machine(tmp_path):
     return Machine(tmp_path)
@@ -135,15 +146,9 @@ def test_another_system_offline_goes_on(machine):
 
 def test_a_long_line_does_not_wrap_on_a_terminal(machine):
     machine.write("etc/os-release", f'NAME="{"L" * 13}"\nVERSION_ID=41\n')
-    mine, its = pty.openpty()
-    done = subprocess.run([ROOT / "deploy/quickstart", "--offline"], env=machine.env, stdin=subprocess.DEVNULL, stdout=its,
-                          stderr=subprocess.DEVNULL)
-    os.close(its)
-    text = os.read(mine, 65536).decode()
-    os.close(mine)
-    lines = [line.rsplit("\r\033[K", 1)[-1] for line in text.split("\r\n")]
+    lines = on_terminal(machine, "--offline")
     check = next(line for line in lines if line.startswith("1/6"))
-    assert done.returncode == 1 and re.search(r" 11\.0 GB disk  ok  \d\.\d s$", check) and len(check) <= 80, lines
+    assert re.search(r" 11\.0 GB disk  ok  \d\.\d s$", check) and len(check) <= 80, lines
 
 
 def test_neither_root_nor_sudo(machine):
@@ -179,6 +184,17 @@ def test_sudo_is_for_apt_alone_and_hands_the_proxy_on(machine):
     calls = machine.calls("sudo")
     assert {"-v"} == {c for c in calls if not c.startswith("-- env http_proxy=http://proxy.example:3128 ")}
     assert {c.split()[3] for c in calls if c != "-v"} == {"apt-get", "env"}
+
+
+def test_sudo_is_announced_on_a_terminal_once_and_asks_on_a_line_of_its_own(machine):
+    machine.user(1000)
+    machine.absent("ninja-build")
+    machine.mirror()
+    machine.stub("sudo", '[ "$1" = -v ] && echo "a lecture" || { shift; "$@"; }')
+    machine.stub("mvn", "exit 1")
+    lines = on_terminal(machine)
+    assert lines[2:4] == ["2/6 packages   sudo is asked for, for the packages only", "2/6 packages   2 packages, 2 MB"]
+    assert lines[4].startswith("2/6 packages   2 packages, 2 MB    ok  "), lines
 
 
 def test_a_bare_image_gets_its_lists_before_the_size_is_told(machine):
