@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/cache_gather.h"
 #include "common/files.h"
 #include "common/flow_load.h"
 #include "gateway/admin.h"
@@ -23,7 +24,8 @@ enum {
     DESCRIBE_MS = 10000,
     PRODUCER_MS = 20000, /* a cluster just made needs seconds to give the first producer its id */
     REDIS_MS = 50,
-    REDIS_CONNECTIONS = 128, /* a request that waits for one costs two more wake-ups */
+    REDIS_TRIPS = 2, /* on their way at once: requests that come meanwhile share the next */
+    REDIS_CONNECTIONS = 8,
     READERS = 8,
     READ_WAIT_MS = 1000,
     READ_STUCK_MS = 250,
@@ -191,7 +193,10 @@ static int open_producers(struct gateway *g, char why[GATEWAY_WHY])
 static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
 {
     struct cache_settings s = {g->o->redis, REDIS_MS, REDIS_CONNECTIONS};
-    int err = cache_redis_open(&s, clock_real(), &g->cache);
+    struct cache *redis = NULL;
+    int err = cache_redis_open(&s, clock_real(), &redis);
+    if (!err)
+        err = cache_gather_open(redis, REDIS_TRIPS, &g->cache);
     if (!err)
         err = marks_open(g->cache, GATHER_MS, &g->marks);
     if (!err)
