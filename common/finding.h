@@ -42,6 +42,8 @@
     X(TOPIC, "F021", ERROR, "two flows read one topic", "Give each flow a topic of its own.")      \
     X(CACHE, "F022", ERROR, "a cache that cannot work",                                            \
       "A cache needs `key` and `ttl`; with `scope: shared` the flow must not use `$user`.")        \
+    X(CYCLE, "F023", ERROR, "calls that wait for each other",                                      \
+      "A call starts when those of its `after` have ended; none of them may come after it.")       \
     X(HOLE, "F030", ERROR, "`\\(` starts an expression",                                           \
       "This key is an expression already; `\\( )` is for templates.")                              \
     X(JQ, "F031", ERROR, "an expression is not valid jq",                                          \
@@ -49,7 +51,7 @@
     X(INVISIBLE, "F032", ERROR, "a variable that is not visible here",                             \
       "The reference lists where each variable can be seen.")                                      \
     X(CALL, "F033", ERROR, "a call that does not exist",                                           \
-      "`$calls.NAME` names an entry of `calls`.")                                                  \
+      "`$calls.NAME` and `after` name entries of `calls`.")                                        \
     X(BARE, "F034", ERROR, "`$name` outside `\\( )` in a template",                                \
       "In a template only what stands in `\\( )` is computed; the rest goes out as it is.")        \
     X(DOT, "F035", ERROR, "an expression starts with `.`",                                         \
@@ -73,7 +75,10 @@
     X(W_SECRET, "F054", WARNING, "a secret in plain text",                                         \
       "Write it to a file in the secrets folder and use `${file:name}`.")                          \
     X(W_NEVER, "F055", WARNING, "calls without a deadline",                                        \
-      "With `deadline: none` a job waits for its calls for ever.")
+      "With `deadline: none` a job waits for its calls for ever.")                                 \
+    X(W_ITEMS, "F056", WARNING, "a list without a bound",                                          \
+      "More elements than `max_items` fail the call; `maxItems` in the schema refuses them "       \
+      "before.")
 
 enum finding_severity { FINDING_ERROR, FINDING_WARNING };
 

@@ -17,6 +17,10 @@ struct flow_set *flow_set_get(struct flow_set *s)
 static void call_fini(struct flow_call *c)
 {
     free(c->name);
+    expr_free(c->when);
+    free(c->after);
+    expr_free(c->each.expr);
+    json_free(c->each.list);
     free(c->method);
     template_free(c->path);
     for (size_t i = 0; i < c->headers_n; i++) {
@@ -75,6 +79,21 @@ const struct flow *flow_by_name(const struct flow_set *s, const char *name)
         if (strcmp(s->flows[i].name, name) == 0)
             return &s->flows[i];
     return NULL;
+}
+
+static unsigned uses_of(const struct expr *e)
+{
+    return e ? expr_uses(e) : 0;
+}
+
+unsigned flow_call_uses(const struct flow_call *c)
+{
+    unsigned uses = uses_of(c->when) | uses_of(c->each.expr) | uses_of(c->ok) | uses_of(c->result);
+    uses |= template_uses(c->path);
+    uses |= c->body ? template_uses(c->body) : 0;
+    for (size_t i = 0; i < c->headers_n; i++)
+        uses |= template_uses(c->headers[i].value);
+    return uses;
 }
 
 static bool topic_is_of(const struct flow *f, const char *topic)

@@ -15,7 +15,7 @@ enum flow_access { ACCESS_USERS, ACCESS_GUESTS, ACCESS_INTERNAL };
 enum cache_scope { SCOPE_NONE, SCOPE_USER, SCOPE_SHARED };
 enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
 
-enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_NEED_ALL = -1 };
+enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_ITEMS_MAX = 1000, FLOW_NEED_ALL = -1 };
 
 struct header {
     char *name, *value;
@@ -53,8 +53,19 @@ struct header_template {
     struct template *value;
 };
 
+struct flow_each { /* for_each: one of them, or none: then the call is made once */
+    struct expr *expr;
+    struct json *list; /* literal; an array */
+};
+
 struct flow_call {
     char *name;
+    struct expr *when; /* NULL: always */
+    uint8_t *after;    /* places in flow->calls; none leads back here */
+    size_t after_n;
+    struct flow_each each;
+    unsigned max_items;
+    unsigned parallel; /* items in flight at once */
     const struct upstream *upstream;
     char *method; /* upper case */
     struct template *path;
@@ -68,7 +79,14 @@ struct flow_call {
     struct expr *ok;     /* NULL: 2xx */
     struct expr *result; /* NULL: $body */
     bool optional;
+    bool never_again; /* repeat: never */
+    bool unrecorded;  /* ledger: false */
 };
+static inline bool flow_call_has_items(const struct flow_call *c)
+{
+    return c->each.expr || c->each.list;
+}
+unsigned flow_call_uses(const struct flow_call *c); /* OR of VAR_BIT of all its expressions */
 
 struct flow {
     char name[FLOW_NAME_MAX + 1];

@@ -108,13 +108,38 @@ static void lint_key(struct flow_file *f, const struct flow_use *u)
                 u->what, r.field[0], r.field[0]);
 }
 
+/* `for_each: $request.a.b`: does the schema bound the list? */
+static void lint_items(struct flow_file *f, const struct flow_use *u)
+{
+    struct flow_scan s;
+    struct flow_ref r;
+    const struct yaml_node *schema = f->schema;
+    flow_scan_init(&s, u->node->text, false);
+    if (!flow_scan_next(&s, &r) || strcmp(r.name, "request") != 0 || !r.fields || r.offset > 0 ||
+        u->node->text[r.end])
+        return;
+    for (size_t i = 0; i < r.fields && schema; i++) {
+        if (is_open_ended(schema))
+            return;
+        schema = yaml_get(yaml_get(schema, "properties"), r.field[i]);
+    }
+    if (schema && schema->type == YAML_MAP && !is_open_ended(schema) &&
+        !yaml_get(schema, "maxItems"))
+        findings_add(f->loader->findings, yaml_place_key(schema), FINDING_W_ITEMS,
+                     "`%s` has no bound, and `for_each` makes a call of each element\nadd "
+                     "`maxItems`",
+                     r.field[r.fields - 1]);
+}
+
 static void lint_schema(struct flow_file *f)
 {
     for (size_t i = 0; i < f->uses_n; i++) {
         const struct flow_use *u = &f->uses[i];
         lint_fields_of(f, u->node, u->template != NULL);
-        if (u->scalar)
+        if (u->want == WANT_SCALAR)
             lint_key(f, u);
+        if (u->want == WANT_LIST)
+            lint_items(f, u);
     }
 }
 
@@ -201,6 +226,18 @@ static void example_schema(struct example *x)
     }
 }
 
+/* What the worker would make of the value. */
+static int check_want(const struct flow_use *u, const struct json *v, struct expr_error *error)
+{
+    if (u->want == WANT_TRUTH && !json_is(v, JSON_BOOL) && !json_is(v, JSON_NULL))
+        snprintf(error->text, sizeof error->text, "`when` is neither true nor false");
+    else if (u->want == WANT_LIST && !json_is(v, JSON_ARRAY))
+        snprintf(error->text, sizeof error->text, "`for_each` is no array");
+    else
+        return 0;
+    return ERR_EXPRESSION;
+}
+
 static int run_use(const struct flow_use *u, const struct expr_vars *vars, struct json **value,
                    struct expr_error *error)
 {
@@ -224,6 +261,8 @@ static void example_run(struct example *x, const struct flow_use *u)
     if (uses & ~known)
         return;
     int err = run_use(u, &x->vars, &value, &error);
+    if (!err)
+        err = check_want(u, value, &error);
     json_free(value);
     if (err == ERR_NOMEM)
         x->file->loader->no_memory = true;
@@ -291,7 +330,7 @@ static void lint_example(struct flow_file *f, const struct yaml_node *node, unsi
         example_schema(&x);
         example_keys(&x);
         for (size_t i = 0; i < f->uses_n; i++)
-            if (!f->uses[i].scalar)
+            if (f->uses[i].want != WANT_SCALAR)
                 example_run(&x, &f->uses[i]);
     }
     json_free(x.request);

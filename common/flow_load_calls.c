@@ -6,9 +6,23 @@
 
 enum { HEADERS_MAX = 32, STATUSES_MAX = 32, HOUR_MS = 3600 * 1000 };
 
-static const unsigned in_request = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
-static const unsigned in_answer = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB) |
-                                  VAR_BIT(VAR_STATUS) | VAR_BIT(VAR_HEADERS) | VAR_BIT(VAR_BODY);
+/* What a call's expressions see: before it is begun, beside `for_each`, and of its answer. */
+static unsigned in_call(const struct flow_file *f)
+{
+    unsigned seen = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
+    return yaml_get(f->call, "after") ? seen | VAR_BIT(VAR_CALLS) : seen;
+}
+
+static unsigned in_request(const struct flow_file *f)
+{
+    unsigned items = VAR_BIT(VAR_ITEM) | VAR_BIT(VAR_INDEX);
+    return in_call(f) | (yaml_get(f->call, "for_each") ? items : 0);
+}
+
+static unsigned in_answer(const struct flow_file *f)
+{
+    return in_request(f) | VAR_BIT(VAR_STATUS) | VAR_BIT(VAR_HEADERS) | VAR_BIT(VAR_BODY);
+}
 
 static const struct upstream *read_upstream(struct flow_file *f, const struct yaml_node *call)
 {
@@ -57,7 +71,7 @@ static struct template *read_path(struct flow_file *f, const struct yaml_node *r
                      text);
         return NULL;
     }
-    return flow_template_read(f, n, TEMPLATE_PATH, in_request);
+    return flow_template_read(f, n, TEMPLATE_PATH, in_request(f));
 }
 
 static void read_headers(struct flow_file *f, const struct yaml_node *map, struct flow_call *call)
@@ -76,7 +90,7 @@ static void read_headers(struct flow_file *f, const struct yaml_node *map, struc
             continue;
         }
         struct template *value = flow_header_name(f->loader, m, true)
-                                     ? flow_template_read(f, m, TEMPLATE_HEADER, in_request)
+                                     ? flow_template_read(f, m, TEMPLATE_HEADER, in_request(f))
                                      : NULL;
         if (value)
             call->headers[call->headers_n++] =
@@ -96,7 +110,7 @@ static void read_request(struct flow_file *f, const struct yaml_node *map, struc
     call->method = read_method(f, request);
     call->path = read_path(f, request);
     read_headers(f, yaml_get(request, "headers"), call);
-    call->body = flow_template_read(f, yaml_get(request, "body"), TEMPLATE_BODY, in_request);
+    call->body = flow_template_read(f, yaml_get(request, "body"), TEMPLATE_BODY, in_request(f));
 }
 
 /* ---- retry */
@@ -179,16 +193,90 @@ static void read_retry(struct flow_loader *l, const struct yaml_node *map, struc
     read_retry_list(l, on, r);
 }
 
+/* ---- when, for_each */
+
+static struct expr *read_wanting(struct flow_file *f, const char *key, enum use_want want)
+{
+    struct expr *e = flow_expr_read(f, yaml_get(f->call, key), key, in_call(f));
+    if (e && f->uses_n)
+        f->uses[f->uses_n - 1].want = want;
+    return e;
+}
+
+/* A literal list is no template: what looks like one would go out as it is. */
+static void lint_literal(struct flow_file *f, const struct yaml_node *n)
+{
+    const char *hole = n->type == YAML_TEXT ? strstr(n->text, "\\(") : NULL;
+    if (hole)
+        findings_add(f->loader->findings, yaml_place_in(n, (size_t)(hole - n->text)), FINDING_HOLE,
+                     "`\\(` in a list of `for_each` stays as it is\nwrite the list as an "
+                     "expression, like `'[$request.a, $request.b]'`");
+    else if (n->type == YAML_TEXT)
+        (void)flow_variables_lint(f, n, 0, true);
+    for (const struct yaml_node *c = n->first; c; c = c->next)
+        lint_literal(f, c);
+}
+
+static void read_each(struct flow_file *f, struct flow_call *call)
+{
+    const struct yaml_node *n = yaml_get(f->call, "for_each");
+    if (!n || n->missing)
+        return;
+    if (n->type != YAML_LIST) {
+        call->each.expr = read_wanting(f, "for_each", WANT_LIST);
+        return;
+    }
+    lint_literal(f, n);
+    call->each.list = value_json(f->loader, n);
+    if (n->n > call->max_items)
+        findings_add(f->loader->findings, yaml_place(n), FINDING_LIMIT,
+                     "%zu elements, and `max_items` is %u\nraise `max_items` (at most %d)", n->n,
+                     call->max_items, FLOW_ITEMS_MAX);
+}
+
+static void read_order(struct flow_file *f, struct flow_call *call)
+{
+    struct flow_loader *l = f->loader;
+    const struct yaml_node *m = f->call;
+    const struct value_range items = {1, FLOW_ITEMS_MAX, 100};
+    const struct value_range parallel = {1, 100000,
+                                         call->upstream ? call->upstream->concurrency : 1};
+    flow_load_after(f, yaml_get(m, "after"), call);
+    call->when = read_wanting(f, "when", WANT_TRUTH);
+    call->max_items = (unsigned)value_number(l, yaml_get(m, "max_items"), items);
+    call->parallel = (unsigned)value_number(l, yaml_get(m, "parallel"), parallel);
+    read_each(f, call);
+}
+
+/* ---- repeat, ledger */
+
+static void read_record(struct flow_file *f, struct flow_call *call)
+{
+    static const char *const repeats[] = {"allowed", "never"};
+    struct flow_loader *l = f->loader;
+    const struct yaml_node *ledger = yaml_get(f->call, "ledger");
+    call->never_again = value_choice(l, yaml_get(f->call, "repeat"), repeats, 2, 0) == 1;
+    call->unrecorded = !value_bool(l, ledger, true);
+    if (call->unrecorded && call->method && strcmp(call->method, "GET") != 0)
+        findings_add(l->findings, yaml_place(ledger), FINDING_VALUE,
+                     "`ledger: false` is for GET, this is a %s\nleave `ledger` out", call->method);
+    else if (call->unrecorded && call->never_again)
+        findings_add(l->findings, yaml_place(ledger), FINDING_VALUE,
+                     "`repeat: never` is kept by the ledger\nleave `ledger: false` out");
+}
+
 /* ---- calls */
 
-static void read_call(struct flow_file *f, const struct yaml_node *m, struct flow_call *call)
+static void read_call(struct flow_file *f, struct flow_call *call)
 {
     static const char *const responses[] = {"json", "text", "none"};
     struct flow_loader *l = f->loader;
+    const struct yaml_node *m = f->call;
     *call = (struct flow_call){.name = value_copy(l, m->key)};
     if (!flow_keys_check(l, m, MAP_CALL))
         return;
     call->upstream = read_upstream(f, m);
+    read_order(f, call);
     read_request(f, m, call);
     call->timeout_ms = value_duration(l, yaml_get(m, "timeout"),
                                       (struct value_range){1, 24 * (int64_t)HOUR_MS, 30000});
@@ -197,9 +285,10 @@ static void read_call(struct flow_file *f, const struct yaml_node *m, struct flo
         (enum response_kind)value_choice(l, yaml_get(m, "response"), responses, 3, RESPONSE_JSON);
     call->response_max = (size_t)value_size(l, yaml_get(m, "max_response"),
                                             (struct value_range){1, 64 << 20, 1 << 20});
-    call->ok = flow_expr_read(f, yaml_get(m, "ok"), "ok", in_answer);
-    call->result = flow_expr_read(f, yaml_get(m, "result"), "result", in_answer);
+    call->ok = flow_expr_read(f, yaml_get(m, "ok"), "ok", in_answer(f));
+    call->result = flow_expr_read(f, yaml_get(m, "result"), "result", in_answer(f));
     call->optional = value_bool(l, yaml_get(m, "optional"), false);
+    read_record(f, call);
 }
 
 void flow_load_calls(struct flow_file *f)
@@ -214,6 +303,9 @@ void flow_load_calls(struct flow_file *f)
     f->flow->calls = value_array(f->loader, f->calls->n, sizeof *f->flow->calls);
     for (const struct yaml_node *m = f->calls->first; m && f->flow->calls; m = m->next) {
         value_name(f->loader, m, false);
-        read_call(f, m, &f->flow->calls[f->flow->calls_n++]);
+        f->call = m;
+        read_call(f, &f->flow->calls[f->flow->calls_n++]);
     }
+    f->call = NULL;
+    flow_lint_after(f);
 }

@@ -164,7 +164,7 @@ static struct expr *read_key(struct flow_file *f, const struct yaml_node *n, con
 {
     struct expr *key = flow_expr_read(f, n, what, at_gateway);
     if (key)
-        f->uses[f->uses_n - 1].scalar = true;
+        f->uses[f->uses_n - 1].want = WANT_SCALAR;
     return key;
 }
 

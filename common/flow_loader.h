@@ -77,20 +77,22 @@ struct json *value_json(struct flow_loader *l, const struct yaml_node *n);
 const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *pointer);
 
 /* ---- expressions and templates (flow_load_expr.c) */
-enum { FLOW_USES_MAX = 4 + FLOW_CALLS_MAX * 40 };
+enum { FLOW_USES_MAX = 4 + FLOW_CALLS_MAX * 42 };
+enum use_want { WANT_ANY, WANT_SCALAR, WANT_TRUTH, WANT_LIST };
 struct flow_use { /* one compiled expression or template and where it stands */
     const struct yaml_node *node;
     const char *what; /* "cache.key" */
     struct expr *expr;
     struct template *template;
-    bool text;   /* of a template: renders to text */
-    bool scalar; /* must give a string, number or boolean */
+    bool text; /* of a template: renders to text */
+    enum use_want want;
 };
 struct flow_file { /* the flow file being read */
     struct flow_loader *loader;
     struct yaml *yaml;
     struct flow *flow;
     const struct yaml_node *calls; /* the map `calls`, NULL if none */
+    const struct yaml_node *call;  /* the one being read, which sees those of its `after` only */
     const struct yaml_node *schema;
     bool shared;         /* cache.scope: $user must not be used */
     bool all_calls_read; /* an expression uses $calls as a whole */
@@ -105,8 +107,8 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
                                     enum template_place place, unsigned visible);
 
 /* ---- variables (flow_variables.c): invisible ones, `$name` outside a hole, calls that do not
- * exist, $user in a shared flow; notes which calls are read. true: nothing found, worth compiling.
- * n holds text: an expression, or one string of a template. */
+ * exist or are not in `after`, $user in a shared flow; notes which calls are read. true: nothing
+ * found, worth compiling. n holds text: an expression, or one string of a template. */
 bool flow_variables_lint(struct flow_file *f, const struct yaml_node *n, unsigned visible,
                          bool template);
 const char *flow_variable_name(enum expr_var v); /* "request" */
@@ -114,6 +116,12 @@ const char *flow_variable_name(enum expr_var v); /* "request" */
 /* ---- parts of the files */
 void flow_load_upstreams(struct flow_loader *l, const char *path);
 void flow_load_calls(struct flow_file *f);
+/* `after` of the call being read (flow_load_after.c), and of all: does one lead back to itself? */
+void flow_load_after(struct flow_file *f, const struct yaml_node *list, struct flow_call *call);
+void flow_lint_after(struct flow_file *f);
+/* The place of a call in `calls`; -1 if there is none of that name. A finding for that. */
+int flow_call_place(const struct flow_file *f, const char *name);
+void flow_call_unknown(struct flow_file *f, struct finding_place at, const char *name);
 /* May a header of this name be set, in a flow file or (with Authorization) for an upstream? */
 bool flow_header_name(struct flow_loader *l, const struct yaml_node *member, bool flow_file);
 /* The keys of one flow file into f->flow (flow_load_flow.c). */

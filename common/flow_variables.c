@@ -95,44 +95,63 @@ static void lint_dashed(struct lint *l, const struct flow_ref *r, const char *na
     l->bad = true;
 }
 
-static void lint_call_unknown(struct lint *l, const struct flow_ref *r)
+/* May the call being read see this one? Outside of calls all are seen. */
+static bool sees(const struct flow_file *f, const char *name)
 {
-    const char *names[FLOW_CALLS_MAX];
-    size_t n = 0;
-    for (const struct yaml_node *c = l->file->calls ? l->file->calls->first : NULL;
-         c && n < FLOW_CALLS_MAX; c = c->next)
-        names[n++] = c->key;
-    const char *near = nearest_name(r->field[0], names, n);
-    struct finding_place at = yaml_place_in(l->node, r->field_offset[0]);
-    if (near)
-        findings_add(l->file->loader->findings, at, FINDING_CALL,
-                     "no call is named `%s`\ndid you mean `%s`?", r->field[0], near);
+    const struct yaml_node *after = f->call ? yaml_get(f->call, "after") : NULL;
+    for (const struct yaml_node *n = after ? after->first : NULL; n; n = n->next)
+        if (n->text && strcmp(n->text, name) == 0)
+            return true;
+    return !f->call;
+}
+
+static void lint_unseen(struct lint *l, const struct flow_ref *r)
+{
+    struct finding_place at = yaml_place_in(l->node, r->offset);
+    if (strcmp(l->file->call->key, r->field[0]) == 0)
+        findings_add(l->file->loader->findings, at, FINDING_INVISIBLE,
+                     "`$calls.%s` is this very call\nits answer is `$body`, in `ok` and `result`",
+                     r->field[0]);
     else
-        findings_add(l->file->loader->findings, at, FINDING_CALL,
-                     "no call is named `%s`\ndeclare it in `calls`", r->field[0]);
+        findings_add(l->file->loader->findings, at, FINDING_INVISIBLE,
+                     "`$calls.%s` is not in `after`\nadd `%s` to this call's `after`", r->field[0],
+                     r->field[0]);
     l->bad = true;
+}
+
+static void lint_all_calls(struct flow_file *f)
+{
+    const struct yaml_node *after = f->call ? yaml_get(f->call, "after") : NULL;
+    for (const struct yaml_node *n = after ? after->first : NULL; n; n = n->next) {
+        int place = n->text ? flow_call_place(f, n->text) : -1;
+        if (place >= 0 && place < FLOW_CALLS_MAX)
+            f->call_read[place] = true;
+    }
+    f->all_calls_read |= !f->call;
 }
 
 static void lint_calls(struct lint *l, const struct flow_ref *r)
 {
     char name[SCAN_NAME];
     if (!r->fields) {
-        l->file->all_calls_read = true;
+        lint_all_calls(l->file);
         return;
     }
-    size_t at = 0;
-    for (const struct yaml_node *c = l->file->calls ? l->file->calls->first : NULL; c;
-         c = c->next, at++)
-        if (strcmp(c->key, r->field[0]) == 0) {
-            if (at < FLOW_CALLS_MAX)
-                l->file->call_read[at] = true;
-            return;
+    int place = flow_call_place(l->file, r->field[0]);
+    if (place >= 0 && !sees(l->file, r->field[0])) {
+        lint_unseen(l, r);
+    } else if (place >= 0) {
+        if (place < FLOW_CALLS_MAX)
+            l->file->call_read[place] = true;
+    } else {
+        l->file->all_calls_read = true; /* which one is meant is not known */
+        if (dashed_name(l, r, name)) {
+            lint_dashed(l, r, name);
+        } else {
+            flow_call_unknown(l->file, yaml_place_in(l->node, r->field_offset[0]), r->field[0]);
+            l->bad = true;
         }
-    l->file->all_calls_read = true; /* which one is meant is not known */
-    if (dashed_name(l, r, name))
-        lint_dashed(l, r, name);
-    else
-        lint_call_unknown(l, r);
+    }
 }
 
 static void lint_bound(struct lint *l, const struct flow_ref *r)
@@ -152,6 +171,8 @@ static void lint_ref(struct lint *l, const struct flow_ref *r)
         lint_bare(l, r);
     else if (r->bound)
         lint_bound(l, r);
+    else if (v == VAR_CALLS && l->file->call && r->fields)
+        lint_calls(l, r);
     else if (!(l->visible & VAR_BIT(v)))
         lint_invisible(l, r);
     else if (v == VAR_USER)

@@ -16,6 +16,7 @@ struct http_request { /* all borrowed during start */
     int64_t timeout_ms; /* whole attempt, connect included */
     size_t response_max;
     bool allow_private; /* private, loopback, link-local addresses too */
+    bool once;          /* never sent a second time by itself, whatever the method */
 };
 
 struct http_response {   /* lent during the callback */

@@ -268,7 +268,7 @@ static int headers_set(struct http_exchange *x, const struct http_request *r)
 static int body_set(struct http_exchange *x, const struct http_request *r)
 {
     CURLcode rc = CURLE_OK;
-    x->once = !http_method_is_safe(r->method);
+    x->once = r->once || !http_method_is_safe(r->method);
     if (r->body || http_method_has_body(r->method)) {
         curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);

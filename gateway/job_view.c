@@ -130,12 +130,21 @@ static const struct record_call *next_item(const struct job_view *v, const char 
     const struct record_call *best = NULL;
     for (size_t i = 0; i < v->calls_n; i++) {
         const struct record_call *c = &v->calls[i];
-        if (strcmp(c->name, name) != 0 || c->item <= after || !is_finished(v->job, c))
-            continue;
-        if (!best || c->item < best->item)
+        if (c->item <= after || (best && c->item >= best->item))
+            continue; /* first: of a thousand items most end here */
+        if (strcmp(c->name, name) == 0 && is_finished(v->job, c))
             best = c;
     }
     return best;
+}
+
+/* What a call without a finished row does, as far as the ledger knows. */
+static const char *open_state(const struct job_view *v, const struct flow_call *call)
+{
+    bool runs = v->job->state == JOB_RUNNING;
+    for (size_t i = 0; i < call->after_n && runs; i++)
+        runs = next_item(v, v->flow->calls[call->after[i]].name, -2) != NULL;
+    return runs ? "running" : "waiting";
 }
 
 static void print_open(const struct job_view *v, struct buf *b)
@@ -144,12 +153,10 @@ static void print_open(const struct job_view *v, struct buf *b)
         const char *name = v->flow->calls[i].name;
         const struct record_call *c = next_item(v, name, -2);
         if (!c)
-            print_entry(
-                b,
-                &(struct entry){.name = name,
-                                .item = -1,
-                                .state = v->job->state == JOB_RUNNING ? "running" : "waiting"},
-                v->tries);
+            print_entry(b,
+                        &(struct entry){
+                            .name = name, .item = -1, .state = open_state(v, &v->flow->calls[i])},
+                        v->tries);
         for (; c; c = next_item(v, name, c->item)) {
             struct entry e = of_ledger(c);
             print_entry(b, &e, v->tries);

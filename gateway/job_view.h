@@ -16,7 +16,8 @@ struct job_view {
 
 /* {id, flow, flow_version, state, reason, message, created, deadline, started, finished, calls,
  * result, links}, and retry_at of a job that will run again. An open job's calls: what the ledger
- * has finished; each declared call without such an entry once, `running` or `waiting`. A final
+ * has finished; each declared call without such an entry once, `running` or, as
+ * long as one of its `after` has none either, `waiting`. A final
  * job's: its stored list, results from the ledger. Check out with buf_ok. ERR_BUG: the stored list
  * is no JSON. */
 int job_view_print(const struct job_view *v, struct buf *out) must_use;

@@ -50,10 +50,17 @@ static bool wait_for_better(struct call_run *r, enum call_code code)
     return true;
 }
 
+/* repeat: never, and too late for another attempt */
+static bool is_spent(const struct call_run *r)
+{
+    return r->order.call->never_again && r->reached;
+}
+
 static void fail(struct call_run *r, enum call_code code)
 {
-    bool retryable = code == CALL_BREAKER_OPEN ||
-                     retry_is_listed(&r->order.call->retry, code, r->order.outcome->status);
+    bool listed = code == CALL_BREAKER_OPEN ||
+                  retry_is_listed(&r->order.call->retry, code, r->order.outcome->status);
+    bool retryable = listed && !is_spent(r);
     if (retryable && r->order.must_wait && r->order.must_wait(r->order.arg, r, code) &&
         wait_for_better(r, code))
         return;
@@ -124,6 +131,10 @@ static enum call_code evaluate(struct call_run *r, const struct http_response *a
     unsigned uses = (c->ok ? expr_uses(c->ok) : 0) | (c->result ? expr_uses(c->result) : 0);
     struct json *status = json_new_number(a->status), *result = NULL;
     struct json *headers = uses & VAR_BIT(VAR_HEADERS) ? headers_value(a) : NULL;
+    struct json *index = uses & VAR_BIT(VAR_INDEX) ? json_new_number(r->order.item->index) : NULL;
+    vars.value[VAR_CALLS] = r->order.calls;
+    vars.value[VAR_ITEM] = r->order.element;
+    vars.value[VAR_INDEX] = index;
     vars.value[VAR_STATUS] = status;
     vars.value[VAR_HEADERS] = headers;
     vars.value[VAR_BODY] = *body;
@@ -139,6 +150,7 @@ static enum call_code evaluate(struct call_run *r, const struct http_response *a
         code = keep(r, result);
     json_free(status);
     json_free(headers);
+    json_free(index);
     return code;
 }
 
@@ -211,7 +223,7 @@ static void go_on(struct call_run *r, enum call_code code, int status, int64_t a
         .made = r->tries.made - r->made_before,
         .left_ms = r->order.deadline_ms == INT64_MAX ? INT64_MAX : r->order.deadline_ms - now_ms(r),
     };
-    int64_t wait = retry_wait_ms(&r->order.call->retry, &a, r->env->rng);
+    int64_t wait = is_spent(r) ? -1 : retry_wait_ms(&r->order.call->retry, &a, r->env->rng);
     r->waited = wait >= 0 && wait == after_ms ? TRY_RETRY_AFTER : TRY_BACKOFF;
     if (wait < 0 || !pause_for(r, wait))
         fail(r, code);
@@ -222,6 +234,7 @@ static void answered(void *arg, struct http_response *a)
     struct call_run *r = arg;
     struct call_gate *g = gate_of(r);
     r->exchange = NULL;
+    r->reached |= a->sent;
     r->order.outcome->status = (uint16_t)a->status;
     enum call_code code = a->code == CALL_OK ? read_answer(r, a) : a->code;
     int64_t after_ms = code == CALL_OK ? -1 : retry_after(r, a);
@@ -253,31 +266,60 @@ static int send(struct call_run *r)
         .timeout_ms = c->timeout_ms < left ? c->timeout_ms : left,
         .response_max = c->response_max,
         .allow_private = c->upstream->allow_private,
+        .once = c->never_again,
     };
     return http_start(r->env->http, &q, answered, r, &r->exchange);
 }
 
-/* Its turn: the slot is taken already. */
-static void fly(struct call_run *r)
+static void leave_slot(struct call_run *r)
 {
-    struct call_gate *g = gate_of(r);
-    if (r->phase == CALL_QUEUED)
-        r->wait_ms += now_ms(r) - r->since_ms;
+    call_gate_ended(gate_of(r), &r->ticket, CALL_CANCELLED, 0);
+    call_gate_pump_soon(gate_of(r));
+}
+
+/* The slot is taken already, and what must be recorded is. */
+static void attempt(struct call_run *r)
+{
     r->phase = CALL_FLYING;
     r->since_ms = now_ms(r);
     r->sent_us = clock_wall_us(r->env->clock);
     if (r->begun_ms < 0)
         r->begun_ms = r->since_ms;
     r->order.item->began = true;
-    metrics_add(g->metrics.flying, 1);
     int err = send(r);
     if (!err)
         return;
     enum call_code code = err == ERR_INVALID ? CALL_EXPRESSION : CALL_CONNECT;
     note_try(r, code, 0, 0);
-    call_gate_ended(g, &r->ticket, CALL_CANCELLED, 0);
-    call_gate_pump_soon(g);
+    leave_slot(r);
     go_on(r, code, 0, -1);
+}
+
+static void fly(struct call_run *r)
+{
+    if (r->phase == CALL_QUEUED)
+        r->wait_ms += now_ms(r) - r->since_ms;
+    metrics_add(gate_of(r)->metrics.flying, 1);
+    if (!r->order.mark || r->marked) {
+        attempt(r);
+        return;
+    }
+    r->phase = CALL_MARKING;
+    r->order.mark(r->order.arg, r);
+}
+
+void call_run_marked(struct call_run *r, bool marked)
+{
+    r->marked = marked;
+    if (marked && r->env->may_start(r->env->arg)) {
+        attempt(r);
+        return;
+    }
+    leave_slot(r);
+    if (marked)
+        ask(r); /* the lease went while it was recorded */
+    else
+        fail(r, CALL_CONNECT);
 }
 
 void call_run_turn(struct governor_ticket *t, bool open)
@@ -348,6 +390,8 @@ void call_run_stop(struct call_run *r, enum call_code code)
         note_try(r, code, 0, now_ms(r) - r->since_ms);
         call_gate_ended(g, &r->ticket, CALL_CANCELLED, now_ms(r) - r->since_ms);
         call_gate_pump_soon(g);
+    } else if (r->phase == CALL_MARKING) {
+        leave_slot(r);
     }
     settle(r, code == CALL_CANCELLED ? ITEM_CANCELLED : ITEM_FAILED, code, false);
 }

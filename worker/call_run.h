@@ -3,8 +3,9 @@
  * over. Belongs to its shard's thread.
  *
  *   new -> QUEUED -> FLYING -> over
- *             ^         |
- *             +- PAUSED <- (retry)
+ *           ^  \       ^  |
+ *           |   MARKING   |     (repeat: never, before the first attempt)
+ *           +-- PAUSED <--+     (retry)
  */
 #pragma once
 #include "worker/call_gate.h"
@@ -25,9 +26,12 @@ typedef bool call_wait_fn(void *arg, const struct call_run *r, enum call_code co
 
 struct call_order {
     const struct flow_call *call;
-    struct plan_item *item;       /* written when over; lent until then, as all below */
-    struct outcome *outcome;      /* the same */
-    const struct expr_vars *vars; /* of the job: request, user, job */
+    struct plan_item *item;             /* written when over; lent until then, as all below */
+    struct outcome *outcome;            /* the same */
+    const struct expr_vars *vars;       /* of the job: request, user, job */
+    const struct json *calls, *element; /* its `$calls` and `$item`; NULL: null */
+    /* repeat: never. Record that it may be on its way, then call_run_marked. NULL: no need */
+    call_run_fn *mark;
     const struct job_id *job;
     const char *trace;   /* traceparent; "" none */
     int64_t deadline_ms; /* loop time; INT64_MAX: none. The job stops what is open then */
@@ -38,7 +42,7 @@ struct call_order {
     struct call_run **out; /* set before done can be called: where the job finds it to stop it */
 };
 
-enum call_phase { CALL_QUEUED, CALL_FLYING, CALL_PAUSED };
+enum call_phase { CALL_QUEUED, CALL_MARKING, CALL_FLYING, CALL_PAUSED };
 struct call_run {
     struct governor_ticket ticket; /* first */
     struct call_env *env;
@@ -46,6 +50,8 @@ struct call_run {
     struct call_request request;
     uint8_t key[CALL_KEY];
     uint8_t phase, waited;
+    bool marked;
+    bool reached; /* an attempt may have reached the upstream */
     struct http_exchange *exchange;
     struct due_item pause;
     int64_t begun_ms, since_ms, sent_us; /* first start, of this phase, wall of the attempt */
@@ -59,6 +65,9 @@ struct call_run {
 /* request: taken. 0, or ERR_NOMEM: done is not called. */
 int call_run_start(struct call_env *env, const struct call_order *o, struct call_request *request,
                    const uint8_t key[CALL_KEY]) must_use;
+/* What order.mark began is done, later than in it. marked: it is recorded, make the attempt; else
+ * it ends without one, as `connect`. */
+void call_run_marked(struct call_run *r, bool marked);
 /* Stop it wherever it is; item and outcome say so (deadline: failed, cancelled: cancelled). done is
  * not called; free it. */
 void call_run_stop(struct call_run *r, enum call_code code);

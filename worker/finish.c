@@ -3,25 +3,33 @@
 
 #include <string.h>
 
-void finish_print_calls(const struct flow *f, const struct plan_item *items,
-                        const struct outcome *outcomes, size_t n, struct buf *out)
+static void print_call(const struct flow *f, const struct plan_item *i, const struct outcome *o,
+                       struct buf *out)
 {
-    buf_char(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        struct buf text;
-        const char *result = NULL;
-        buf_init(&text, FINISH_RESULT_MAX);
-        if (outcomes[i].in_ledger) {
-            result = OUTCOME_NO_RESULT;
-        } else if (outcomes[i].result) {
-            json_print(outcomes[i].result, &text);
-            result = buf_ok(&text) ? NULL : buf_str(&text);
-        }
-        if (i)
-            buf_char(out, ',');
-        outcome_print(f, &items[i], &outcomes[i], result, out);
-        buf_fini(&text);
+    struct buf text;
+    const char *result = NULL;
+    buf_init(&text, FINISH_RESULT_MAX);
+    if (o->in_ledger) {
+        result = OUTCOME_NO_RESULT;
+    } else if (o->result) {
+        json_print(o->result, &text);
+        result = buf_ok(&text) ? NULL : buf_str(&text);
     }
+    outcome_print(f, i, o, result, out);
+    buf_fini(&text);
+}
+
+void finish_print_calls(const struct flow *f, const struct call_items *calls, struct buf *out)
+{
+    bool first = true;
+    buf_char(out, '[');
+    for (size_t i = 0; calls && i < f->calls_n; i++)
+        for (size_t k = 0; k < calls[i].n; k++) {
+            if (!first)
+                buf_char(out, ',');
+            first = false;
+            print_call(f, &calls[i].items[k], &calls[i].outcomes[k], out);
+        }
     buf_char(out, ']');
 }
 

@@ -6,9 +6,9 @@
 
 enum { FINISH_RESULT_MAX = 1 << 20, FINISH_CALLS_MAX = 8 << 20 };
 
-/* `calls[]` as stored: in declared order, without the results that the ledger holds. */
-void finish_print_calls(const struct flow *f, const struct plan_item *items,
-                        const struct outcome *outcomes, size_t n, struct buf *out);
+/* `calls[]` as stored: in declared order, then item order, without the results that the ledger
+ * holds. calls: NULL: none is known. */
+void finish_print_calls(const struct flow *f, const struct call_items *calls, struct buf *out);
 
 /* {"flow","state","result","cached_at"}: the body of a cache hit. result: JSON text. */
 void finish_print_cached(const struct flow *f, enum job_state state, const char *result,

@@ -1,111 +1,26 @@
-/* The calling phase of a job: start calls, write each outcome to the ledger, then tell it. */
-#include "common/failpoint.h"
+/* The calling phase of a job: begin calls whose `after` have ended, start their items, stop what is
+ * open. What the ledger has of an earlier worker is not made again. */
 #include "common/log.h"
-#include "common/metrics.h"
 #include "worker/job_run.h"
-#include "worker/live.h"
+#include "worker/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Items started in one turn of the loop: each may cost an expression. */
+enum { STARTS_MAX = 128 };
+
+static const struct flow_call *call_of(const struct job_run *j, const struct plan_item *i)
+{
+    return &j->claim.flow->calls[i->call];
+}
+
 static void over(struct job_run *j)
 {
-    if (j->phase == PHASE_CALLING && !j->writes && plan_is_over(j->items, j->calls_n))
+    if (j->phase == PHASE_CALLING && !j->advancing && !j->writes &&
+        plan_is_over(j->claim.flow, j->calls))
         job_run_enter(j, PHASE_FINISHING);
-}
-
-/* ---- after the ledger */
-
-static void tell(struct job_run *j, size_t at, const char *result)
-{
-    struct buf data;
-    buf_init(&data, LIVE_DATA_MAX + 1024);
-    outcome_print(j->claim.flow, &j->items[at], &j->outcomes[at], result, &data);
-    live_publish(j->env->cache, &j->claim.event.job, j->outcomes[at].seq, "call", &data);
-    buf_fini(&data);
-}
-
-/* Another outcome stood in the ledger: that one counts. */
-static const char *stored(struct job_run *j, size_t at, const struct record_call *row)
-{
-    uint32_t seq = j->outcomes[at].seq;
-    if (outcome_from_ledger(row, &j->items[at], &j->outcomes[at]))
-        log_warn("ledger-row-broken", "call", row->name);
-    else
-        log_info("ledger-row-stood", "call", row->name);
-    if (j->outcomes[at].seq == 0)
-        j->outcomes[at].seq = seq;
-    return row->result;
-}
-
-static void written(void *arg)
-{
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    struct record_ledger *l = &op->op.ledger;
-    size_t at = op->place;
-    struct log_ids before = job_scope(j);
-    if (job_op_back(op, l->status)) {
-        FAILPOINT("after-ledger");
-        const char *result = l->call.result;
-        j->outcomes[at].in_ledger = l->status == 0;
-        if (l->status == ERR_EXISTS)
-            result = stored(j, at, &l->stored);
-        else if (l->status)
-            log_error("ledger-refused", "call", l->call.name, "why", err_text(l->status));
-        tell(j, at, result);
-        over(j);
-    } else {
-        job_op_dropped(j);
-    }
-    job_op_free(op);
-    log_scope_restore(&before);
-}
-
-static void print_tries(struct job_op *op, const struct tries *t)
-{
-    struct buf b;
-    buf_init(&b, 4096);
-    tries_print(t, &b);
-    op->tries = buf_take(&b, &op->op.ledger.call.tries_len);
-    op->op.ledger.call.tries = op->tries;
-    buf_fini(&b);
-}
-
-/* T5 of a call that is over. run: NULL if it never started. */
-static void write_ledger(struct job_run *j, size_t at, const uint8_t key[CALL_KEY],
-                         struct call_run *run)
-{
-    struct plan_item *i = &j->items[at];
-    struct outcome *o = &j->outcomes[at];
-    struct job_op *op = job_op_new(j, WRITE_LEDGER, written);
-    if (!op)
-        return; /* no memory: as with `ledger: false`, it is told at the end */
-    struct record_call *c = &op->op.ledger.call;
-    o->seq = ++j->seq;
-    op->place = at;
-    op->op.ledger.worker = j->worker;
-    *c = (struct record_call){.job = j->claim.event.job,
-                              .seq = o->seq,
-                              .item = i->index,
-                              .round = j->claim.event.round,
-                              .outcome = outcome_for_ledger(i),
-                              .attempts = o->attempts,
-                              .status = o->status,
-                              .ms = o->ms};
-    memcpy(c->ckey, key, CALL_KEY);
-    strncat(c->name, j->claim.flow->calls[i->call].name, sizeof c->name - 1);
-    strncat(c->reason, call_code((enum call_code)i->code), sizeof c->reason - 1);
-    if (run) {
-        print_tries(op, &run->tries);
-        op->text = run->result;
-        c->result = op->text;
-        c->result_len = run->result_len;
-        run->result = NULL;
-    }
-    op->op.bytes += c->result_len + c->tries_len;
-    FAILPOINT("before-ledger");
-    job_op_put(op);
 }
 
 static void log_failed(const struct call_run *run)
@@ -120,15 +35,15 @@ static void log_failed(const struct call_run *run)
 static void call_over(void *arg, struct call_run *run)
 {
     struct job_run *j = arg;
-    size_t at = (size_t)(run->order.item - j->items);
+    struct plan_item *i = run->order.item;
     struct log_ids before = job_scope(j);
-    if (run->order.item->state == ITEM_FAILED)
+    if (i->state == ITEM_FAILED)
         log_failed(run);
-    j->runs[at] = NULL;
+    *job_call_run(j, i) = NULL;
     j->env->kept += (int64_t)run->result_len;
-    write_ledger(j, at, run->key, run);
+    job_ledger_write(j, i, run->key, run);
     call_run_free(run);
-    over(j);
+    job_calls_go_on(j);
     log_scope_restore(&before);
 }
 
@@ -137,16 +52,15 @@ static void call_over(void *arg, struct call_run *run)
 static bool must_wait(void *arg, const struct call_run *run, enum call_code code)
 {
     struct job_run *j = arg;
-    size_t at = (size_t)(run->order.item - j->items);
-    if (!plan_hangs_on(j->claim.flow, j->items, j->calls_n, at))
+    if (!plan_hangs_on(j->claim.flow, j->calls, run->order.item))
         return false;
     return code == CALL_BREAKER_OPEN ||
            !budget_take(&job_facts(j)->budget, loop_now_ms(j->env->loop));
 }
 
-/* ---- before it */
+/* ---- the ledger of earlier workers */
 
-/* What an earlier worker wrote: it is not made again, unless a new round may repeat it. */
+/* It is not made again, unless a new round may repeat it. */
 static const struct record_call *known(const struct job_run *j, const uint8_t key[CALL_KEY])
 {
     for (size_t i = 0; i < j->ledger_n; i++) {
@@ -158,47 +72,94 @@ static const struct record_call *known(const struct job_run *j, const uint8_t ke
     return NULL;
 }
 
-static void fail_at_once(struct job_run *j, size_t at, enum call_code code)
+/* A row that only says `started`: nobody knows how far it came, and now the ledger says so. */
+static bool take_known(struct job_run *j, struct plan_item *i, const uint8_t key[CALL_KEY])
 {
-    const struct flow_call *c = &j->claim.flow->calls[j->items[at].call];
-    const struct call_request none = {.url = (char[]){""}};
-    uint8_t key[CALL_KEY];
-    call_request_key(c, &none, 0, key);
-    j->items[at].state = ITEM_FAILED;
-    j->items[at].code = (uint8_t)code;
-    if (!known(j, key))
-        write_ledger(j, at, key, NULL);
+    const struct record_call *row = known(j, key);
+    struct outcome *o = job_outcome(j, i);
+    if (!row || outcome_from_ledger(row, i, o))
+        return false;
+    if (row->outcome == OUTCOME_STARTED) {
+        o->attempts = 1;
+        o->in_ledger = false;
+        i->began = true;
+        job_ledger_write(j, i, key, NULL);
+    }
+    j->kept += row->result_len;
+    j->env->kept += (int64_t)row->result_len;
+    return true;
 }
 
-/* What the ledger has counts always; may_start: what it has not is begun. */
-static void start_call(struct job_run *j, size_t at, bool may_start)
+/* ---- one item */
+
+static int render(struct job_run *j, const struct plan_item *i, struct call_request *out,
+                  struct expr_error *error)
 {
-    const struct flow_call *c = &j->claim.flow->calls[j->items[at].call];
+    const struct call_items *c = &j->calls[i->call];
+    if (!c->seen && !c->list)
+        return call_request_render(call_of(j, i), &j->vars, out, error);
+    struct expr_vars vars = j->vars;
+    struct json *index = json_new_number(i->index);
+    vars.value[VAR_CALLS] = c->seen;
+    vars.value[VAR_ITEM] = c->list ? json_at(c->list, (size_t)i->index) : NULL;
+    vars.value[VAR_INDEX] = index;
+    int err = index ? call_request_render(call_of(j, i), &vars, out, error) : ERR_NOMEM;
+    json_free(index);
+    return err;
+}
+
+/* The number tells equal requests of a call apart; those before it are rendered already. */
+static void find_key(struct job_run *j, const struct plan_item *i, const struct call_request *r,
+                     uint8_t key[CALL_KEY])
+{
+    struct call_items *c = &j->calls[i->call];
+    size_t at = (size_t)(i - c->items);
+    uint32_t number = 0;
+    call_request_key(call_of(j, i), r, 0, key);
+    memcpy(&c->same[at], key, sizeof c->same[at]);
+    for (size_t k = 0; k < at; k++)
+        number += c->same[k] == c->same[at];
+    if (number)
+        call_request_key(call_of(j, i), r, number, key);
+}
+
+/* A request that cannot be made has a key, too. */
+static int prepare(struct job_run *j, const struct plan_item *i, struct call_request *request,
+                   uint8_t key[CALL_KEY], struct expr_error *error)
+{
+    const struct call_request none = {.url = (char[]){""}};
+    int err = render(j, i, request, error);
+    find_key(j, i, err ? &none : request, key);
+    return err;
+}
+
+static void fail_at_once(struct job_run *j, struct plan_item *i, enum call_code code,
+                         const uint8_t key[CALL_KEY])
+{
+    i->state = ITEM_FAILED;
+    i->code = (uint8_t)code;
+    job_ledger_write(j, i, key, NULL);
+}
+
+static void start_item(struct job_run *j, struct plan_item *i)
+{
+    const struct flow_call *call = call_of(j, i);
+    struct call_items *c = &j->calls[i->call];
     struct call_request request = {0};
     struct expr_error error = {0};
     uint8_t key[CALL_KEY];
-    if (call_request_render(c, &j->vars, &request, &error)) {
-        if (!may_start)
-            return;
-        log_info("call-expression", "call", c->name, "error", error.text);
-        fail_at_once(j, at, CALL_EXPRESSION);
+    if (prepare(j, i, &request, key, &error)) {
+        log_info("call-expression", "call", call->name, "error", error.text);
+        fail_at_once(j, i, CALL_EXPRESSION, key);
         return;
     }
-    call_request_key(c, &request, 0, key);
-    const struct record_call *row = known(j, key);
-    bool had = row && outcome_from_ledger(row, &j->items[at], &j->outcomes[at]) == 0;
-    if (had) {
-        j->kept += row->result_len;
-        j->env->kept += (int64_t)row->result_len;
-    }
-    if (had || !may_start) {
-        call_request_fini(&request);
-        return;
-    }
-    const struct call_order o = {.call = c,
-                                 .item = &j->items[at],
-                                 .outcome = &j->outcomes[at],
+    const struct call_order o = {.call = call,
+                                 .item = i,
+                                 .outcome = job_outcome(j, i),
                                  .vars = &j->vars,
+                                 .calls = c->seen,
+                                 .element = c->list ? json_at(c->list, (size_t)i->index) : NULL,
+                                 .mark = call->never_again ? job_ledger_mark : NULL,
                                  .job = &j->claim.event.job,
                                  .trace = j->claim.event.trace,
                                  .deadline_ms = j->deadline.place ? j->deadline.at_ms : INT64_MAX,
@@ -206,9 +167,187 @@ static void start_call(struct job_run *j, size_t at, bool may_start)
                                  .done = call_over,
                                  .must_wait = must_wait,
                                  .arg = j,
-                                 .out = &j->runs[at]};
+                                 .out = job_call_run(j, i)};
     if (call_run_start(&j->env->calls, &o, &request, key))
-        fail_at_once(j, at, CALL_CONNECT);
+        fail_at_once(j, i, CALL_CONNECT, key);
+}
+
+/* ---- one call */
+
+/* All of its items at once: also those that wait for others count as the ledger says. */
+static void resume(struct job_run *j, struct call_items *c)
+{
+    for (size_t k = 0; k < c->n; k++) {
+        struct call_request request = {0};
+        uint8_t key[CALL_KEY];
+        /* one that cannot be made fails when it is started */
+        int err = prepare(j, &c->items[k], &request, key, NULL);
+        (void)take_known(j, &c->items[k], key);
+        if (!err)
+            call_request_fini(&request);
+    }
+}
+
+static int is_wanted(const struct flow_call *call, const struct expr_vars *vars, bool *wanted,
+                     struct expr_error *error)
+{
+    const struct json *v = NULL;
+    struct json *owned = NULL;
+    if (!call->when)
+        return 0;
+    int err = expr_view(call->when, vars, &v, &owned, error);
+    if (!err && !json_is(v, JSON_BOOL) && !json_is(v, JSON_NULL)) {
+        snprintf(error->text, sizeof error->text, "`when` is neither true nor false");
+        err = ERR_EXPRESSION;
+    }
+    if (!err)
+        *wanted = json_bool(v);
+    json_free(owned);
+    return err;
+}
+
+static int list_items(const struct flow_call *call, const struct expr_vars *vars,
+                      struct call_items *c, struct expr_error *error)
+{
+    const struct json *list = call->each.list;
+    int err = list ? 0 : expr_view(call->each.expr, vars, &list, &c->list_owned, error);
+    if (!err && !json_is(list, JSON_ARRAY)) {
+        snprintf(error->text, sizeof error->text, "`for_each` is no array");
+        err = ERR_EXPRESSION;
+    }
+    if (!err)
+        c->list = list;
+    return err;
+}
+
+/* Its items, as many as there are; CALL_OK, or why it fails as a whole. */
+static enum call_code expand(struct job_run *j, const struct flow_call *call, struct call_items *c)
+{
+    size_t n = json_size(c->list);
+    size_t others = items_count(j->claim.flow, j->calls) - c->n;
+    if (n > call->max_items || others + n > FLOW_ITEMS_MAX) {
+        c->list = NULL;
+        return CALL_TOO_MANY_ITEMS;
+    }
+    if (items_expand(c, n) == 0)
+        return CALL_OK;
+    c->list = NULL;
+    return CALL_EXPRESSION;
+}
+
+/* What the call is, now that all before it have ended. *wanted false: `when` says no. */
+static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
+{
+    const struct flow *f = j->claim.flow;
+    const struct flow_call *call = &f->calls[at];
+    struct call_items *c = &j->calls[at];
+    struct expr_error error = {0};
+    if (!call->when && !call->after_n && !flow_call_has_items(call))
+        return CALL_OK;
+    int err = 0;
+    if (call->after_n && flow_call_uses(call) & VAR_BIT(VAR_CALLS)) {
+        err = outcome_seen(f, j->calls, call, &c->seen);
+        j->copied += j->kept; /* at most */
+        j->env->kept += (int64_t)j->kept;
+    }
+    struct expr_vars vars = j->vars;
+    vars.value[VAR_CALLS] = c->seen;
+    if (!err)
+        err = is_wanted(call, &vars, wanted, &error);
+    if (!err && *wanted && flow_call_has_items(call))
+        err = list_items(call, &vars, c, &error);
+    if (err) {
+        log_info("call-expression", "call", call->name, "error", error.text);
+        return CALL_EXPRESSION;
+    }
+    return c->list ? expand(j, call, c) : CALL_OK;
+}
+
+static void settle(struct plan_item *i, enum item_state state, enum call_code code)
+{
+    i->state = (uint8_t)state;
+    i->code = (uint8_t)code;
+}
+
+/* may_start false: only what the ledger has of it counts. */
+static void begin_call(struct job_run *j, size_t at, bool may_start)
+{
+    struct call_items *c = &j->calls[at];
+    bool wanted = true;
+    c->begun = true;
+    if (plan_is_skipped(j->claim.flow, j->calls, at)) {
+        settle(c->items, ITEM_FAILED, CALL_SKIPPED);
+        return;
+    }
+    enum call_code code = open_call(j, at, &wanted);
+    if (!wanted) {
+        settle(c->items, ITEM_SKIPPED, CALL_OK);
+    } else if (code == CALL_OK) {
+        if (j->ledger_n)
+            resume(j, c);
+    } else {
+        const struct call_request none = {.url = (char[]){""}};
+        uint8_t key[CALL_KEY];
+        find_key(j, c->items, &none, key);
+        if (!take_known(j, c->items, key) && may_start)
+            fail_at_once(j, c->items, code, key);
+    }
+}
+
+/* ---- all calls */
+
+static bool start_items(struct job_run *j, unsigned *left)
+{
+    const struct flow *f = j->claim.flow;
+    bool any = false;
+    for (size_t at = 0; at < f->calls_n; at++) {
+        struct call_items *c = &j->calls[at];
+        size_t k;
+        while (*left && (k = plan_next_item(&f->calls[at], c)) < c->n) {
+            start_item(j, &c->items[k]);
+            (*left)--;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Begin and start all that may now: what ends at once may let others begin. */
+static void advance(struct job_run *j)
+{
+    const struct flow *f = j->claim.flow;
+    bool may_start = !j->cancel && !j->late, more = !j->advancing;
+    unsigned left = STARTS_MAX;
+    while (more) {
+        j->advancing = true;
+        more = false;
+        for (size_t at = plan_next(f, j->calls, 0); at < f->calls_n;
+             at = plan_next(f, j->calls, at + 1)) {
+            begin_call(j, at, may_start);
+            more = true;
+        }
+        if (may_start && start_items(j, &left))
+            more = true;
+        /* without memory to come back, all of it now */
+        if (!left && due_set(j->env->due, &j->turn, loop_now_ms(j->env->loop)))
+            left = STARTS_MAX;
+        j->advancing = false;
+    }
+}
+
+void job_calls_go_on(struct job_run *j)
+{
+    if (j->phase == PHASE_CALLING)
+        advance(j);
+    over(j);
+}
+
+static void next_turn(void *arg)
+{
+    struct job_run *j = arg;
+    struct log_ids before = job_scope(j);
+    job_calls_go_on(j);
+    log_scope_restore(&before);
 }
 
 static void deadline(void *arg)
@@ -238,82 +377,84 @@ bool job_deadline_arm(struct job_run *j)
     return due_set(j->env->due, &j->deadline, loop_now_ms(j->env->loop) + left_ms) == 0;
 }
 
-static bool make_room(struct job_run *j)
+void job_calls_begin(struct job_run *j)
 {
-    size_t n = plan_size(j->claim.flow), some = n ? n : 1;
-    j->items = calloc(some, sizeof *j->items);
-    j->outcomes = calloc(some, sizeof *j->outcomes);
-    j->runs = calloc(some, sizeof(struct call_run *));
-    if (!j->items || !j->outcomes || !j->runs)
+    if (items_new(j->claim.flow, &j->calls)) {
+        job_run_restart(j);
+        return;
+    }
+    j->turn = (struct due_item){.fn = next_turn, .arg = j};
+    j->late = !job_deadline_arm(j);
+    advance(j);
+    if (j->cancel || j->late)
+        job_calls_stop(j, j->cancel ? CALL_CANCELLED : CALL_DEADLINE);
+    over(j);
+}
+
+/* ---- none is made any more */
+
+/* The rows of one call as its items; false: it has none. */
+static bool take_rows(struct job_run *j, const char *name, struct call_items *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->ledger_n; i++)
+        n += strcmp(j->ledger[i].name, name) == 0;
+    if (!n || items_expand(c, n))
         return false;
-    j->calls_n = n;
-    plan_init(j->claim.flow, j->items);
+    n = 0;
+    for (size_t i = 0; i < j->ledger_n; i++) {
+        const struct record_call *row = &j->ledger[i];
+        if (strcmp(row->name, name) != 0)
+            continue;
+        size_t at = n++;
+        for (; at > 0 && c->items[at - 1].index > row->item; at--) {
+            c->items[at] = c->items[at - 1];
+            c->outcomes[at] = c->outcomes[at - 1];
+        }
+        c->items[at] = (struct plan_item){.call = c->items[at].call, .index = row->item};
+        c->outcomes[at] = (struct outcome){0};
+        if (outcome_from_ledger(row, &c->items[at], &c->outcomes[at]))
+            settle(&c->items[at], ITEM_SKIPPED, CALL_SKIPPED);
+    }
     return true;
 }
 
 void job_calls_skip(struct job_run *j)
 {
-    if (!make_room(j))
-        return; /* then `calls` is empty */
-    for (size_t i = 0; i < j->calls_n; i++) {
-        const struct record_call *row = NULL;
-        for (size_t k = 0; k < j->ledger_n && !row; k++)
-            if (strcmp(j->ledger[k].name, j->claim.flow->calls[j->items[i].call].name) == 0)
-                row = &j->ledger[k];
-        if (row && outcome_from_ledger(row, &j->items[i], &j->outcomes[i]) == 0)
-            continue;
-        j->items[i].state = ITEM_SKIPPED;
-        j->items[i].code = CALL_SKIPPED;
-    }
-}
-
-void job_calls_begin(struct job_run *j)
-{
     const struct flow *f = j->claim.flow;
-    if (!make_room(j)) {
-        job_run_restart(j);
-        return;
+    if (items_new(f, &j->calls))
+        return; /* then `calls` is empty */
+    for (size_t i = 0; i < f->calls_n; i++) {
+        j->calls[i].begun = true;
+        if (!take_rows(j, f->calls[i].name, &j->calls[i]))
+            settle(j->calls[i].items, ITEM_SKIPPED, CALL_SKIPPED);
     }
-    j->late = !job_deadline_arm(j);
-    bool may_start = !j->cancel && !j->late;
-    size_t at = plan_next(f, j->items, j->calls_n, 0);
-    j->writes++; /* so that a call that ends at once does not finish the job while others start */
-    for (; at < j->calls_n; at = plan_next(f, j->items, j->calls_n, at + 1))
-        start_call(j, at, may_start);
-    j->writes--;
-    if (!may_start)
-        job_calls_stop(j, j->cancel ? CALL_CANCELLED : CALL_DEADLINE);
-    over(j);
 }
 
 void job_calls_stop(struct job_run *j, enum call_code code)
 {
-    for (size_t i = 0; i < j->calls_n; i++) {
-        struct call_run *run = j->runs[i];
-        j->runs[i] = NULL;
-        if (run) {
-            call_run_stop(run, code);
-            call_run_free(run);
-        } else if (!item_is_over(&j->items[i])) {
-            j->items[i].state = code == CALL_CANCELLED ? ITEM_CANCELLED : ITEM_FAILED;
-            j->items[i].code = (uint8_t)code;
+    due_stop(j->env->due, &j->turn);
+    for (size_t at = 0; j->calls && at < j->claim.flow->calls_n; at++) {
+        struct call_items *c = &j->calls[at];
+        for (size_t k = 0; k < c->n; k++) {
+            struct call_run *run = c->runs[k];
+            c->runs[k] = NULL;
+            if (run) {
+                call_run_stop(run, code);
+                call_run_free(run);
+            } else if (c->items[k].state < ITEM_SUCCEEDED) {
+                c->items[k].state = code == CALL_CANCELLED ? ITEM_CANCELLED : ITEM_FAILED;
+                c->items[k].code = (uint8_t)code;
+            }
         }
     }
 }
 
 void job_calls_free(struct job_run *j)
 {
-    for (size_t i = 0; i < j->calls_n; i++) {
-        call_run_free(j->runs[i]);
-        outcome_fini(&j->outcomes[i]);
-    }
-    j->env->kept -= (int64_t)j->kept;
-    j->kept = 0;
-    free(j->items);
-    free(j->outcomes);
-    free(j->runs);
-    j->items = NULL;
-    j->outcomes = NULL;
-    j->runs = NULL;
-    j->calls_n = 0;
+    if (j->calls)
+        items_free(j->claim.flow, j->calls);
+    j->calls = NULL;
+    j->env->kept -= (int64_t)(j->kept + j->copied);
+    j->kept = j->copied = 0;
 }

@@ -10,15 +10,8 @@ static unsigned uses_of(const struct flow *f)
     unsigned uses = f->result ? expr_uses(f->result) : 0;
     if (f->cache.key)
         uses |= expr_uses(f->cache.key);
-    for (size_t i = 0; i < f->calls_n; i++) {
-        const struct flow_call *c = &f->calls[i];
-        uses |= template_uses(c->path);
-        uses |= c->body ? template_uses(c->body) : 0;
-        uses |= c->ok ? expr_uses(c->ok) : 0;
-        uses |= c->result ? expr_uses(c->result) : 0;
-        for (size_t k = 0; k < c->headers_n; k++)
-            uses |= template_uses(c->headers[k].value);
-    }
+    for (size_t i = 0; i < f->calls_n; i++)
+        uses |= flow_call_uses(&f->calls[i]);
     return uses;
 }
 

@@ -5,6 +5,7 @@
 #include "worker/finish.h"
 #include "worker/job_run.h"
 #include "worker/live.h"
+#include "worker/plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static void compute(struct job_run *j, struct ending *e)
     if (!result)
         return;
     if (expr_uses(result) & VAR_BIT(VAR_CALLS) &&
-        outcome_variable(j->claim.flow, j->items, j->outcomes, j->calls_n, &calls)) {
+        outcome_variable(j->claim.flow, j->calls, &calls)) {
         fail_with(e, REASON_EXPRESSION);
         return;
     }
@@ -74,7 +75,7 @@ static void judge(struct job_run *j, struct ending *e)
         return;
     }
     struct plan_verdict v;
-    plan_judge(j->claim.flow, j->items, j->calls_n, j->late, &v);
+    plan_judge(j->claim.flow, j->calls, j->late, &v);
     *e = (struct ending){
         .state = v.state, .reason = v.reason, .culprit = v.culprit, .called = v.called};
     if (j->cancel) {
@@ -204,7 +205,7 @@ static void print_calls(struct job_run *j, struct job_op *op)
 {
     struct buf b;
     buf_init(&b, FINISH_CALLS_MAX);
-    finish_print_calls(j->claim.flow, j->items, j->outcomes, j->calls_n, &b);
+    finish_print_calls(j->claim.flow, j->calls, &b);
     op->calls = buf_take(&b, &op->op.finish.calls_len);
     op->op.finish.calls = op->calls;
     buf_fini(&b);

@@ -114,10 +114,10 @@ struct job_run {
     /* while it runs */
     struct json *request, *user, *job;
     struct expr_vars vars;
-    struct plan_item *items;
-    struct outcome *outcomes;
-    struct call_run **runs; /* NULL where none is on its way */
-    size_t calls_n, kept;
+    struct call_items *calls;   /* by place in the flow's; NULL: not yet */
+    bool advancing;             /* calls are being started: none of them ends the job meanwhile */
+    struct due_item turn;       /* there is more to start than one turn of the loop bears */
+    size_t kept, copied;        /* bytes of results, and of copies for calls that see them */
     struct record_call *ledger; /* as claimed; owned */
     size_t ledger_n;
 };
@@ -168,18 +168,36 @@ void job_watch_begin(struct job_run *j);
 void job_calls_begin(struct job_run *j); /* job_calls.c */
 /* From now on its deadline ends it. False: it has passed. */
 bool job_deadline_arm(struct job_run *j) must_use;
+/* Something ended: start what waited for it, or finish. */
+void job_calls_go_on(struct job_run *j);
 /* None is made any more: what the ledger holds counts, the others are skipped. */
 void job_calls_skip(struct job_run *j);
 void job_calls_stop(struct job_run *j, enum call_code code);
 void job_calls_free(struct job_run *j);
-void job_finish_begin(struct job_run *j); /* finish.c */
+/* T5 of a call that is over (job_ledger.c); `ledger: false`: it is told only. run: NULL if it never
+ * started. */
+void job_ledger_write(struct job_run *j, struct plan_item *i, const uint8_t key[CALL_KEY],
+                      struct call_run *run);
+void job_ledger_mark(void *job, struct call_run *run); /* a call_run_fn: T5 before a call */
+void job_finish_begin(struct job_run *j);              /* job_finish.c */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
+
+static inline struct outcome *job_outcome(const struct job_run *j, const struct plan_item *i)
+{
+    const struct call_items *c = &j->calls[i->call];
+    return &c->outcomes[i - c->items];
+}
+static inline struct call_run **job_call_run(const struct job_run *j, const struct plan_item *i)
+{
+    const struct call_items *c = &j->calls[i->call];
+    return &c->runs[i - c->items];
+}
 
 /* An operation for the writer, with its job; freed by its done. */
 struct job_op {
     struct writer_op op; /* first */
     struct job_run *job;
-    size_t place;               /* ledger: which call */
+    struct plan_item *item;     /* ledger: which call; lent with the job's calls */
     char *tries, *text, *calls; /* owned: what the row borrows */
     struct record_dead dead;
 };

@@ -21,13 +21,16 @@ static struct json *error_of(const struct plan_item *i)
     return e;
 }
 
-static struct json *value_of(const struct plan_item *i, struct outcome *o)
+/* element: of for_each, copied; NULL: null. copy: the outcome keeps its result. */
+static struct json *value_of(const struct plan_item *i, struct outcome *o,
+                             const struct json *element, bool copy)
 {
     struct json *v = json_new_object();
     if (!v)
         return NULL;
-    struct json *result = o->result ? o->result : json_new_null();
-    o->result = NULL;
+    struct json *result = !o->result ? json_new_null() : copy ? json_copy(o->result) : o->result;
+    if (!copy)
+        o->result = NULL;
     int err = json_put(v, "ok", json_new_bool(i->state == ITEM_SUCCEEDED));
     err |= json_put(v, "state", json_new_text(item_state_name((enum item_state)i->state)));
     err |= json_put(v, "result", result);
@@ -35,7 +38,7 @@ static struct json *value_of(const struct plan_item *i, struct outcome *o)
     err |= json_put(v, "attempts", json_new_number(o->attempts));
     err |= json_put(v, "ms", json_new_number(o->ms));
     err |= json_put(v, "error", error_of(i));
-    err |= json_put(v, "item", json_new_null());
+    err |= json_put(v, "item", element ? json_copy(element) : json_new_null());
     err |= json_put(v, "index", i->index < 0 ? json_new_null() : json_new_number(i->index));
     if (err) {
         json_free(v);
@@ -44,20 +47,55 @@ static struct json *value_of(const struct plan_item *i, struct outcome *o)
     return v;
 }
 
-int outcome_variable(const struct flow *f, const struct plan_item *items, struct outcome *outcomes,
-                     size_t n, struct json **out)
+static struct json *list_of(struct call_items *c, bool copy)
+{
+    struct json *list = json_new_array();
+    const struct json *element = c->list ? json_first(c->list) : NULL;
+    for (size_t i = 0; list && i < c->n; i++) {
+        const struct plan_item *item = &c->items[i];
+        bool left_out = item->state == ITEM_SKIPPED && item->index < 0;
+        if (!left_out && json_push(list, value_of(item, &c->outcomes[i],
+                                                  item->index < 0 ? NULL : element, copy))) {
+            json_free(list);
+            return NULL;
+        }
+        element = element ? json_next(element) : NULL;
+    }
+    return list;
+}
+
+static int put(struct json *v, const struct flow_call *call, struct call_items *c, bool copy)
+{
+    return json_put(v, call->name,
+                    flow_call_has_items(call) ? list_of(c, copy)
+                                              : value_of(c->items, c->outcomes, NULL, copy));
+}
+
+int outcome_variable(const struct flow *f, struct call_items *calls, struct json **out)
 {
     struct json *v = json_new_object();
-    if (!v)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        if (json_put(v, f->calls[items[i].call].name, value_of(&items[i], &outcomes[i]))) {
-            json_free(v);
-            return ERR_NOMEM;
-        }
-    }
-    *out = v;
-    return 0;
+    int err = v ? 0 : ERR_NOMEM;
+    for (size_t i = 0; i < f->calls_n && !err; i++)
+        err = put(v, &f->calls[i], &calls[i], false);
+    if (err)
+        json_free(v);
+    else
+        *out = v;
+    return err;
+}
+
+int outcome_seen(const struct flow *f, struct call_items *calls, const struct flow_call *by,
+                 struct json **out)
+{
+    struct json *v = json_new_object();
+    int err = v ? 0 : ERR_NOMEM;
+    for (size_t i = 0; i < by->after_n && !err; i++)
+        err = put(v, &f->calls[by->after[i]], &calls[by->after[i]], true);
+    if (err)
+        json_free(v);
+    else
+        *out = v;
+    return err;
 }
 
 /* ---- calls[] */
@@ -109,7 +147,7 @@ int outcome_from_ledger(const struct record_call *row, struct plan_item *i, stru
                           .ms = row->ms,
                           .attempts = row->attempts,
                           .status = row->status,
-                          .in_ledger = true};
+                          .in_ledger = row->item == i->index};
     bool ok = row->outcome == OUTCOME_OK;
     enum call_code code = call_code_parse(row->reason);
     i->state = ok ? ITEM_SUCCEEDED : ITEM_FAILED;

@@ -4,7 +4,7 @@
 #pragma once
 #include "common/flow.h"
 #include "common/record.h"
-#include "worker/plan.h"
+#include "worker/items.h"
 
 struct outcome {         /* what a call came to, beside its plan_item */
     struct json *result; /* owned; NULL: null */
@@ -15,10 +15,14 @@ struct outcome {         /* what a call came to, beside its plan_item */
 };
 void outcome_fini(struct outcome *o);
 
-/* The value of `$calls`: {name: {ok,state,result,status,attempts,ms,error,item,index}}. Takes the
- * results out of the outcomes. *out: owned (json_free). 0 or ERR_NOMEM. */
-int outcome_variable(const struct flow *f, const struct plan_item *items, struct outcome *outcomes,
-                     size_t n, struct json **out) must_use;
+/* The value of `$calls`: {name: {ok,state,result,status,attempts,ms,error,item,index}}, with
+ * for_each {name: [..]}; there a call that failed as a whole gives one outcome without index, a
+ * skipped one none. Takes the results out of the outcomes. *out: owned (json_free). 0 or ERR_NOMEM.
+ */
+int outcome_variable(const struct flow *f, struct call_items *calls, struct json **out) must_use;
+/* The same for an expression of one call: those of its `after` alone, which are over; copied. */
+int outcome_seen(const struct flow *f, struct call_items *calls, const struct flow_call *by,
+                 struct json **out) must_use;
 
 /* One entry {name,item,state,result,error,attempts,ms} appended to out. result: JSON text; NULL:
  * null; OUTCOME_NO_RESULT: the member is left out, the ledger holds it. */

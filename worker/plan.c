@@ -1,39 +1,74 @@
 #include "worker/plan.h"
 
-const char *item_state_name(enum item_state s)
+bool plan_call_is_over(const struct call_items *c)
 {
-    static const char *const names[] = {
-        [ITEM_WAITING] = "waiting", [ITEM_RUNNING] = "running", [ITEM_SUCCEEDED] = "succeeded",
-        [ITEM_FAILED] = "failed",   [ITEM_SKIPPED] = "skipped", [ITEM_CANCELLED] = "cancelled",
-    };
-    return names[s];
+    for (size_t i = 0; i < c->n; i++)
+        if (!item_is_over(&c->items[i]))
+            return false;
+    return true;
 }
 
-size_t plan_size(const struct flow *f)
-{
-    return f->calls_n;
-}
-
-void plan_init(const struct flow *f, struct plan_item *items)
+bool plan_is_over(const struct flow *f, const struct call_items *calls)
 {
     for (size_t i = 0; i < f->calls_n; i++)
-        items[i] = (struct plan_item){.call = (uint16_t)i, .index = -1};
+        if (!plan_call_is_over(&calls[i]))
+            return false;
+    return true;
 }
 
-size_t plan_next(const struct flow *f, const struct plan_item *items, size_t n, size_t from)
+static bool may_begin(const struct flow_call *call, const struct call_items *calls)
 {
-    (void)f; /* `after` will ask it */
-    while (from < n && items[from].state != ITEM_WAITING)
-        from++;
+    for (size_t i = 0; i < call->after_n; i++)
+        if (!plan_call_is_over(&calls[call->after[i]]))
+            return false;
+    return true;
+}
+
+size_t plan_next(const struct flow *f, const struct call_items *calls, size_t from)
+{
+    for (; from < f->calls_n; from++) {
+        const struct call_items *c = &calls[from];
+        if (!c->begun && c->items[0].state == ITEM_WAITING && may_begin(&f->calls[from], calls))
+            break;
+    }
     return from;
 }
 
-bool plan_is_over(const struct plan_item *items, size_t n)
+/* By `when`: asked of nobody. */
+static bool is_left_out(const struct plan_item *i)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!item_is_over(&items[i]))
+    return i->state == ITEM_SKIPPED && i->code == CALL_OK;
+}
+
+/* Something was to be done, and none of it was. */
+static bool has_failed(const struct call_items *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->items[i].state == ITEM_SUCCEEDED || is_left_out(&c->items[i]))
             return false;
-    return true;
+    return c->n > 0;
+}
+
+bool plan_is_skipped(const struct flow *f, const struct call_items *calls, size_t call)
+{
+    const struct flow_call *c = &f->calls[call];
+    for (size_t i = 0; i < c->after_n; i++)
+        if (!f->calls[c->after[i]].optional && has_failed(&calls[c->after[i]]))
+            return true;
+    return false;
+}
+
+size_t plan_next_item(const struct flow_call *call, const struct call_items *c)
+{
+    size_t running = 0, next = c->n;
+    if (!c->begun)
+        return c->n;
+    for (size_t i = 0; i < c->n; i++) {
+        running += c->items[i].state == ITEM_RUNNING;
+        if (next == c->n && c->items[i].state == ITEM_WAITING)
+            next = i;
+    }
+    return flow_call_has_items(call) && running >= call->parallel ? c->n : next;
 }
 
 static bool need_is_met(const struct flow *f, size_t counted, size_t succeeded)
@@ -43,39 +78,82 @@ static bool need_is_met(const struct flow *f, size_t counted, size_t succeeded)
     return succeeded >= (size_t)f->need;
 }
 
-bool plan_hangs_on(const struct flow *f, const struct plan_item *items, size_t n, size_t at)
+/* ---- waiting for one that may still succeed */
+
+static bool is_hope(const struct plan_item *i)
 {
-    size_t counted = 0, others = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool by_when = items[i].state == ITEM_SKIPPED && items[i].code == CALL_OK;
-        if (f->calls[items[i].call].optional || by_when)
-            continue;
-        counted++;
-        others += i != at && (items[i].state == ITEM_SUCCEEDED || !item_is_over(&items[i]));
-    }
-    return !f->calls[items[at].call].optional && !need_is_met(f, counted, others) &&
-           need_is_met(f, counted, others + 1);
+    return i->state <= ITEM_SUCCEEDED;
 }
 
-void plan_judge(const struct flow *f, const struct plan_item *items, size_t n, bool late,
+/* Which calls cannot be made if this item fails: those after its call, when it was the last hope
+ * there, and those after them. */
+static void find_lost(const struct flow *f, const struct call_items *calls,
+                      const struct plan_item *item, bool lost[FLOW_CALLS_MAX])
+{
+    const struct call_items *own = &calls[item->call];
+    bool last = true, more = true;
+    for (size_t k = 0; k < own->n; k++)
+        last = last && (&own->items[k] == item || !is_hope(&own->items[k]));
+    lost[item->call] = last;
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < f->calls_n; i++)
+            for (size_t k = 0; k < f->calls[i].after_n && !lost[i]; k++) {
+                size_t before = f->calls[i].after[k];
+                lost[i] = lost[before] && !f->calls[before].optional;
+                more |= lost[i];
+            }
+    }
+}
+
+bool plan_hangs_on(const struct flow *f, const struct call_items *calls,
+                   const struct plan_item *item)
+{
+    bool lost[FLOW_CALLS_MAX] = {false};
+    size_t counted = 0, with = 0, without = 0;
+    if (f->calls[item->call].optional)
+        return false;
+    find_lost(f, calls, item, lost);
+    for (size_t i = 0; i < f->calls_n; i++)
+        for (size_t k = 0; k < calls[i].n && !f->calls[i].optional; k++) {
+            const struct plan_item *other = &calls[i].items[k];
+            counted += !is_left_out(other);
+            with += is_hope(other);
+            without += is_hope(other) && other != item && !lost[i];
+        }
+    return need_is_met(f, counted, with) && !need_is_met(f, counted, without);
+}
+
+/* ---- the end */
+
+struct tally {
+    size_t counted, succeeded, failed;
+};
+
+static void count(const struct flow_call *call, const struct plan_item *i, struct tally *t,
+                  struct plan_verdict *out)
+{
+    bool ok = i->state == ITEM_SUCCEEDED;
+    if (is_left_out(i))
+        return;
+    t->counted += !call->optional;
+    t->succeeded += !call->optional && ok;
+    t->failed += !ok;
+    out->called |= i->began;
+    if (!ok && !call->optional && !out->culprit && i->code != CALL_SKIPPED)
+        out->culprit = call->upstream;
+}
+
+void plan_judge(const struct flow *f, const struct call_items *calls, bool late,
                 struct plan_verdict *out)
 {
-    size_t counted = 0, succeeded = 0, failed = 0;
+    struct tally t = {0};
     *out = (struct plan_verdict){0};
-    for (size_t i = 0; i < n; i++) {
-        const struct flow_call *c = &f->calls[items[i].call];
-        bool ok = items[i].state == ITEM_SUCCEEDED;
-        if (items[i].state == ITEM_SKIPPED && items[i].code == CALL_OK)
-            continue; /* by `when`: asked of nobody */
-        counted += !c->optional;
-        succeeded += !c->optional && ok;
-        failed += !ok;
-        out->called |= items[i].began;
-        if (!ok && !c->optional && !out->culprit)
-            out->culprit = c->upstream;
-    }
-    if (need_is_met(f, counted, succeeded)) {
-        out->state = failed ? JOB_PARTIAL : JOB_SUCCEEDED;
+    for (size_t i = 0; i < f->calls_n; i++)
+        for (size_t k = 0; k < calls[i].n; k++)
+            count(&f->calls[i], &calls[i].items[k], &t, out);
+    if (need_is_met(f, t.counted, t.succeeded)) {
+        out->state = t.failed ? JOB_PARTIAL : JOB_SUCCEEDED;
         out->reason = REASON_NONE;
     } else {
         out->state = late ? JOB_EXPIRED : JOB_FAILED;

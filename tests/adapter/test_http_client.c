@@ -603,6 +603,14 @@ static void a_lost_kept_connection_repeats_only_reading(void **state)
     assert_true(s.sent);
     assert_int_equal(server.requests, before + 3);
     free(s.body);
+
+    expect(*state, "/once", CALL_OK, 200, true);
+    struct http_request get = request("/once");
+    get.once = true; /* reading too, if the caller says so */
+    s = call(*state, &get);
+    assert_int_equal(s.code, CALL_RESET);
+    assert_int_equal(server.requests, before + 5);
+    free(s.body);
 }
 
 static void a_cancelled_exchange_is_silent(void **state)

@@ -95,15 +95,20 @@ static void world_shard(struct world *w, unsigned i)
     assert_int_equal(shard_open(&s, &w->shard[i]), 0);
 }
 
-/* A world with one shard that has all partitions and holds its lease. */
-static struct world *world_new(int64_t jobs_max)
+/* A world with one shard that has all partitions and holds its lease; its flow is `price-compare`,
+ * whatever it does. */
+static struct world *world_new_of(int64_t jobs_max, const struct flow_load_settings *flows)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct flow_load_settings flows = {.flows_dir = "deploy/flows"};
     struct findings findings;
+    struct buf text = {0};
     findings_init(&findings);
     assert_non_null(w);
-    assert_int_equal(flow_load(&flows, &findings, &w->set), 0);
+    int err = flow_load(flows, &findings, &w->set);
+    findings_print(&findings, false, &text);
+    if (err)
+        fail_msg("%s", buf_str(&text));
+    buf_fini(&text);
     findings_fini(&findings);
     w->jobs_max = jobs_max;
     rng_seeded_init(&w->rng, 1);
@@ -138,6 +143,11 @@ static struct world *world_new(int64_t jobs_max)
     world_run(w, 2000);
     assert_true(shard_worker(w->shard[0]) != 0);
     return w;
+}
+
+static struct world *world_new(int64_t jobs_max)
+{
+    return world_new_of(jobs_max, &(struct flow_load_settings){.flows_dir = "deploy/flows"});
 }
 
 /* Drains what is open and checks that nothing is left behind. */

@@ -27,8 +27,9 @@ struct world {
     struct call_run *run, *last;
     char *result;
     size_t kept;
-    unsigned done;
+    unsigned done, marks;
     bool lease;
+    call_run_fn *mark;
 };
 
 static bool may_start(void *arg)
@@ -127,6 +128,7 @@ static struct call_run *start(struct world *w, int64_t deadline_ms)
                                  .item = &w->item,
                                  .outcome = &w->outcome,
                                  .vars = &w->vars,
+                                 .mark = w->mark,
                                  .job = &w->job,
                                  .trace = "",
                                  .deadline_ms = deadline_ms,
@@ -172,6 +174,63 @@ static void a_body_becomes_the_result(void **state)
     assert_int_equal(w->outcome.status, 200);
     assert_int_equal(w->kept, 11);
     assert_string_equal(http_client_fake_call(w->env.http, 0)->url, "http://shop/p/a%20b");
+}
+
+/* ---- repeat: never */
+
+static void mark(void *arg, struct call_run *r)
+{
+    struct world *w = arg;
+    assert_ptr_equal(r, w->run);
+    assert_int_equal(http_client_fake_calls(w->env.http), 0); /* before anything is sent */
+    w->marks++;
+}
+
+static unsigned flying(struct world *w)
+{
+    return w->env.gates[0].governor.flying;
+}
+
+static void it_is_marked_once_then_sent(void **state)
+{
+    struct world *w = *state;
+    w->mark = mark;
+    w->call.never_again = true;
+    w->call.retry.codes |= 1u << CALL_CONNECT;
+    reply(w, (struct http_fake_reply){.code = CALL_CONNECT});
+    reply(w, (struct http_fake_reply){.body = "1"});
+    struct call_run *r = start(w, INT64_MAX);
+    run(w, 5000);
+    assert_int_equal(w->marks, 1);
+    assert_int_equal(flying(w), 1); /* its slot is taken */
+    assert_false(w->item.began);
+    w->lease = false; /* and the lease goes meanwhile: it waits, and is marked already */
+    call_run_marked(r, true);
+    assert_int_equal(flying(w), 0);
+    run(w, 100);
+    assert_int_equal(http_client_fake_calls(w->env.http), 0);
+    w->lease = true;
+    call_gates_pump(&w->env);
+    run(w, 5000);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->item.state, ITEM_SUCCEEDED);
+    assert_int_equal(http_client_fake_calls(w->env.http), 2); /* the first reached nobody */
+    assert_int_equal(w->marks, 1);
+}
+
+static void what_is_not_marked_is_not_sent(void **state)
+{
+    struct world *w = *state;
+    w->mark = mark;
+    call_run_marked(start(w, INT64_MAX), false);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->item.code, CALL_CONNECT);
+    assert_int_equal(flying(w), 0);
+    call_run_stop(w->run = start(w, INT64_MAX), CALL_DEADLINE);
+    assert_int_equal(w->item.code, CALL_DEADLINE);
+    assert_int_equal(flying(w), 0);
+    call_run_free(w->run);
+    assert_int_equal(http_client_fake_calls(w->env.http), 0);
 }
 
 static enum call_code ends_with(struct world *w, struct http_fake_reply r)
@@ -410,6 +469,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_body_becomes_the_result),
+        CASE(it_is_marked_once_then_sent),
+        CASE(what_is_not_marked_is_not_sent),
         CASE(what_an_answer_means),
         CASE(ok_decides_over_the_status),
         CASE(a_result_that_fails_or_is_too_big_fails_the_call),

@@ -302,6 +302,50 @@ static void a_short_flow_gets_the_defaults(void **state)
     done(&x);
 }
 
+static void calls_wait_for_others_and_have_items(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const struct flow *f = load_one(
+        &x, HEAD "calls:\n"
+                 "  last:\n"
+                 "    when: $calls.each[0].ok\n"
+                 "    after: [each, get]\n"
+                 "    upstream: b-shop\n"
+                 "    repeat: never\n"
+                 "    request: {method: POST, path: /x, body: \"\\\\($calls.get.result)\"}\n"
+                 "  each:\n"
+                 "    for_each: '[$request.a, $request.b]'\n"
+                 "    max_items: 1000\n"
+                 "    parallel: 2\n"
+                 "    upstream: a-mart\n"
+                 "    request: {path: '/\\($item)/\\($index)'}\n"
+                 "    result: '{i: $item, b: $body}'\n"
+                 "  get:\n"
+                 "    for_each: [7, {a: b}]\n"
+                 "    ledger: false\n"
+                 "    upstream: a-mart\n"
+                 "    request: {path: /x}\n"
+                 "result: $calls.last.result\n");
+    assert_int_equal(x.findings.n, 0);
+    const struct flow_call *last = &f->calls[0], *each = &f->calls[1], *get = &f->calls[2];
+    assert_int_equal(last->after_n, 2);
+    assert_int_equal(last->after[0], 1);
+    assert_int_equal(last->after[1], 2);
+    assert_string_equal(expr_source(last->when), "$calls.each[0].ok");
+    assert_true(last->never_again && !last->unrecorded && !flow_call_has_items(last));
+    assert_true(flow_call_uses(last) & VAR_BIT(VAR_CALLS));
+    assert_true(flow_call_has_items(each) && each->each.expr);
+    assert_int_equal(each->max_items, 1000);
+    assert_int_equal(each->parallel, 2);
+    assert_true(flow_call_uses(each) & VAR_BIT(VAR_ITEM));
+    assert_int_equal(json_size(get->each.list), 2);
+    assert_int_equal(get->max_items, 100);
+    assert_int_equal(get->parallel, get->upstream->concurrency);
+    assert_true(get->unrecorded && !get->never_again);
+    done(&x);
+}
+
 static void special_words_are_understood(void **state)
 {
     (void)state;
@@ -423,6 +467,12 @@ static void findings_say_what_to_do(void **state)
         "the timeout of 5s is longer than the deadline of 2s",
         "`limits` at the top level of a flow file is not supported yet; leave it out for now",
         "`webhook` is reserved for a later version",
+        "no call is named `onn`; did you mean `one`?",
+        "`one` after `two` after `three` after `one`: none of them can start; remove one of these",
+        "`$calls.two` is not in `after`; add `two` to this call's `after`",
+        "`$calls.one` is this very call; its answer is `$body`, in `ok` and `result`",
+        "`ledger: false` is for GET, this is a POST; leave `ledger` out",
+        "3 elements, and `max_items` is 2; raise `max_items` (at most 1000)",
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if (!has(&findings, expected[i]))
@@ -569,7 +619,7 @@ static void every_key_to_come_is_refused_by_name(void **state)
         fails_with(&x, expected);
         tried++;
     }
-    assert_true(tried > 20);
+    assert_true(tried > 13);
 }
 
 /* ---- folder */
@@ -844,6 +894,19 @@ static void reading_all_calls_at_once_is_reading_each(void **state)
             NULL);
 }
 
+static void a_list_with_a_bound_may_be_for_each(void **state)
+{
+    (void)state;
+#define EACH(list, each)                                                                   \
+    HEAD "request:\n  schema: {type: object, properties: {a: " list "}}\ncalls:\n  get:\n" \
+         "    upstream: a-mart\n    for_each: " each "\n    request: {path: /x}\n"         \
+         "result: $calls.get\n"
+    lint_of(EACH("{type: array, maxItems: 3}", "$request.a"), NULL);
+    lint_of(EACH("{type: array}", "$request.a"), "one.yaml:5:39: warning[F056]: `a` has no bound");
+    lint_of(EACH("{type: array}", "'$request.a | .[:3]'"), NULL); /* who knows */
+    lint_of(EACH("{properties: {b: {type: array}}}", "$request.a.b"), "warning[F056]: `b`");
+}
+
 static void waits_count_against_the_deadline(void **state)
 {
     (void)state;
@@ -998,6 +1061,7 @@ int main(void)
         cmocka_unit_test(the_stand_ins_upstreams_load),
         cmocka_unit_test(a_call_renders_what_the_file_says),
         cmocka_unit_test(a_short_flow_gets_the_defaults),
+        cmocka_unit_test(calls_wait_for_others_and_have_items),
         cmocka_unit_test(special_words_are_understood),
         cmocka_unit_test(the_revision_is_the_files_digest),
         cmocka_unit_test(a_json_file_is_a_flow),
@@ -1019,6 +1083,7 @@ int main(void)
         cmocka_unit_test(a_secret_from_a_file_never_reaches_the_log),
         cmocka_unit_test(large_and_binary_secrets_are_refused),
         cmocka_unit_test(reading_all_calls_at_once_is_reading_each),
+        cmocka_unit_test(a_list_with_a_bound_may_be_for_each),
         cmocka_unit_test(waits_count_against_the_deadline),
         cmocka_unit_test(a_schema_that_cannot_be_seen_through_is_left_alone),
         cmocka_unit_test(examples_run_through_what_needs_no_call),

@@ -127,6 +127,61 @@ static void lists_items_in_their_order(void **state)
     json_free(v);
 }
 
+static void a_call_waits_for_those_before_it(void **state)
+{
+    static uint8_t first[] = {0, 1};
+    static struct flow_call chain[] = {
+        {.name = "a"}, {.name = "b"}, {.name = "c", .after = first, .after_n = 2}};
+    static struct flow waits = {.name = "waits", .calls = chain, .calls_n = 3};
+    struct record_job j = job_in(JOB_RUNNING);
+    struct record_call calls[] = {call_of("a", 3, OUTCOME_FAILED, "timeout"),
+                                  call_of("b", -1, OUTCOME_STARTED, "")};
+    (void)state;
+    const struct job_view view_of = {
+        .job = &j, .calls = calls, .calls_n = 2, .flow = &waits, .public_url = ""};
+    struct json *v = view(&view_of);
+    const struct json *list = json_get(v, "calls");
+    assert_int_equal(json_size(list), 3);
+    member_is(json_at(list, 0), "item", "3");
+    member_is(json_at(list, 1), "state", "\"running\"");
+    member_is(json_at(list, 2), "state", "\"waiting\"");
+    json_free(v);
+    calls[1].outcome = OUTCOME_UNKNOWN;
+    v = view(&view_of);
+    member_is(json_at(json_get(v, "calls"), 1), "state", "\"failed\"");
+    member_is(json_at(json_get(v, "calls"), 2), "state", "\"running\"");
+    json_free(v);
+    j.state = JOB_QUEUED;
+    v = view(&view_of);
+    member_is(json_at(json_get(v, "calls"), 2), "state", "\"waiting\"");
+    json_free(v);
+}
+
+/* Items of a finished job: each with its own row. */
+static void a_final_job_joins_items_with_their_rows(void **state)
+{
+    struct record_job j = job_in(JOB_PARTIAL);
+    struct record_call rows[] = {call_of("x", 2, OUTCOME_OK, ""), call_of("x", 0, OUTCOME_OK, "")};
+    (void)state;
+    j.calls = "[{\"name\":\"x\",\"item\":0,\"state\":\"succeeded\",\"error\":null,"
+              "\"attempts\":1,\"ms\":5},"
+              "{\"name\":\"x\",\"item\":1,\"state\":\"failed\",\"result\":null,"
+              "\"error\":{\"code\":\"skipped\"},\"attempts\":0,\"ms\":0},"
+              "{\"name\":\"x\",\"item\":2,\"state\":\"succeeded\",\"error\":null,"
+              "\"attempts\":1,\"ms\":5}]";
+    j.calls_len = strlen(j.calls);
+    with_result(&rows[0], "\"two\"");
+    with_result(&rows[1], "\"zero\"");
+    struct json *v = view(&(struct job_view){
+        .job = &j, .calls = rows, .calls_n = 2, .flow = &flow, .public_url = ""});
+    const struct json *list = json_get(v, "calls");
+    member_is(json_at(list, 0), "result", "\"zero\"");
+    member_is(json_at(list, 1), "result", "null");
+    member_is(json_at(list, 1), "state", "\"failed\"");
+    member_is(json_at(list, 2), "result", "\"two\"");
+    json_free(v);
+}
+
 static void shows_a_job_that_runs_again_as_running(void **state)
 {
     struct record_job j = job_in(JOB_QUEUED);
@@ -264,6 +319,8 @@ int main(void)
         cmocka_unit_test(shows_a_queued_job),
         cmocka_unit_test(shows_finished_calls_of_a_running_job),
         cmocka_unit_test(lists_items_in_their_order),
+        cmocka_unit_test(a_call_waits_for_those_before_it),
+        cmocka_unit_test(a_final_job_joins_items_with_their_rows),
         cmocka_unit_test(shows_a_job_that_runs_again_as_running),
         cmocka_unit_test(joins_the_stored_list_with_the_ledger),
         cmocka_unit_test(explains_an_end_in_words),

@@ -26,26 +26,135 @@ static struct json *parse_buf(struct buf *b)
     return v;
 }
 
-static void fill(struct plan_item items[2], struct outcome outcomes[2])
+static struct call_items *fill(void)
 {
-    plan_init(&flow, items);
-    items[0].state = ITEM_SUCCEEDED;
-    items[1].state = ITEM_FAILED;
-    items[1].code = CALL_HTTP_5XX;
-    outcomes[0] =
+    struct call_items *all = NULL;
+    assert_int_equal(items_new(&flow, &all), 0);
+    all[0].items[0].state = ITEM_SUCCEEDED;
+    all[1].items[0].state = ITEM_FAILED;
+    all[1].items[0].code = CALL_HTTP_5XX;
+    all[0].outcomes[0] =
         (struct outcome){.result = parse("{\"price\":7}"), .ms = 12, .attempts = 1, .status = 200};
-    outcomes[1] = (struct outcome){.ms = 900, .attempts = 3, .status = 503};
+    all[1].outcomes[0] = (struct outcome){.ms = 900, .attempts = 3, .status = 503};
+    return all;
+}
+
+/* The call `b` for each of ["x",{"y":1},"z"]: succeeded, failed, succeeded. */
+static struct call_items *fill_items(void)
+{
+    struct call_items *all = fill();
+    all[1].list = all[1].list_owned = parse("[\"x\",{\"y\":1},\"z\"]");
+    assert_int_equal(items_expand(&all[1], 3), 0);
+    for (int i = 0; i < 3; i++)
+        all[1].items[i].state = ITEM_SUCCEEDED;
+    all[1].items[1].state = ITEM_FAILED;
+    all[1].items[1].code = CALL_TIMEOUT;
+    all[1].outcomes[0].result = parse("10");
+    all[1].outcomes[2].result = parse("12");
+    calls[1].each.list = all[1].list_owned;
+    return all;
+}
+
+static void assert_prints(const struct json *v, const char *want)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    json_print(v, &b);
+    assert_string_equal(buf_str(&b), want);
+    buf_fini(&b);
+}
+
+static void items_are_a_list_in_their_order(void **state)
+{
+    (void)state;
+    struct call_items *all = fill_items();
+    struct json *v = NULL;
+    assert_int_equal(outcome_variable(&flow, all, &v), 0);
+    const struct json *b = json_get(v, "b");
+    assert_int_equal(json_size(b), 3);
+    assert_prints(json_get(json_at(b, 0), "item"), "\"x\"");
+    assert_prints(json_get(json_at(b, 0), "result"), "10");
+    assert_prints(json_get(json_at(b, 1), "item"), "{\"y\":1}");
+    assert_prints(json_get(json_at(b, 1), "index"), "1");
+    assert_prints(json_get(json_at(b, 1), "result"), "null");
+    assert_prints(json_get(json_get(json_at(b, 1), "error"), "code"), "\"timeout\"");
+    assert_prints(json_get(json_at(b, 2), "result"), "12");
+    json_free(v);
+    items_free(&flow, all);
+    calls[1].each.list = NULL;
+}
+
+/* It failed before it had items, or was left out. */
+static void a_call_without_items_is_a_list_too(void **state)
+{
+    (void)state;
+    struct json *some = parse("[1]"), *v = NULL;
+    struct call_items *all = fill();
+    calls[1].each.list = some;
+    all[1].items[0].code = CALL_TOO_MANY_ITEMS;
+    assert_int_equal(outcome_variable(&flow, all, &v), 0);
+    const struct json *b = json_get(v, "b");
+    assert_int_equal(json_size(b), 1);
+    assert_prints(json_get(json_at(b, 0), "index"), "null");
+    assert_prints(json_get(json_get(json_at(b, 0), "error"), "code"), "\"too-many-items\"");
+    json_free(v);
+    all[1].items[0].state = ITEM_SKIPPED;
+    all[1].items[0].code = CALL_OK;
+    assert_int_equal(outcome_variable(&flow, all, &v), 0);
+    assert_prints(json_get(v, "b"), "[]");
+    json_free(v);
+    json_free(some);
+    items_free(&flow, all);
+    calls[1].each.list = NULL;
+}
+
+/* Those of `after` alone, and what they gave stays for the others. */
+static void a_call_sees_those_before_it(void **state)
+{
+    (void)state;
+    struct call_items *all = fill();
+    uint8_t first[] = {0};
+    const struct flow_call by = {.name = "c", .after = first, .after_n = 1};
+    struct json *v = NULL;
+    assert_int_equal(outcome_seen(&flow, all, &by, &v), 0);
+    assert_int_equal(json_size(v), 1);
+    assert_prints(json_get(json_get(v, "a"), "result"), "{\"price\":7}");
+    assert_non_null(all[0].outcomes[0].result);
+    json_free(v);
+    items_free(&flow, all);
+}
+
+static void stored_entries_stand_in_declared_then_item_order(void **state)
+{
+    (void)state;
+    struct call_items *all = fill_items();
+    struct buf b;
+    buf_init(&b, 0);
+    all[1].outcomes[0].in_ledger = true;
+    finish_print_calls(&flow, all, &b);
+    struct json *v = parse_buf(&b);
+    assert_int_equal(json_size(v), 4);
+    assert_prints(json_get(json_at(v, 0), "item"), "null");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(json_number(json_get(json_at(v, i + 1), "item")), i);
+    assert_null(json_get(json_at(v, 1), "result"));
+    assert_prints(json_get(json_at(v, 3), "result"), "12");
+    json_free(v);
+    buf_init(&b, 0);
+    finish_print_calls(&flow, NULL, &b);
+    assert_string_equal(buf_str(&b), "[]");
+    buf_fini(&b);
+    items_free(&flow, all);
+    calls[1].each.list = NULL;
 }
 
 static void the_variable_has_all_members(void **state)
 {
     (void)state;
-    struct plan_item items[2];
-    struct outcome outcomes[2];
+    struct call_items *all = fill();
     struct json *v = NULL;
-    fill(items, outcomes);
-    assert_int_equal(outcome_variable(&flow, items, outcomes, 2, &v), 0);
-    assert_null(outcomes[0].result);
+    assert_int_equal(outcome_variable(&flow, all, &v), 0);
+    assert_null(all[0].outcomes[0].result);
     const struct json *a = json_get(v, "a"), *b = json_get(v, "b");
     assert_true(json_bool(json_get(a, "ok")));
     assert_string_equal(json_text(json_get(a, "state")), "succeeded");
@@ -61,48 +170,45 @@ static void the_variable_has_all_members(void **state)
     assert_string_equal(json_text(json_get(json_get(b, "error"), "message")),
                         call_code_for_user(CALL_HTTP_5XX));
     json_free(v);
+    items_free(&flow, all);
 }
 
 static void an_entry_has_its_shape(void **state)
 {
     (void)state;
-    struct plan_item items[2];
-    struct outcome outcomes[2];
+    struct call_items *all = fill();
     struct buf b;
-    fill(items, outcomes);
     buf_init(&b, 0);
-    outcome_print(&flow, &items[0], &outcomes[0], "{\"price\":7}", &b);
+    outcome_print(&flow, all[0].items, all[0].outcomes, "{\"price\":7}", &b);
     assert_string_equal(buf_str(&b),
                         "{\"name\":\"a\",\"item\":null,\"state\":\"succeeded\",\"result\":"
                         "{\"price\":7},\"error\":null,\"attempts\":1,\"ms\":12}");
     buf_clear(&b);
-    items[1].index = 4;
-    outcome_print(&flow, &items[1], &outcomes[1], NULL, &b);
+    all[1].items[0].index = 4;
+    outcome_print(&flow, all[1].items, all[1].outcomes, NULL, &b);
     assert_string_equal(buf_str(&b),
                         "{\"name\":\"b\",\"item\":4,\"state\":\"failed\",\"result\":null,\"error\":"
                         "{\"code\":\"http-5xx\",\"message\":\"The service failed.\"},"
                         "\"attempts\":3,\"ms\":900}");
     buf_fini(&b);
-    outcome_fini(&outcomes[0]);
+    items_free(&flow, all);
 }
 
 static void stored_entries_leave_out_what_the_ledger_holds(void **state)
 {
     (void)state;
-    struct plan_item items[2];
-    struct outcome outcomes[2];
+    struct call_items *all = fill();
     struct buf b;
-    fill(items, outcomes);
     buf_init(&b, 0);
-    outcomes[1].in_ledger = true;
-    finish_print_calls(&flow, items, outcomes, 2, &b);
+    all[1].outcomes[0].in_ledger = true;
+    finish_print_calls(&flow, all, &b);
     struct json *v = parse_buf(&b);
     assert_int_equal(json_size(v), 2);
     assert_int_equal(json_number(json_get(json_get(json_at(v, 0), "result"), "price")), 7);
     assert_null(json_get(json_at(v, 1), "result"));
     assert_non_null(json_get(json_at(v, 1), "error"));
     json_free(v);
-    outcome_fini(&outcomes[0]);
+    items_free(&flow, all);
 }
 
 static void the_ledger_knows_four_endings(void **state)
@@ -202,6 +308,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_variable_has_all_members),
+        cmocka_unit_test(items_are_a_list_in_their_order),
+        cmocka_unit_test(a_call_without_items_is_a_list_too),
+        cmocka_unit_test(a_call_sees_those_before_it),
+        cmocka_unit_test(stored_entries_stand_in_declared_then_item_order),
         cmocka_unit_test(an_entry_has_its_shape),
         cmocka_unit_test(stored_entries_leave_out_what_the_ledger_holds),
         cmocka_unit_test(the_ledger_knows_four_endings),
