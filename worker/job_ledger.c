@@ -136,6 +136,7 @@ static void marked(void *arg)
     struct record_ledger *l = &op->op.ledger;
     struct log_ids before = job_scope(j);
     if (job_op_back(op, l->status)) {
+        FAILPOINT("after-mark");
         struct call_run *run = *job_call_run(j, op->item);
         if (!run)
             job_calls_go_on(j); /* stopped meanwhile */
@@ -158,5 +159,6 @@ void job_ledger_mark(void *arg, struct call_run *run)
         call_run_marked(run, false);
         return;
     }
+    FAILPOINT("before-mark");
     job_op_put(op);
 }

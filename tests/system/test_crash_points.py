@@ -2,13 +2,14 @@
 call is repeated but those that were in flight (protocols: crash points). The stops are compiled in by
 -DFAILPOINTS=ON. A worker's points run beside each other: each waits for the same lease to run out."""
 import http.client
+import json
 import re
 import threading
 import time
 
 import pytest
 
-from harness import ROOT, SHOPS, Site, call_of, hexid, wait_for
+from harness import ROOT, SHOPS, Site, call_of, hexid, request, wait_for
 
 pytestmark = pytest.mark.crash
 
@@ -32,6 +33,12 @@ GATEWAY_POINTS = {
     "before-publish": (0, {None}),
     "after-ack": (1, {None}),
     "before-register": (1, {None, 202}),  # T2 is not waited for: the answer may have left
+}
+
+# where the worker dies at a call with `repeat: never` -> how often it is made, and its end
+NEVER_POINTS = {
+    "before-mark": (1, None),
+    "after-mark": (0, "unknown"),
 }
 
 
@@ -238,3 +245,20 @@ def test_a_record_that_kills_its_worker_is_given_up(new_site):
     assert site.sql("SELECT reason FROM op_dead") == [["crashed-worker"]]
     assert site.run()["state"] == "succeeded"
     assert all(c["state"] in ("failed", "cancelled", "skipped") for c in [call_of(job, "a-mart")])
+
+
+@pytest.mark.parametrize("point", NEVER_POINTS)
+def test_a_worker_killed_beside_the_row_of_a_call_that_must_not_be_repeated(new_site, point):
+    made, code = NEVER_POINTS[point]
+    order = (ROOT / "tests/system/order.yaml").read_text()
+    site = new_site(extra_flows={"order": order}).prepare()
+    site.address = site.gateway().address()
+    first = site.worker(OFFPATH_FAILPOINT=point)
+    a = request(site.address, "POST", "/v1/flows/order/jobs", json.dumps({"items": ["a", "b"]}),
+                {"Content-Type": "application/json"})
+    assert a.status == 202 and first.wait_exit(60) == -9
+    site.worker()
+    pay = call_of(site.wait_final(a.json()["id"], 90), "pay")
+    assert (pay["error"] or {"code": None})["code"] == code
+    assert site.standin.calls("c-store") == made
+    assert site.standin.calls("a-mart") == 2
