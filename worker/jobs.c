@@ -29,6 +29,14 @@ struct job_run *jobs_find(const struct jobs *t, const struct job_id *id, uint16_
     return j;
 }
 
+struct job_run *jobs_find_uncancelled(const struct jobs *t, const struct job_id *id)
+{
+    struct job_run *j = t->size ? t->slots[slot_of(t->size, id)] : NULL;
+    while (j && (j->cancel || !id_equal(&j->claim.event.job, id)))
+        j = j->chain;
+    return j;
+}
+
 static void put(struct job_run **slots, size_t size, struct job_run *j)
 {
     size_t at = slot_of(size, &j->claim.event.job);

@@ -10,6 +10,8 @@ struct jobs {               /* zeroed: empty */
 void jobs_fini(struct jobs *t);
 /* NULL if it is not here. */
 struct job_run *jobs_find(const struct jobs *t, const struct job_id *id, uint16_t round);
+/* Any round of it that nobody cancelled yet; NULL: none. */
+struct job_run *jobs_find_uncancelled(const struct jobs *t, const struct job_id *id);
 /* 0 or ERR_NOMEM. It must not be there yet. */
 int jobs_add(struct jobs *t, struct job_run *j) must_use;
 void jobs_remove(struct jobs *t, struct job_run *j); /* fine for one that is not there */

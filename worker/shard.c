@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 1000, LEAVE_MS = 50, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048, ROUNDS_MAX = 16 };
+enum { TICK_MS = 1000, LEAVE_MS = 50, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048 };
 
 struct shard {
     struct shard_settings s;
@@ -249,11 +249,9 @@ static void control(void *arg, const char *channel, const char *message, size_t 
 
 void shard_cancel(struct shard *s, const struct job_id *id)
 {
-    for (uint16_t round = 0; round < ROUNDS_MAX; round++) {
-        struct job_run *j = jobs_find(&s->jobs, id, round);
-        if (j)
-            job_run_cancel(j);
-    }
+    struct job_run *j;
+    while ((j = jobs_find_uncancelled(&s->jobs, id)) != NULL)
+        job_run_cancel(j);
 }
 
 /* ---- open */

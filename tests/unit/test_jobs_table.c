@@ -60,6 +60,7 @@ static void finds_what_is_in_it(void **state)
     struct job_id some = id_of(7);
     size_t seen = 0;
     assert_null(jobs_find(&t, &some, 0));
+    assert_null(jobs_find_uncancelled(&t, &some));
     for (uint32_t i = 0; i < N; i++)
         assert_int_equal(jobs_add(&t, job(i, 0)), 0);
     assert_int_equal(t.n, N);
@@ -88,6 +89,10 @@ static void rounds_of_a_job_are_two(void **state)
     assert_int_equal(jobs_add(&t, second), 0);
     assert_ptr_equal(jobs_find(&t, &id, 0), first);
     assert_ptr_equal(jobs_find(&t, &id, 1), second);
+    first->cancel = true;
+    assert_ptr_equal(jobs_find_uncancelled(&t, &id), second);
+    second->cancel = true;
+    assert_null(jobs_find_uncancelled(&t, &id));
     jobs_remove(&t, first);
     jobs_remove(&t, first); /* not there any more: no change */
     assert_int_equal(t.n, 1);

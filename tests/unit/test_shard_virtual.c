@@ -628,14 +628,15 @@ static void a_cancel_stops_what_is_in_flight(void **state)
     world_free(w);
 }
 
-static void a_message_cancels_at_once(void **state)
+static void message_cancels(uint16_t round)
 {
-    (void)state;
     struct world *w = world_new(0);
     world_shops(w, 8000);
     struct event e = world_event(w, "anna");
+    e.round = round;
     world_put(w, &e, "{\"productId\":\"42\"}", 0);
     world_run(w, 500);
+    assert_int_equal(http_client_fake_running(w->http), 3);
     assert_int_equal(record_fake_cancel(w->db, &e.job, &e.owner), 0);
     char text[64] = "cancel ";
     id_format(&e.job, text + 7);
@@ -648,6 +649,20 @@ static void a_message_cancels_at_once(void **state)
     assert_int_equal(http_client_fake_running(w->http), 0);
     assert_int_equal(world_state(w, &e.job), JOB_CANCELLED);
     world_free(w);
+}
+
+static void a_message_cancels_at_once(void **state)
+{
+    (void)state;
+    message_cancels(0);
+}
+
+static void a_message_cancels_in_any_round(void **state)
+{
+    (void)state;
+    message_cancels(15);
+    message_cancels(16);
+    message_cancels(UINT16_MAX);
 }
 
 static void intake_pauses_and_loses_nothing(void **state)
@@ -775,6 +790,7 @@ int main(void)
         cmocka_unit_test(the_deadline_ends_a_suspect_that_waits),
         cmocka_unit_test(a_cancel_stops_what_is_in_flight),
         cmocka_unit_test(a_message_cancels_at_once),
+        cmocka_unit_test(a_message_cancels_in_any_round),
         cmocka_unit_test(intake_pauses_and_loses_nothing),
         cmocka_unit_test(an_upstreams_limit_is_shared_with_other_workers),
         cmocka_unit_test(a_drain_finishes_jobs_and_releases_the_rest),
