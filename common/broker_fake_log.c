@@ -157,7 +157,7 @@ int fake_log_append(struct fake_log *l, struct broker_record *r)
     struct fake_partition *p = &t->partitions[partition];
     if (p->n == p->cap) {
         size_t cap = p->cap ? 2 * p->cap : 16;
-        struct kept **more = realloc(p->list, cap * sizeof *more);
+        struct kept **more = realloc(p->list, cap * sizeof(struct kept *));
         if (!more)
             return ERR_NOMEM;
         p->list = more;

@@ -146,7 +146,7 @@ static void link_close(struct cache_link *c)
 static struct cache_link *link_open(void *arg, int wait_ms)
 {
     const struct cache_address *a = arg;
-    struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000};
+    struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000L};
     struct cache_link *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;

@@ -156,7 +156,7 @@ static bool offset(const char **p, const char *end, int64_t *seconds)
     if (sign == 0 || !digits(p, end, 2, 0, 23, &h) || !one_of(p, end, ":") ||
         !digits(p, end, 2, 0, 59, &m))
         return false;
-    *seconds = sign * (h * 3600 + m * 60);
+    *seconds = (int64_t)sign * (h * 3600 + m * 60);
     return true;
 }
 

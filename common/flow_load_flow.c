@@ -5,7 +5,7 @@
 
 enum { TOPIC_MAX = 249 - 6, REQUEST_MAX = 16 << 20 };
 #define SECOND_MS ((int64_t)1000)
-#define DAY_MS    (24 * 3600 * SECOND_MS)
+#define DAY_MS    (SECOND_MS * 3600 * 24)
 
 static const unsigned at_gateway = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
 static const unsigned at_end =
@@ -212,8 +212,7 @@ static int64_t read_deadline(struct flow_file *f)
     const struct yaml_node *n = top(f, "deadline");
     if (n && n->text && strcmp(n->text, "none") == 0)
         return 0;
-    return value_duration(f->loader, n,
-                          (struct value_range){100, 365 * DAY_MS, 5 * 60 * SECOND_MS});
+    return value_duration(f->loader, n, (struct value_range){100, 365 * DAY_MS, 300 * SECOND_MS});
 }
 
 static int read_need(struct flow_file *f)

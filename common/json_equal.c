@@ -12,12 +12,12 @@ static int by_name(const void *a, const void *b)
 
 const struct json **json_sort_members(const struct json *first, size_t n)
 {
-    const struct json **list = malloc((n ? n : 1) * sizeof *list);
+    const struct json **list = malloc((n ? n : 1) * sizeof(struct json *));
     if (!list)
         return NULL;
     for (size_t i = 0; i < n; i++, first = json_next(first))
         list[i] = first;
-    qsort(list, n, sizeof *list, by_name);
+    qsort(list, n, sizeof(struct json *), by_name);
     return list;
 }
 

@@ -30,7 +30,7 @@ static void fill(struct watching *a, const struct store_value *v)
 {
     struct record_watch key, *k = &key;
     memcpy(key.id.b, v[0].p, sizeof key.id.b);
-    struct record_watch **at = bsearch(&k, a->sorted, a->n, sizeof *a->sorted, by_id);
+    struct record_watch **at = bsearch(&k, a->sorted, a->n, sizeof(struct record_watch *), by_id);
     if (!at)
         return;
     while (at > a->sorted && id_equal(&at[-1]->id, &key.id))
@@ -77,7 +77,7 @@ int record_watch(struct record *record, struct record_watch *rows, size_t n)
         a.n = n - at > WATCH_MAX ? WATCH_MAX : n - at;
         for (size_t i = 0; i < a.n; i++)
             a.sorted[i] = &rows[at + i];
-        qsort(a.sorted, a.n, sizeof *a.sorted, by_id);
+        qsort(a.sorted, a.n, sizeof(struct record_watch *), by_id);
         err = record_alone(of(record), watch, &a);
     }
     return err;

@@ -14,7 +14,7 @@ int64_t store_date_us(const struct store_date *d)
     int64_t era = floor_div(y, 400), yoe = y - era * 400;
     int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d->day - 1;
     int64_t days = era * ERA + yoe * 365 + yoe / 4 - yoe / 100 + doy - EPOCH;
-    int64_t seconds = days * DAY + d->hour * 3600 + d->minute * 60 + d->second;
+    int64_t seconds = ((days * 24 + d->hour) * 60 + d->minute) * 60 + d->second;
     return seconds * US + (int64_t)d->us;
 }
 

@@ -16,7 +16,7 @@ static_assert(sizeof(((struct event *)0)->flow) == sizeof(((struct flow *)0)->na
                   (int)EVENT_REQUEST == (int)HTTP_REQUEST_ID,
               "copied whole");
 
-static const int64_t LEAD_GRACE_MS = 10 * 1000, LEAD_FOREVER_MS = 3600 * 1000;
+static const int64_t LEAD_GRACE_MS = 10000, LEAD_FOREVER_MS = 3600000;
 
 enum { KEY_MAX = 255, DEPTH_MAX = 64, RECORD_KEY_MAX = 1024, DONE = 1 };
 

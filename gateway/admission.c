@@ -9,7 +9,7 @@
 
 #include "common/metrics.h"
 
-static const int64_t KNOWN_US = 10 * 1000 * 1000; /* less history says nothing about the rate */
+static const int64_t KNOWN_US = 10000000; /* less history says nothing about the rate */
 
 struct watched { /* one flow */
     const struct flow *flow;

@@ -359,7 +359,7 @@ static struct mg_context *start_civetweb(struct http_server *s, const char *port
 static bool wait_threads(struct http_server *s)
 {
     struct timespec pause = {0, 2 * 1000000L};
-    int64_t until = clock_mono_us(clock_real()) + START_MS * 1000;
+    int64_t until = clock_mono_us(clock_real()) + (int64_t)START_MS * 1000;
     while (atomic_load(&s->workers) < s->s.threads || !atomic_load(&s->masters)) {
         if (clock_mono_us(clock_real()) > until)
             return false;

@@ -6,7 +6,7 @@
 #include "gateway/job_view.h"
 #include "gateway/problem.h"
 
-static const int64_t DAY_MS = 86400 * 1000;
+static const int64_t DAY_MS = 86400000;
 
 /* Does the query hold this parameter exactly, among others? */
 static bool asks_for(const char *query, const char *parameter)

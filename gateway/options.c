@@ -92,12 +92,12 @@ static int read_needed(const struct config *c, struct options *o, char why[OPTIO
     return err;
 }
 
-enum { TIME_MIN_MS = 100 };
+enum { TIME_MIN_MS = 100, TIME_MAX_MS = 3600000 };
 
 static int milliseconds(const struct config *c, const char *name)
 {
     int64_t ms = config_ms(c, name);
-    return ms > 3600 * 1000 ? 3600 * 1000 : (int)ms;
+    return ms > TIME_MAX_MS ? TIME_MAX_MS : (int)ms;
 }
 
 /* Said here, before any server is asked. */

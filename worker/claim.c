@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define MINUTE_US    INT64_C(60000000)
-#define DAY_US       (24 * 60 * MINUTE_US)
+#define DAY_US       (MINUTE_US * 60 * 24)
 #define YEAR_9000_US (INT64_C(221845392000) * 1000000)
 
 static bool is_zero(const struct job_id *id)

@@ -53,7 +53,7 @@ static int run(const struct record_settings *s, const char *verb, const struct o
 int migrate_verb(const struct record_settings *s, const char *verb, const struct operator_io *io)
 {
     struct buf plan;
-    if (strcmp(verb, "status") && strcmp(verb, "plan") && strcmp(verb, "apply")) {
+    if (strcmp(verb, "status") != 0 && strcmp(verb, "plan") != 0 && strcmp(verb, "apply") != 0) {
         fprintf(io->err, "migrate: give status, plan or apply, not \"%s\"\n", verb);
         return EXIT_USAGE;
     }

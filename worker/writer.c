@@ -322,7 +322,7 @@ static void active_set(struct writer *w, size_t waiting)
 {
     if (w->active < w->n && waiting > (size_t)BEHIND * w->active)
         w->active++;
-    else if (w->active > 1 && waiting < BATCH_ROWS / 2 * (w->active - 1))
+    else if (w->active > 1 && waiting < (size_t)BATCH_ROWS / 2 * (w->active - 1))
         w->active--;
 }
 
