@@ -23,7 +23,7 @@ static void read_name(struct flow_file *f)
     const char *text = value_text(l, n);
     if (!n)
         flow_key_missing(l, yaml_root(f->yaml), "flow", "write `flow: NAME`, the file's name");
-    if (!text)
+    if (!n || !text)
         return;
     struct yaml_node as_key = *n;
     as_key.key = text;

@@ -71,12 +71,12 @@ struct job_id id_new(const struct id_secret *s, const struct owner *o, const str
                      struct rng *r)
 {
     struct parts p = {.version = 7};
-    uint8_t bucket[2];
+    uint8_t bucket[2] = {o->b[0], o->b[1]};
     put_ms(p.time, clock_wall_us(c) / 1000);
     rng_fill(r, p.random, sizeof p.random);
     if (owner_is_nobody(o))
         rng_fill(r, bucket, sizeof bucket);
-    p.bucket = first10(owner_is_nobody(o) ? bucket : o->b);
+    p.bucket = first10(bucket);
     struct job_id id = assemble(&p);
     tag(s, &id, o, id.b + 13);
     return id;

@@ -217,7 +217,7 @@ static bool number_rest(struct scan *s, bool *exponent)
 static bool number(struct scan *s)
 {
     const unsigned char *start = s->p;
-    bool exponent;
+    bool exponent = false;
     if (*s->p == '-')
         s->p++;
     const unsigned char *digits = s->p;

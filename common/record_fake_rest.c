@@ -82,7 +82,7 @@ int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **r
         struct fake_outbox *o = &f->outbox[i];
         if (o->due > fake_now(f))
             continue;
-        o->due = fake_now(f) + 30 * 1000000;
+        o->due = fake_now(f) + MINUTE / 2;
         o->holder = worker;
         list[got].id = o->id;
         memcpy(list[got].topic, o->topic, sizeof o->topic);
@@ -99,20 +99,28 @@ int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **r
     return 0;
 }
 
+static bool is_among(uint64_t id, const uint64_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
 int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n)
 {
     struct record_fake *f;
     int err = fake_begin(r, &f);
     if (err)
         return err;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < f->outbox_n; k++) {
-            if (f->outbox[k].id != ids[i])
-                continue;
+    size_t kept = 0;
+    for (size_t k = 0; k < f->outbox_n; k++) {
+        if (is_among(f->outbox[k].id, ids, n))
             free(f->outbox[k].value);
-            f->outbox[k] = f->outbox[--f->outbox_n];
-        }
+        else
+            f->outbox[kept++] = f->outbox[k];
     }
+    f->outbox_n = kept;
     return fake_end(f, 0);
 }
 

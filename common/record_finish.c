@@ -56,9 +56,7 @@ static int has_save(struct record_mysql *r, const struct job_id *id, bool *saved
         .head = "SELECT 1 FROM op_call WHERE job=? AND name='$save' LIMIT 1"};
     const struct store_value *v;
     record_bytes(r, id->b, sizeof id->b);
-    int err = record_run(r, &q, 0);
-    if (!err)
-        err = store_next(r->store, &v);
+    int err = record_run_first(r, &q, &v);
     *saved = err == 1;
     return err < 0 ? err : 0;
 }

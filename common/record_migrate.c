@@ -43,9 +43,7 @@ static int lock(struct record_mysql *r, void *arg)
         .head = "SELECT GET_LOCK(CONCAT('offpath.migrate.',DATABASE()),9)"};
     const struct store_value *v;
     (void)arg;
-    int err = record_run(r, &q, 0);
-    if (!err)
-        err = store_next(r->store, &v);
+    int err = record_run_first(r, &q, &v);
     return err < 0 ? err : err == 1 && v[0].i == 1 ? 0 : ERR_TIMEOUT;
 }
 

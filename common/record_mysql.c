@@ -121,6 +121,13 @@ int record_run(struct record_mysql *r, const struct store_sql *q, size_t rows)
     return no_memory ? ERR_NOMEM : store_run(r->store, q, rows, r->args, n);
 }
 
+int record_run_first(struct record_mysql *r, const struct store_sql *q,
+                     const struct store_value **columns)
+{
+    int err = record_run(r, q, 0);
+    return err ? err : store_next(r->store, columns);
+}
+
 /* ---- opening */
 
 static void close_record(struct record *record)

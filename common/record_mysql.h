@@ -42,6 +42,9 @@ void record_bytes_fitting(struct record_mysql *r, const void *p, size_t len, siz
 enum { RECORD_KEY_MAX = 1024, RECORD_HEADERS_MAX = 65535 }; /* VARBINARY(1024), BLOB */
 void record_text(struct record_mysql *r, const char *text);
 int record_run(struct record_mysql *r, const struct store_sql *q, size_t rows) must_use;
+/* Run, and the first row: 1, 0 (there is none), or an error; *columns as store_next lends them. */
+int record_run_first(struct record_mysql *r, const struct store_sql *q,
+                     const struct store_value **columns) must_use;
 
 /* ---- rows */
 

@@ -12,9 +12,7 @@ static struct record_mysql *of(struct record *record)
 static int read_one(struct record_mysql *r, const struct store_sql *q, int64_t *out)
 {
     const struct store_value *v;
-    int err = record_run(r, q, 0);
-    if (!err)
-        err = store_next(r->store, &v);
+    int err = record_run_first(r, q, &v);
     if (err == 1)
         *out = v[0].i;
     return err < 0 ? err : err == 1 ? 0 : ERR_NOT_FOUND;
@@ -75,9 +73,7 @@ static int read_job(struct record_mysql *r, struct reading *a)
                                                ",detail,calls,result FROM op_job WHERE id=?"};
     const struct store_value *v;
     record_bytes(r, a->id.b, sizeof a->id.b);
-    int err = record_run(r, &q, 0);
-    if (!err)
-        err = store_next(r->store, &v);
+    int err = record_run_first(r, &q, &v);
     if (err != 1)
         return err ? err : ERR_NOT_FOUND;
     record_job_read(v, &a->job);

@@ -26,10 +26,9 @@ static int start(struct record_mysql *r, void *arg)
     record_bytes(r, a->name, len < 99 ? len : 99);
     record_int(r, a->lease_ms * 1000);
     int err = record_run(r, &insert, 0);
-    if (!err)
-        err = record_run(r, &last, 0);
-    if (!err)
-        err = store_next(r->store, &v);
+    if (err)
+        return err;
+    err = record_run_first(r, &last, &v);
     if (err != 1)
         return err ? err : ERR_BUG;
     a->worker = (uint64_t)v[0].i;
@@ -84,9 +83,7 @@ static int count(struct record_mysql *r, void *arg)
     static const struct store_sql q = {
         .head = "SELECT COUNT(*) FROM op_worker WHERE state=0 AND lease_until>=NOW(6)"};
     const struct store_value *v;
-    int err = record_run(r, &q, 0);
-    if (!err)
-        err = store_next(r->store, &v);
+    int err = record_run_first(r, &q, &v);
     if (err != 1)
         return err ? err : ERR_BUG;
     *(unsigned *)arg = (unsigned)v[0].i;

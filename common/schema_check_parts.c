@@ -28,8 +28,8 @@ static int unique_sorted(const struct json *list, size_t n)
 {
     struct buf all;
     buf_init(&all, 0);
-    size_t *starts = malloc(n * sizeof *starts), i = 0;
-    const char **texts = malloc(n * sizeof *texts);
+    size_t *starts = calloc(n, sizeof *starts), i = 0;
+    const char **texts = calloc(n, sizeof *texts);
     int rc = ERR_NOMEM;
     if (!starts || !texts)
         goto out;

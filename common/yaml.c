@@ -120,36 +120,40 @@ static bool has_suffix(const char *text, const char *suffix)
     return len >= n && strcmp(text + len - n, suffix) == 0;
 }
 
-/* Up to one byte more than allowed, so that too much is noticed. 0 or an errno. */
-static int bytes_read(const char *path, char **bytes, size_t *len)
+/* Up to one byte more than allowed, so that too much is noticed. NULL: *reason is an errno. */
+static char *bytes_read(const char *path, size_t *len, int *reason)
 {
     FILE *in = fopen(path, "re");
-    if (!in)
-        return errno;
-    *bytes = malloc(YAML_SIZE_MAX + 2);
-    int reason = *bytes ? 0 : ENOMEM;
-    if (*bytes) {
-        *len = fread(*bytes, 1, YAML_SIZE_MAX + 1, in);
-        (*bytes)[*len] = 0;
-        reason = ferror(in) ? errno : 0;
+    char *bytes = in ? malloc(YAML_SIZE_MAX + 2) : NULL;
+    *reason = errno;
+    if (bytes) {
+        *len = fread(bytes, 1, YAML_SIZE_MAX + 1, in);
+        *reason = errno;
+        bytes[*len] = 0;
+        if (ferror(in)) {
+            free(bytes);
+            bytes = NULL;
+        }
     }
-    fclose(in);
-    return reason;
+    if (in)
+        fclose(in);
+    return bytes;
 }
 
 int yaml_read(const char *path, struct findings *f, struct yaml **out)
 {
-    char *bytes = NULL;
-    size_t len = 0;
-    int reason = bytes_read(path, &bytes, &len);
-    if (!reason && len <= YAML_SIZE_MAX) {
+    size_t len;
+    int reason;
+    char *bytes = bytes_read(path, &len, &reason);
+    if (bytes && len <= YAML_SIZE_MAX) {
         if (has_suffix(path, ".json"))
             join_surrogates(bytes, &len);
         return yaml_build(path, bytes, len, f, out);
     }
-    free(bytes);
-    if (!reason)
+    if (bytes) {
+        free(bytes);
         return too_large(path, f);
+    }
     findings_add(f, (struct finding_place){path, 0, 0}, FINDING_READ,
                  "cannot be read: %s\ncheck the path and its permissions", strerror(reason));
     return reason == ENOENT ? ERR_NOT_FOUND : reason == ENOMEM ? ERR_NOMEM : ERR_INVALID;

@@ -41,6 +41,7 @@ struct ends {
 static bool is_v4(int fd, bool peer, struct sockaddr_in *a)
 {
     socklen_t len = sizeof *a;
+    *a = (struct sockaddr_in){0}; /* a socket without a name may leave it as it is */
     int rc = peer ? getpeername(fd, (struct sockaddr *)a, &len)
                   : getsockname(fd, (struct sockaddr *)a, &len);
     return rc == 0 && a->sin_family == AF_INET;

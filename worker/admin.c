@@ -107,6 +107,16 @@ int admin_listen(const char *address, int *fd, int *port, char why[ADMIN_WHY])
 
 /* ---- one connection */
 
+static void connection_free(struct loop *loop, struct connection *c)
+{
+    loop_io_free(loop, c->io);
+    loop_timer_free(loop, c->deadline);
+    close(c->fd);
+    buf_fini(&c->in);
+    buf_fini(&c->out);
+    free(c);
+}
+
 static void end(struct connection *c)
 {
     struct admin *a = c->admin;
@@ -115,12 +125,7 @@ static void end(struct connection *c)
         at = &(*at)->next;
     *at = c->next;
     a->n--;
-    loop_io_free(a->loop, c->io);
-    loop_timer_free(a->loop, c->deadline);
-    close(c->fd);
-    buf_fini(&c->in);
-    buf_fini(&c->out);
-    free(c);
+    connection_free(a->loop, c);
 }
 
 static void late(void *arg)
@@ -274,8 +279,10 @@ void admin_close(struct admin *a)
 {
     if (!a)
         return;
-    while (a->connections)
-        end(a->connections);
+    for (struct connection *c = a->connections, *next; c; c = next) {
+        next = c->next;
+        connection_free(a->loop, c);
+    }
     loop_io_free(a->loop, a->io);
     close(a->fd);
     free(a);

@@ -128,9 +128,11 @@ static void gone(void *arg, struct job_run *j, bool done)
 {
     struct shard *s = arg;
     struct log_ids before = log_scope(NULL, NULL); /* other records may come in now */
-    for (struct job_place *p = &j->place; p; p = p->next)
+    struct job_place *p = &j->place;
+    do {
         if (p->partition && done)
             consumer_done(p->partition, p->offset);
+    } while ((p = p->next) != NULL);
     jobs_remove(&s->jobs, j);
     s->bytes -= weight_of(j);
     if (!s->walking)
