@@ -37,6 +37,7 @@ static void call_fini(struct flow_call *c)
 static void flow_fini(struct flow *f)
 {
     free(f->title);
+    free(f->token_scope);
     free(f->topic.name);
     free(f->topic.group);
     schema_free(f->schema);

@@ -93,6 +93,7 @@ struct flow {
     char *title;
     uint8_t rev[8]; /* SHA-256(file)[0..8] */
     enum flow_access access;
+    char *token_scope; /* must be in the token; NULL: none */
     struct {
         char *name, *group;
         unsigned partitions;

@@ -20,7 +20,7 @@ static const struct key keys[] = {
     KEY(FLOW, "flow", NOW),
     KEY(FLOW, "title", NOW),
     KEY(FLOW, "access", NOW),
-    KEY(FLOW, "token_scope", LATER),
+    KEY(FLOW, "token_scope", NOW),
     KEY(FLOW, "wait", LATER),
     KEY(FLOW, "topic", NOW),
     KEY(FLOW, "request", NOW),

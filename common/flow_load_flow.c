@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOPIC_MAX = 249 - 6, REQUEST_MAX = 16 << 20 };
+enum { TOPIC_MAX = 249 - 6, REQUEST_MAX = 16 << 20, SCOPE_MAX = 200 };
 #define SECOND_MS ((int64_t)1000)
 #define DAY_MS    (SECOND_MS * 3600 * 24)
 
@@ -53,12 +53,33 @@ static void read_access(struct flow_file *f)
 {
     static const char *const names[] = {"users", "guests", "internal"};
     const struct yaml_node *n = top(f, "access");
-    unsigned access = value_choice(f->loader, n, names, 3, ACCESS_GUESTS);
-    if (!n || access == ACCESS_USERS)
-        findings_add(f->loader->findings, n ? yaml_place(n) : yaml_place(yaml_root(f->yaml)),
-                     FINDING_UNSUPPORTED, "`access: users`%s is not supported yet\n%s",
-                     n ? "" : " (the default)", "write `access: guests` for now");
-    f->flow->access = (enum flow_access)access;
+    f->flow->access = (enum flow_access)value_choice(f->loader, n, names, 3, ACCESS_USERS);
+}
+
+/* RFC 6749: scope-token. It stands in a header of the 403, too. */
+static bool is_scope(const char *s)
+{
+    size_t n = strlen(s);
+    for (const char *p = s; *p; p++)
+        if (*p <= 0x20 || *p > 0x7e || *p == '"' || *p == '\\')
+            return false;
+    return n > 0 && n <= SCOPE_MAX;
+}
+
+static void read_token_scope(struct flow_file *f)
+{
+    const struct yaml_node *n = top(f, "token_scope");
+    const char *text = value_text(f->loader, n);
+    if (!n || !text)
+        return;
+    if (!is_scope(text))
+        findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
+                     "`token_scope` is no scope\nwrite one name without spaces, like "
+                     "`token_scope: reports.write`");
+    else if (f->flow->access != ACCESS_USERS)
+        findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
+                     "`token_scope` needs a token\nwrite `access: users`, or leave it out");
+    f->flow->token_scope = value_copy(f->loader, text);
 }
 
 /* ---- topic */
@@ -234,6 +255,7 @@ void flow_load_flow(struct flow_file *f)
     read_name(f);
     read_title(f);
     read_access(f);
+    read_token_scope(f);
     read_topic(f);
     read_request(f);
     read_cache(f);

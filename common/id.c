@@ -82,18 +82,19 @@ struct job_id id_new(const struct id_secret *s, const struct owner *o, const str
     return id;
 }
 
-struct job_id id_from_key(const struct id_secret *s, const struct owner *o, const char *flow,
-                          const char *key)
+struct job_id id_from_key(const struct id_secret *s, const struct owner *user,
+                          const struct owner *owner, const char *flow, const char *key)
 {
     uint8_t h[DIGEST_SIZE];
-    digest_hmac(s->b, sizeof s->b,
-                (struct digest_part[]){text("key"), {o->b, sizeof o->b}, text(flow), text(key)}, 4,
-                h);
-    struct parts p = {.version = 8, .bucket = first10(owner_is_nobody(o) ? h + 11 : o->b)};
+    digest_hmac(
+        s->b, sizeof s->b,
+        (struct digest_part[]){text("key"), {user->b, sizeof user->b}, text(flow), text(key)}, 4,
+        h);
+    struct parts p = {.version = 8, .bucket = first10(owner_is_nobody(owner) ? h + 11 : owner->b)};
     memcpy(p.time, h, 6);
     memcpy(p.random, h + 6, 5);
     struct job_id id = assemble(&p);
-    tag(s, &id, o, id.b + 13);
+    tag(s, &id, owner, id.b + 13);
     return id;
 }
 

@@ -29,10 +29,11 @@ bool owner_is_nobody(const struct owner *o);
 struct job_id id_new(const struct id_secret *s, const struct owner *o, const struct clock *c,
                      struct rng *r);
 
-/* The id of a POST with an Idempotency-Key: UUIDv8, the same on every gateway. flow, key: borrowed
- * text. */
-struct job_id id_from_key(const struct id_secret *s, const struct owner *o, const char *flow,
-                          const char *key);
+/* The id of a POST with an Idempotency-Key: UUIDv8, the same on every gateway. The key is the
+ * user's (who asks); the job is the owner's (nobody's, in a flow whose cache is shared). flow, key:
+ * borrowed text. */
+struct job_id id_from_key(const struct id_secret *s, const struct owner *user,
+                          const struct owner *owner, const char *flow, const char *key);
 
 /* Child of a job: kind is "emit" or "refill"; UUIDv8 with the parent's time and bucket. */
 struct job_id id_child(const struct job_id *parent, const char *kind, uint32_t entry,

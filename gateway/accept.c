@@ -7,7 +7,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "common/metrics.h"
+#include "gateway/auth.h"
 #include "gateway/job_view.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
@@ -19,17 +19,6 @@ static_assert(sizeof(((struct event *)0)->flow) == sizeof(((struct flow *)0)->na
 static const int64_t LEAD_GRACE_MS = 10000, LEAD_FOREVER_MS = 3600000;
 
 enum { KEY_MAX = 255, DEPTH_MAX = 64, RECORD_KEY_MAX = 1024, DONE = 1 };
-
-enum outcome { ACCEPTED, KNOWN, CACHED, INVALID, SHED, UNDURABLE, UNKNOWN, OUTCOMES };
-static const char *const outcome_names[OUTCOMES] = {
-    "accepted", "known", "cached", "invalid", "overloaded", "not-durable", "outcome-unknown"};
-
-struct accept_metrics {
-    const struct flow *first;
-    struct {
-        struct metric *outcome[OUTCOMES], *seconds;
-    } flow[];
-};
 
 /* One POST on its way. A step returns 0 to go on, DONE when the reply is made. */
 struct attempt {
@@ -55,12 +44,9 @@ struct attempt {
     int64_t created_us, deadline_us;
 };
 
-static int finish(struct attempt *t, enum outcome o)
+static int finish(struct attempt *t, enum accept_outcome o)
 {
-    struct accept_metrics *m = t->a->metrics;
-    size_t i = (size_t)(t->flow - m->first);
-    metrics_add(m->flow[i].outcome[o], 1);
-    metrics_observe_us(m->flow[i].seconds, clock_mono_us(t->a->clock) - t->started_us);
+    accept_metrics_count(t->a->metrics, t->flow, o, clock_mono_us(t->a->clock) - t->started_us);
     return DONE;
 }
 
@@ -150,7 +136,7 @@ static int take_key(struct attempt *t)
         return refuse_simply(t, ERR_GUEST_KEY, NULL);
     t->has_key = true;
     t->key.user = t->user;
-    t->key.id = id_from_key(t->a->secret, &t->user, t->flow->name, key);
+    t->key.id = id_from_key(t->a->secret, &t->user, &t->owner, t->flow->name, key);
     id_mac(t->a->secret, t->body, t->body_len, t->key.mac);
     set_id(t, &t->key.id);
     return 0;
@@ -158,10 +144,10 @@ static int take_key(struct attempt *t)
 
 /* ---- what the flow computes from it */
 
-static struct json *user_value(void)
+static struct json *user_value(const struct token_user *u)
 {
-    struct json *v = json_new_object(); /* guests only: a user's id is null */
-    if (v && json_put(v, "id", json_new_null()) != 0) {
+    struct json *v = json_new_object();
+    if (v && json_put(v, "id", u->sub[0] ? json_new_text(u->sub) : json_new_null()) != 0) {
         json_free(v);
         return NULL;
     }
@@ -222,7 +208,7 @@ static void compute(struct attempt *t)
     struct expr_error error = {0};
     bool cached = f->cache.key && flow_caches_for(f, &t->owner);
     unsigned uses = (f->key ? expr_uses(f->key) : 0) | (cached ? expr_uses(f->cache.key) : 0);
-    struct json *user = uses & VAR_BIT(VAR_USER) ? user_value() : NULL;
+    struct json *user = uses & VAR_BIT(VAR_USER) ? user_value(t->q->user) : NULL;
     struct json *job = uses & VAR_BIT(VAR_JOB) ? job_value(t) : NULL;
     vars.value[VAR_USER] = user;
     vars.value[VAR_JOB] = job;
@@ -249,7 +235,7 @@ static void job_location(struct attempt *t)
     buf_add(b, "\r\n", 2);
 }
 
-static int answer_accepted(struct attempt *t, enum job_state state, enum outcome o)
+static int answer_accepted(struct attempt *t, enum job_state state, enum accept_outcome o)
 {
     t->r->status = 202;
     t->r->type = "application/json";
@@ -363,6 +349,8 @@ static int make_event(struct attempt *t, struct event_headers *headers)
     const char *trace = http_header(t->q, "traceparent");
     memcpy(e.flow, t->flow->name, sizeof e.flow);
     memcpy(e.request, t->q->id, sizeof e.request);
+    if (!owner_is_nobody(&t->owner))
+        memcpy(e.sub, t->q->user->sub, sizeof e.sub);
     if (trace && request_id_is_trace(trace))
         snprintf(e.trace, sizeof e.trace, "%s", trace);
     memcpy(e.mac, t->mac, sizeof e.mac);
@@ -461,14 +449,35 @@ static int run(struct attempt *t)
     return rc ? rc : publish_and_answer(t);
 }
 
-void accept_post(struct accept *a, struct http_request *q, struct http_reply *r, const char *name)
+const struct flow *accept_flow(const struct accept *a, const char *name)
 {
-    struct attempt t = {.a = a, .q = q, .r = r, .started_us = clock_mono_us(a->clock)};
-    t.flow = flow_by_name(a->flows, name);
-    if (!t.flow || t.flow->access == ACCESS_INTERNAL) {
-        problem_simple(q, r, ERR_NO_FLOW, NULL);
+    const struct flow *f = flow_by_name(a->flows, name);
+    return f && f->access != ACCESS_INTERNAL ? f : NULL;
+}
+
+/* Before a byte of the body is read. */
+static bool may_start(struct http_request *q, struct http_reply *r, const struct flow *f)
+{
+    bool guest = owner_is_nobody(&q->user->owner);
+    if (guest && f->access == ACCESS_USERS)
+        auth_challenge(q, r);
+    else if (f->token_scope && !token_has_scope(q->user, f->token_scope))
+        auth_refuse_scope(q, r, f->token_scope);
+    else
+        return true;
+    return false;
+}
+
+void accept_post(struct accept *a, struct http_request *q, struct http_reply *r,
+                 const struct flow *flow)
+{
+    struct attempt t = {
+        .a = a, .q = q, .r = r, .flow = flow, .started_us = clock_mono_us(a->clock)};
+    if (!may_start(q, r, flow))
         return;
-    }
+    t.user = q->user->owner;
+    if (flow->cache.scope != SCOPE_SHARED) /* what is shared belongs to nobody */
+        t.owner = t.user;
     t.created_us = registrar_now_us(a->registrar);
     t.deadline_us = t.flow->deadline_ms ? t.created_us + t.flow->deadline_ms * 1000 : 0;
     buf_init(&t.record_key, RECORD_KEY_MAX);
@@ -476,25 +485,4 @@ void accept_post(struct accept *a, struct http_request *q, struct http_reply *r,
     buf_fini(&t.record_key);
     json_free(t.request);
     log_scope(NULL, NULL);
-}
-
-struct accept_metrics *accept_metrics_new(const struct flow_set *flows)
-{
-    struct accept_metrics *m = calloc(1, sizeof *m + flows->flows_n * sizeof m->flow[0]);
-    char labels[160];
-    if (!m)
-        return NULL;
-    m->first = flows->flows;
-    for (size_t i = 0; i < flows->flows_n; i++) {
-        for (int o = 0; o < OUTCOMES; o++) {
-            snprintf(labels, sizeof labels, "flow=\"%s\",outcome=\"%s\"", flows->flows[i].name,
-                     outcome_names[o]);
-            m->flow[i].outcome[o] =
-                metrics_counter("offpath_accept_total", labels, "Requests for jobs, by outcome.");
-        }
-        snprintf(labels, sizeof labels, "flow=\"%s\"", flows->flows[i].name);
-        m->flow[i].seconds = metrics_histogram("offpath_accept_seconds", labels,
-                                               "Time to answer a request for a job.");
-    }
-    return m;
 }

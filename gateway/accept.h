@@ -4,6 +4,7 @@
 #pragma once
 #include "common/flow.h"
 #include "common/rng.h"
+#include "gateway/accept_metrics.h"
 #include "gateway/admission.h"
 #include "gateway/http.h"
 #include "gateway/marks.h"
@@ -11,7 +12,6 @@
 #include "gateway/reader.h"
 #include "gateway/register.h"
 
-struct accept_metrics;
 struct accept { /* all borrowed, all there for the gateway's life */
     struct flow_set *flows;
     struct publisher *publisher;
@@ -25,9 +25,9 @@ struct accept { /* all borrowed, all there for the gateway's life */
     struct accept_metrics *metrics;
 };
 
-/* Counters of each flow, made once. flows: borrowed. NULL without memory; free with free. */
-struct accept_metrics *accept_metrics_new(const struct flow_set *flows);
-
-/* Answer a POST for this flow (its name in the path): 202, 200 on a cache hit or a known key's
- * final job, or a problem. */
-void accept_post(struct accept *a, struct http_request *q, struct http_reply *r, const char *flow);
+/* The flow of this name, if HTTP may start it; NULL: 404. Lent with the set. */
+const struct flow *accept_flow(const struct accept *a, const char *name);
+/* Answer a POST of q->user for this flow: 202, 200 on a cache hit or a known key's final job, or a
+ * problem. */
+void accept_post(struct accept *a, struct http_request *q, struct http_reply *r,
+                 const struct flow *flow);

@@ -12,6 +12,7 @@
 #include "common/files.h"
 #include "common/flow_load.h"
 #include "gateway/admin.h"
+#include "gateway/auth_setup.h"
 #include "gateway/drain.h"
 #include "gateway/http_server.h"
 #include "gateway/serve.h"
@@ -52,6 +53,7 @@ struct gateway {
     struct registrar *registrar;
     struct reader *reader;
     struct admission *admission;
+    struct auth_setup *auth;
     struct serve serve;
     struct admin admin;
     struct http_server *public_server, *admin_server;
@@ -267,6 +269,7 @@ static void fill_handlers(struct gateway *g)
                                        .secret = &g->secret,
                                        .clock = clock_real(),
                                        .retention_ms = g->topics.retention_ms},
+                              .auth = g->serve.auth,
                               .rng = rng_real(),
                               .metrics = serve_metrics_new()};
     g->admin = (struct admin){look, g};
@@ -349,6 +352,9 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
     raise_files(g->o->threads);
     int rc = open_secret(g, why);
+    if (rc)
+        return rc;
+    rc = auth_setup(g->o, &g->serve.auth, &g->auth, why);
     if (rc)
         return rc;
     int err = load_flows(g->o, &g->flows);
@@ -468,6 +474,7 @@ void gateway_close(struct gateway *g)
         return;
     http_server_stop(g->public_server);
     http_server_stop(g->admin_server);
+    auth_teardown(g->auth);
     admission_close(g->admission);
     reader_close(g->reader);
     registrar_close(g->registrar);

@@ -7,6 +7,8 @@
 
 enum { HTTP_REQUEST_ID = 65, HTTP_REPLY_MAX = 32 << 20 };
 
+struct token_user;
+
 struct http_header {
     const char *name, *value; /* borrowed */
 };
@@ -19,9 +21,10 @@ struct http_request {
     const char *client;        /* address of the peer */
     const struct http_header *headers;
     size_t headers_n;
-    long long content_length; /* -1: not given (chunked, or no body) */
-    char id[HTTP_REQUEST_ID]; /* request id: filled by serve.h before any handler runs */
-    const char *public_url;   /* before links and problem types; "" for relative ones */
+    long long content_length;      /* -1: not given (chunked, or no body) */
+    char id[HTTP_REQUEST_ID];      /* request id: filled by serve.h before any handler runs */
+    const struct token_user *user; /* who asks: filled by serve.h, all zero for a guest */
+    const char *public_url;        /* before links and problem types; "" for relative ones */
     /* Read the whole body, at most max bytes. *body: lent until the handler returns, ends in a 0
      * that is not counted. 0, ERR_TOO_LARGE (nothing or a part was read), ERR_SLOW_BODY,
      * ERR_BAD_REQUEST (cut short or badly chunked), ERR_NOMEM. Once per request. */

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "gateway/job_view.h"
+#include "common/token.h"
 #include "gateway/problem.h"
 
+static const struct owner nobody;
 static const int64_t DAY_MS = 86400000;
 
 /* Does the query hold this parameter exactly, among others? */
@@ -33,21 +35,28 @@ static void send_body(const struct http_request *q, struct http_reply *r)
 }
 
 /* No row: is it a job that was accepted and not registered yet? */
-static bool may_exist(struct jobs *j, const struct job_id *id)
+static bool may_exist(struct jobs *j, const struct owner *user, const struct job_id *id)
 {
-    static const struct owner nobody;
     int64_t born_ms = id_created_ms(id);
-    if (!id_is_of(j->secret, id, &nobody))
+    if (!id_is_of(j->secret, id, user) && !id_is_of(j->secret, id, &nobody))
         return false;
     if (born_ms >= 0)
         return clock_wall_us(j->clock) / 1000 - born_ms < j->retention_ms + DAY_MS;
-    return marks_exists(j->marks, &nobody, id) != ERR_NOT_FOUND; /* made from a key */
+    return marks_exists(j->marks, user, id) != ERR_NOT_FOUND || /* made from a key */
+           (!owner_is_nobody(user) && marks_exists(j->marks, &nobody, id) != ERR_NOT_FOUND);
+}
+
+static bool may_read(const struct http_request *q, const struct record_job *job)
+{
+    const struct owner *o = &job->owner;
+    bool mine = owner_is_nobody(o) || memcmp(o, &q->user->owner, sizeof *o) == 0;
+    return mine && strcmp(job->reason, "gone") != 0;
 }
 
 static void show(struct jobs *j, const struct http_request *q, struct http_reply *r,
                  struct job_view *v)
 {
-    if (!owner_is_nobody(&v->job->owner) || strcmp(v->job->reason, "gone") == 0) {
+    if (!may_read(q, v->job)) {
         problem_simple(q, r, ERR_NO_JOB, NULL);
         return;
     }
@@ -79,7 +88,7 @@ void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r
         record_job_fini(&job);
     } else if (err != ERR_NOT_FOUND) {
         problem_simple(q, r, ERR_UNAVAILABLE, "the job goes on meanwhile");
-    } else if (may_exist(j, &id)) {
+    } else if (may_exist(j, &q->user->owner, &id)) {
         job_view_unregistered(&id, q->public_url, &r->body);
         send_body(q, r);
     } else {

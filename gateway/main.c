@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gateway/auth_setup.h"
 #include "gateway/gateway.h"
 
 enum { STOP_S = 45 }; /* mg_stop and librdkafka have no time limit of their own */
@@ -116,14 +117,23 @@ static bool take_show(int *argc, char **argv)
     return found;
 }
 
+static int token(const struct config *c)
+{
+    char why[AUTH_SETUP_WHY] = "out of memory";
+    int code = auth_print_token(c, why);
+    return code ? say(code, why) : code;
+}
+
 static int dispatch(const struct config *c, bool show)
 {
     const char *const *verbs;
     struct options o;
     char why[OPTIONS_WHY];
     size_t n = config_positionals(c, &verbs);
+    if (n == 1 && strcmp(verbs[0], "token") == 0)
+        return token(c);
     if (n != 1 || (strcmp(verbs[0], "run") != 0 && strcmp(verbs[0], "check") != 0))
-        return say(EXIT_USAGE, "say `run` or `check`; --help lists everything");
+        return say(EXIT_USAGE, "say `run`, `check` or `token`; --help lists everything");
     bool checks = strcmp(verbs[0], "check") == 0;
     if (checks && show) /* before anything is found: it may be what one looks for */
         show_settings(c);

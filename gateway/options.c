@@ -18,6 +18,14 @@ const struct config_option options_table[] = {
     {"public-url", CONFIG_TEXT, "", "URL", "before links and problem types; empty: relative"},
     {"id-secret-file", CONFIG_TEXT, NULL, "FILE",
      "at least 16 random bytes; all gateways share it"},
+    {"jwt-hs256-file", CONFIG_TEXT, NULL, "FILE", "secret of HS256 tokens, at least 32 bytes"},
+    {"jwks", CONFIG_TEXT, NULL, "FILE|URL", "public keys of RS256 and ES256 tokens"},
+    {"jwt-issuer", CONFIG_TEXT, NULL, "TEXT", "iss of every token; unset: any"},
+    {"jwt-audience", CONFIG_TEXT, NULL, "TEXT", "must be in aud of every token; unset: any"},
+    {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", "of tokens; unset: all that fit the keys"},
+    {"user", CONFIG_TEXT, NULL, "NAME", "token: its user (sub)"},
+    {"scope", CONFIG_TEXT, NULL, "NAMES", "token: its scopes, with a space between"},
+    {"ttl", CONFIG_DURATION, "1h", "TIME", "token: until it ends, 1s to 30d"},
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
@@ -164,6 +172,11 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
                         .admin = config_text(c, "admin"),
                         .ports_file = config_text(c, "ports-file"),
                         .public_url = config_text(c, "public-url"),
+                        .jwt_hs256_file = config_text(c, "jwt-hs256-file"),
+                        .jwks = config_text(c, "jwks"),
+                        .jwt_issuer = config_text(c, "jwt-issuer"),
+                        .jwt_audience = config_text(c, "jwt-audience"),
+                        .jwt_algorithms = config_text(c, "jwt-algorithms"),
                         .header_ms = milliseconds(c, "header-deadline"),
                         .body_ms = milliseconds(c, "body-deadline"),
                         .keep_alive_ms = milliseconds(c, "keep-alive"),
@@ -190,17 +203,19 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
 
 void options_help(struct buf *out)
 {
-    buf_text(out,
-             "offpath-gateway " OFFPATH_VERSION " - accepts jobs over HTTP, into Kafka\n\n"
-             "usage: offpath-gateway run   [SETTINGS]   serve until SIGTERM\n"
-             "       offpath-gateway check [SETTINGS]   check settings and flow files\n"
-             "       offpath-gateway check --show       print each setting, and where it is from\n"
-             "       offpath-gateway --help | --version\n\n"
-             "examples:\n"
-             "  offpath-gateway run --config gateway.yaml\n"
-             "  offpath-gateway run --flows flows --kafka k1:9092,k2:9092 --listen 0.0.0.0:8480\n"
-             "  OFFPATH_LISTEN=127.0.0.1:0 offpath-gateway run --ports-file ports.json\n\n"
-             "settings (flag > OFFPATH_NAME > --config file > default):\n");
+    buf_text(
+        out,
+        "offpath-gateway " OFFPATH_VERSION " - accepts jobs over HTTP, into Kafka\n\n"
+        "usage: offpath-gateway run   [SETTINGS]   serve until SIGTERM\n"
+        "       offpath-gateway check [SETTINGS]   check settings and flow files\n"
+        "       offpath-gateway check --show       print each setting, and where it is from\n"
+        "       offpath-gateway token --user NAME  print a token, signed with --jwt-hs256-file\n"
+        "       offpath-gateway --help | --version\n\n"
+        "examples:\n"
+        "  offpath-gateway run --config gateway.yaml\n"
+        "  offpath-gateway run --flows flows --kafka k1:9092,k2:9092 --listen 0.0.0.0:8480\n"
+        "  OFFPATH_LISTEN=127.0.0.1:0 offpath-gateway run --ports-file ports.json\n\n"
+        "settings (flag > OFFPATH_NAME > --config file > default):\n");
     config_help(options_table, options_n, out);
     buf_text(out,
              "\nexit: 0 good, 1 findings in flow files, 2 usage or settings, 3 a server, topic "

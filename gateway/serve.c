@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
@@ -38,52 +37,62 @@ static void count(struct serve_metrics *m, enum route route, int status)
     metrics_add(c, 1);
 }
 
-/* Nobody becomes a guest by accident, and nothing is started that was only to be tried: what this
- * version does not know it refuses. */
-static bool refuse_unknown(struct http_request *q, struct http_reply *r,
-                           const struct route_match *m)
+/* Nothing is started that was only to be tried: what this version does not know it refuses. */
+static void post(struct serve *s, struct http_request *q, struct http_reply *r,
+                 const struct flow *flow)
 {
-    const char *token = http_header(q, "authorization");
     const char *dry = http_query(q->query, "dry_run");
-    if (m->route != ROUTE_ERROR_PAGE && token && strncasecmp(token, "bearer", 6) == 0) {
-        http_reply_header(r, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
-        problem_simple(q, r, ERR_SIGNED_OUT,
-                       "this version checks no tokens; send none to go on as a guest");
-        return true;
-    }
-    if (m->route == ROUTE_ACCEPT && dry && strncmp(dry, "false", 5) != 0) {
+    if (dry && strncmp(dry, "false", 5) != 0)
         problem_simple(q, r, ERR_NO_ROUTE,
                        "dry_run is not served by this version; nothing was started");
-        return true;
-    }
-    return false;
+    else
+        accept_post(&s->accept, q, r, flow);
 }
 
-static void dispatch(struct serve *s, struct http_request *q, struct http_reply *r,
-                     const struct route_match *m)
+static void handle(struct serve *s, struct http_request *q, struct http_reply *r,
+                   const struct route_match *m, const struct flow *flow)
 {
-    if (refuse_unknown(q, r, m))
-        return;
     switch (m->route) {
     case ROUTE_ACCEPT:
-        accept_post(&s->accept, q, r, m->arg);
+        post(s, q, r, flow);
         return;
     case ROUTE_JOB:
         jobs_get(&s->jobs, q, r, m->arg);
         return;
-    case ROUTE_ERROR_PAGE:
-        if (problem_page(r, m->arg) == 0)
-            return;
-        break;
     case ROUTE_EVENTS:
         problem_simple(q, r, ERR_NO_ROUTE,
                        "live events are not served by this version; read the job itself, its ETag "
                        "makes that cheap");
         return;
     default:
-        break;
+        problem_simple(q, r, ERR_NO_ROUTE, NULL);
     }
-    problem_simple(q, r, ERR_NO_ROUTE, NULL);
+}
+
+/* What needs no user, and what is there for nobody, comes before the token. */
+static void dispatch(struct serve *s, struct http_request *q, struct http_reply *r,
+                     const struct route_match *m)
+{
+    struct token_user user;
+    const struct flow *flow = NULL;
+    const char *why = NULL;
+    if (m->route == ROUTE_ERROR_PAGE) {
+        if (problem_page(r, m->arg) != 0)
+            problem_simple(q, r, ERR_NO_ROUTE, NULL);
+        return;
+    }
+    if (m->route == ROUTE_ACCEPT && !(flow = accept_flow(&s->accept, m->arg))) {
+        problem_simple(q, r, ERR_NO_FLOW, NULL);
+        return;
+    }
+    int err = auth_request(&s->auth, q, &user, &why);
+    if (err) {
+        auth_refuse(q, r, err, why);
+        return;
+    }
+    q->user = &user;
+    handle(s, q, r, m, flow);
+    q->user = NULL;
 }
 
 void serve_request(void *arg, struct http_request *q, struct http_reply *r)

@@ -1,6 +1,8 @@
-/* serve.h - one request of the public port: request id, guard, route, handler, count. */
+/* serve.h - one request of the public port: request id, guard, route, user, handler,
+ * count. */
 #pragma once
 #include "gateway/accept.h"
+#include "gateway/auth.h"
 #include "gateway/jobs.h"
 #include "gateway/route.h"
 
@@ -8,6 +10,7 @@ struct serve_metrics;
 struct serve { /* for the gateway's life */
     struct accept accept;
     struct jobs jobs;
+    struct auth auth;
     struct rng *rng;
     struct serve_metrics *metrics; /* serve_metrics_new */
 };

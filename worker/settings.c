@@ -38,6 +38,11 @@ static const struct config_option table[] = {
     {"publish-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
     {"drain-wait", CONFIG_DURATION, NULL, "TIME", NULL},
     {"overload-floor", CONFIG_NUMBER, NULL, "N", NULL},
+    {"jwt-hs256-file", CONFIG_TEXT, NULL, "FILE", NULL},
+    {"jwks", CONFIG_TEXT, NULL, "FILE|URL", NULL},
+    {"jwt-issuer", CONFIG_TEXT, NULL, "TEXT", NULL},
+    {"jwt-audience", CONFIG_TEXT, NULL, "TEXT", NULL},
+    {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", NULL},
 };
 
 const struct config_option *settings_table(size_t *n)

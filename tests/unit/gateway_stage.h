@@ -19,8 +19,11 @@
 
 enum { STAGE_RECORDS = 64 };
 
+static const char stage_secret[] = "a secret of more than 32 bytes, for tests";
+#define STAGE_ISSUER "https://id.example"
+
 struct stage_record { /* what the broker got */
-    char topic[64], key[64], value[256], job[ID_TEXT], mac[64];
+    char topic[64], key[64], value[256], job[ID_TEXT], mac[64], user[300];
 };
 
 struct stage {
@@ -33,6 +36,7 @@ struct stage {
     struct cache *cache;
     struct record_fake *mysql;
     struct serve serve;
+    struct jwks *keys;
     struct http_reply reply;
     /* the broker */
     enum broker_report report;
@@ -59,6 +63,8 @@ static int stage_publish(struct broker_producer *p, const struct broker_record *
         const struct event_header *h = &r->headers[i];
         if (strcmp(h->name, "offpath-job") == 0)
             snprintf(to->job, sizeof to->job, "%.*s", (int)h->len, (const char *)h->value);
+        if (strcmp(h->name, "offpath-user") == 0)
+            snprintf(to->user, sizeof to->user, "%.*s", (int)h->len, (const char *)h->value);
         if (strcmp(h->name, "offpath-mac") == 0)
             snprintf(to->mac, sizeof to->mac, "%.*s", (int)h->len, (const char *)h->value);
     }
@@ -109,8 +115,9 @@ static void stage_write(const char *folder, const char *name, const char *text, 
     fclose(f);
 }
 
-/* Five flows: plain (no key, no cache), cached, own (cached per user), hidden (internal), broken
- * (its cache.key fails without `n`). */
+/* Flows: plain (no key, no cache), cached, hidden (internal), broken (its cache.key fails without
+ * `n`) for guests; own (a cache per user) for guests; mine (its key is the user) and scoped (needs
+ * the scope `write`) for users. */
 static void stage_load(struct stage *s)
 {
     char folder[] = "/tmp/offpath-test-XXXXXX", flows[64], upstreams[64], command[128];
@@ -142,6 +149,10 @@ static void stage_load(struct stage *s)
                 "flow: broken\ntitle: Broken\naccess: guests\n"
                 "cache: {scope: shared, key: '$request.n | tonumber', ttl: 5m}\n",
                 stage_call);
+    stage_write(flows, "mine.yaml", "flow: mine\ntitle: Mine\nrequest:\n  key: $user.id\n",
+                stage_call);
+    stage_write(flows, "scoped.yaml", "flow: scoped\ntitle: Scoped\ntoken_scope: write\n",
+                stage_call);
     findings_init(&findings);
     int err = flow_load(&(struct flow_load_settings){.flows_dir = flows}, &findings, &s->flows);
     findings_print(&findings, false, &text);
@@ -156,7 +167,7 @@ static void stage_load(struct stage *s)
 static void stage_wire(struct stage *s)
 {
     struct accept *a = &s->serve.accept;
-    static const int partitions[] = {1, 1, 1, 1, 1};
+    static const int partitions[] = {1, 1, 1, 1, 1, 1, 1};
     struct registrar_settings rows = {.open = stage_open_record,
                                       .arg = s,
                                       .clock = &s->clock.clock,
@@ -190,6 +201,11 @@ static void stage_wire(struct stage *s)
                                   .secret = &s->secret,
                                   .clock = &s->clock.clock,
                                   .retention_ms = 1000};
+    s->serve.auth = (struct auth){{STAGE_ISSUER, NULL, 1u << JOSE_HS256}, NULL, &s->clock.clock};
+    assert_int_equal(jwks_of_secret(stage_secret, strlen(stage_secret), &s->keys), 0);
+    assert_int_equal(
+        keyring_open(&(struct keyring_settings){.fixed = jwks_get(s->keys)}, &s->serve.auth.keys),
+        0);
     s->serve.rng = &s->rng.rng;
     s->serve.metrics = serve_metrics_new();
 }
@@ -222,6 +238,8 @@ static int stage_teardown(void **state)
     registrar_close(a->registrar);
     marks_close(a->marks);
     publisher_close(a->publisher);
+    keyring_close(s->serve.auth.keys);
+    jwks_put(s->keys);
     cache_close(s->cache);
     cache_fake_close(s->redis);
     record_fake_free(s->mysql);
@@ -283,6 +301,19 @@ static int stage_ask(struct stage *s, const char *method, const char *path, cons
     http_reply_clear(&s->reply);
     serve_request(&s->serve, &q, &s->reply);
     return s->reply.status;
+}
+
+/* "Authorization: Bearer ..." of this user for ten minutes; lent until the next call. */
+static inline const char *stage_token(struct stage *s, const char *user, const char *scope)
+{
+    static char header[1000];
+    struct buf token = {0};
+    struct token_wish w = {STAGE_ISSUER, NULL, user, scope, 600};
+    const struct jose_key *key = jwks_find(s->keys, JOSE_HS256, "");
+    assert_int_equal(token_make(&w, key, clock_wall_us(&s->clock.clock), &token), 0);
+    snprintf(header, sizeof header, "Authorization: Bearer %s", buf_str(&token));
+    buf_fini(&token);
+    return header;
 }
 
 static int stage_post(struct stage *s, const char *flow, const char *body, const char *headers)

@@ -289,7 +289,7 @@ static void tells_a_known_key_before_a_failing_expression(void **state)
     struct stage *s = *state;
     struct marks_key key;
     char name[MARKS_NAME], mark[80], id[ID_TEXT];
-    key.id = id_from_key(&s->secret, &(struct owner){0}, "broken",
+    key.id = id_from_key(&s->secret, &(struct owner){0}, &(struct owner){0}, "broken",
                          "3f2c4a10-1111-4222-8333-444455556666");
     key.user = (struct owner){0};
     marks_key_name(&key, name);

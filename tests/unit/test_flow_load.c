@@ -297,6 +297,11 @@ static void a_short_flow_gets_the_defaults(void **state)
     done(&x);
     f = load_one(&x, "flow: one\ntitle: One\naccess: internal\n");
     assert_int_equal(f->access, ACCESS_INTERNAL);
+    assert_null(f->token_scope);
+    done(&x);
+    f = load_one(&x, "flow: one\ntitle: One\ntoken_scope: a:b/c.d\n");
+    assert_int_equal(f->access, ACCESS_USERS); /* the default */
+    assert_string_equal(f->token_scope, "a:b/c.d");
     assert_int_equal(f->calls_n, 0);
     assert_null(f->result);
     done(&x);
@@ -458,7 +463,7 @@ static void findings_say_what_to_do(void **state)
         "mean `keep`?",
         "`timeout` belongs in calls.NAME\n",
         "`concurrency` belongs in upstreams.NAME (upstreams.yaml)\n",
-        "`access: users` (the default) is not supported yet; write `access: guests` for now",
+        "`token_scope` needs a token; write `access: users`, or leave it out",
         "jq reads `a-mart` as a subtraction; a name with `-` needs quotes: `$calls[\"a-mart\"]`",
         "no upstream is named `a-smart`; did you mean `a-mart`?",
         "outside `\\( )` goes out as this very text; write `\\($request.id)`",
@@ -492,9 +497,9 @@ static void a_run_shows_everything(void **state)
     put(&x, x.flows, "three.yaml", HEAD "reslt: $request.x\n");
     assert_int_equal(load(&x), ERR_INVALID);
     const char *const expected[] = {
-        "one.yaml:1:1: error[F011]",   "one.yaml:1:7: error[F015]",   "one.yaml:2:1: error[F010]",
-        "one.yaml:3:8: error[F013]",   "one.yaml:4:7: error[F013]",   "one.yaml:5:9: error[F035]",
-        "three.yaml:1:7: error[F015]", "three.yaml:4:1: error[F010]", "two.yaml:2:1: error[F002]",
+        "one.yaml:1:7: error[F015]",   "one.yaml:2:1: error[F010]", "one.yaml:3:8: error[F013]",
+        "one.yaml:4:7: error[F013]",   "one.yaml:5:9: error[F035]", "three.yaml:1:7: error[F015]",
+        "three.yaml:4:1: error[F010]", "two.yaml:2:1: error[F002]",
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if (!has(&x.findings, expected[i])) {

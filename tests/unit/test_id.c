@@ -60,7 +60,7 @@ static struct job_id new_id(const struct owner *o, uint64_t seed)
 static struct job_id key_id(const struct owner *o, const char *flow, const char *key)
 {
     struct id_secret s = secret();
-    return id_from_key(&s, o, flow, key);
+    return id_from_key(&s, o, o, flow, key);
 }
 
 static void test_owner(void **state)

@@ -99,7 +99,7 @@ static void believes_in_a_keyed_job_while_its_mark_stands(void **state)
 {
     struct stage *s = *state;
     struct owner nobody = {0};
-    struct marks_key key = {.id = id_from_key(&s->secret, &nobody, "plain", "k")};
+    struct marks_key key = {.id = id_from_key(&s->secret, &nobody, &nobody, "plain", "k")};
     char path[80], text[ID_TEXT], name[MARKS_NAME];
     id_format(&key.id, text);
     job_path(path, text);

@@ -1,0 +1,87 @@
+#include "gateway/auth.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/http.h"
+#include "gateway/problem.h"
+
+static int refuse(const char **why, const char *text)
+{
+    *why = text;
+    return ERR_SIGNED_OUT;
+}
+
+/* The one Authorization header. *token: NULL for a guest. */
+static int find_token(const struct http_request *q, const char **token, const char **why)
+{
+    unsigned n = 0;
+    *token = NULL;
+    for (size_t i = 0; i < q->headers_n; i++) {
+        const char *value = q->headers[i].value;
+        if (strcasecmp(q->headers[i].name, "authorization") != 0)
+            continue;
+        if (n++ > 0)
+            return refuse(why, "Authorization stands twice");
+        if (strncasecmp(value, "bearer", 6) == 0)
+            *token = value + 6 + strspn(value + 6, " ");
+    }
+    return 0;
+}
+
+static int check(const struct auth *a, const char *token, struct token_user *user, const char **why)
+{
+    struct token_head head;
+    struct jwks *set;
+    const struct jose_key *key;
+    int err = token_head(&a->rules, token, &head, why);
+    if (err)
+        return err;
+    err = keyring_find(a->keys, &head, &set, &key);
+    if (err == ERR_UNAVAILABLE) {
+        *why = "the keys that tokens are checked with cannot be read now";
+        return err;
+    }
+    if (err)
+        return refuse(why, "the token is signed with a key that is not known here");
+    err = token_check(&a->rules, key, token, clock_wall_us(a->clock), user, why);
+    jwks_put(set);
+    return err;
+}
+
+int auth_request(const struct auth *a, const struct http_request *q, struct token_user *user,
+                 const char **why)
+{
+    const char *token;
+    *user = (struct token_user){0};
+    int err = find_token(q, &token, why);
+    if (err || !token)
+        return err;
+    if (!a->keys)
+        return refuse(why, "this gateway has no keys to check tokens with; send none to go on as "
+                           "a guest");
+    return check(a, token, user, why);
+}
+
+void auth_refuse(const struct http_request *q, struct http_reply *r, int err, const char *why)
+{
+    if (err == ERR_SIGNED_OUT)
+        http_reply_header(r, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+    problem_simple(q, r, err, why);
+}
+
+void auth_challenge(const struct http_request *q, struct http_reply *r)
+{
+    http_reply_header(r, "WWW-Authenticate", "Bearer");
+    problem_simple(q, r, ERR_SIGNED_OUT, "send Authorization: Bearer and your token");
+}
+
+void auth_refuse_scope(const struct http_request *q, struct http_reply *r, const char *scope)
+{
+    char text[512];
+    snprintf(text, sizeof text, "Bearer error=\"insufficient_scope\", scope=\"%s\"", scope);
+    http_reply_header(r, "WWW-Authenticate", text);
+    snprintf(text, sizeof text, "the token needs the scope %s", scope);
+    problem_simple(q, r, ERR_NOT_ALLOWED, text);
+}

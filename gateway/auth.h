@@ -1,0 +1,24 @@
+/* auth.h - who sends a request: nobody (a guest), or the user of a good bearer token. A bad token
+ * is refused everywhere: nobody becomes a guest by accident. Any thread. */
+#pragma once
+#include "gateway/keyring.h"
+
+struct http_request; /* gateway/http.h */
+struct http_reply;
+
+struct auth {
+    struct token_rules rules;
+    struct keyring *keys; /* NULL: no keys are set, so no token is good */
+    const struct clock *clock;
+};
+
+/* Fill *user (all zero: a guest). 0; ERR_SIGNED_OUT: a bad token; ERR_UNAVAILABLE: the keys cannot
+ * be read now. why: a sentence for the client, lent for ever. */
+int auth_request(const struct auth *a, const struct http_request *q, struct token_user *user,
+                 const char **why) must_use;
+/* Answer 401 with a challenge, or 503, as auth_request said. */
+void auth_refuse(const struct http_request *q, struct http_reply *r, int err, const char *why);
+/* 401 for a guest where a user is needed. */
+void auth_challenge(const struct http_request *q, struct http_reply *r);
+/* 403: the token does not have this scope. */
+void auth_refuse_scope(const struct http_request *q, struct http_reply *r, const char *scope);

@@ -1,0 +1,232 @@
+#include "gateway/auth_setup.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_client.h"
+#include "common/log.h"
+
+enum { CONNECTIONS = 1, FIRST_MS = 5000, UNKNOWN_WAIT_MS = 3000, SECRET_MAX = 4096 };
+
+static const int64_t TTL_MAX_MS = 30LL * 86400 * 1000;
+
+struct auth_setup {
+    struct keyring *keys;
+    struct loop *loop; /* of a source; its thread */
+    struct http_client *http;
+    pthread_t thread;
+    bool runs;
+};
+
+static int complain(char why[AUTH_SETUP_WHY], const char *format, const char *value)
+{
+    char form[AUTH_SETUP_WHY];
+    snprintf(form, sizeof form, "%s", format);
+    char *at = strstr(form, "%s");
+    if (at) {
+        *at = 0;
+        snprintf(why, AUTH_SETUP_WHY, "%s%.200s%s", form, value, at + 2);
+    } else {
+        snprintf(why, AUTH_SETUP_WHY, "%s", form);
+    }
+    return EXIT_USAGE;
+}
+
+static bool set(const char *text)
+{
+    return text && text[0];
+}
+
+/* ---- the shared secret */
+
+static int read_secret(const char *path, struct jwks **out, char why[AUTH_SETUP_WHY])
+{
+    char raw[SECRET_MAX];
+    FILE *f = fopen(path, "rbe");
+    if (!f)
+        return complain(why, "--jwt-hs256-file %s cannot be read", path);
+    size_t n = fread(raw, 1, sizeof raw, f);
+    fclose(f);
+    while (n > 0 && (raw[n - 1] == '\n' || raw[n - 1] == '\r'))
+        n--;
+    int err = jwks_of_secret(raw, n, out);
+    if (err == ERR_INVALID)
+        return complain(why,
+                        "--jwt-hs256-file %s holds less than 32 bytes; make it with `openssl rand "
+                        "-hex 32 > FILE`, and give it to whoever makes the tokens",
+                        path);
+    return err ? EXIT_BUG : EXIT_GOOD;
+}
+
+/* ---- algorithms */
+
+static int read_algorithms(const char *list, bool secret, unsigned *out, char why[AUTH_SETUP_WHY])
+{
+    unsigned bits = 0;
+    for (const char *p = list; *p;) {
+        char name[16];
+        size_t n = strcspn(p, ", ");
+        snprintf(name, sizeof name, "%.*s", (int)n, p);
+        enum jose_alg a = jose_alg_parse(name);
+        if (n && a == JOSE_ALGS)
+            return complain(why, "--jwt-algorithms is \"%s\"; write HS256, RS256 or ES256", list);
+        if (n)
+            bits |= 1u << a;
+        p += n + (p[n] != 0);
+    }
+    if (secret ? bits != 1u << JOSE_HS256 : bits & 1u << JOSE_HS256 || !bits)
+        return complain(why,
+                        secret ? "--jwt-algorithms is \"%s\"; with --jwt-hs256-file only HS256 fits"
+                               : "--jwt-algorithms is \"%s\"; with --jwks write RS256, ES256 or "
+                                 "both: HS256 needs a secret, and a key set is public",
+                        list);
+    *out = bits;
+    return EXIT_GOOD;
+}
+
+static int read_rules(const struct options *o, struct token_rules *out, char why[AUTH_SETUP_WHY])
+{
+    bool secret = set(o->jwt_hs256_file);
+    const char *fallback = secret ? "HS256" : "RS256,ES256";
+    if (secret && set(o->jwks))
+        return complain(why, "--jwt-hs256-file and --jwks are both set; tokens come from one", "");
+    *out = (struct token_rules){.issuer = o->jwt_issuer, .audience = o->jwt_audience};
+    return read_algorithms(set(o->jwt_algorithms) ? o->jwt_algorithms : fallback, secret,
+                           &out->algorithms, why);
+}
+
+/* ---- keys from a file or URL */
+
+static void *run(void *arg)
+{
+    loop_run(((struct auth_setup *)arg)->loop);
+    return NULL;
+}
+
+static int say_source(int err, const char *source, char why[AUTH_SETUP_WHY])
+{
+    if (err == ERR_NOT_FOUND)
+        return complain(why, "--jwks %s cannot be read; name a file or an http(s) URL", source);
+    if (err == ERR_TOO_LARGE)
+        return complain(why, "--jwks %s holds more than 256 KB or 64 keys", source);
+    if (err == ERR_INVALID)
+        return complain(why, "--jwks %s is no JWK set with an RSA (2048 bits) or P-256 key",
+                        source);
+    return EXIT_BUG;
+}
+
+static int open_source(struct auth_setup *s, const char *source, char why[AUTH_SETUP_WHY])
+{
+    int err = loop_uv_open(&s->loop);
+    if (!err)
+        err = http_client_curl_open(s->loop, CONNECTIONS, &s->http);
+    if (!err)
+        err = keyring_open(
+            &(struct keyring_settings){
+                .source = source, .loop = s->loop, .http = s->http, .wait_ms = UNKNOWN_WAIT_MS},
+            &s->keys);
+    if (err)
+        return say_source(err, source, why);
+    if (pthread_create(&s->thread, NULL, run, s) != 0)
+        return EXIT_BUG;
+    s->runs = true;
+    if (keyring_await(s->keys, FIRST_MS) != 0)
+        log_warn("jwks-missing", "source", source, "means",
+                 "requests with a token are answered 503 until it can be read");
+    return EXIT_GOOD;
+}
+
+/* ---- life */
+
+static int open_keys(const struct options *o, struct auth_setup *s, char why[AUTH_SETUP_WHY])
+{
+    struct jwks *fixed = NULL;
+    if (!set(o->jwt_hs256_file))
+        return open_source(s, o->jwks, why);
+    int rc = read_secret(o->jwt_hs256_file, &fixed, why);
+    if (!rc && keyring_open(&(struct keyring_settings){.fixed = fixed}, &s->keys) != 0)
+        rc = EXIT_BUG;
+    return rc;
+}
+
+int auth_setup(const struct options *o, struct auth *out, struct auth_setup **setup,
+               char why[AUTH_SETUP_WHY])
+{
+    struct auth a = {.clock = clock_real()};
+    *setup = NULL;
+    if (!set(o->jwt_hs256_file) && !set(o->jwks)) {
+        if (set(o->jwt_issuer) || set(o->jwt_audience) || set(o->jwt_algorithms))
+            return complain(why,
+                            "--jwt-issuer, -audience and -algorithms need --jwks or "
+                            "--jwt-hs256-file",
+                            "");
+        *out = a;
+        return EXIT_GOOD;
+    }
+    int rc = read_rules(o, &a.rules, why);
+    if (rc)
+        return rc;
+    struct auth_setup *s = calloc(1, sizeof *s);
+    rc = s ? open_keys(o, s, why) : EXIT_BUG;
+    if (rc) {
+        auth_teardown(s);
+        return rc;
+    }
+    a.keys = s->keys;
+    *out = a;
+    *setup = s;
+    return EXIT_GOOD;
+}
+
+void auth_teardown(struct auth_setup *s)
+{
+    if (!s)
+        return;
+    if (s->runs) {
+        loop_stop(s->loop);
+        pthread_join(s->thread, NULL);
+    }
+    keyring_close(s->keys);
+    http_client_close(s->http);
+    loop_close(s->loop);
+    free(s);
+}
+
+/* ---- token */
+
+static int print_token(const struct token_wish *w, const char *path, char why[AUTH_SETUP_WHY])
+{
+    struct jwks *keys = NULL;
+    struct buf token = {0};
+    int rc = read_secret(path, &keys, why);
+    if (rc)
+        return rc;
+    const struct jose_key *key = jwks_find(keys, JOSE_HS256, "");
+    int err = token_make(w, key, clock_wall_us(clock_real()), &token);
+    jwks_put(keys);
+    if (err == ERR_INVALID)
+        rc = complain(why, "--user is \"%s\"; write a name of 1 to 255 bytes", w->sub);
+    else if (err)
+        rc = EXIT_BUG;
+    else
+        puts(buf_str(&token));
+    buf_fini(&token);
+    return rc;
+}
+
+int auth_print_token(const struct config *c, char why[AUTH_SETUP_WHY])
+{
+    const char *path = config_text(c, "jwt-hs256-file");
+    int64_t ttl_ms = config_ms(c, "ttl");
+    struct token_wish w = {config_text(c, "jwt-issuer"), config_text(c, "jwt-audience"),
+                           config_text(c, "user"), config_text(c, "scope"), ttl_ms / 1000};
+    if (!set(path))
+        return complain(why, "`token` signs with the local key; set --jwt-hs256-file", "");
+    if (!set(w.sub))
+        return complain(why, "say for whom: --user NAME", "");
+    if (w.ttl_s < 1 || ttl_ms > TTL_MAX_MS)
+        return complain(why, "--ttl is out of range; write 1s to 30d", "");
+    return print_token(&w, path, why);
+}
