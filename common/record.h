@@ -115,6 +115,29 @@ struct record_release { /* T8 */
     int status;
 };
 
+struct record_cancel { /* T9 */
+    struct job_id id;
+    struct owner owner; /* whose job it must be; of the new row, if there is none */
+    int64_t created_us; /* of the new row; 0: now */
+    /* out */
+    enum job_state
+        before; /* QUEUED: it is cancelled; RUNNING: its worker will see; NONE: new row */
+    uint32_t seq;
+};
+struct record_list { /* a user's jobs, newest first */
+    struct owner owner;
+    const char *flow;  /* borrowed; NULL or "": any */
+    int state;         /* as shown: queued with a round > 0 is running; -1: any */
+    int64_t since_us;  /* created then or later; 0: any */
+    int64_t before_us; /* behind this job: its `created` and id; 0: from the newest */
+    struct job_id before_id;
+    size_t max, result_max; /* rows; bytes of a result that is still read */
+    /* out */
+    struct record_job *rows; /* without calls; a longer result: NULL, with its length */
+    size_t n;
+};
+void record_list_fini(struct record_list *l);
+
 struct record;
 struct record_watch;
 struct record_outbox;
@@ -132,6 +155,10 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
      */
     int (*read)(struct record *, const struct job_id *, struct record_job *,
                 struct record_call **calls, size_t *n);
+    /* T9. 0; ERR_CONFLICT: final; ERR_NOT_FOUND: another owner's */
+    int (*cancel)(struct record *, struct record_cancel *);
+    /* rows: owned (record_list_fini) */
+    int (*list)(struct record *, struct record_list *);
     /* worker: T0 first in each */
     int (*worker_start)(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
     int (*worker_renew)(struct record *, uint64_t worker, int64_t lease_ms); /* T1; ERR_FENCED */

@@ -199,39 +199,6 @@ bool record_fake_has(struct record_fake *f, const struct job_id *id)
     return has;
 }
 
-static int cancel(struct record_fake *f, const struct job_id *id, const struct owner *o)
-{
-    bool is_new = !fake_find(f, id);
-    struct fake_job *j = fake_make(f, id);
-    if (!j)
-        return ERR_NOMEM;
-    if (is_new) {
-        j->row.owner = *o;
-        j->row.created_us = fake_now(f);
-        j->sweep_at = fake_now(f) + DAY;
-    }
-    if (memcmp(j->row.owner.b, o->b, sizeof o->b) != 0)
-        return ERR_NOT_FOUND;
-    if (job_is_final(j->row.state))
-        return ERR_CONFLICT;
-    j->row.cancel = 1;
-    if (j->row.state == JOB_QUEUED) {
-        j->row.state = JOB_CANCELLED;
-        j->row.finished_us = fake_now(f);
-        memcpy(j->row.reason, "cancelled", 10);
-    }
-    j->cancel_at = fake_now(f);
-    return 0;
-}
-
-int record_fake_cancel(struct record_fake *f, const struct job_id *id, const struct owner *o)
-{
-    pthread_mutex_lock(&f->lock);
-    int err = cancel(f, id, o);
-    pthread_mutex_unlock(&f->lock);
-    return err;
-}
-
 void record_fake_expire(struct record_fake *f, uint64_t worker)
 {
     pthread_mutex_lock(&f->lock);

@@ -93,6 +93,8 @@ int record_schema(struct record *, int *version);
 int record_register(struct record *, struct record_register *, size_t n);
 int record_read(struct record *, const struct job_id *, struct record_job *, struct record_call **,
                 size_t *n);
+int record_cancel(struct record *, struct record_cancel *);
+int record_list(struct record *, struct record_list *);
 int record_worker_start(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
 int record_worker_renew(struct record *, uint64_t worker, int64_t lease_ms);
 int record_worker_end(struct record *, uint64_t worker);

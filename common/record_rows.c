@@ -39,6 +39,15 @@ void record_outbox_free(struct record_outbox *rows, size_t n)
     free(rows);
 }
 
+void record_list_fini(struct record_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        record_job_fini(&l->rows[i]);
+    free(l->rows);
+    l->rows = NULL;
+    l->n = 0;
+}
+
 int record_copy(const struct store_value *v, char **out, size_t *len)
 {
     if (v->kind == STORE_NULL)

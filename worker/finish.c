@@ -44,19 +44,6 @@ void finish_print_cached(const struct flow *f, enum job_state state, const char 
     buf_printf(out, ",\"cached_at\":\"%s\"}", at);
 }
 
-void finish_print_done(const char *id, enum job_state state, const char *reason, const char *result,
-                       struct buf *out)
-{
-    buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\",", id, job_state_name(state));
-    if (*reason)
-        buf_printf(out, "\"reason\":\"%s\",", reason);
-    else
-        buf_text(out, "\"reason\":null,");
-    buf_text(out, "\"message\":null,\"result\":");
-    buf_text(out, result ? result : "null");
-    buf_char(out, '}');
-}
-
 int64_t finish_cache_ms(const struct flow *f, enum job_state state)
 {
     if (f->cache.scope == SCOPE_NONE)

@@ -1,4 +1,4 @@
-/* finish.h - what a finished job leaves: `calls[]`, the cache's value, the `done` event.
+/* finish.h - what a finished job leaves: `calls[]`, the cache's value.
  * Printing is pure; belongs to its job's thread. */
 #pragma once
 #include "common/flow.h"
@@ -13,12 +13,6 @@ void finish_print_calls(const struct flow *f, const struct call_items *calls, st
 /* {"flow","state","result","cached_at"}: the body of a cache hit. result: JSON text. */
 void finish_print_cached(const struct flow *f, enum job_state state, const char *result,
                          int64_t now_us, struct buf *out);
-
-/* {"id","state","reason","message","result"}: the last event of a job. reason "", result NULL:
- * null.
- */
-void finish_print_done(const char *id, enum job_state state, const char *reason, const char *result,
-                       struct buf *out);
 
 /* How long a result of this state is cached; 0: not at all. */
 int64_t finish_cache_ms(const struct flow *f, enum job_state state);

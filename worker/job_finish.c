@@ -4,7 +4,7 @@
 #include "common/metrics.h"
 #include "worker/finish.h"
 #include "worker/job_run.h"
-#include "worker/live.h"
+#include "common/live.h"
 #include "worker/plan.h"
 
 #include <stdio.h>
@@ -133,7 +133,7 @@ static void tell(struct job_run *j, const struct record_finish *f, enum job_stat
     const char *result = state == f->state ? f->result : NULL;
     const char *reason = state == f->state ? f->reason : reason_code(REASON_CANCELLED);
     buf_init(&data, FINISH_RESULT_MAX + 1024);
-    finish_print_done(j->id, state, reason, result, &data);
+    live_print_done(j->id, state, reason, result, &data);
     live_publish(j->env->cache, &j->claim.event.job, f->seq, "done", &data);
     buf_fini(&data);
     const struct live_job l = {.id = &j->claim.event.job,

@@ -3,7 +3,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "worker/job_run.h"
-#include "worker/live.h"
+#include "common/live.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "worker/live.h"
+#include "common/live.h"
 
 #include <stdlib.h>
 #include <string.h>

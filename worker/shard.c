@@ -2,7 +2,7 @@
 #include "common/log.h"
 #include "worker/due_timer.h"
 #include "worker/groups.h"
-#include "worker/live.h"
+#include "common/live.h"
 #include "worker/shard_gauges.h"
 
 #include <stdatomic.h>

@@ -9,7 +9,7 @@
 
 #include "common/cache_fake.h"
 #include "common/loop_fake.h"
-#include "worker/live.h"
+#include "common/live.h"
 
 struct world {
     struct loop *loop;

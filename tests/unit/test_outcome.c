@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "common/live.h"
 #include "worker/finish.h"
 
 static struct flow_call calls[2] = {{.name = "a"}, {.name = "b"}};
@@ -265,11 +266,11 @@ static void the_done_event_and_the_cached_body(void **state)
     (void)state;
     struct buf b;
     buf_init(&b, 0);
-    finish_print_done("ID", JOB_PARTIAL, "", "{\"x\":1}", &b);
+    live_print_done("ID", JOB_PARTIAL, "", "{\"x\":1}", &b);
     assert_string_equal(buf_str(&b), "{\"id\":\"ID\",\"state\":\"partial\",\"reason\":null,"
                                      "\"message\":null,\"result\":{\"x\":1}}");
     buf_clear(&b);
-    finish_print_done("ID", JOB_EXPIRED, "deadline", NULL, &b);
+    live_print_done("ID", JOB_EXPIRED, "deadline", NULL, &b);
     assert_string_equal(buf_str(&b), "{\"id\":\"ID\",\"state\":\"expired\",\"reason\":\"deadline\","
                                      "\"message\":null,\"result\":null}");
     buf_clear(&b);

@@ -1,12 +1,12 @@
 /* live.h - numbered hints about a job to whoever listens (protocols: Redis channels op:j, op:u).
- * Sent and forgotten: what is missed is read from MySQL; Redis away costs nothing. Belongs to its
- * shard's thread. */
+ * Sent and forgotten: what is missed is read from MySQL; Redis away costs nothing. Printing is
+ * pure; publishing belongs to the shard's thread. */
 #pragma once
 #include "common/cache.h"
 #include "common/id.h"
 #include "common/job.h"
 
-enum { LIVE_DATA_MAX = 16384 };
+enum { LIVE_DATA_MAX = 16384, LIVE_CHANNEL = 5 + ID_TEXT };
 
 /* {"seq":n,"event":"..","data":..} on op:j:ID; data over 16 KB: the number alone, the listener
  * reads the rest from the record. data: JSON text. cache: NULL is fine. */
@@ -23,6 +23,16 @@ struct live_job { /* for the owner's own stream; all borrowed */
 /* {id,flow,title,state,message,finished} as `job` on op:u:OWNER; nobody's jobs are told to nobody.
  */
 void live_publish_job(struct cache_async *cache, const struct live_job *j);
+
+/* op:j:ID, op:u:OWNER. */
+void live_channel(const struct job_id *id, char out[LIVE_CHANNEL]);
+void live_channel_of_user(const struct owner *o, char out[LIVE_CHANNEL]);
+/* The messages themselves, appended. */
+void live_print(uint32_t seq, const char *event, const struct buf *data, struct buf *out);
+void live_print_job(const struct live_job *j, struct buf *out);
+/* {"id","state","reason","message","result"}: the data of `done`. reason "", result NULL: null. */
+void live_print_done(const char *id, enum job_state state, const char *reason, const char *result,
+                     struct buf *out);
 
 /* The id in a message of op:ctl, "cancel ID". 0 or ERR_INVALID (another message). */
 int live_parse_cancel(const char *message, size_t len, struct job_id *out) must_use;

@@ -1,0 +1,120 @@
+#include "common/live.h"
+#include "common/json.h"
+
+#include <string.h>
+
+static void publish(struct cache_async *cache, const char *channel, const struct buf *message)
+{
+    if (buf_ok(message))
+        return;
+    struct cache_command c = {.script = SCRIPT_NONE};
+    cache_arg_text(&c, "PUBLISH");
+    cache_arg_text(&c, channel);
+    cache_arg(&c, message->data, message->len);
+    /* a hint: who misses it reads the record */
+    if (cache_send(cache, &c, NULL, NULL))
+        return;
+}
+
+void live_print(uint32_t seq, const char *event, const struct buf *data, struct buf *out)
+{
+    buf_printf(out, "{\"seq\":%u", seq);
+    if (data->len <= LIVE_DATA_MAX && !buf_ok(data)) {
+        buf_printf(out, ",\"event\":\"%s\",\"data\":", event);
+        buf_add(out, data->data, data->len);
+    }
+    buf_char(out, '}');
+}
+
+void live_print_done(const char *id, enum job_state state, const char *reason, const char *result,
+                     struct buf *out)
+{
+    buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\",", id, job_state_name(state));
+    if (*reason)
+        buf_printf(out, "\"reason\":\"%s\",", reason);
+    else
+        buf_text(out, "\"reason\":null,");
+    buf_text(out, "\"message\":null,\"result\":");
+    buf_text(out, result ? result : "null");
+    buf_char(out, '}');
+}
+
+void live_publish(struct cache_async *cache, const struct job_id *id, uint32_t seq,
+                  const char *event, const struct buf *data)
+{
+    if (!cache || !cache_async_up(cache))
+        return;
+    char channel[LIVE_CHANNEL];
+    struct buf m;
+    live_channel(id, channel);
+    buf_init(&m, LIVE_DATA_MAX + 256);
+    live_print(seq, event, data, &m);
+    publish(cache, channel, &m);
+    buf_fini(&m);
+}
+
+void live_channel(const struct job_id *id, char out[LIVE_CHANNEL])
+{
+    memcpy(out, "op:j:", 5);
+    id_format(id, out + 5);
+}
+
+void live_channel_of_user(const struct owner *o, char out[LIVE_CHANNEL])
+{
+    static const char digits[] = "0123456789abcdef";
+    char *p = out + 5;
+    memcpy(out, "op:u:", 5);
+    for (size_t i = 0; i < sizeof o->b; i++) {
+        *p++ = digits[o->b[i] >> 4];
+        *p++ = digits[o->b[i] & 15];
+    }
+    *p = 0;
+}
+
+static void text_member(struct buf *out, const char *key, const char *text)
+{
+    buf_printf(out, ",\"%s\":", key);
+    if (text)
+        json_print_text(text, strlen(text), out);
+    else
+        buf_text(out, "null");
+}
+
+void live_print_job(const struct live_job *j, struct buf *out)
+{
+    char id[ID_TEXT], finished[CLOCK_TEXT];
+    id_format(j->id, id);
+    buf_printf(out, "{\"seq\":0,\"event\":\"job\",\"data\":{\"id\":\"%s\"", id);
+    text_member(out, "flow", j->flow);
+    text_member(out, "title", j->title);
+    text_member(out, "state", job_state_name(j->state));
+    text_member(out, "message", j->message);
+    if (j->finished_us)
+        clock_format(j->finished_us, finished);
+    text_member(out, "finished", j->finished_us ? finished : NULL);
+    buf_text(out, "}}");
+}
+
+void live_publish_job(struct cache_async *cache, const struct live_job *j)
+{
+    if (!cache || owner_is_nobody(j->owner) || !cache_async_up(cache))
+        return;
+    char channel[LIVE_CHANNEL];
+    struct buf m;
+    live_channel_of_user(j->owner, channel);
+    buf_init(&m, LIVE_DATA_MAX);
+    live_print_job(j, &m);
+    publish(cache, channel, &m);
+    buf_fini(&m);
+}
+
+int live_parse_cancel(const char *message, size_t len, struct job_id *out)
+{
+    static const char verb[] = "cancel ";
+    char id[ID_TEXT];
+    if (len != sizeof verb - 1 + ID_TEXT - 1 || memcmp(message, verb, sizeof verb - 1) != 0)
+        return ERR_INVALID;
+    memcpy(id, message + sizeof verb - 1, ID_TEXT - 1);
+    id[ID_TEXT - 1] = 0;
+    return id_parse(id, out);
+}
