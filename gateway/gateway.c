@@ -266,6 +266,7 @@ static void fill_handlers(struct gateway *g)
                               .jobs = {.flows = g->flows,
                                        .reader = g->reader,
                                        .marks = g->marks,
+                                       .cache = g->cache,
                                        .secret = &g->secret,
                                        .clock = clock_real(),
                                        .retention_ms = g->topics.retention_ms},

@@ -62,6 +62,34 @@ const char *http_query(const char *query, const char *name)
     return NULL;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int http_query_text(const char *query, const char *name, char *out, size_t size)
+{
+    const char *p = http_query(query, name);
+    size_t n = 0;
+    for (; p && *p && *p != '&'; p++) {
+        int c = *p == '+' ? ' ' : (unsigned char)*p;
+        if (*p == '%') {
+            int high = hex_digit(p[1]), low = high < 0 ? -1 : hex_digit(p[2]);
+            c = low < 0 ? 0 : high << 4 | low;
+            p += low < 0 ? 0 : 2;
+        }
+        if (c < 0x20 || c == 0x7f || n + 1 >= size)
+            return ERR_INVALID;
+        out[n++] = (char)c;
+    }
+    if (n)
+        out[n] = 0;
+    return n > 0;
+}
+
 const char *http_status_text(int status)
 {
     static const struct {

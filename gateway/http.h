@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "common/buf.h"
+#include "common/err.h"
 
 enum { HTTP_REQUEST_ID = 65, HTTP_REPLY_MAX = 32 << 20 };
 
@@ -56,6 +57,10 @@ const char *http_header(const struct http_request *q, const char *name);
 /* Value of a query's parameter: up to the next & or the end; "" without one; NULL: not there. Lent
  * with the query, not decoded. */
 const char *http_query(const char *query, const char *name);
+
+/* The same decoded (%XX, + as a space) into out. 1; 0: not there or empty; ERR_INVALID: too long,
+ * or no text. */
+int http_query_text(const char *query, const char *name, char *out, size_t size) must_use;
 
 /* "Accepted" for 202; "Unknown" for a status we never send. Lent for ever. */
 const char *http_status_text(int status);

@@ -251,11 +251,9 @@ enum job_state job_view_state(const struct record_job *job)
     return job->state == JOB_QUEUED && job->round > 0 ? JOB_RUNNING : job->state;
 }
 
-int job_view_print(const struct job_view *v, struct buf *b)
+/* From the opening brace to retry_at. */
+static void print_head(const struct record_job *j, const char *id, struct buf *b)
 {
-    const struct record_job *j = v->job;
-    char id[ID_TEXT];
-    id_format(&j->id, id);
     text(b, "{\"id\":", id);
     text(b, ",\"flow\":", j->flow);
     buf_text(b, ",\"flow_version\":");
@@ -275,11 +273,31 @@ int job_view_print(const struct job_view *v, struct buf *b)
     time_member(b, ",\"finished\":", j->finished_us);
     if (j->retry_at_us && !job_is_final(j->state))
         time_member(b, ",\"retry_at\":", j->retry_at_us);
+}
+
+int job_view_print(const struct job_view *v, struct buf *b)
+{
+    const struct record_job *j = v->job;
+    char id[ID_TEXT];
+    id_format(&j->id, id);
+    print_head(j, id, b);
     int err = print_calls(v, b);
     raw(b, ",\"result\":", j->result, j->result_len);
     links(b, v->public_url, id);
     buf_char(b, '}');
     return err;
+}
+
+void job_view_print_row(const struct record_job *j, const char *url, struct buf *b)
+{
+    char id[ID_TEXT];
+    id_format(&j->id, id);
+    print_head(j, id, b);
+    raw(b, ",\"result\":", j->result, j->result_len);
+    if (!j->result && j->result_len)
+        buf_printf(b, ",\"result_bytes\":%zu", j->result_len);
+    links(b, url, id);
+    buf_char(b, '}');
 }
 
 void job_view_unregistered(const struct job_id *id, const char *url, struct buf *b)

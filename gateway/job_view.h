@@ -21,6 +21,9 @@ struct job_view {
  * job's: its stored list, results from the ledger. Check out with buf_ok. ERR_BUG: the stored list
  * is no JSON. */
 int job_view_print(const struct job_view *v, struct buf *out) must_use;
+/* A row of a list: the same without calls; result_bytes: the length of a result that is left out
+ * (job->result is NULL). */
+void job_view_print_row(const struct record_job *job, const char *public_url, struct buf *out);
 /* A job that is accepted but has no row yet: queued, null for what only the row knows. */
 void job_view_unregistered(const struct job_id *id, const char *public_url, struct buf *out);
 /* {id, flow, state, links} of a 202. */

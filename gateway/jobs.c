@@ -34,29 +34,36 @@ static void send_body(const struct http_request *q, struct http_reply *r)
     r->status = known && http_etag_matches(known, etag) ? 304 : 200;
 }
 
-/* No row: is it a job that was accepted and not registered yet? */
-static bool may_exist(struct jobs *j, const struct owner *user, const struct job_id *id)
+/* Made from a key, it has no date: its mark tells, or nobody can. */
+bool jobs_may_exist(struct jobs *j, const struct owner *owner, const struct job_id *id)
 {
     int64_t born_ms = id_created_ms(id);
-    if (!id_is_of(j->secret, id, user) && !id_is_of(j->secret, id, &nobody))
+    if (!id_is_of(j->secret, id, owner))
         return false;
     if (born_ms >= 0)
         return clock_wall_us(j->clock) / 1000 - born_ms < j->retention_ms + DAY_MS;
-    return marks_exists(j->marks, user, id) != ERR_NOT_FOUND || /* made from a key */
-           (!owner_is_nobody(user) && marks_exists(j->marks, &nobody, id) != ERR_NOT_FOUND);
+    return marks_exists(j->marks, owner, id) != ERR_NOT_FOUND;
 }
 
-static bool may_read(const struct http_request *q, const struct record_job *job)
+/* A shared job is nobody's, but the mark of its key is its user's. */
+static bool may_exist(struct jobs *j, const struct owner *user, const struct job_id *id)
+{
+    return jobs_may_exist(j, user, id) || jobs_may_exist(j, &nobody, id) ||
+           (id_is_of(j->secret, id, &nobody) && id_created_ms(id) < 0 &&
+            marks_exists(j->marks, user, id) != ERR_NOT_FOUND);
+}
+
+bool jobs_may_read(const struct token_user *user, const struct record_job *job)
 {
     const struct owner *o = &job->owner;
-    bool mine = owner_is_nobody(o) || memcmp(o, &q->user->owner, sizeof *o) == 0;
+    bool mine = owner_is_nobody(o) || memcmp(o, &user->owner, sizeof *o) == 0;
     return mine && strcmp(job->reason, "gone") != 0;
 }
 
 static void show(struct jobs *j, const struct http_request *q, struct http_reply *r,
                  struct job_view *v)
 {
-    if (!may_read(q, v->job)) {
+    if (!jobs_may_read(q->user, v->job)) {
         problem_simple(q, r, ERR_NO_JOB, NULL);
         return;
     }

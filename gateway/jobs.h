@@ -2,6 +2,7 @@
  * gave away is a job not registered yet. Any thread. */
 #pragma once
 #include "common/flow.h"
+#include "common/token.h"
 #include "gateway/http.h"
 #include "gateway/marks.h"
 #include "gateway/reader.h"
@@ -10,10 +11,16 @@ struct jobs { /* all borrowed, all there for the gateway's life */
     struct flow_set *flows;
     struct reader *reader;
     struct marks *marks;
+    struct cache *cache;
     const struct id_secret *secret;
     const struct clock *clock;
     int64_t retention_ms; /* longest of the topics */
 };
+
+/* May this user read this row? Not if it is another's, or kept no longer. */
+bool jobs_may_read(const struct token_user *user, const struct record_job *job);
+/* Without a row: may the id be a job of this owner, given away and not registered yet? */
+bool jobs_may_exist(struct jobs *j, const struct owner *owner, const struct job_id *id);
 
 /* 200 with ETag, 304, 404 `no-job` (also: somebody else's, or kept no longer), 503 `unavailable`
  * without MySQL. ?include=attempts adds tries[]. */

@@ -118,8 +118,10 @@ static struct record *open_one(struct reader *r)
     return NULL;
 }
 
-int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
-                struct record_call **calls, size_t *n)
+typedef int reader_work(struct record *c, void *arg);
+
+/* Done on a connection; one that was lost while it rested is replaced once. */
+static int with_connection(struct reader *r, reader_work *work, void *arg)
 {
     struct record *c;
     int err = take(r, &c);
@@ -132,8 +134,8 @@ int reader_read(struct reader *r, const struct job_id *id, struct record_job *jo
             err = ERR_UNAVAILABLE;
             break;
         }
-        err = c->ops->read(c, id, job, calls, n);
-        if (!err || err == ERR_NOT_FOUND)
+        err = work(c, arg);
+        if (!err || err == ERR_NOT_FOUND || err == ERR_CONFLICT)
             break;
         c->ops->close(c);
         c = NULL;
@@ -144,4 +146,43 @@ int reader_read(struct reader *r, const struct job_id *id, struct record_job *jo
     }
     put(r, c);
     return err;
+}
+
+struct one {
+    const struct job_id *id;
+    struct record_job *job;
+    struct record_call **calls;
+    size_t *n;
+};
+
+static int read_one(struct record *c, void *arg)
+{
+    struct one *o = arg;
+    return c->ops->read(c, o->id, o->job, o->calls, o->n);
+}
+
+int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
+                struct record_call **calls, size_t *n)
+{
+    return with_connection(r, read_one, &(struct one){id, job, calls, n});
+}
+
+static int list(struct record *c, void *arg)
+{
+    return c->ops->list(c, arg);
+}
+
+int reader_list(struct reader *r, struct record_list *l)
+{
+    return with_connection(r, list, l);
+}
+
+static int cancel(struct record *c, void *arg)
+{
+    return c->ops->cancel(c, arg);
+}
+
+int reader_cancel(struct reader *r, struct record_cancel *c)
+{
+    return with_connection(r, cancel, c);
 }

@@ -1,5 +1,5 @@
-/* reader.h - reads jobs from the record through a few connections that requests share. MySQL away:
- * an answer at once, not a queue of waiting requests. Any thread. */
+/* reader.h - reads (and cancels) jobs in the record through a few connections that requests share.
+ * MySQL away: an answer at once, not a queue of waiting requests. Any thread. */
 #pragma once
 #include "common/clock.h"
 #include "common/record.h"
@@ -23,5 +23,10 @@ int reader_open(const struct reader_settings *s, struct reader **out) must_use;
  * busy. A connection lost while it rested is replaced once. */
 int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
                 struct record_call **calls, size_t *n) must_use;
+/* A page of a user's jobs, as record_ops.list. 0, ERR_UNAVAILABLE. */
+int reader_list(struct reader *r, struct record_list *l) must_use;
+/* T9, as record_ops.cancel. 0, ERR_CONFLICT, ERR_NOT_FOUND, ERR_UNAVAILABLE: perhaps done; asking
+ * again does no harm. */
+int reader_cancel(struct reader *r, struct record_cancel *c) must_use;
 /* Nobody reads any more. NULL is fine. */
 void reader_close(struct reader *r);

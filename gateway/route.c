@@ -5,11 +5,14 @@
 static const struct {
     enum route route;
     const char *method, *allow;
-    const char *before, *after; /* around the argument */
+    const char *before, *after; /* around the argument; after NULL: there is none */
 } table[] = {
     {ROUTE_ACCEPT, "POST", "POST", "/v1/flows/", "/jobs"},
     {ROUTE_EVENTS, "GET", "GET, HEAD", "/v1/jobs/", "/events"},
-    {ROUTE_JOB, "GET", "GET, HEAD", "/v1/jobs/", ""},
+    {ROUTE_JOB, "GET", "GET, HEAD, DELETE", "/v1/jobs/", ""},
+    {ROUTE_CANCEL, "DELETE", "GET, HEAD, DELETE", "/v1/jobs/", ""},
+    {ROUTE_MY_JOBS, "GET", "GET, HEAD", "/v1/jobs", NULL},
+    {ROUTE_FLOWS, "GET", "GET, HEAD", "/v1/flows", NULL},
     {ROUTE_ERROR_PAGE, "GET", "GET, HEAD", "/errors/", ""},
 };
 
@@ -27,6 +30,9 @@ static bool is_argument(const char *s, size_t n)
 
 static bool match(const char *path, const char *before, const char *after, char arg[ROUTE_ARG])
 {
+    arg[0] = 0;
+    if (!after)
+        return strcmp(path, before) == 0;
     size_t len = strlen(path), head = strlen(before), tail = strlen(after);
     if (len < head + tail || memcmp(path, before, head) != 0 ||
         memcmp(path + len - tail, after, tail) != 0)
@@ -42,23 +48,27 @@ static bool match(const char *path, const char *before, const char *after, char 
 int route_find(const char *method, const char *path, struct route_match *m)
 {
     *m = (struct route_match){.route = ROUTE_NONE};
+    struct route_match at;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (!match(path, table[i].before, table[i].after, m->arg))
+        if (!match(path, table[i].before, table[i].after, at.arg))
             continue;
-        m->route = table[i].route;
-        m->allow = table[i].allow;
-        m->head = strcmp(method, "HEAD") == 0 && strcmp(table[i].method, "GET") == 0;
-        return m->head || strcmp(method, table[i].method) == 0 ? 0 : ERR_METHOD;
+        at.route = table[i].route;
+        at.allow = table[i].allow;
+        at.head = strcmp(method, "HEAD") == 0 && strcmp(table[i].method, "GET") == 0;
+        bool fits = at.head || strcmp(method, table[i].method) == 0;
+        if (fits || m->route == ROUTE_NONE)
+            *m = at;
+        if (fits)
+            return 0;
     }
-    return ERR_NO_ROUTE;
+    return m->route == ROUTE_NONE ? ERR_NO_ROUTE : ERR_METHOD;
 }
 
 const char *route_name(enum route r)
 {
-    static const char *const names[ROUTE_COUNT] = {[ROUTE_ACCEPT] = "accept",
-                                                   [ROUTE_JOB] = "job",
-                                                   [ROUTE_EVENTS] = "events",
-                                                   [ROUTE_ERROR_PAGE] = "error-page",
-                                                   [ROUTE_NONE] = "none"};
+    static const char *const names[ROUTE_COUNT] = {
+        [ROUTE_ACCEPT] = "accept",         [ROUTE_JOB] = "job",     [ROUTE_CANCEL] = "cancel",
+        [ROUTE_MY_JOBS] = "my-jobs",       [ROUTE_FLOWS] = "flows", [ROUTE_EVENTS] = "events",
+        [ROUTE_ERROR_PAGE] = "error-page", [ROUTE_NONE] = "none"};
     return (unsigned)r < ROUTE_COUNT ? names[r] : "none";
 }

@@ -5,12 +5,22 @@
 #include <stddef.h>
 #include "common/err.h"
 
-enum route { ROUTE_ACCEPT, ROUTE_JOB, ROUTE_EVENTS, ROUTE_ERROR_PAGE, ROUTE_NONE, ROUTE_COUNT };
+enum route {
+    ROUTE_ACCEPT,
+    ROUTE_JOB,
+    ROUTE_CANCEL,
+    ROUTE_MY_JOBS,
+    ROUTE_FLOWS,
+    ROUTE_EVENTS,
+    ROUTE_ERROR_PAGE,
+    ROUTE_NONE,
+    ROUTE_COUNT
+};
 
 enum { ROUTE_ARG = 64 };
 struct route_match {
     enum route route;
-    char arg[ROUTE_ARG]; /* the {flow}, {id} or {code} in the path */
+    char arg[ROUTE_ARG]; /* the {flow}, {id} or {code} in the path, or "" */
     const char *allow;   /* methods this address knows, for Allow; lent for ever */
     bool head;           /* answer as GET, without the body */
 };

@@ -7,7 +7,10 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "gateway/cancel.h"
+#include "gateway/flows.h"
 #include "gateway/guard.h"
+#include "gateway/my_jobs.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
 
@@ -58,6 +61,15 @@ static void handle(struct serve *s, struct http_request *q, struct http_reply *r
         return;
     case ROUTE_JOB:
         jobs_get(&s->jobs, q, r, m->arg);
+        return;
+    case ROUTE_CANCEL:
+        cancel_job(&s->jobs, q, r, m->arg);
+        return;
+    case ROUTE_MY_JOBS:
+        my_jobs_get(&s->jobs, q, r);
+        return;
+    case ROUTE_FLOWS:
+        flows_get(s->jobs.flows, q, r);
         return;
     case ROUTE_EVENTS:
         problem_simple(q, r, ERR_NO_ROUTE,

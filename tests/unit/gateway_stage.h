@@ -198,6 +198,7 @@ static void stage_wire(struct stage *s)
     s->serve.jobs = (struct jobs){.flows = s->flows,
                                   .reader = a->reader,
                                   .marks = a->marks,
+                                  .cache = s->cache,
                                   .secret = &s->secret,
                                   .clock = &s->clock.clock,
                                   .retention_ms = 1000};

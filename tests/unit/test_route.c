@@ -19,6 +19,9 @@ static void finds_each_address(void **state)
         {"POST", "/v1/flows/price-compare/jobs", "price-compare", ROUTE_ACCEPT, false},
         {"GET", "/v1/jobs/0199-a", "0199-a", ROUTE_JOB, false},
         {"HEAD", "/v1/jobs/0199-a", "0199-a", ROUTE_JOB, true},
+        {"DELETE", "/v1/jobs/0199-a", "0199-a", ROUTE_CANCEL, false},
+        {"GET", "/v1/jobs", "", ROUTE_MY_JOBS, false},
+        {"HEAD", "/v1/flows", "", ROUTE_FLOWS, true},
         {"GET", "/v1/jobs/0199-a/events", "0199-a", ROUTE_EVENTS, false},
         {"GET", "/errors/not-json", "not-json", ROUTE_ERROR_PAGE, false},
     };
@@ -72,7 +75,10 @@ static void names_the_methods_an_address_knows(void **state)
     assert_int_equal(route_find("GET", "/v1/flows/x/jobs", &m), ERR_METHOD);
     assert_string_equal(m.allow, "POST");
     assert_int_equal(route_find("HEAD", "/v1/flows/x/jobs", &m), ERR_METHOD);
-    assert_int_equal(route_find("DELETE", "/v1/jobs/x", &m), ERR_METHOD);
+    assert_int_equal(route_find("PUT", "/v1/jobs/x", &m), ERR_METHOD);
+    assert_int_equal(m.route, ROUTE_JOB);
+    assert_string_equal(m.allow, "GET, HEAD, DELETE");
+    assert_int_equal(route_find("DELETE", "/v1/jobs", &m), ERR_METHOD);
     assert_string_equal(m.allow, "GET, HEAD");
     assert_int_equal(route_find("get", "/v1/jobs/x", &m), ERR_METHOD);
 }
