@@ -71,21 +71,26 @@ static int check_header(const struct http_header *h, struct seen *seen, const ch
     return 0;
 }
 
-static int check_framing(const struct http_request *q, const struct seen *seen, const char **detail)
+static int check_twice(const struct seen *seen, const char **detail)
 {
-    bool old = strcmp(q->version, "1.0") == 0;
     if (seen->length > 1)
         return refuse(ERR_BAD_REQUEST, detail, "Content-Length stands twice");
     if (seen->encoding > 1)
         return refuse(ERR_BAD_REQUEST, detail, "Transfer-Encoding stands twice");
+    if (seen->key > 1)
+        return refuse(ERR_BAD_REQUEST, detail, "Idempotency-Key stands twice");
+    return 0;
+}
+
+static int check_framing(const struct http_request *q, const struct seen *seen, const char **detail)
+{
+    bool old = strcmp(q->version, "1.0") == 0;
     if (seen->length && seen->encoding)
         return refuse(ERR_BAD_REQUEST, detail, "Content-Length and Transfer-Encoding together");
     if (seen->encoding && old)
         return refuse(ERR_BAD_REQUEST, detail, "Transfer-Encoding needs HTTP/1.1");
     if (seen->host > 1 || (!seen->host && !old))
         return refuse(ERR_BAD_REQUEST, detail, "exactly one Host header is needed");
-    if (seen->key > 1)
-        return refuse(ERR_BAD_REQUEST, detail, "Idempotency-Key stands twice");
     bool wants_body = strcmp(q->method, "POST") == 0 || strcmp(q->method, "PUT") == 0 ||
                       strcmp(q->method, "PATCH") == 0;
     if (wants_body && !seen->length && !seen->encoding)
@@ -106,7 +111,8 @@ int guard_check(const struct http_request *q, const char **detail)
         if (err)
             return err;
     }
-    return check_framing(q, &seen, detail);
+    int err = check_twice(&seen, detail);
+    return err ? err : check_framing(q, &seen, detail);
 }
 
 bool guard_has_body(const struct http_request *q)
