@@ -223,6 +223,20 @@ static int check_claims(const struct token_rules *r, const struct json *v, int64
     return check_times(v, now_us, why);
 }
 
+/* Bytes as its algorithm makes them: libcjose before 0.6.2.2 compares an HMAC of any length. */
+static bool signature_fits(enum jose_alg alg, const struct part *signature)
+{
+    size_t bytes = signature->len * 3 / 4;
+    switch (alg) {
+    case JOSE_HS256:
+        return bytes == 32;
+    case JOSE_ES256:
+        return bytes == 64;
+    default:
+        return bytes >= 256;
+    }
+}
+
 int token_check(const struct token_rules *r, const struct jose_key *key, const char *token,
                 int64_t now_us, struct token_user *out, const char **why)
 {
@@ -231,7 +245,8 @@ int token_check(const struct token_rules *r, const struct jose_key *key, const c
     int err = token_head(r, token, &head, why);
     if (err || !shape(token, parts, why))
         return ERR_SIGNED_OUT;
-    if (head.alg != jose_key_alg(key) || jose_verify(key, token, strlen(token)) != 0)
+    if (head.alg != jose_key_alg(key) || !signature_fits(head.alg, &parts[2]) ||
+        jose_verify(key, token, strlen(token)) != 0)
         return refuse(why, "the token's signature is not good");
     struct json *claims = object(&parts[1]);
     if (!claims)

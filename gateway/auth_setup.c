@@ -92,6 +92,10 @@ static int read_rules(const struct options *o, struct token_rules *out, char why
     const char *fallback = secret ? "HS256" : "RS256,ES256";
     if (secret && set(o->jwks))
         return complain(why, "--jwt-hs256-file and --jwks are both set; tokens come from one", "");
+    if (set(o->jwks) && (!set(o->jwt_issuer) || !set(o->jwt_audience)))
+        log_warn("jwt-open", "means",
+                 "a token that these keys signed for another service counts here, too; set "
+                 "--jwt-issuer and --jwt-audience");
     *out = (struct token_rules){.issuer = o->jwt_issuer, .audience = o->jwt_audience};
     return read_algorithms(set(o->jwt_algorithms) ? o->jwt_algorithms : fallback, secret,
                            &out->algorithms, why);

@@ -421,6 +421,48 @@ static void refuses_what_is_no_token(void **state)
     }
 }
 
+static void bytes_of(const char *text, uint8_t *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    unsigned held = 0, bits = 0;
+    for (; *text; text++) {
+        held = held << 6 | (unsigned)(strchr(digits, *text) - digits);
+        bits += 6;
+        if (bits >= 8)
+            *out++ = (uint8_t)(held >> (bits -= 8));
+    }
+}
+
+/* The two numbers of ES256 with zeros before them are the same numbers, and libcjose takes them;
+ * a short HMAC it compares with bytes that are not its own. */
+static void takes_a_signature_of_its_length_only(void **state)
+{
+    static const struct token_rules rules = {NULL, NULL, 1u << JOSE_ES256};
+    uint8_t numbers[66] = {0}, stretched[66] = {0};
+    struct jose_key *k = public_key(a3_jwk), *hs = secret_key();
+    struct token_user user;
+    struct buf b = {0};
+    const char *why = "";
+    (void)state;
+    assert_int_equal(token_check(&rules, k, a3, now_us, &user, &why), ERR_SIGNED_OUT);
+    assert_null(strstr(why, "signature")); /* its time is over */
+    bytes_of(strrchr(a3, '.') + 1, numbers);
+    memcpy(stretched + 1, numbers, 32);
+    memcpy(stretched + 34, numbers + 32, 32);
+    buf_add(&b, a3, (size_t)(strrchr(a3, '.') + 1 - a3));
+    encode(&b, stretched, sizeof stretched);
+    assert_int_equal(token_check(&rules, k, buf_str(&b), now_us, &user, &why), ERR_SIGNED_OUT);
+    assert_non_null(strstr(why, "signature"));
+    sign(&b, HS, "{" FOR ",\"exp\":1}");
+    char *mac = strrchr(buf_str(&b), '.') + 1;
+    memcpy(mac, "AA", 3);
+    assert_int_equal(token_check(&hs_rules, hs, b.data, now_us, &user, &why), ERR_SIGNED_OUT);
+    assert_non_null(strstr(why, "signature"));
+    buf_fini(&b);
+    jose_key_free(k);
+    jose_key_free(hs);
+}
+
 static void refuses_a_huge_token_unread(void **state)
 {
     char *huge = malloc(TOKEN_MAX + 2);
@@ -536,6 +578,7 @@ int main(void)
         cmocka_unit_test(takes_the_clocks_to_be_a_minute_apart),
         cmocka_unit_test(refuses_what_the_rules_do_not_say),
         cmocka_unit_test(refuses_what_is_no_token),
+        cmocka_unit_test(takes_a_signature_of_its_length_only),
         cmocka_unit_test(refuses_a_huge_token_unread),
         cmocka_unit_test(checks_tokens_of_public_keys),
         cmocka_unit_test(mistakes_no_public_key_for_a_secret),
