@@ -1,13 +1,17 @@
 /* T9: a cancel asked for. The row is locked first, so that claim and finish come wholly before or
  * wholly after: a job claimed before is running and its worker sees `cancel`, one claimed after is
  * final and settled; a finish before leaves nothing to cancel, a finish after obeys. */
+#include "common/clock.h"
 #include "common/record_mysql.h"
 
 #include <string.h>
 
+enum { PATIENCE_MS = 6000 }; /* a row that stays locked costs 5 s each time, and a request waits */
+
 struct cancelling {
     struct record_cancel *c;
     unsigned tries;
+    int64_t from_ms;
     int status;
 };
 
@@ -71,6 +75,8 @@ static int cancel(struct record_mysql *r, void *arg)
     struct owner owner;
     a->status = 0;
     bool again = a->tries++ > 0;
+    if (again && clock_mono_ms(clock_real()) - a->from_ms > PATIENCE_MS)
+        return ERR_TIMEOUT;
     int err = lock(r, a->c, &owner);
     if (err == ERR_NOT_FOUND) {
         err = insert(r, a->c);
@@ -93,7 +99,7 @@ static int cancel(struct record_mysql *r, void *arg)
 
 int record_cancel(struct record *record, struct record_cancel *c)
 {
-    struct cancelling a = {.c = c};
+    struct cancelling a = {.c = c, .from_ms = clock_mono_ms(clock_real())};
     int err = record_transact((struct record_mysql *)(void *)record, cancel, &a);
     return err ? err : a.status;
 }

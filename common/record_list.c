@@ -38,13 +38,15 @@ static int read_row(const struct store_value *v, struct record_job *j)
 
 static int list(struct record_mysql *r, void *arg)
 {
-    /* two plain comparisons: a row comparison does not use the index */
+    /* two plain comparisons: a row comparison does not use the index. The ids are found first: a
+     * result lies on pages of its own, which are read for the rows of the answer only */
     static const struct store_sql q = {
         .head = "SELECT " RECORD_JOB_COLUMNS ",detail,IF(LENGTH(result)<=?,result,NULL),"
-                "LENGTH(result) FROM op_job WHERE owner=? AND created<=? AND (created<? OR id<?)"
-                " AND created>=? AND (?='' OR flow=?)"
+                "LENGTH(result) FROM (SELECT id FROM op_job WHERE owner=? AND created<=?"
+                " AND (created<? OR id<?) AND created>=? AND (?='' OR flow=?)"
                 " AND (?<0 OR IF(state=0 AND round>0,1,state)=?)"
-                " ORDER BY created DESC,id DESC LIMIT ?"};
+                " ORDER BY created DESC,id DESC LIMIT ?) mine JOIN op_job USING(id)"
+                " ORDER BY created DESC,id DESC"};
     struct record_list *l = arg;
     const struct store_value *v;
     record_list_fini(l);
