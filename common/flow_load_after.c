@@ -104,6 +104,36 @@ static void cycle_found(struct flow_file *f, const struct yaml_node *call, const
                  "%s: none of them can start\nremove one of these from `after`", path);
 }
 
+/* ---- once, behind something that is forgotten */
+
+/* A call before this one, over any number of others, that leaves no row; NULL: none. */
+static const struct flow_call *unrecorded_before(const struct flow *f, const struct flow_call *c,
+                                                 bool seen[FLOW_CALLS_MAX])
+{
+    const struct flow_call *found = NULL;
+    for (size_t i = 0; i < c->after_n && !found; i++) {
+        const struct flow_call *before = &f->calls[c->after[i]];
+        if (seen[c->after[i]])
+            continue;
+        seen[c->after[i]] = true;
+        found = before->unrecorded ? before : unrecorded_before(f, before, seen);
+    }
+    return found;
+}
+
+/* After a crash it would be asked again, might answer otherwise, and what is made of the answer
+ * would be another call for the ledger. */
+static void lint_once(struct flow_file *f, const struct yaml_node *node, const struct flow_call *c)
+{
+    bool seen[FLOW_CALLS_MAX] = {false};
+    const struct flow_call *before = c->never_again ? unrecorded_before(f->flow, c, seen) : NULL;
+    if (before)
+        findings_add(f->loader->findings, yaml_place_key(yaml_get(node, "after")), FINDING_VALUE,
+                     "`repeat: never` behind `%s`, whose answer is not recorded\nleave `ledger: "
+                     "false` out of `%s`",
+                     before->name, before->name);
+}
+
 /* Each call is in one finding at most: mending that one shows what is left. */
 void flow_lint_after(struct flow_file *f)
 {
@@ -112,6 +142,7 @@ void flow_lint_after(struct flow_file *f)
     const struct yaml_node *node = f->flow->calls_n ? f->calls->first : NULL;
     for (; node && at < f->flow->calls_n; node = node->next, at++) {
         struct walk w = {.flow = f->flow, .goal = at};
+        lint_once(f, node, &f->flow->calls[at]);
         if (told[at] || f->loader->no_memory || !is_cycle(&w))
             continue;
         cycle_found(f, node, &w);

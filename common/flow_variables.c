@@ -108,7 +108,7 @@ static bool sees(const struct flow_file *f, const char *name)
 static void lint_unseen(struct lint *l, const struct flow_ref *r)
 {
     struct finding_place at = yaml_place_in(l->node, r->offset);
-    if (strcmp(l->file->call->key, r->field[0]) == 0)
+    if (l->file->call && strcmp(l->file->call->key, r->field[0]) == 0)
         findings_add(l->file->loader->findings, at, FINDING_INVISIBLE,
                      "`$calls.%s` is this very call\nits answer is `$body`, in `ok` and `result`",
                      r->field[0]);
@@ -167,13 +167,13 @@ static void lint_ref(struct lint *l, const struct flow_ref *r)
     int v = variable_find(r->name);
     if (v < 0)
         return;
+    /* in a call, whether the one that is named can be seen has a better answer than the variable */
+    bool named = v == VAR_CALLS && l->file->call && r->fields;
     if (r->bare)
         lint_bare(l, r);
     else if (r->bound)
         lint_bound(l, r);
-    else if (v == VAR_CALLS && l->file->call && r->fields)
-        lint_calls(l, r);
-    else if (!(l->visible & VAR_BIT(v)))
+    else if (!named && !(l->visible & VAR_BIT(v)))
         lint_invisible(l, r);
     else if (v == VAR_USER)
         lint_user(l, r);

@@ -328,10 +328,13 @@ static void calls_wait_for_others_and_have_items(void **state)
                  "    result: '{i: $item, b: $body}'\n"
                  "  get:\n"
                  "    for_each: [7, {a: b}]\n"
-                 "    ledger: false\n"
                  "    upstream: a-mart\n"
                  "    request: {path: /x}\n"
-                 "result: $calls.last.result\n");
+                 "  free:\n"
+                 "    ledger: false\n"
+                 "    upstream: a-mart\n"
+                 "    request: {path: /y}\n"
+                 "result: '[$calls.last.result, $calls.free.result]'\n");
     assert_int_equal(x.findings.n, 0);
     const struct flow_call *last = &f->calls[0], *each = &f->calls[1], *get = &f->calls[2];
     assert_int_equal(last->after_n, 2);
@@ -347,7 +350,8 @@ static void calls_wait_for_others_and_have_items(void **state)
     assert_int_equal(json_size(get->each.list), 2);
     assert_int_equal(get->max_items, 100);
     assert_int_equal(get->parallel, get->upstream->concurrency);
-    assert_true(get->unrecorded && !get->never_again);
+    assert_false(get->unrecorded);
+    assert_true(f->calls[3].unrecorded && !f->calls[3].never_again);
     done(&x);
 }
 
