@@ -290,8 +290,9 @@ int kafka_watermarks(struct kafka *k, struct broker_lag *list, size_t n, int wai
     partition_list *low = lag_list(list, n, RD_KAFKA_OFFSET_BEGINNING);
     partition_list *high = lag_list(list, n, RD_KAFKA_OFFSET_END);
     int err = answer_of(rd_kafka_offsets_for_times(k->rk, low, wait_ms));
+    int64_t left = until - now_ms(); /* -1 would mean for ever */
     if (!err)
-        err = answer_of(rd_kafka_offsets_for_times(k->rk, high, (int)(until - now_ms())));
+        err = answer_of(rd_kafka_offsets_for_times(k->rk, high, left > 0 ? (int)left : 0));
     for (size_t i = 0; !err && i < n; i++)
         err = lag_take(low, &list[i], &list[i].low);
     for (size_t i = 0; !err && i < n; i++)

@@ -122,6 +122,13 @@ static bool producer_up(struct broker_producer *port)
     return atomic_load(&p->has_id) && answered >= 0 && now_ms() - answered <= UP_MS;
 }
 
+/* Not below 0: -1 means for ever to librdkafka. */
+static int left_ms(int64_t until)
+{
+    int64_t left = until - now_ms();
+    return left > 0 ? (int)left : 0;
+}
+
 static void lag_client_close(struct lag_client *c)
 {
     if (c->kafka)
@@ -158,7 +165,7 @@ static int producer_lag(struct broker_producer *port, const char *group, struct 
     struct kafka *lag = lag_client(p, group);
     int err = lag ? kafka_committed(lag, found, n, wait_ms) : ERR_IO;
     if (!err)
-        err = kafka_watermarks(lag, found, n, (int)(until - now_ms()));
+        err = kafka_watermarks(lag, found, n, left_ms(until));
     pthread_mutex_unlock(&p->lag_lock);
     if (!err)
         memcpy(list, found, n * sizeof *found);

@@ -65,11 +65,11 @@ static void rest(unsigned *idle)
         *idle = 0;
         return;
     }
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += LOOK_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    pthread_cond_timedwait(&dog.wake, &dog.lock, &until);
+    pthread_cond_clockwait(&dog.wake, &dog.lock, CLOCK_MONOTONIC, &until);
 }
 
 static void *watch(void *unused)
