@@ -33,6 +33,8 @@ void record_fake_expire(struct record_fake *f, uint64_t worker);
 int record_fake_worker(struct record_fake *f, uint64_t worker);
 /* op_dead.status, -1: no row. */
 int record_fake_dead(struct record_fake *f, const struct job_id *id);
+/* op_dead.topic, "" without a row. out: at least 64 bytes. */
+void record_fake_dead_topic(struct record_fake *f, const struct job_id *id, char *out);
 void record_fake_dead_set(struct record_fake *f, const struct job_id *id, int status);
 /* An outbox row, due now. 0 or ERR_NOMEM. */
 int record_fake_outbox(struct record_fake *f, const char *topic, const char *value) must_use;

@@ -12,6 +12,7 @@ struct fake_job {
     struct record_call *calls;
     size_t calls_n;
     int dead; /* op_dead.status, -1 none */
+    char dead_topic[64];
     struct fake_job *next;
 };
 struct fake_worker {

@@ -211,9 +211,10 @@ static void finish_row(struct record_fake *f, struct fake_job *j, const struct r
     }
     j->row.result_len = j->row.result ? a->result_len : 0;
     j->sweep_at = fake_now(f) + a->keep_ms * 1000;
-    if (a->dead && !cancelled)
+    if (a->dead && !cancelled) {
         j->dead = 0;
-    else if (j->row.round > 0 && j->dead >= 0)
+        set_text(j->dead_topic, sizeof j->dead_topic, a->dead->topic);
+    } else if (j->row.round > 0 && j->dead >= 0)
         j->dead = 3;
 }
 

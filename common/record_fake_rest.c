@@ -224,6 +224,14 @@ int record_fake_dead(struct record_fake *f, const struct job_id *id)
     return status;
 }
 
+void record_fake_dead_topic(struct record_fake *f, const struct job_id *id, char *out)
+{
+    pthread_mutex_lock(&f->lock);
+    const struct fake_job *j = fake_find(f, id);
+    memcpy(out, j ? j->dead_topic : "", j ? sizeof j->dead_topic : 1);
+    pthread_mutex_unlock(&f->lock);
+}
+
 void record_fake_dead_set(struct record_fake *f, const struct job_id *id, int status)
 {
     pthread_mutex_lock(&f->lock);

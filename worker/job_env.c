@@ -61,18 +61,19 @@ void job_env_close(struct job_env *env)
     env->facts = NULL;
 }
 
-int job_record_copy(const struct broker_record *r, const char *topic, struct job_record **out)
+int job_record_copy(const struct broker_record *r, struct job_record **out)
 {
     struct buf headers;
     buf_init(&headers, 1 << 20);
     int err = record_headers_pack(r->headers, r->headers_n, &headers);
     if (!err)
         err = buf_ok(&headers);
-    size_t key_len = r->key ? r->key_len : 0;
-    size_t bytes = sizeof(struct job_record) + key_len + r->value_len + headers.len;
+    size_t key_len = r->key ? r->key_len : 0, topic_size = strlen(r->topic) + 1;
+    size_t bytes = sizeof(struct job_record) + key_len + r->value_len + headers.len + topic_size;
     struct job_record *c = err ? NULL : malloc(bytes);
     if (c) {
         char *p = (char *)(c + 1);
+        char *topic = p + key_len + r->value_len + headers.len;
         *c = (struct job_record){.topic = topic,
                                  .partition = r->partition,
                                  .offset = r->offset,
@@ -89,6 +90,7 @@ int job_record_copy(const struct broker_record *r, const char *topic, struct job
             memcpy(p + key_len, r->value, r->value_len);
         if (headers.len)
             memcpy(p + key_len + r->value_len, headers.data, headers.len);
+        memcpy(topic, r->topic, topic_size);
         *out = c;
     }
     buf_fini(&headers);

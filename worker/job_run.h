@@ -45,7 +45,7 @@ int job_place_add(struct job_run *j, struct partition *p, int64_t offset) must_u
 void job_place_remove(struct job_run *j, const struct partition *p); /* all that are in it */
 
 struct job_record {    /* the record as it came, for dead letters; one allocation */
-    const char *topic; /* lent with the flow set */
+    const char *topic; /* its own: the partition may leave while the job runs on */
     int32_t partition;
     int64_t offset;
     const char *key, *value,
@@ -132,10 +132,8 @@ int job_run_new(struct job_env *env, const struct claim *c, struct job_record *r
                 struct job_run **out) must_use;
 void job_run_enter(struct job_run *j, enum job_phase p); /* j may be gone afterwards */
 void job_run_free(struct job_run *j); /* one that never entered; others end by themselves */
-/* Copy what a dead letter would need. topic: lent with the set. *out: owned (free). 0, ERR_NOMEM,
- * ERR_TOO_LARGE (headers). */
-int job_record_copy(const struct broker_record *r, const char *topic,
-                    struct job_record **out) must_use;
+/* Copy what a dead letter would need. *out: owned (free). 0, ERR_NOMEM, ERR_TOO_LARGE (headers). */
+int job_record_copy(const struct broker_record *r, struct job_record **out) must_use;
 
 /* The lease is held (again): claim what is held back, start what waits. */
 void job_env_resume(struct job_env *env);

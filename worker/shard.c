@@ -5,7 +5,6 @@
 #include "common/live.h"
 #include "worker/shard_gauges.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { TICK_MS = 1000, LEAVE_MS = 50, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048 };
@@ -56,8 +55,10 @@ static int join(struct shard *s, struct job_run *j, const struct claim *c, struc
                 int64_t offset)
 {
     bool differs = claim_differs(c, j->claim.event.mac, j->claim.event.has_mac);
-    if (differs && (j->conflict || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING)))
-        return ERR_FULL; /* whose id it is the row will say: it may be the newcomer's */
+    bool unclear = j->conflict || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING);
+    /* it leaves without settling who joins now; or: the row will say whose id it is */
+    if ((j->phase == PHASE_RELEASING && !j->conflict) || (differs && unclear))
+        return ERR_FULL;
     if (differs) {
         metrics_add(s->env.metrics.verdict[CLAIM_CONFLICT], 1);
         consumer_done(p, offset);
@@ -71,7 +72,7 @@ static int begin(struct shard *s, const struct claim *c, struct partition *p,
 {
     struct job_record *record = NULL;
     struct job_run *j = NULL;
-    int err = job_record_copy(r, p->topic, &record);
+    int err = job_record_copy(r, &record);
     if (!err)
         err = job_run_new(&s->env, c, record, &j);
     if (err)

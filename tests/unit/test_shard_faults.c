@@ -126,6 +126,31 @@ static void the_row_says_whose_id_it_is_not_who_came_first(void **state)
     world_free(w);
 }
 
+/* It runs on where it was claimed, and dies there: its record is no part of the partition. */
+static void a_job_whose_partition_left_dies_with_its_record(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    const struct http_fake_reply gone = {.status = 404, .delay_ms = 4000};
+    char topic[64];
+    world_reply(w, A_MART, gone);
+    world_reply(w, B_SHOP, gone);
+    world_reply(w, C_STORE, gone);
+    world_run(w, 2000);
+    struct event e = world_event(w, NULL);
+    world_put(w, &e, BODY, 0);
+    world_run(w, 1000);
+    assert_int_equal(http_client_fake_running(w->http), 3);
+    broker_fake_revoke(w->consumer[0], false);
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_FAILED);
+    assert_int_equal(record_fake_dead(w->db, &e.job), 0);
+    record_fake_dead_topic(w->db, &e.job, topic);
+    assert_string_equal(topic, flow_by_name(w->set, "price-compare")->topic.name);
+    seen_fini(&s);
+    world_free(w);
+}
+
 /* It is running at us, but its record went to another shard: that one must get it. */
 static void a_refused_job_whose_partition_left_is_given_back(void **state)
 {
@@ -318,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_take_over_after_the_deadline_keeps_what_was_paid_for),
         cmocka_unit_test(a_cancelled_job_shows_the_calls_that_were_made),
         cmocka_unit_test(the_row_says_whose_id_it_is_not_who_came_first),
+        cmocka_unit_test(a_job_whose_partition_left_dies_with_its_record),
         cmocka_unit_test(a_refused_job_whose_partition_left_is_given_back),
         cmocka_unit_test(a_bad_record_releases_its_lead),
         cmocka_unit_test(a_partition_may_move_at_any_moment),
