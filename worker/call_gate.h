@@ -31,6 +31,7 @@ struct call_env {             /* what all calls of a shard share */
     unsigned shares;         /* as last set */
     struct call_gate *gates; /* owned: by upstream->index */
     size_t gates_n;
+    int64_t held; /* bytes of the calls on their way, and of what they send */
 };
 
 /* Gates for all upstreams of the set. 0 or ERR_NOMEM. */

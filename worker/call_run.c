@@ -355,6 +355,11 @@ static void ask(struct call_run *r)
 
 /* ---- life */
 
+static int64_t bytes_of(const struct call_run *r)
+{
+    return (int64_t)(sizeof *r + strlen(r->request.url) + r->request.body_len);
+}
+
 int call_run_start(struct call_env *env, const struct call_order *o, struct call_request *request,
                    const uint8_t key[CALL_KEY])
 {
@@ -371,6 +376,7 @@ int call_run_start(struct call_env *env, const struct call_order *o, struct call
     r->pause = (struct due_item){.fn = pause_over, .arg = r};
     r->begun_ms = -1;
     r->waited = TRY_SLOT;
+    env->held += bytes_of(r);
     o->item->state = ITEM_RUNNING;
     *o->out = r;
     ask(r);
@@ -400,6 +406,7 @@ void call_run_free(struct call_run *r)
 {
     if (!r)
         return;
+    r->env->held -= bytes_of(r);
     call_request_fini(&r->request);
     free(r->result);
     free(r);

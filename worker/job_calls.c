@@ -229,8 +229,12 @@ static enum call_code expand(struct job_run *j, const struct flow_call *call, st
         c->list = NULL;
         return CALL_TOO_MANY_ITEMS;
     }
-    if (items_expand(c, n) == 0)
+    if (items_expand(c, n) == 0) {
+        size_t bytes = n * (sizeof *c->items + sizeof(struct outcome) + sizeof(struct call_run *));
+        j->copied += bytes;
+        j->env->kept += (int64_t)bytes;
         return CALL_OK;
+    }
     c->list = NULL;
     return CALL_EXPRESSION;
 }

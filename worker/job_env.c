@@ -61,6 +61,11 @@ void job_env_close(struct job_env *env)
     env->facts = NULL;
 }
 
+int64_t job_env_bytes(const struct job_env *env)
+{
+    return env->kept + env->calls.held;
+}
+
 int job_record_copy(const struct broker_record *r, struct job_record **out)
 {
     struct buf headers;

@@ -150,6 +150,8 @@ static inline bool job_run_is_claimed(const struct job_run *j)
     return j->worker != 0;
 }
 int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
+/* What its jobs hold besides their records, for intake. */
+int64_t job_env_bytes(const struct job_env *env);
 
 /* ---- between the files of this module */
 /* Whose log lines follow; log_scope_restore with what it returns. */

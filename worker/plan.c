@@ -85,17 +85,18 @@ static bool is_hope(const struct plan_item *i)
     return i->state <= ITEM_SUCCEEDED;
 }
 
-/* Which calls cannot be made if this item fails: those after its call, when it was the last hope
- * there, and those after them. */
-static void find_lost(const struct flow *f, const struct call_items *calls,
-                      const struct plan_item *item, bool lost[FLOW_CALLS_MAX])
+static bool is_lost(const struct call_items *c)
 {
-    const struct call_items *own = &calls[item->call];
-    bool last = true, more = true;
-    for (size_t k = 0; k < own->n; k++)
-        last = last && (&own->items[k] == item || !is_hope(&own->items[k]));
-    lost[item->call] = last;
-    while (more) {
+    for (size_t i = 0; i < c->n; i++)
+        if (is_hope(&c->items[i]))
+            return false;
+    return has_failed(c);
+}
+
+/* And those after the lost ones, and those after them. */
+static void spread(const struct flow *f, bool lost[FLOW_CALLS_MAX])
+{
+    for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < f->calls_n; i++)
             for (size_t k = 0; k < f->calls[i].after_n && !lost[i]; k++) {
@@ -106,19 +107,43 @@ static void find_lost(const struct flow *f, const struct call_items *calls,
     }
 }
 
+/* Calls that never begin: what they wait for has failed, if its row is not written yet. */
+static void find_gone(const struct flow *f, const struct call_items *calls,
+                      bool gone[FLOW_CALLS_MAX])
+{
+    for (size_t i = 0; i < f->calls_n; i++)
+        gone[i] = is_lost(&calls[i]);
+    spread(f, gone);
+}
+
+/* They, and those that cannot be made if this item fails: its call's, when it was the last hope
+ * there. */
+static void find_lost(const struct flow *f, const struct call_items *calls,
+                      const struct plan_item *item, bool lost[FLOW_CALLS_MAX])
+{
+    const struct call_items *own = &calls[item->call];
+    bool last = true;
+    for (size_t k = 0; k < own->n; k++)
+        last = last && (&own->items[k] == item || !is_hope(&own->items[k]));
+    find_gone(f, calls, lost);
+    lost[item->call] |= last;
+    spread(f, lost);
+}
+
 bool plan_hangs_on(const struct flow *f, const struct call_items *calls,
                    const struct plan_item *item)
 {
-    bool lost[FLOW_CALLS_MAX] = {false};
+    bool lost[FLOW_CALLS_MAX] = {false}, gone[FLOW_CALLS_MAX] = {false};
     size_t counted = 0, with = 0, without = 0;
     if (f->calls[item->call].optional)
         return false;
+    find_gone(f, calls, gone);
     find_lost(f, calls, item, lost);
     for (size_t i = 0; i < f->calls_n; i++)
         for (size_t k = 0; k < calls[i].n && !f->calls[i].optional; k++) {
             const struct plan_item *other = &calls[i].items[k];
             counted += !is_left_out(other);
-            with += is_hope(other);
+            with += is_hope(other) && !gone[i];
             without += is_hope(other) && other != item && !lost[i];
         }
     return need_is_met(f, counted, with) && !need_is_met(f, counted, without);

@@ -38,7 +38,7 @@ static int64_t weight_of(const struct job_run *j)
 
 static void look_at_intake(struct shard *s)
 {
-    intake_jobs(&s->intake, (int64_t)s->jobs.n, s->bytes + s->env.kept);
+    intake_jobs(&s->intake, (int64_t)s->jobs.n, s->bytes + job_env_bytes(&s->env));
     intake_rows(&s->intake, (int64_t)writer_waiting(s->s.writer));
     intake_calls(&s->intake, call_gates_fill(&s->env.calls));
 }
@@ -210,7 +210,7 @@ static void show(struct shard *s)
     for (size_t i = 0; i < s->consumers_n; i++)
         consumer_count(s->consumers[i], &n);
     shard_gauges_show(&s->gauges, GAUGE_JOBS, (int64_t)s->jobs.n);
-    shard_gauges_show(&s->gauges, GAUGE_BYTES, s->bytes + s->env.kept);
+    shard_gauges_show(&s->gauges, GAUGE_BYTES, s->bytes + job_env_bytes(&s->env));
     shard_gauges_show(&s->gauges, GAUGE_PARTITIONS, n.partitions);
     shard_gauges_show(&s->gauges, GAUGE_PAUSED, n.paused);
     shard_gauges_show(&s->gauges, GAUGE_UNFINISHED, n.unfinished);

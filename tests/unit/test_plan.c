@@ -269,6 +269,21 @@ static void a_job_hangs_on_what_its_other_calls_wait_for(void **state)
     assert_false(plan_hangs_on(&f, all, all[0].items));
 }
 
+/* b comes after a, which has failed and is not in the ledger yet: b is no hope any more. */
+static void a_call_behind_a_failed_one_is_no_hope(void **state)
+{
+    (void)state;
+    struct flow f = begin(1);
+    then(1, 0);
+    assert_false(plan_hangs_on(&f, all, all[2].items));
+    end(0, ITEM_FAILED, CALL_BREAKER_OPEN);
+    all[0].items[0].unsaved = true;
+    assert_true(plan_hangs_on(&f, all, all[2].items));
+    calls[0].optional = true; /* b goes on without it */
+    assert_false(plan_hangs_on(&f, all, all[2].items));
+    calls[0].optional = false;
+}
+
 static void all_succeeded(void **state)
 {
     (void)state;
@@ -381,6 +396,7 @@ int main(void)
         cmocka_unit_test(all_begin_at_once),
         cmocka_unit_test(a_job_hangs_on_a_call_it_cannot_do_without),
         cmocka_unit_test(a_job_hangs_on_what_its_other_calls_wait_for),
+        cmocka_unit_test(a_call_behind_a_failed_one_is_no_hope),
         cmocka_unit_test(all_succeeded),
         cmocka_unit_test(enough_of_them_is_partial),
         cmocka_unit_test(need_beyond_the_items_means_all),
