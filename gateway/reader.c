@@ -8,8 +8,8 @@ struct reader {
     struct reader_settings s;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t free_one;
-    struct record **idle; /* connections nobody uses */
-    size_t idle_n, busy_n;
+    struct record **idle;          /* connections nobody uses */
+    size_t idle_n, busy_n, long_n; /* long: of busy, who may take long */
     int64_t rest_until_ms;
     int64_t moved_ms; /* when the last one came back, or was taken */
 };
@@ -62,12 +62,20 @@ static struct timespec after_ms(int64_t ms)
     return t;
 }
 
+/* Lists and cancels read many rows or wait for locked ones: reads of a job keep the other places.
+ */
+static bool is_full(const struct reader *r, bool takes_long)
+{
+    size_t max = (r->s.connections + 2) / 3;
+    return r->busy_n >= r->s.connections || (takes_long && r->long_n >= max);
+}
+
 /* With the lock. While MySQL hangs every connection is out until its time is over: requests that
  * wait here would take the threads from those that only want to be accepted. */
-static int wait_for_place(struct reader *r)
+static int wait_for_place(struct reader *r, bool takes_long)
 {
     int64_t end = clock_mono_ms(r->s.clock) + r->s.wait_ms;
-    while (r->busy_n >= r->s.connections) {
+    while (is_full(r, takes_long)) {
         int64_t now = clock_mono_ms(r->s.clock), stuck = r->moved_ms + r->s.stuck_ms;
         int64_t left = (stuck < end ? stuck : end) - now;
         if (left <= 0)
@@ -79,17 +87,18 @@ static int wait_for_place(struct reader *r)
 }
 
 /* A place among the connections: *out an idle one, or NULL to open one. */
-static int take(struct reader *r, struct record **out)
+static int take(struct reader *r, bool takes_long, struct record **out)
 {
     *out = NULL;
     pthread_mutex_lock(&r->lock);
-    int err = wait_for_place(r);
+    int err = wait_for_place(r, takes_long);
     if (!err && r->idle_n > 0)
         *out = r->idle[--r->idle_n];
     else if (!err && clock_mono_ms(r->s.clock) < r->rest_until_ms)
         err = ERR_UNAVAILABLE;
     if (!err) {
         r->busy_n++;
+        r->long_n += takes_long;
         r->moved_ms = clock_mono_ms(r->s.clock);
     }
     pthread_mutex_unlock(&r->lock);
@@ -97,13 +106,14 @@ static int take(struct reader *r, struct record **out)
 }
 
 /* NULL: it is lost. */
-static void put(struct reader *r, struct record *c)
+static void put(struct reader *r, bool takes_long, struct record *c)
 {
     pthread_mutex_lock(&r->lock);
     r->busy_n--;
+    r->long_n -= takes_long;
     if (c)
         r->idle[r->idle_n++] = c;
-    pthread_cond_signal(&r->free_one);
+    pthread_cond_broadcast(&r->free_one); /* whoever is first may not take this place */
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -121,10 +131,10 @@ static struct record *open_one(struct reader *r)
 typedef int reader_work(struct record *c, void *arg);
 
 /* Done on a connection; one that was lost while it rested is replaced once. */
-static int with_connection(struct reader *r, reader_work *work, void *arg)
+static int with_connection(struct reader *r, bool takes_long, reader_work *work, void *arg)
 {
     struct record *c;
-    int err = take(r, &c);
+    int err = take(r, takes_long, &c);
     if (err)
         return err;
     bool rested = c != NULL;
@@ -144,7 +154,7 @@ static int with_connection(struct reader *r, reader_work *work, void *arg)
             break;
         rested = false;
     }
-    put(r, c);
+    put(r, takes_long, c);
     return err;
 }
 
@@ -164,7 +174,7 @@ static int read_one(struct record *c, void *arg)
 int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
                 struct record_call **calls, size_t *n)
 {
-    return with_connection(r, read_one, &(struct one){id, job, calls, n});
+    return with_connection(r, false, read_one, &(struct one){id, job, calls, n});
 }
 
 static int list(struct record *c, void *arg)
@@ -174,7 +184,7 @@ static int list(struct record *c, void *arg)
 
 int reader_list(struct reader *r, struct record_list *l)
 {
-    return with_connection(r, list, l);
+    return with_connection(r, true, list, l);
 }
 
 static int cancel(struct record *c, void *arg)
@@ -184,5 +194,5 @@ static int cancel(struct record *c, void *arg)
 
 int reader_cancel(struct reader *r, struct record_cancel *c)
 {
-    return with_connection(r, cancel, c);
+    return with_connection(r, true, cancel, c);
 }

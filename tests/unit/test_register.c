@@ -521,6 +521,49 @@ static void lets_nobody_wait_while_mysql_hangs(void **state)
     reader_close(reader);
 }
 
+static int open_hanging_once(void *arg, struct record **out, char *why)
+{
+    struct hang *h = arg;
+    return sem_trywait(&h->came) == 0 ? open_fake(h->server, out, why)
+                                      : open_hanging(arg, out, why);
+}
+
+static void *list_in_a_thread(void *arg)
+{
+    struct record_list l = {.max = 1};
+    return (void *)(intptr_t)reader_list(arg, &l);
+}
+
+/* One list hangs on one of three connections: the next is refused, a read is not. */
+static void lists_leave_connections_to_reads(void **state)
+{
+    struct hang h = {.server = *state};
+    struct reader_settings settings = {.open = open_hanging_once,
+                                       .arg = &h,
+                                       .connections = 3,
+                                       .wait_ms = 60000,
+                                       .stuck_ms = 250,
+                                       .clock = &now.clock};
+    struct reader *reader;
+    struct record_job job;
+    struct record_list l = {.max = 1};
+    pthread_t thread;
+    void *result;
+    sem_init(&h.came, 0, 0);
+    sem_init(&h.go, 0, 0);
+    assert_int_equal(reader_open(&settings, &reader), 0);
+    assert_int_equal(pthread_create(&thread, NULL, list_in_a_thread, reader), 0);
+    sem_wait(&h.came);
+    sem_post(&h.came); /* who opens from now on does not hang */
+    clock_step(&now, 250 * 1000);
+    assert_int_equal(reader_list(reader, &l), ERR_UNAVAILABLE);
+    assert_int_equal(read_job(reader, 1, &job), ERR_NOT_FOUND);
+    sem_post(&h.go);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, ERR_UNAVAILABLE);
+    reader_close(reader);
+}
+
 static int64_t slow_mono(const struct clock *c)
 {
     (void)c;
@@ -565,6 +608,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_again_on_a_fresh_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_at_once_while_mysql_is_away, setup, teardown),
         cmocka_unit_test_setup_teardown(lets_nobody_wait_while_mysql_hangs, setup, teardown),
+        cmocka_unit_test_setup_teardown(lists_leave_connections_to_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(a_read_that_hung_is_not_made_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
