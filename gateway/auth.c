@@ -24,8 +24,10 @@ static int find_token(const struct http_request *q, const char **token, const ch
             continue;
         if (n++ > 0)
             return refuse(why, "Authorization stands twice");
-        if (strncasecmp(value, "bearer", 6) != 0 || (value[6] && value[6] != ' '))
-            return refuse(why, "only a Bearer token is taken; send no Authorization as a guest");
+        if (strncasecmp(value, "bearer", 6) != 0)
+            continue; /* another scheme is a proxy's */
+        if (value[6] && value[6] != ' ')
+            return refuse(why, "write `Authorization: Bearer`, a space and the token");
         *token = value + 6 + strspn(value + 6, " ");
     }
     return 0;

@@ -124,9 +124,7 @@ static void makes_nobody_a_guest_by_a_bad_token(void **state)
     static const char *const bad[] = {"Authorization: Bearer x.y.z",
                                       "Authorization: Bearer ",
                                       "Authorization: bearer",
-                                      "Authorization: Basic eA==",
                                       "Authorization: Bearerx.y.z",
-                                      "Authorization: ",
                                       "Authorization: Basic eA==\nAuthorization: Basic eA==",
                                       "Authorization: Bearer eyJhbGciOiJub25lIn0.e30.AAAA"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
