@@ -1,5 +1,7 @@
 #include "worker/plan.h"
 
+#include <string.h>
+
 bool plan_call_is_over(const struct call_items *c)
 {
     for (size_t i = 0; i < c->n; i++)
@@ -116,16 +118,15 @@ static void find_gone(const struct flow *f, const struct call_items *calls,
     spread(f, gone);
 }
 
-/* They, and those that cannot be made if this item fails: its call's, when it was the last hope
- * there. */
-static void find_lost(const struct flow *f, const struct call_items *calls,
-                      const struct plan_item *item, bool lost[FLOW_CALLS_MAX])
+/* Add to those that are gone what cannot be made if this item fails: its call's, when it was the
+ * last hope there. */
+static void add_lost(const struct flow *f, const struct call_items *calls,
+                     const struct plan_item *item, bool lost[FLOW_CALLS_MAX])
 {
     const struct call_items *own = &calls[item->call];
     bool last = true;
     for (size_t k = 0; k < own->n; k++)
         last = last && (&own->items[k] == item || !is_hope(&own->items[k]));
-    find_gone(f, calls, lost);
     lost[item->call] |= last;
     spread(f, lost);
 }
@@ -133,12 +134,13 @@ static void find_lost(const struct flow *f, const struct call_items *calls,
 bool plan_hangs_on(const struct flow *f, const struct call_items *calls,
                    const struct plan_item *item)
 {
-    bool lost[FLOW_CALLS_MAX] = {false}, gone[FLOW_CALLS_MAX] = {false};
+    bool lost[FLOW_CALLS_MAX], gone[FLOW_CALLS_MAX] = {false};
     size_t counted = 0, with = 0, without = 0;
     if (f->calls[item->call].optional)
         return false;
     find_gone(f, calls, gone);
-    find_lost(f, calls, item, lost);
+    memcpy(lost, gone, sizeof lost);
+    add_lost(f, calls, item, lost);
     for (size_t i = 0; i < f->calls_n; i++)
         for (size_t k = 0; k < calls[i].n && !f->calls[i].optional; k++) {
             const struct plan_item *other = &calls[i].items[k];
