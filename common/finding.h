@@ -44,6 +44,8 @@
       "A cache needs `key` and `ttl`; with `scope: shared` the flow must not use `$user`.")        \
     X(CYCLE, "F023", ERROR, "calls that wait for each other",                                      \
       "A call starts when those of its `after` have ended; none of them may come after it.")       \
+    X(DATABASE, "F024", ERROR, "unknown database",                                                 \
+      "`database` names an entry of `databases` in upstreams.yaml.")                               \
     X(HOLE, "F030", ERROR, "`\\(` starts an expression",                                           \
       "This key is an expression already; `\\( )` is for templates.")                              \
     X(JQ, "F031", ERROR, "an expression is not valid jq",                                          \
@@ -56,6 +58,11 @@
       "In a template only what stands in `\\( )` is computed; the rest goes out as it is.")        \
     X(DOT, "F035", ERROR, "an expression starts with `.`",                                         \
       "`.` is not data; everything comes from variables like `$request`.")                         \
+    X(SQL, "F036", ERROR, "an `sql` that cannot work",                                             \
+      "One statement per entry: a SELECT in `load`, an INSERT, UPDATE, DELETE or REPLACE in "      \
+      "`save`. Holes become parameters, so they stand outside of quotes and comments.")            \
+    X(ROWS, "F037", ERROR, "rows that are not loaded",                                             \
+      "`$rows.NAME` names an entry of `load`; in `load` one above.")                               \
     X(SCHEMA, "F040", ERROR, "the schema is not valid",                                            \
       "request.schema takes a subset of JSON Schema 2020-12; other keywords are refused.")         \
     X(EXAMPLE, "F041", ERROR, "an example does not fit its schema",                                \
@@ -78,7 +85,9 @@
       "With `deadline: none` a job waits for its calls for ever.")                                 \
     X(W_ITEMS, "F056", WARNING, "a list without a bound",                                          \
       "More elements than `max_items` fail the call; `maxItems` in the schema refuses them "       \
-      "before.")
+      "before.")                                                                                   \
+    X(W_DATABASES, "F057", WARNING, "a save in two databases",                                     \
+      "Each is a transaction of its own: one may be refused when the other is written.")
 
 enum finding_severity { FINDING_ERROR, FINDING_WARNING };
 

@@ -34,6 +34,29 @@ static void call_fini(struct flow_call *c)
     expr_free(c->result);
 }
 
+static void sql_fini(struct flow *f)
+{
+    for (size_t i = 0; i < f->loads_n; i++) {
+        free(f->loads[i].name);
+        expr_free(f->loads[i].when);
+        sql_template_free(f->loads[i].sql);
+    }
+    for (size_t i = 0; i < f->checks_n; i++) {
+        expr_free(f->checks[i].when);
+        expr_free(f->checks[i].that);
+        template_free(f->checks[i].message);
+    }
+    for (size_t i = 0; i < f->saves_n; i++) {
+        expr_free(f->saves[i].when);
+        expr_free(f->saves[i].each.expr);
+        json_free(f->saves[i].each.list);
+        sql_template_free(f->saves[i].sql);
+    }
+    free(f->loads);
+    free(f->checks);
+    free(f->saves);
+}
+
 static void flow_fini(struct flow *f)
 {
     free(f->title);
@@ -47,6 +70,7 @@ static void flow_fini(struct flow *f)
     for (size_t i = 0; i < f->calls_n; i++)
         call_fini(&f->calls[i]);
     free(f->calls);
+    sql_fini(f);
     expr_free(f->result);
 }
 
@@ -61,6 +85,13 @@ static void upstream_fini(struct upstream *u)
     free(u->headers);
 }
 
+static void database_fini(struct database *d)
+{
+    char *texts[] = {d->name, d->host, d->schema, d->user, d->password, d->ca, d->cert, d->key};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+}
+
 void flow_set_put(struct flow_set *s)
 {
     if (!s || --s->refs > 0)
@@ -69,8 +100,11 @@ void flow_set_put(struct flow_set *s)
         flow_fini(&s->flows[i]);
     for (size_t i = 0; i < s->upstreams_n; i++)
         upstream_fini(&s->upstreams[i]);
+    for (size_t i = 0; i < s->databases_n; i++)
+        database_fini(&s->databases[i]);
     free(s->flows);
     free(s->upstreams);
+    free(s->databases);
     free(s);
 }
 
@@ -94,6 +128,20 @@ unsigned flow_call_uses(const struct flow_call *c)
     uses |= c->body ? template_uses(c->body) : 0;
     for (size_t i = 0; i < c->headers_n; i++)
         uses |= template_uses(c->headers[i].value);
+    return uses;
+}
+
+unsigned flow_sql_uses(const struct flow *f)
+{
+    unsigned uses = 0;
+    for (size_t i = 0; i < f->loads_n; i++)
+        uses |= uses_of(f->loads[i].when) | sql_template_uses(f->loads[i].sql);
+    for (size_t i = 0; i < f->checks_n; i++)
+        uses |= uses_of(f->checks[i].when) | uses_of(f->checks[i].that) |
+                template_uses(f->checks[i].message);
+    for (size_t i = 0; i < f->saves_n; i++)
+        uses |= uses_of(f->saves[i].when) | uses_of(f->saves[i].each.expr) |
+                sql_template_uses(f->saves[i].sql);
     return uses;
 }
 

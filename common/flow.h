@@ -9,6 +9,7 @@
 #include "common/job.h"
 #include "common/expr.h"
 #include "common/schema.h"
+#include "common/sql_template.h"
 #include "common/template.h"
 
 enum flow_access { ACCESS_USERS, ACCESS_GUESTS, ACCESS_INTERNAL };
@@ -16,6 +17,7 @@ enum cache_scope { SCOPE_NONE, SCOPE_USER, SCOPE_SHARED };
 enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
 
 enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_ITEMS_MAX = 1000, FLOW_NEED_ALL = -1 };
+enum { FLOW_LOADS_MAX = 64, FLOW_CHECKS_MAX = 64, FLOW_SAVES_MAX = 64, FLOW_ROWS_MAX = 10000 };
 
 struct header {
     char *name, *value;
@@ -40,6 +42,16 @@ struct upstream {
     unsigned index; /* place in flow_set.upstreams */
 };
 
+struct database {
+    char *name; /* in upstreams.yaml */
+    char *host, *schema, *user, *password;
+    unsigned port;
+    bool tls; /* enforced; ca NULL: the system's */
+    char *ca, *cert, *key;
+    unsigned connections; /* per worker, for `load` and for `save` each */
+    unsigned index;       /* place in flow_set.databases */
+};
+
 struct retry_policy {
     unsigned attempts; /* the first included */
     int64_t backoff_ms, max_ms;
@@ -56,6 +68,28 @@ struct header_template {
 struct flow_each { /* for_each: one of them, or none: then the call is made once */
     struct expr *expr;
     struct json *list; /* literal; an array */
+};
+
+struct flow_load { /* an entry of `load`; in file order */
+    char *name;
+    struct expr *when; /* NULL: always */
+    const struct database *database;
+    struct sql_template *sql; /* a SELECT */
+    unsigned max_rows;
+};
+
+struct flow_check {    /* an entry of `check` */
+    struct expr *when; /* NULL: always */
+    struct expr *that;
+    struct template *message; /* `else` */
+};
+
+struct flow_save {     /* an entry of `save`; in file order */
+    struct expr *when; /* NULL: always */
+    struct flow_each each;
+    const struct database *database;
+    struct sql_template *sql;
+    bool optional;
 };
 
 struct flow_call {
@@ -107,19 +141,30 @@ struct flow {
         struct expr *key;
         int64_t ttl_ms, partial_ttl_ms;
     } cache;
-    int64_t deadline_ms;     /* 0: never */
+    int64_t deadline_ms; /* 0: never */
+    struct flow_load *loads;
+    size_t loads_n;
+    struct flow_check *checks;
+    size_t checks_n;
     struct flow_call *calls; /* in declared order */
     size_t calls_n;
     int need;            /* FLOW_NEED_ALL or a number */
     struct expr *result; /* NULL: null */
+    struct flow_save *saves;
+    size_t saves_n;
     int64_t keep_ms;
 };
+
+/* OR of VAR_BIT of the expressions of `load`, `check` and `save`. */
+unsigned flow_sql_uses(const struct flow *f);
 
 struct flow_set {
     struct flow *flows;
     size_t flows_n;
     struct upstream *upstreams;
     size_t upstreams_n;
+    struct database *databases;
+    size_t databases_n;
     _Atomic unsigned refs;
 };
 

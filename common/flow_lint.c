@@ -126,7 +126,7 @@ static void lint_items(struct flow_file *f, const struct flow_use *u)
     if (schema && schema->type == YAML_MAP && !is_open_ended(schema) &&
         !yaml_get(schema, "maxItems"))
         findings_add(f->loader->findings, yaml_place_key(schema), FINDING_W_ITEMS,
-                     "`%s` has no bound, and `for_each` makes a call of each element\nadd "
+                     "`%s` has no bound, and `for_each` takes each of its elements\nadd "
                      "`maxItems`",
                      r.field[r.fields - 1]);
 }
@@ -135,7 +135,7 @@ static void lint_schema(struct flow_file *f)
 {
     for (size_t i = 0; i < f->uses_n; i++) {
         const struct flow_use *u = &f->uses[i];
-        lint_fields_of(f, u->node, u->template != NULL);
+        lint_fields_of(f, u->node, u->expr == NULL);
         if (u->want == WANT_SCALAR)
             lint_key(f, u);
         if (u->want == WANT_LIST)
@@ -241,6 +241,8 @@ static int check_want(const struct flow_use *u, const struct json *v, struct exp
 static int run_use(const struct flow_use *u, const struct expr_vars *vars, struct json **value,
                    struct expr_error *error)
 {
+    if (u->sql)
+        return sql_template_render(u->sql, vars, value, error);
     if (u->expr)
         return expr_eval(u->expr, vars, value, error);
     if (!u->text)
@@ -257,7 +259,9 @@ static void example_run(struct example *x, const struct flow_use *u)
     struct expr_error error = {0};
     struct json *value = NULL;
     unsigned known = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
-    unsigned uses = u->expr ? expr_uses(u->expr) : template_uses(u->template);
+    unsigned uses = u->expr  ? expr_uses(u->expr)
+                    : u->sql ? sql_template_uses(u->sql)
+                             : template_uses(u->template);
     if (uses & ~known)
         return;
     int err = run_use(u, &x->vars, &value, &error);

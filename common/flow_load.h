@@ -7,7 +7,7 @@
 #include "common/finding.h"
 #include "common/flow.h"
 
-enum { FLOWS_MAX = 500, UPSTREAMS_MAX = 500 };
+enum { FLOWS_MAX = 500, UPSTREAMS_MAX = 500, DATABASES_MAX = 100 };
 
 struct flow_load_settings {
     const char *flows_dir;      /* *.yaml *.yml *.json; *.test.* and hidden files are no flows */

@@ -9,14 +9,12 @@ enum { HEADERS_MAX = 32, STATUSES_MAX = 32, HOUR_MS = 3600 * 1000 };
 /* What a call's expressions see: before it is begun, beside `for_each`, and of its answer. */
 static unsigned in_call(const struct flow_file *f)
 {
-    unsigned seen = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
-    return yaml_get(f->call, "after") ? seen | VAR_BIT(VAR_CALLS) : seen;
+    return yaml_get(f->call, "after") ? VARS_RUN | VAR_BIT(VAR_CALLS) : VARS_RUN;
 }
 
 static unsigned in_request(const struct flow_file *f)
 {
-    unsigned items = VAR_BIT(VAR_ITEM) | VAR_BIT(VAR_INDEX);
-    return in_call(f) | (yaml_get(f->call, "for_each") ? items : 0);
+    return in_call(f) | (yaml_get(f->call, "for_each") ? VARS_ITEM : 0);
 }
 
 static unsigned in_answer(const struct flow_file *f)
@@ -195,40 +193,11 @@ static void read_retry(struct flow_loader *l, const struct yaml_node *map, struc
 
 /* ---- when, for_each */
 
-static struct expr *read_wanting(struct flow_file *f, const char *key, enum use_want want)
-{
-    struct expr *e = flow_expr_read(f, yaml_get(f->call, key), key, in_call(f));
-    if (e && f->uses_n)
-        f->uses[f->uses_n - 1].want = want;
-    return e;
-}
-
-/* A literal list is no template: what looks like one would go out as it is. */
-static void lint_literal(struct flow_file *f, const struct yaml_node *n)
-{
-    const char *hole = n->type == YAML_TEXT ? strstr(n->text, "\\(") : NULL;
-    if (hole)
-        findings_add(f->loader->findings, yaml_place_in(n, (size_t)(hole - n->text)), FINDING_HOLE,
-                     "`\\(` in a list of `for_each` stays as it is\nwrite the list as an "
-                     "expression, like `'[$request.a, $request.b]'`");
-    else if (n->type == YAML_TEXT)
-        (void)flow_variables_lint(f, n, 0, true);
-    for (const struct yaml_node *c = n->first; c; c = c->next)
-        lint_literal(f, c);
-}
-
 static void read_each(struct flow_file *f, struct flow_call *call)
 {
     const struct yaml_node *n = yaml_get(f->call, "for_each");
-    if (!n || n->missing)
-        return;
-    if (n->type != YAML_LIST) {
-        call->each.expr = read_wanting(f, "for_each", WANT_LIST);
-        return;
-    }
-    lint_literal(f, n);
-    call->each.list = value_json(f->loader, n);
-    if (n->n > call->max_items)
+    flow_each_read(f, f->call, in_call(f), &call->each);
+    if (call->each.list && n->n > call->max_items)
         findings_add(f->loader->findings, yaml_place(n), FINDING_LIMIT,
                      "%zu elements, and `max_items` is %u\nraise `max_items` (at most %d)", n->n,
                      call->max_items, FLOW_ITEMS_MAX);
@@ -242,7 +211,7 @@ static void read_order(struct flow_file *f, struct flow_call *call)
     const struct value_range parallel = {1, 100000,
                                          call->upstream ? call->upstream->concurrency : 1};
     flow_load_after(f, yaml_get(m, "after"), call);
-    call->when = read_wanting(f, "when", WANT_TRUTH);
+    call->when = flow_when_read(f, m, in_call(f));
     call->max_items = (unsigned)value_number(l, yaml_get(m, "max_items"), items);
     call->parallel = (unsigned)value_number(l, yaml_get(m, "parallel"), parallel);
     read_each(f, call);

@@ -251,3 +251,20 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
     }
     return out;
 }
+
+struct sql_template *flow_sql_read(struct flow_file *f, const struct yaml_node *n, unsigned visible)
+{
+    struct sql_template *out = NULL;
+    struct expr_error error = {0};
+    if (!flow_variables_lint(f, n, visible, true))
+        return NULL;
+    int err = sql_template_compile(n->text, visible, &out, &error);
+    if (err == ERR_NOMEM)
+        f->loader->no_memory = true;
+    else if (err)
+        jq_error(&(struct refused){f, n, visible, true}, &error);
+    struct flow_use *u = out ? use_add(f, n, "sql") : NULL;
+    if (u)
+        u->sql = out;
+    return out;
+}

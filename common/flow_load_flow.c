@@ -7,13 +7,16 @@ enum { TOPIC_MAX = 249 - 6, REQUEST_MAX = 16 << 20, SCOPE_MAX = 200 };
 #define SECOND_MS ((int64_t)1000)
 #define DAY_MS    (SECOND_MS * 3600 * 24)
 
-static const unsigned at_gateway = VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB);
-static const unsigned at_end =
-    VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB) | VAR_BIT(VAR_CALLS);
-
 static const struct yaml_node *top(struct flow_file *f, const char *key)
 {
     return yaml_get(yaml_root(f->yaml), key);
+}
+
+/* NULL if there is none, or after a finding. */
+static const struct yaml_node *top_map(struct flow_file *f, const char *key)
+{
+    const struct yaml_node *n = top(f, key);
+    return value_is(f->loader, n, YAML_MAP) ? n : NULL;
 }
 
 static void read_name(struct flow_file *f)
@@ -183,7 +186,7 @@ static void read_schema(struct flow_file *f, const struct yaml_node *request)
 /* An expression that must give a scalar; its rules are run with the examples. */
 static struct expr *read_key(struct flow_file *f, const struct yaml_node *n, const char *what)
 {
-    struct expr *key = flow_expr_read(f, n, what, at_gateway);
+    struct expr *key = flow_expr_read(f, n, what, VARS_JOB);
     if (key)
         f->uses[f->uses_n - 1].want = WANT_SCALAR;
     return key;
@@ -247,11 +250,8 @@ static int read_need(struct flow_file *f)
 void flow_load_flow(struct flow_file *f)
 {
     read_cache_scope(f);
-    f->calls = top(f, "calls");
-    if (f->calls && f->calls->type != YAML_MAP) {
-        value_is(f->loader, f->calls, YAML_MAP);
-        f->calls = NULL;
-    }
+    f->calls = top_map(f, "calls");
+    f->loads = top_map(f, "load");
     read_name(f);
     read_title(f);
     read_access(f);
@@ -260,9 +260,12 @@ void flow_load_flow(struct flow_file *f)
     read_request(f);
     read_cache(f);
     f->flow->deadline_ms = read_deadline(f);
+    flow_load_loads(f);
+    flow_load_checks(f, top(f, "check"));
     flow_load_calls(f);
     f->flow->need = read_need(f);
-    f->flow->result = flow_expr_read(f, top(f, "result"), "result", at_end);
+    f->flow->result = flow_expr_read(f, top(f, "result"), "result", VARS_END);
+    flow_load_saves(f, top(f, "save"));
     f->flow->keep_ms =
         value_duration(f->loader, top(f, "keep"),
                        (struct value_range){60 * SECOND_MS, 3650 * DAY_MS, 90 * DAY_MS});

@@ -208,6 +208,7 @@ static void read_all(struct flow_loader *l, struct yaml *y)
     flow_env_fill(l, y, true);
     if (!flow_keys_check(l, yaml_root(y), MAP_UPSTREAMS))
         return;
+    flow_load_databases(l, yaml_get(yaml_root(y), "databases"));
     const struct yaml_node *map = yaml_get(yaml_root(y), "upstreams");
     if (!value_is(l, map, YAML_MAP))
         return;

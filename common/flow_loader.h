@@ -77,13 +77,23 @@ struct json *value_json(struct flow_loader *l, const struct yaml_node *n);
 const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *pointer);
 
 /* ---- expressions and templates (flow_load_expr.c) */
-enum { FLOW_USES_MAX = 4 + FLOW_CALLS_MAX * 42 };
+enum {
+    FLOW_USES_MAX =
+        4 + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 + FLOW_CHECKS_MAX * 3 + FLOW_SAVES_MAX * 3
+};
+/* What can be seen where. */
+#define VARS_JOB  (VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB))
+#define VARS_RUN  (VARS_JOB | VAR_BIT(VAR_ROWS))   /* from `check` on */
+#define VARS_END  (VARS_RUN | VAR_BIT(VAR_CALLS))  /* from `result` on */
+#define VARS_SAVE (VARS_END | VAR_BIT(VAR_RESULT)) /* behind it */
+#define VARS_ITEM (VAR_BIT(VAR_ITEM) | VAR_BIT(VAR_INDEX))
 enum use_want { WANT_ANY, WANT_SCALAR, WANT_TRUTH, WANT_LIST };
-struct flow_use { /* one compiled expression or template and where it stands */
+struct flow_use { /* one compiled expression, template or statement and where it stands */
     const struct yaml_node *node;
     const char *what; /* "cache.key" */
     struct expr *expr;
     struct template *template;
+    struct sql_template *sql;
     bool text; /* of a template: renders to text */
     enum use_want want;
 };
@@ -93,6 +103,8 @@ struct flow_file { /* the flow file being read */
     struct flow *flow;
     const struct yaml_node *calls; /* the map `calls`, NULL if none */
     const struct yaml_node *call;  /* the one being read, which sees those of its `after` only */
+    const struct yaml_node *loads; /* the map `load`, NULL if none */
+    const struct yaml_node *load;  /* the one being read, which sees those above it only */
     const struct yaml_node *schema;
     bool shared;         /* cache.scope: $user must not be used */
     bool all_calls_read; /* an expression uses $calls as a whole */
@@ -106,15 +118,27 @@ struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, cons
 struct template *flow_template_read(struct flow_file *f, const struct yaml_node *n,
                                     enum template_place place, unsigned visible);
 
+struct sql_template *flow_sql_read(struct flow_file *f, const struct yaml_node *n,
+                                   unsigned visible);
+/* `when` and `for_each` of a map (flow_load_each.c). */
+struct expr *flow_when_read(struct flow_file *f, const struct yaml_node *map, unsigned visible);
+void flow_each_read(struct flow_file *f, const struct yaml_node *map, unsigned visible,
+                    struct flow_each *out);
+
 /* ---- variables (flow_variables.c): invisible ones, `$name` outside a hole, calls that do not
- * exist or are not in `after`, $user in a shared flow; notes which calls are read. true: nothing
- * found, worth compiling. n holds text: an expression, or one string of a template. */
+ * exist or are not in `after`, rows that are not loaded, $user in a shared flow; notes which calls
+ * are read. true: nothing found, worth compiling. n holds text: an expression, or one string of a
+ * template. */
 bool flow_variables_lint(struct flow_file *f, const struct yaml_node *n, unsigned visible,
                          bool template);
 const char *flow_variable_name(enum expr_var v); /* "request" */
 
 /* ---- parts of the files */
 void flow_load_upstreams(struct flow_loader *l, const char *path);
+void flow_load_databases(struct flow_loader *l, const struct yaml_node *map);
+void flow_load_loads(struct flow_file *f);
+void flow_load_checks(struct flow_file *f, const struct yaml_node *list);
+void flow_load_saves(struct flow_file *f, const struct yaml_node *list);
 void flow_load_calls(struct flow_file *f);
 /* `after` of the call being read (flow_load_after.c), and of all: does one lead back to itself? */
 void flow_load_after(struct flow_file *f, const struct yaml_node *list, struct flow_call *call);

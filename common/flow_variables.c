@@ -73,8 +73,9 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '-';
 }
 
-/* `$calls.a-mart` is a subtraction for jq; the name meant, with its length, if a call has it. */
-static size_t dashed_name(const struct lint *l, const struct flow_ref *r, char name[SCAN_NAME])
+/* `$calls.a-mart` is a subtraction for jq; the name meant, with its length, if the map has it. */
+static size_t dashed_name(const struct lint *l, const struct yaml_node *map,
+                          const struct flow_ref *r, char name[SCAN_NAME])
 {
     const char *start = l->node->text + r->field_offset[0];
     size_t len = 0;
@@ -84,14 +85,14 @@ static size_t dashed_name(const struct lint *l, const struct flow_ref *r, char n
         return 0;
     memcpy(name, start, len);
     name[len] = 0;
-    return yaml_get(l->file->calls, name) ? len : 0;
+    return yaml_get(map, name) ? len : 0;
 }
 
 static void lint_dashed(struct lint *l, const struct flow_ref *r, const char *name)
 {
     findings_add(l->file->loader->findings, yaml_place_in(l->node, r->field_offset[0]), FINDING_JQ,
-                 "jq reads `%s` as a subtraction\na name with `-` needs quotes: `$calls[\"%s\"]`",
-                 name, name);
+                 "jq reads `%s` as a subtraction\na name with `-` needs quotes: `$%s[\"%s\"]`",
+                 name, r->name, name);
     l->bad = true;
 }
 
@@ -145,13 +146,49 @@ static void lint_calls(struct lint *l, const struct flow_ref *r)
             l->file->call_read[place] = true;
     } else {
         l->file->all_calls_read = true; /* which one is meant is not known */
-        if (dashed_name(l, r, name)) {
+        if (dashed_name(l, l->file->calls, r, name)) {
             lint_dashed(l, r, name);
         } else {
             flow_call_unknown(l->file, yaml_place_in(l->node, r->field_offset[0]), r->field[0]);
             l->bad = true;
         }
     }
+}
+
+/* Is this entry of `load` there, and above the one being read? */
+static bool is_loaded(const struct flow_file *f, const char *name)
+{
+    const struct yaml_node *m = f->loads ? f->loads->first : NULL;
+    for (; m && m != f->load; m = m->next)
+        if (strcmp(m->key, name) == 0)
+            return true;
+    return false;
+}
+
+static void lint_rows(struct lint *l, const struct flow_ref *r)
+{
+    struct flow_file *f = l->file;
+    char name[SCAN_NAME];
+    const char *names[FLOW_LOADS_MAX];
+    size_t n = 0;
+    if (!r->fields || is_loaded(f, r->field[0]))
+        return;
+    l->bad = true;
+    if (dashed_name(l, f->loads, r, name)) {
+        lint_dashed(l, r, name);
+        return;
+    }
+    const struct yaml_node *m = f->loads ? f->loads->first : NULL;
+    for (; m && m != f->load && n < FLOW_LOADS_MAX; m = m->next)
+        names[n++] = m->key;
+    const char *near = nearest_name(r->field[0], names, n);
+    struct finding_place at = yaml_place_in(l->node, r->field_offset[0]);
+    if (near)
+        findings_add(f->loader->findings, at, FINDING_ROWS,
+                     "`load` has no `%s`\ndid you mean `%s`?", r->field[0], near);
+    else
+        findings_add(f->loader->findings, at, FINDING_ROWS, "`load` has no `%s`%s\ndeclare it%s",
+                     r->field[0], f->load ? " above" : "", f->load ? " above this one" : " there");
 }
 
 static void lint_bound(struct lint *l, const struct flow_ref *r)
@@ -179,6 +216,8 @@ static void lint_ref(struct lint *l, const struct flow_ref *r)
         lint_user(l, r);
     else if (v == VAR_CALLS)
         lint_calls(l, r);
+    else if (v == VAR_ROWS)
+        lint_rows(l, r);
 }
 
 /* Names the expression binds itself (`. as $item | ...`): one finding, where it does. */

@@ -15,9 +15,10 @@
 
 enum { STORE_WHY = 256, STORE_ROWS_MAX = 100 };
 
-/* mysql://user:pass@host:port/db?tls=on&ca=/path&socket=/path, %XX decoded. */
+/* mysql://user:pass@host:port/db?tls=on&ca=/path&socket=/path, %XX decoded; cert and key: of
+ * upstreams.yaml only. */
 struct store_url {
-    char user[81], pass[161], host[256], db[65], ca[256], socket[108];
+    char user[81], pass[161], host[256], db[65], ca[256], cert[256], key[256], socket[108];
     unsigned port; /* 3306 when absent */
     bool tls;      /* tls=on: enforced, certificate and name verified; default: in clear */
 };

@@ -129,6 +129,10 @@ static void set_options(MYSQL *m, const struct store_settings *s)
     mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     if (s->url->ca[0])
         mysql_options(m, MYSQL_OPT_SSL_CA, s->url->ca);
+    if (s->url->cert[0])
+        mysql_options(m, MYSQL_OPT_SSL_CERT, s->url->cert);
+    if (s->url->key[0])
+        mysql_options(m, MYSQL_OPT_SSL_KEY, s->url->key);
 #ifdef MARIADB_BASE_VERSION /* defaults differ between releases: always said */
     my_bool tls = s->url->tls;
     mysql_options(m, MYSQL_OPT_SSL_ENFORCE, &tls);

@@ -12,7 +12,7 @@ static unsigned uses_of(const struct flow *f)
         uses |= expr_uses(f->cache.key);
     for (size_t i = 0; i < f->calls_n; i++)
         uses |= flow_call_uses(&f->calls[i]);
-    return uses;
+    return uses | flow_sql_uses(f);
 }
 
 static void facts_init(struct flow_facts *facts, const struct flow *f)
