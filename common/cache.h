@@ -20,6 +20,9 @@ enum cache_script {
     SCRIPT_LEAD,
     SCRIPT_LEAD_DONE,
     SCRIPT_MARK,
+    SCRIPT_POOL_TAKE,
+    SCRIPT_POOL_RESERVE,
+    SCRIPT_POOL_PUT,
     SCRIPT_COUNT
 };
 

@@ -2,7 +2,8 @@
  * same meaning, and keys that run out by a given clock. One store, any number of views of it; the
  * synchronous ones are safe from any thread, the asynchronous ones belong to their loop's thread.
  * Answers and messages of asynchronous views come in a later turn of the loop, in order.
- * Commands: PING ECHO GET SET (NX XX PX EX KEEPTTL) DEL EXISTS EXPIRE PEXPIRE PTTL PUBLISH. */
+ * Commands: PING ECHO GET SET (NX XX PX EX KEEPTTL) DEL EXISTS EXPIRE PEXPIRE PTTL PUBLISH
+ * LLEN ZCARD HLEN (of a pool). */
 #pragma once
 #include "common/cache.h"
 

@@ -109,6 +109,11 @@ int fake_store_set(struct fake_store *s, const char *key, size_t key_len, const 
     return set(s, (struct text){key, key_len}, (struct text){value, len}, ttl_ms);
 }
 
+bool fake_store_erase(struct fake_store *s, const char *key, size_t key_len)
+{
+    return erase(s, (struct text){key, key_len});
+}
+
 void fake_store_fini(struct fake_store *s)
 {
     for (struct fake_entry *e = s->entries, *next; e; e = next) {
@@ -349,21 +354,31 @@ static int mark(struct fake_store *s, const struct cache_command *c, struct cach
     return err ? err : reply_integer(out, 1);
 }
 
-typedef int do_fn(struct fake_store *s, const struct cache_command *c, struct cache_reply *out);
-
 int fake_store_do(struct fake_store *s, const struct cache_command *c, struct cache_reply *out)
 {
-    static do_fn *const scripts[SCRIPT_COUNT] = {[SCRIPT_ADMIT] = admit,
-                                                 [SCRIPT_LEAD] = lead,
-                                                 [SCRIPT_LEAD_DONE] = lead_done,
-                                                 [SCRIPT_MARK] = mark};
+    static fake_do_fn *const scripts[SCRIPT_COUNT] = {[SCRIPT_ADMIT] = admit,
+                                                      [SCRIPT_LEAD] = lead,
+                                                      [SCRIPT_LEAD_DONE] = lead_done,
+                                                      [SCRIPT_MARK] = mark,
+                                                      [SCRIPT_POOL_TAKE] = fake_pool_take,
+                                                      [SCRIPT_POOL_RESERVE] = fake_pool_reserve,
+                                                      [SCRIPT_POOL_PUT] = fake_pool_put};
     static const struct {
         const char *name;
-        do_fn *fn;
-    } commands[] = {{"GET", do_get},       {"SET", do_set},         {"DEL", do_del},
-                    {"EXISTS", do_exists}, {"EXPIRE", do_expire},   {"PEXPIRE", do_expire},
-                    {"PTTL", do_pttl},     {"PUBLISH", do_publish}, {"PING", do_ping},
-                    {"ECHO", do_echo}};
+        fake_do_fn *fn;
+    } commands[] = {{"GET", do_get},
+                    {"SET", do_set},
+                    {"DEL", do_del},
+                    {"EXISTS", do_exists},
+                    {"EXPIRE", do_expire},
+                    {"PEXPIRE", do_expire},
+                    {"PTTL", do_pttl},
+                    {"PUBLISH", do_publish},
+                    {"PING", do_ping},
+                    {"ECHO", do_echo},
+                    {"LLEN", fake_pool_length},
+                    {"ZCARD", fake_pool_length},
+                    {"HLEN", fake_pool_length}};
     if (c->script != SCRIPT_NONE)
         return scripts[c->script](s, c, out);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

@@ -1,6 +1,28 @@
 #include "common/cache_scripts.h"
 
-/* Only deterministic calls on KEYS, so that a script runs on replicas and in a cluster. */
+/* What the scripts of a pool share: the time, what has run out, the room that is left. */
+#define POOL                                                       \
+    "local t = redis.call('TIME')\n"                               \
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"          \
+    "local function ms(n) return string.format('%.0f', n) end\n"   \
+    "local function is_over(item)\n"                               \
+    "  return tonumber(string.match(item, '^%d+') or 0) <= now\n"  \
+    "end\n"                                                        \
+    "local function has_room(size)\n"                              \
+    "  local n = redis.call('LLEN', KEYS[1])\n"                    \
+    "  return n + redis.call('ZCARD', KEYS[2]) < tonumber(size)\n" \
+    "end\n"                                                        \
+    "local function drop_expired()\n"                              \
+    "  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)\n"     \
+    "  local item = redis.call('LINDEX', KEYS[1], 0)\n"            \
+    "  while item and is_over(item) do\n"                          \
+    "    redis.call('LPOP', KEYS[1])\n"                            \
+    "    item = redis.call('LINDEX', KEYS[1], 0)\n"                \
+    "  end\n"                                                      \
+    "end\n"
+
+/* Only calls on KEYS, so that a script runs in a cluster. Those that ask for the time replicate
+ * what they do, not themselves: since Redis 5 that is the default. */
 static const char *const text[SCRIPT_COUNT] = {
     [SCRIPT_NONE] = "",
     [SCRIPT_ADMIT] = "local v = redis.call('GET', KEYS[1])\n"
@@ -33,6 +55,49 @@ static const char *const text[SCRIPT_COUNT] = {
                     "  return 1\n"
                     "end\n"
                     "return 0\n",
+    [SCRIPT_POOL_TAKE] =
+        POOL "local item = redis.call('GET', KEYS[2])\n"
+             "if item then return item end\n"
+             "item = redis.call('LPOP', KEYS[1])\n"
+             "while item and is_over(item) do item = redis.call('LPOP', KEYS[1]) end\n"
+             "if item then redis.call('SET', KEYS[2], item, 'PX', 3600000) end\n"
+             "return item\n",
+    [SCRIPT_POOL_RESERVE] = POOL "drop_expired()\n"
+                                 "if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 'ok' end\n"
+                                 "if not has_room(ARGV[2]) then return 'full' end\n"
+                                 "redis.call('ZADD', KEYS[2], ms(now + ARGV[3]), ARGV[1])\n"
+                                 "if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[3]) then\n"
+                                 "  redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
+                                 "end\n"
+                                 "return 'ok'\n",
+    /* d is swept when it has grown: a refill asks again within its own life only */
+    [SCRIPT_POOL_PUT] =
+        POOL "local function note()\n"
+             "  if redis.call('HLEN', KEYS[3]) >= 200 then\n"
+             "    local all = redis.call('HGETALL', KEYS[3])\n"
+             "    for i = 1, #all, 2 do\n"
+             "      local old = all[i + 1] + 86400000 <= now\n"
+             "      if old then redis.call('HDEL', KEYS[3], all[i]) end\n"
+             "    end\n"
+             "  end\n"
+             "  redis.call('HSET', KEYS[3], ARGV[1], ms(now))\n"
+             "  redis.call('PEXPIRE', KEYS[3], 86400000)\n"
+             "end\n"
+             "drop_expired()\n"
+             "local had = redis.call('ZREM', KEYS[2], ARGV[1])\n"
+             "local did = 'put'\n"
+             "if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then did = 'done'\n"
+             "elseif ARGV[2] == '' then did = 'back'\n"
+             "else\n"
+             "  note()\n"
+             "  if had == 0 and not has_room(ARGV[3]) then did = 'refused' end\n"
+             "end\n"
+             "if did == 'put' then\n"
+             "  local item = ms(now + ARGV[4]) .. '|' .. ARGV[1] .. '|' .. ARGV[2]\n"
+             "  redis.call('RPUSH', KEYS[1], item)\n"
+             "  redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"
+             "end\n"
+             "return did .. (has_room(ARGV[3]) and ' short' or ' full')\n",
 };
 
 const char *cache_script_text(enum cache_script s)

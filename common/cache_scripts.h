@@ -9,9 +9,20 @@
  * MARK        k     'a' + mac + id, ttl_ms   1
  * MARK        l     'a' + id, "0"         1: l was 'p' + id; 0: left as it is (finished, or
  * another)
+ * POOL_TAKE     q, t                         an item | nil
+ * POOL_RESERVE  q, r     job, size, ms       ok | full
+ * POOL_PUT      q, r, d  job, result, size, ms of an item   put | done | refused | back, then
+ *                                            " short" while there is room for more, or " full"
  *
  * k = 'p' or 'a' + mac + id, kept 24 h; l = 'p' or 'a' + id. mac and id have any fixed length; the
- * same everywhere. MARK with "0" never makes a lead anew: its job may be finished already. */
+ * same everywhere. MARK with "0" never makes a lead anew: its job may be finished already.
+ *
+ * A pool: q = list of items `expires|job|result` (Unix ms by Redis, id of the refill that made it,
+ * JSON), kept as long as an item from its last push on; r = refills under way, each for so many ms
+ * of its own; d = refills that have pushed, kept a day; t = what a job has taken, kept an hour, so
+ * that the same job is given the same item again. RESERVE and PUT count items and refills under way
+ * against size. PUT ends the reservation of its job; `done`: it has pushed before; `refused`: it
+ * came after its time, and the pool is full; an empty result: it only gives its place `back`. */
 #pragma once
 #include "common/cache.h"
 

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/cache_scripts.h"
+#include "tests/pool_scripts.h"
 
 enum { WAIT_MS = 10000 };
 
@@ -204,6 +205,32 @@ static void scripts_keep_their_contract(void **state)
     expect_text(c, script(SCRIPT_LEAD, 2, late, 4), "v{}");
     expect_integer(c, script(SCRIPT_MARK, 1, right, 3), 0);
     expect_integer(c, plain("EXISTS", l, NULL), 0);
+    cache_close(c);
+}
+
+static int64_t pool_now(void *arg)
+{
+    (void)arg;
+    return clock_wall_us(clock_real()) / 1000;
+}
+
+static void pool_pass(void *arg, int ms)
+{
+    (void)arg;
+    poll(NULL, 0, ms);
+}
+
+static void a_pool_keeps_its_promises(void **state)
+{
+    (void)state;
+    char name[64], prefix[80];
+    struct cache_settings s = settings();
+    struct cache *c = cache_of(&s);
+    for (int i = 0; i < POOL_PROMISES; i++) {
+        struct pool p = {c, prefix, pool_now, pool_pass, NULL, ""};
+        snprintf(prefix, sizeof prefix, "{%s}", fresh(name));
+        pool_promises[i](&p);
+    }
     cache_close(c);
 }
 
@@ -606,6 +633,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(several_commands_travel_together),
         cmocka_unit_test(scripts_keep_their_contract),
+        cmocka_unit_test(a_pool_keeps_its_promises),
         cmocka_unit_test(a_flushed_script_is_loaded_again),
         cmocka_unit_test(commands_that_do_not_fit_are_refused),
         cmocka_unit_test(more_threads_than_connections_share_them),

@@ -10,6 +10,7 @@
 #include "common/cache_fake.h"
 #include "common/cache_scripts.h"
 #include "common/loop_fake.h"
+#include "tests/pool_scripts.h"
 
 struct world {
     struct loop *loop;
@@ -133,6 +134,29 @@ static void admission_and_leading_keep_their_contract(void **state)
     assert_null(cache_fake_get(w->fake, "l", NULL));
     loop_fake_run_for(w->loop, 9);
     assert_string_equal(ask(w, script(SCRIPT_LEAD, 2, "v", "l", "ID3", "60000")), "new");
+}
+
+static int64_t pool_now(void *arg)
+{
+    struct world *w = arg;
+    return clock_wall_us(loop_fake_clock(w->loop)) / 1000;
+}
+
+static void pool_pass(void *arg, int ms)
+{
+    struct world *w = arg;
+    loop_fake_run_for(w->loop, ms);
+}
+
+static void a_pool_keeps_its_promises(void **state)
+{
+    struct world *w = *state;
+    char prefix[16];
+    for (int i = 0; i < POOL_PROMISES; i++) {
+        struct pool p = {w->cache, prefix, pool_now, pool_pass, w, ""};
+        snprintf(prefix, sizeof prefix, "{%d}", i);
+        pool_promises[i](&p);
+    }
 }
 
 static void answers_are_told_apart_by_their_first_character(void **state)
@@ -327,6 +351,7 @@ int main(void)
         with_world(commands_mean_what_they_mean_in_redis),
         with_world(keys_run_out_by_the_clock),
         with_world(admission_and_leading_keep_their_contract),
+        with_world(a_pool_keeps_its_promises),
         cmocka_unit_test(answers_are_told_apart_by_their_first_character),
         with_world(failures_come_where_they_are_asked_for),
         with_world(what_the_test_puts_is_there),
