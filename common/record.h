@@ -109,6 +109,24 @@ struct record_finish { /* T6 */
     int status;
     enum job_state stored; /* what it is now: `state`, or JOB_CANCELLED when a cancel came first */
 };
+struct record_post {   /* a record to be published: a row of op_outbox; borrowed */
+    struct job_id job; /* whose record it is */
+    const char *topic;
+    const void *key, *value, *headers; /* headers: packed by record_headers_pack; key NULL: none */
+    size_t key_len, value_len, headers_len;
+};
+struct record_pool { /* a pool's item and a job, or what a refill came to (protocols: Pool) */
+    uint64_t worker;
+    struct record_call call; /* the row `$pool`; borrowed. Its result is what the job got */
+    bool has_item;           /* the item is the job's, if it is nobody else's yet */
+    struct job_id item;
+    const struct record_post *refill; /* due now; NULL: none */
+    /* out: 0; ERR_EXISTS: the row stood there and nothing is changed, `stored` is it (owned: as
+     * record_ledger's) */
+    int status;
+    bool lost; /* another job has the item: the row was written without a result */
+    struct record_call stored;
+};
 struct record_release { /* T8 */
     uint64_t worker;
     struct job_id id;
@@ -167,6 +185,7 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     int (*claim)(struct record *, struct record_claim **, size_t n);
     int (*ledger)(struct record *, struct record_ledger **, size_t n);
     int (*finish)(struct record *, struct record_finish **, size_t n);
+    int (*pool)(struct record *, struct record_pool **, size_t n);
     int (*release)(struct record *, struct record_release **, size_t n);
     /* watch: state, worker, round, cancel of jobs; and of their workers whether the lease is out
      * now */

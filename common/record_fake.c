@@ -190,7 +190,7 @@ static int register_jobs(struct record *r, struct record_register *jobs, size_t 
     return fake_end(f, err);
 }
 
-static char *copy(const char *p, size_t len)
+char *fake_copy(const void *p, size_t len)
 {
     char *c = p ? malloc(len + 1) : NULL;
     if (c) {
@@ -203,8 +203,8 @@ static char *copy(const char *p, size_t len)
 int fake_call_copy(const struct record_call *from, struct record_call *to)
 {
     struct record_call c = *from;
-    c.tries = copy(from->tries, from->tries_len);
-    c.result = copy(from->result, from->result_len);
+    c.tries = fake_copy(from->tries, from->tries_len);
+    c.result = fake_copy(from->result, from->result_len);
     if ((from->tries && !c.tries) || (from->result && !c.result)) {
         record_call_fini(&c);
         return ERR_NOMEM;
@@ -223,9 +223,9 @@ static int read_found(const struct fake_job *j, struct record_job *job, struct r
         if (fake_call_copy(&j->calls[i], &list[i]))
             abort(); /* tests only */
     *job = j->row;
-    job->detail = copy(j->row.detail, j->row.detail ? strlen(j->row.detail) : 0);
-    job->calls = copy(j->row.calls, j->row.calls_len);
-    job->result = copy(j->row.result, j->row.result_len);
+    job->detail = fake_copy(j->row.detail, j->row.detail ? strlen(j->row.detail) : 0);
+    job->calls = fake_copy(j->row.calls, j->row.calls_len);
+    job->result = fake_copy(j->row.result, j->row.result_len);
     *calls = list;
     *n = j->calls_n;
     return 0;
@@ -310,6 +310,7 @@ static const struct record_ops ops = {
     .claim = fake_claim,
     .ledger = fake_ledger,
     .finish = fake_finish,
+    .pool = fake_pool,
     .release = fake_release,
     .watch = fake_watch,
     .take_over = fake_take_over,
@@ -343,8 +344,9 @@ void record_fake_free(struct record_fake *f)
         }
     }
     for (size_t i = 0; i < f->outbox_n; i++)
-        free(f->outbox[i].value);
+        fake_outbox_fini(&f->outbox[i]);
     free(f->outbox);
+    free(f->used);
     free(f->workers);
     pthread_mutex_destroy(&f->lock);
     free(f);

@@ -22,8 +22,13 @@ struct fake_worker {
 struct fake_outbox {
     uint64_t id, holder;
     int64_t due;
+    struct job_id job;
     char topic[250];
-    char *value;
+    char *key, *value, *headers; /* owned; key NULL: none */
+    size_t key_len, value_len, headers_len;
+};
+struct fake_used { /* op_pool_used */
+    struct job_id item, job;
 };
 
 struct record_fake {
@@ -35,6 +40,8 @@ struct record_fake {
     struct fake_outbox *outbox;
     size_t outbox_n;
     uint64_t outbox_id;
+    struct fake_used *used;
+    size_t used_n;
     unsigned calls, fail_at, lose_at;
     int fail_err;
     bool down, poisoned;
@@ -62,6 +69,7 @@ int fake_list(struct record *r, struct record_list *l);
 int fake_claim(struct record *r, struct record_claim **rows, size_t n);
 int fake_ledger(struct record *r, struct record_ledger **rows, size_t n);
 int fake_finish(struct record *r, struct record_finish **rows, size_t n);
+int fake_pool(struct record *r, struct record_pool **rows, size_t n);
 int fake_release(struct record *r, struct record_release **rows, size_t n);
 int fake_watch(struct record *r, struct record_watch *rows, size_t n);
 int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struct job_id *ids,
@@ -71,3 +79,11 @@ int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **r
 int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n);
 int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out);
 int fake_call_copy(const struct record_call *from, struct record_call *to) must_use;
+/* Kept in order of seq, as the SELECT gives them. c: taken, but on failure. 0 or ERR_NOMEM. */
+int fake_call_add(struct fake_job *j, const struct record_call *c) must_use;
+struct record_call *fake_call_find(struct fake_job *j, const uint8_t ckey[8]);
+/* A row of op_outbox. 0 or ERR_NOMEM. */
+int fake_outbox_put(struct record_fake *f, const struct record_post *p, uint64_t holder,
+                    int64_t due_us) must_use;
+void fake_outbox_fini(struct fake_outbox *o);
+char *fake_copy(const void *p, size_t len); /* ending in 0; NULL for NULL, or without memory */

@@ -17,16 +17,6 @@ static void set_text(char *out, size_t size, const char *text)
         strncpy(out, text, size - 1);
 }
 
-static char *copy(const char *p, size_t len)
-{
-    char *c = p ? malloc(len + 1) : NULL;
-    if (c) {
-        memcpy(c, p, len);
-        c[len] = 0;
-    }
-    return c;
-}
-
 /* ---- T3 */
 
 static struct fake_job *insert(struct record_fake *f, const struct record_claim *c)
@@ -109,7 +99,7 @@ int fake_claim(struct record *r, struct record_claim **rows, size_t n)
 
 /* ---- T5 */
 
-static struct record_call *find_call(struct fake_job *j, const uint8_t ckey[8])
+struct record_call *fake_call_find(struct fake_job *j, const uint8_t ckey[8])
 {
     for (size_t i = 0; i < j->calls_n; i++)
         if (memcmp(j->calls[i].ckey, ckey, 8) == 0)
@@ -123,8 +113,7 @@ static bool same(const struct record_call *a, const struct record_call *b)
            a->attempts == b->attempts && a->status == b->status && a->ms == b->ms;
 }
 
-/* Kept in order of seq, as the SELECT gives them. */
-static int add_call(struct fake_job *j, const struct record_call *c)
+int fake_call_add(struct fake_job *j, const struct record_call *c)
 {
     struct record_call *list = realloc(j->calls, (j->calls_n + 1) * sizeof *list);
     if (!list)
@@ -149,16 +138,16 @@ static int ledger_one(struct record_fake *f, struct record_ledger *l)
         return ERR_NOMEM;
     if (!mine.finished_us)
         mine.finished_us = fake_now(f);
-    struct record_call *old = find_call(j, l->call.ckey);
+    struct record_call *old = fake_call_find(j, l->call.ckey);
     if (!old)
-        return add_call(j, &mine);
+        return fake_call_add(j, &mine);
     if (old->outcome == OUTCOME_STARTED ||
         (old->outcome == OUTCOME_RETRYABLE && old->round < mine.round)) {
         record_call_fini(old);
         size_t at = (size_t)(old - j->calls);
         memmove(old, old + 1, (j->calls_n - at - 1) * sizeof *old);
         j->calls_n--;
-        return add_call(j, &mine);
+        return fake_call_add(j, &mine);
     }
     record_call_fini(&mine);
     if (same(old, &l->call))
@@ -203,11 +192,11 @@ static void finish_row(struct record_fake *f, struct fake_job *j, const struct r
     j->row.retry_at_us = 0;
     j->row.finished_us = fake_now(f);
     set_text(j->row.reason, sizeof j->row.reason, cancelled ? "cancelled" : a->reason);
-    j->row.calls = copy(a->calls, a->calls_len);
+    j->row.calls = fake_copy(a->calls, a->calls_len);
     j->row.calls_len = a->calls ? a->calls_len : 0;
     if (!cancelled) {
-        j->row.detail = copy(a->detail, a->detail ? strlen(a->detail) : 0);
-        j->row.result = copy(a->result, a->result_len);
+        j->row.detail = fake_copy(a->detail, a->detail ? strlen(a->detail) : 0);
+        j->row.result = fake_copy(a->result, a->result_len);
     }
     j->row.result_len = j->row.result ? a->result_len : 0;
     j->sweep_at = fake_now(f) + a->keep_ms * 1000;

@@ -1,4 +1,4 @@
-/* Watch, T4, T9, T10, T11 in memory, and what tests look at. */
+/* Watch, T4, T9, T11 in memory, and what tests look at. */
 #include "common/record_fake_db.h"
 
 #include <stdlib.h>
@@ -63,64 +63,6 @@ int fake_cancels(struct record *r, int64_t since_us, struct job_id *ids, size_t 
         for (const struct fake_job *j = f->jobs[i]; j; j = j->next)
             if (j->cancel_at && j->cancel_at >= since_us && *n < max)
                 ids[(*n)++] = j->row.id;
-    return fake_end(f, 0);
-}
-
-/* ---- T10 */
-
-int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **rows, size_t *n)
-{
-    struct record_fake *f;
-    int err = fake_begin(r, &f);
-    if (err)
-        return err;
-    if (!fake_alive(f, worker))
-        return fake_end(f, ERR_FENCED);
-    struct record_outbox *list = calloc(f->outbox_n + 1, sizeof *list);
-    size_t got = 0;
-    for (size_t i = 0; list && i < f->outbox_n; i++) {
-        struct fake_outbox *o = &f->outbox[i];
-        if (o->due > fake_now(f))
-            continue;
-        o->due = fake_now(f) + MINUTE / 2;
-        o->holder = worker;
-        list[got].id = o->id;
-        memcpy(list[got].topic, o->topic, sizeof o->topic);
-        list[got].value = strdup(o->value);
-        list[got++].value_len = strlen(o->value);
-    }
-    err = fake_end(f, list ? 0 : ERR_NOMEM);
-    if (err) {
-        record_outbox_free(list, got);
-        return err;
-    }
-    *rows = list;
-    *n = got;
-    return 0;
-}
-
-static bool is_among(uint64_t id, const uint64_t *ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
-}
-
-int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n)
-{
-    struct record_fake *f;
-    int err = fake_begin(r, &f);
-    if (err)
-        return err;
-    size_t kept = 0;
-    for (size_t k = 0; k < f->outbox_n; k++) {
-        if (is_among(f->outbox[k].id, ids, n))
-            free(f->outbox[k].value);
-        else
-            f->outbox[kept++] = f->outbox[k];
-    }
-    f->outbox_n = kept;
     return fake_end(f, 0);
 }
 
@@ -266,26 +208,4 @@ void record_fake_requeue(struct record_fake *f, const struct job_id *id)
         j->row.round++;
     }
     pthread_mutex_unlock(&f->lock);
-}
-
-int record_fake_outbox(struct record_fake *f, const char *topic, const char *value)
-{
-    pthread_mutex_lock(&f->lock);
-    struct fake_outbox *list = realloc(f->outbox, (f->outbox_n + 1) * sizeof *list);
-    if (list) {
-        f->outbox = list;
-        list[f->outbox_n] =
-            (struct fake_outbox){.id = ++f->outbox_id, .due = fake_now(f), .value = strdup(value)};
-        strncpy(list[f->outbox_n++].topic, topic, sizeof list->topic - 1);
-    }
-    pthread_mutex_unlock(&f->lock);
-    return list ? 0 : ERR_NOMEM;
-}
-
-size_t record_fake_outbox_n(struct record_fake *f)
-{
-    pthread_mutex_lock(&f->lock);
-    size_t n = f->outbox_n;
-    pthread_mutex_unlock(&f->lock);
-    return n;
 }

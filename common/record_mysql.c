@@ -162,6 +162,7 @@ static const struct record_ops ops = {
     .claim = record_claim,
     .ledger = record_ledger,
     .finish = record_finish,
+    .pool = record_pool,
     .release = record_release,
     .watch = record_watch,
     .take_over = record_take_over,

@@ -87,6 +87,10 @@ int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
 const struct record_locked *record_locked_find(const struct record_locked *list, size_t n,
                                                const struct job_id *id);
 
+/* A row of op_outbox within the transaction: `holder` may publish it until `due`, then anybody. */
+int record_outbox_put(struct record_mysql *r, const struct record_post *p, uint64_t holder,
+                      int64_t due_us) must_use;
+
 /* ---- operations, by file */
 int record_now(struct record *, int64_t *us);
 int record_schema(struct record *, int *version);
@@ -101,6 +105,7 @@ int record_worker_end(struct record *, uint64_t worker);
 int record_claim(struct record *, struct record_claim **, size_t n);
 int record_ledger(struct record *, struct record_ledger **, size_t n);
 int record_finish(struct record *, struct record_finish **, size_t n);
+int record_pool(struct record *, struct record_pool **, size_t n);
 int record_release(struct record *, struct record_release **, size_t n);
 int record_watch(struct record *, struct record_watch *, size_t n);
 int record_take_over(struct record *, uint64_t dead, uint64_t worker, const struct job_id *ids,

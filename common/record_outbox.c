@@ -12,6 +12,22 @@ static struct record_mysql *of(struct record *record)
     return (struct record_mysql *)(void *)record;
 }
 
+int record_outbox_put(struct record_mysql *r, const struct record_post *p, uint64_t holder,
+                      int64_t due_us)
+{
+    static const struct store_sql q = {
+        .head = "INSERT INTO op_outbox(due,holder,job,topic,mkey,value,headers) VALUES"
+                " (?,?,?,?,?,?,?)"};
+    record_time(r, due_us);
+    record_int(r, (int64_t)holder);
+    record_bytes(r, p->job.b, sizeof p->job.b);
+    record_text(r, p->topic);
+    record_bytes(r, p->key, p->key_len);
+    record_bytes(r, p->value, p->value_len);
+    record_bytes(r, p->headers, p->headers_len);
+    return record_run(r, &q, 0);
+}
+
 struct outboxing {
     uint64_t worker;
     struct record_outbox *rows;

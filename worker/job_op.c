@@ -38,6 +38,8 @@ void job_op_free(struct job_op *op)
         record_claim_fini(&op->op.claim);
     else if (op->op.kind == WRITE_LEDGER)
         record_call_fini(&op->op.ledger.stored);
+    else if (op->op.kind == WRITE_POOL)
+        record_call_fini(&op->op.pool.stored);
     free(op->tries);
     free(op->text);
     free(op->calls);

@@ -60,8 +60,8 @@ struct writer {
 static bool may_go(const struct desk *d, const struct writer_op *op)
 {
     const struct writer_op *ledger = d->queues[WRITE_LEDGER].first;
-    return op->kind == WRITE_CLAIM || op->kind == WRITE_LEDGER || !ledger ||
-           op->order < ledger->order;
+    bool ends = op->kind == WRITE_FINISH || op->kind == WRITE_RELEASE;
+    return !ends || !ledger || op->order < ledger->order;
 }
 
 static void take(struct desk *d, struct queue *q)
@@ -115,6 +115,8 @@ static int *status_of(struct writer_op *op)
         return &op->claim.status;
     case WRITE_LEDGER:
         return &op->ledger.status;
+    case WRITE_POOL:
+        return &op->pool.status;
     case WRITE_FINISH:
         return &op->finish.status;
     default:
@@ -127,6 +129,7 @@ static int write_rows(struct record *r, struct writer_op *const *ops, size_t n)
     union {
         struct record_claim *claims[BATCH_ROWS];
         struct record_ledger *ledger[BATCH_ROWS];
+        struct record_pool *pools[BATCH_ROWS];
         struct record_finish *finishes[BATCH_ROWS];
         struct record_release *releases[BATCH_ROWS];
     } rows;
@@ -139,6 +142,10 @@ static int write_rows(struct record *r, struct writer_op *const *ops, size_t n)
         for (size_t i = 0; i < n; i++)
             rows.ledger[i] = &ops[i]->ledger;
         return r->ops->ledger(r, rows.ledger, n);
+    case WRITE_POOL:
+        for (size_t i = 0; i < n; i++)
+            rows.pools[i] = &ops[i]->pool;
+        return r->ops->pool(r, rows.pools, n);
     case WRITE_FINISH:
         for (size_t i = 0; i < n; i++)
             rows.finishes[i] = &ops[i]->finish;
@@ -159,6 +166,8 @@ static const struct job_id *id_of(const struct writer_op *op)
         return &op->claim.job.id;
     case WRITE_LEDGER:
         return &op->ledger.call.job;
+    case WRITE_POOL:
+        return &op->pool.call.job;
     case WRITE_FINISH:
         return &op->finish.id;
     default:
@@ -268,8 +277,11 @@ static void desks_stop(struct writer *w)
 
 static void metrics_name(struct desk *d)
 {
-    static const char *const labels[WRITE_KINDS] = {"kind=\"claim\"", "kind=\"ledger\"",
-                                                    "kind=\"finish\"", "kind=\"release\""};
+    static const char *const labels[WRITE_KINDS] = {
+        [WRITE_CLAIM] = "kind=\"claim\"",     [WRITE_LEDGER] = "kind=\"ledger\"",
+        [WRITE_POOL] = "kind=\"pool\"",       [WRITE_FINISH] = "kind=\"finish\"",
+        [WRITE_RELEASE] = "kind=\"release\"",
+    };
     for (int i = 0; i < WRITE_KINDS; i++) {
         d->seconds[i] = metrics_histogram("offpath_record_write_seconds", labels[i],
                                           "Time of a transaction that writes a batch.");

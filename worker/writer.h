@@ -13,7 +13,14 @@
 #include "common/loop.h"
 #include "common/record.h"
 
-enum writer_kind { WRITE_CLAIM, WRITE_LEDGER, WRITE_FINISH, WRITE_RELEASE, WRITE_KINDS };
+enum writer_kind {
+    WRITE_CLAIM,
+    WRITE_LEDGER,
+    WRITE_POOL,
+    WRITE_FINISH,
+    WRITE_RELEASE,
+    WRITE_KINDS
+};
 
 struct writer_op {
     enum writer_kind kind;
@@ -23,6 +30,7 @@ struct writer_op {
     union {
         struct record_claim claim;
         struct record_ledger ledger;
+        struct record_pool pool;
         struct record_finish finish;
         struct record_release release;
     };
