@@ -46,6 +46,12 @@
       "A call starts when those of its `after` have ended; none of them may come after it.")       \
     X(DATABASE, "F024", ERROR, "unknown database",                                                 \
       "`database` names an entry of `databases` in upstreams.yaml.")                               \
+    X(FLOW, "F025", ERROR, "unknown flow", "`emit.flow` names a flow of this folder.")             \
+    X(EMIT_CYCLE, "F026", ERROR, "flows that start each other for ever",                           \
+      "A flow whose `emit` leads back to itself never ends. An `emit` with a `when` may.")         \
+    X(ORDER, "F027", ERROR, "an order that cannot be kept",                                        \
+      "`order: key` needs `request.key` and a deadline, and forbids `requeue`: the next job of a " \
+      "key waits for the one before.")                                                             \
     X(HOLE, "F030", ERROR, "`\\(` starts an expression",                                           \
       "This key is an expression already; `\\( )` is for templates.")                              \
     X(JQ, "F031", ERROR, "an expression is not valid jq",                                          \

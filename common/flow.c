@@ -57,12 +57,24 @@ static void sql_fini(struct flow *f)
     free(f->saves);
 }
 
+static void emit_fini(struct flow_emit *e)
+{
+    expr_free(e->when);
+    expr_free(e->each.expr);
+    json_free(e->each.list);
+    free(e->topic);
+    expr_free(e->key);
+    template_free(e->value);
+}
+
 static void flow_fini(struct flow *f)
 {
     free(f->title);
     free(f->token_scope);
     free(f->topic.name);
     free(f->topic.group);
+    expr_free(f->topic.id);
+    expr_free(f->topic.user);
     schema_free(f->schema);
     json_free(f->schema_source);
     expr_free(f->key);
@@ -72,6 +84,11 @@ static void flow_fini(struct flow *f)
     free(f->calls);
     sql_fini(f);
     expr_free(f->result);
+    for (size_t i = 0; i < f->emits_n; i++)
+        emit_fini(&f->emits[i]);
+    free(f->emits);
+    template_free(f->notify.done);
+    template_free(f->notify.failed);
 }
 
 static void upstream_fini(struct upstream *u)

@@ -18,6 +18,7 @@ enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
 
 enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_ITEMS_MAX = 1000, FLOW_NEED_ALL = -1 };
 enum { FLOW_LOADS_MAX = 64, FLOW_CHECKS_MAX = 64, FLOW_SAVES_MAX = 64, FLOW_ROWS_MAX = 10000 };
+enum { FLOW_EMITS_MAX = 32, FLOW_REQUEUE_MAX = 20 };
 
 struct header {
     char *name, *value;
@@ -122,6 +123,16 @@ static inline bool flow_call_has_items(const struct flow_call *c)
 }
 unsigned flow_call_uses(const struct flow_call *c); /* OR of VAR_BIT of all its expressions */
 
+struct flow;
+struct flow_emit {     /* a record for another flow, or for a topic of others */
+    struct expr *when; /* NULL: always */
+    struct flow_each each;
+    const struct flow *flow; /* of the same set; NULL: a topic of others */
+    char *topic;             /* then its name, else NULL */
+    struct expr *key;        /* of a record there; NULL: none */
+    struct template *value;
+};
+
 struct flow {
     char name[FLOW_NAME_MAX + 1];
     char *title;
@@ -131,6 +142,7 @@ struct flow {
     struct {
         char *name, *group;
         unsigned partitions;
+        struct expr *id, *user; /* of records without our headers; NULL: place, guest */
     } topic;
     struct schema *schema;
     struct json *schema_source;
@@ -142,6 +154,7 @@ struct flow {
         int64_t ttl_ms, partial_ttl_ms;
     } cache;
     int64_t deadline_ms; /* 0: never */
+    bool ordered;        /* order: key */
     struct flow_load *loads;
     size_t loads_n;
     struct flow_check *checks;
@@ -152,6 +165,13 @@ struct flow {
     struct expr *result; /* NULL: null */
     struct flow_save *saves;
     size_t saves_n;
+    struct flow_emit *emits;
+    size_t emits_n;
+    int64_t requeue_ms[FLOW_REQUEUE_MAX]; /* waits before later rounds */
+    size_t requeue_n;
+    struct {
+        struct template *done, *failed; /* NULL: title and state say enough */
+    } notify;
     int64_t keep_ms;
 };
 

@@ -149,6 +149,7 @@ static void read_all(struct flow_loader *l)
             read_file(l, list[i]->d_name);
         free(list[i]);
     }
+    flow_load_emit_end(l);
     free(list);
 }
 

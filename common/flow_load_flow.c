@@ -87,23 +87,28 @@ static void read_token_scope(struct flow_file *f)
 
 /* ---- topic */
 
+bool flow_topic_name(struct flow_loader *l, const struct yaml_node *n, const char *text)
+{
+    size_t len = strlen(text);
+    bool good =
+        len > 0 && len <= TOPIC_MAX && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len;
+    if (!good)
+        findings_add(l->findings, yaml_place(n), FINDING_VALUE,
+                     "`%s: %.60s` is no Kafka name\nuse letters, digits, `.`, `_` and `-`, at most "
+                     "%d",
+                     n->key, text, TOPIC_MAX);
+    return good;
+}
+
 static char *read_topic_text(struct flow_file *f, const struct yaml_node *map, const char *key)
 {
     char fallback[FLOW_NAME_MAX + 16];
     const struct yaml_node *n = yaml_get(map, key);
     const char *text = value_text(f->loader, n);
     snprintf(fallback, sizeof fallback, "offpath.%s", f->flow->name);
-    size_t len = text ? strlen(text) : 0;
-    bool good =
-        !text ||
-        (len > 0 && len <= TOPIC_MAX && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
-         strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len);
-    if (!good)
-        findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
-                     "`%s: %.60s` is no Kafka name\nuse letters, digits, `.`, `_` and `-`, at most "
-                     "%d",
-                     key, text, TOPIC_MAX);
-    return value_copy(f->loader, text && good ? text : fallback);
+    bool good = text && flow_topic_name(f->loader, n, text);
+    return value_copy(f->loader, good ? text : fallback);
 }
 
 static bool is_retry_topic_of(const char *topic, const char *of)
@@ -139,6 +144,10 @@ static void read_topic(struct flow_file *f)
     check_topic(f, map);
     f->flow->topic.partitions = (unsigned)value_number(f->loader, yaml_get(map, "partitions"),
                                                        (struct value_range){1, 10000, 6});
+    /* the job they are to make does not exist yet: they see the record alone */
+    f->flow->topic.id = flow_expr_read(f, yaml_get(map, "id"), "topic.id", VAR_BIT(VAR_REQUEST));
+    f->flow->topic.user =
+        flow_expr_read(f, yaml_get(map, "user"), "topic.user", VAR_BIT(VAR_REQUEST));
 }
 
 /* ---- request and cache */
@@ -269,5 +278,6 @@ void flow_load_flow(struct flow_file *f)
     f->flow->keep_ms =
         value_duration(f->loader, top(f, "keep"),
                        (struct value_range){60 * SECOND_MS, 3650 * DAY_MS, 90 * DAY_MS});
+    flow_load_emit(f);
     flow_lint(f);
 }

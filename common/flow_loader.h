@@ -11,6 +11,8 @@ struct flow_loader {
     const struct flow_load_settings *settings;
     struct findings *findings;
     struct flow_set *set;
+    struct flow_emit_ref *emits; /* what `emit.flow` says, until all flows are read; owned */
+    size_t emits_n;
     bool no_memory; /* give up; checked at the end */
 };
 
@@ -78,8 +80,8 @@ const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *
 
 /* ---- expressions and templates (flow_load_expr.c) */
 enum {
-    FLOW_USES_MAX =
-        4 + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 + FLOW_CHECKS_MAX * 3 + FLOW_SAVES_MAX * 3
+    FLOW_USES_MAX = 8 + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 + FLOW_CHECKS_MAX * 3 +
+                    FLOW_SAVES_MAX * 3 + FLOW_EMITS_MAX * 4
 };
 /* What can be seen where. */
 #define VARS_JOB  (VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB))
@@ -143,6 +145,12 @@ void flow_load_calls(struct flow_file *f);
 /* `after` of the call being read (flow_load_after.c), and of all: does one lead back to itself? */
 void flow_load_after(struct flow_file *f, const struct yaml_node *list, struct flow_call *call);
 void flow_lint_after(struct flow_file *f);
+/* `emit`, `requeue`, `order`, `notify` (flow_load_emit.c). */
+void flow_load_emit(struct flow_file *f);
+/* When all flows are read: `emit.flow` becomes the flow; one that leads back without `when`. */
+void flow_load_emit_end(struct flow_loader *l);
+/* A Kafka name, or a finding. */
+bool flow_topic_name(struct flow_loader *l, const struct yaml_node *n, const char *text);
 /* The place of a call in `calls`; -1 if there is none of that name. A finding for that. */
 int flow_call_place(const struct flow_file *f, const char *name);
 void flow_call_unknown(struct flow_file *f, struct finding_place at, const char *name);
