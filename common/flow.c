@@ -100,6 +100,11 @@ static void upstream_fini(struct upstream *u)
         free(u->headers[i].value);
     }
     free(u->headers);
+    free(u->sign.service);
+    free(u->sign.region);
+    free(u->sign.access_key);
+    free(u->sign.secret_key);
+    free(u->sign.session_token);
 }
 
 static void database_fini(struct database *d)

@@ -8,8 +8,10 @@
 #include "common/id.h"
 #include "common/job.h"
 #include "common/expr.h"
+#include "common/header.h"
 #include "common/schema.h"
 #include "common/sql_template.h"
+#include "common/sigv4.h"
 #include "common/template.h"
 
 enum flow_access { ACCESS_USERS, ACCESS_GUESTS, ACCESS_INTERNAL };
@@ -19,10 +21,6 @@ enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
 enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_ITEMS_MAX = 1000, FLOW_NEED_ALL = -1 };
 enum { FLOW_LOADS_MAX = 64, FLOW_CHECKS_MAX = 64, FLOW_SAVES_MAX = 64, FLOW_ROWS_MAX = 10000 };
 enum { FLOW_EMITS_MAX = 32, FLOW_REQUEUE_MAX = 20 };
-
-struct header {
-    char *name, *value;
-};
 
 struct breaker_policy {
     bool on;
@@ -39,6 +37,7 @@ struct upstream {
     double rate;          /* per second over all workers; 0 = none */
     unsigned queue;       /* waiting calls per worker */
     struct breaker_policy breaker;
+    struct sigv4_keys sign; /* service NULL: not signed */
     bool allow_private;
     unsigned index; /* place in flow_set.upstreams */
 };

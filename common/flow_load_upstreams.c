@@ -96,6 +96,14 @@ static bool looks_secret(const char *name)
     return false;
 }
 
+void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n)
+{
+    if (!strstr(n->text, "${") && !n->filled)
+        finding(l, n, FINDING_W_SECRET,
+                "this looks like a secret in plain text\nput it into a file and write "
+                "`${file:name}`");
+}
+
 static void read_header(struct flow_loader *l, const struct yaml_node *m, struct upstream *u)
 {
     const char *value = value_text(l, m);
@@ -107,10 +115,8 @@ static void read_header(struct flow_loader *l, const struct yaml_node *m, struct
                     "a header holds a control character\nremove line breaks and tabs");
             return;
         }
-    if (!strstr(value, "${") && !m->filled && looks_secret(m->key))
-        finding(l, m, FINDING_W_SECRET,
-                "this looks like a secret in plain text\nput it into a file and write "
-                "`${file:name}`");
+    if (looks_secret(m->key))
+        flow_lint_secret(l, m);
     u->headers[u->headers_n++] =
         (struct header){.name = value_copy(l, m->key), .value = value_copy(l, value)};
 }
@@ -200,6 +206,7 @@ static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
         (unsigned)value_number(l, yaml_get(m, "queue"), (struct value_range){1, 1000000, 10000});
     u->rate = read_rate(l, yaml_get(m, "rate"));
     u->breaker = read_breaker(l, yaml_get(m, "breaker"));
+    flow_load_sign(l, yaml_get(m, "sign"), u);
     u->allow_private = value_bool(l, yaml_get(m, "allow_private"), false);
 }
 

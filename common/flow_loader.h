@@ -141,6 +141,10 @@ void flow_load_databases(struct flow_loader *l, const struct yaml_node *map);
 void flow_load_loads(struct flow_file *f);
 void flow_load_checks(struct flow_file *f, const struct yaml_node *list);
 void flow_load_saves(struct flow_file *f, const struct yaml_node *list);
+/* `sign` of an upstream (flow_load_sign.c); its headers are read already. */
+void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
+/* The warning for a secret that stands in the file as it is. */
+void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n);
 void flow_load_calls(struct flow_file *f);
 /* `after` of the call being read (flow_load_after.c), and of all: does one lead back to itself? */
 void flow_load_after(struct flow_file *f, const struct yaml_node *list, struct flow_call *call);

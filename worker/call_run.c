@@ -1,5 +1,6 @@
 #include "worker/call_run.h"
 #include "worker/budget.h"
+#include "worker/call_sign.h"
 #include "worker/retry.h"
 
 #include <stdlib.h>
@@ -249,18 +250,19 @@ static void answered(void *arg, struct http_response *a)
 static int send(struct call_run *r)
 {
     const struct flow_call *c = r->order.call;
-    struct header headers[CALL_HEADERS_MAX];
+    struct call_headers headers;
     char key[CALL_KEY_TEXT];
     call_key_format(r->order.job, r->key, key);
     const struct call_marks marks = {key, r->order.trace};
     int64_t left = r->order.deadline_ms == INT64_MAX
                        ? INT64_MAX
                        : r->order.deadline_ms - now_ms(r) + DEADLINE_SLACK_MS;
+    int err = call_headers_make(c, &r->request, &marks, clock_wall_us(r->env->clock), &headers);
     const struct http_request q = {
         .method = c->method,
         .url = r->request.url,
-        .headers = headers,
-        .headers_n = call_request_headers(c, &r->request, &marks, headers),
+        .headers = headers.list,
+        .headers_n = headers.n,
         .body = r->request.body,
         .body_len = r->request.body_len,
         .timeout_ms = c->timeout_ms < left ? c->timeout_ms : left,
@@ -268,7 +270,10 @@ static int send(struct call_run *r)
         .allow_private = c->upstream->allow_private,
         .once = c->never_again,
     };
-    return http_start(r->env->http, &q, answered, r, &r->exchange);
+    if (!err)
+        err = http_start(r->env->http, &q, answered, r, &r->exchange);
+    call_headers_fini(&headers);
+    return err;
 }
 
 static void leave_slot(struct call_run *r)
@@ -289,7 +294,7 @@ static void attempt(struct call_run *r)
     int err = send(r);
     if (!err)
         return;
-    enum call_code code = err == ERR_INVALID ? CALL_EXPRESSION : CALL_CONNECT;
+    enum call_code code = err == ERR_NOMEM ? CALL_CONNECT : CALL_EXPRESSION;
     note_try(r, code, 0, 0);
     leave_slot(r);
     go_on(r, code, 0, -1);

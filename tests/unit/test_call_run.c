@@ -176,6 +176,41 @@ static void a_body_becomes_the_result(void **state)
     assert_string_equal(http_client_fake_call(w->env.http, 0)->url, "http://shop/p/a%20b");
 }
 
+/* ---- signed for AWS */
+
+static void an_attempt_is_signed_and_the_next_anew(void **state)
+{
+    struct world *w = *state;
+    w->upstream.sign = (struct sigv4_keys){.service = (char[]){"s3"},
+                                           .region = (char[]){"eu-west-1"},
+                                           .access_key = (char[]){"AKID"},
+                                           .secret_key = (char[]){"secret"}};
+    struct header_template own[] = {
+        {(char[]){"x-amz-copy-source"}, template_of("/b/\\($request.id)", TEMPLATE_HEADER)},
+        {(char[]){"X-Amz-Date"}, template_of("yesterday", TEMPLATE_HEADER)}};
+    w->call.headers = own;
+    w->call.headers_n = 2;
+    reply(w, (struct http_fake_reply){.status = 503,
+                                      .header = {(char[]){"retry-after"}, (char[]){"2"}}});
+    reply(w, (struct http_fake_reply){.body = "1"});
+    start(w, INT64_MAX);
+    run(w, 3000);
+    assert_int_equal(w->item.state, ITEM_SUCCEEDED);
+    assert_int_equal(http_client_fake_calls(w->env.http), 2);
+    const struct http_fake_call *a = http_client_fake_call(w->env.http, 0);
+    assert_string_equal(http_fake_call_header(a, "x-amz-copy-source"), "/b/a b");
+    assert_string_equal(http_fake_call_header(a, "x-amz-date"), "20231114T221320Z");
+    assert_string_equal(http_fake_call_header(a, "x-amz-content-sha256"),
+                        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_non_null(strstr(http_fake_call_header(a, "authorization"),
+                           "AWS4-HMAC-SHA256 Credential=AKID/20231114/eu-west-1/s3/aws4_request"));
+    assert_non_null(strstr(http_fake_call_header(a, "authorization"), "x-amz-copy-source"));
+    a = http_client_fake_call(w->env.http, 1);
+    assert_string_equal(http_fake_call_header(a, "x-amz-date"), "20231114T221322Z");
+    template_free(own[0].value);
+    template_free(own[1].value);
+}
+
 /* ---- repeat: never */
 
 static void mark(void *arg, struct call_run *r)
@@ -469,6 +504,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_body_becomes_the_result),
+        CASE(an_attempt_is_signed_and_the_next_anew),
         CASE(it_is_marked_once_then_sent),
         CASE(what_is_not_marked_is_not_sent),
         CASE(what_an_answer_means),

@@ -1,0 +1,75 @@
+#include "common/flow_loader.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { PART_MAX = 100, KEY_MAX = 200, TOKEN_MAX = 8000 };
+
+struct part {
+    const char *name, *todo;
+    size_t max;
+    bool required, secret;
+};
+
+/* Printable, without what would break the header apart. */
+static bool is_good(const char *text, size_t max)
+{
+    for (const char *p = text; *p; p++)
+        if (*p <= 0x20 || *p >= 0x7f)
+            return false;
+    return text[0] && strlen(text) <= max;
+}
+
+static char *read_part(struct flow_loader *l, const struct yaml_node *map, const struct part *p)
+{
+    const struct yaml_node *n = yaml_get(map, p->name);
+    const char *text = value_text(l, n);
+    if (!n && p->required)
+        flow_key_missing(l, map, p->name, p->todo);
+    if (!text || (!p->required && !text[0]))
+        return NULL;
+    if (!is_good(text, p->max)) {
+        findings_add(l->findings, yaml_place(n), FINDING_VALUE,
+                     "`%s` is empty, too long, or holds a space or a control character\n%s",
+                     p->name, p->todo);
+        return NULL;
+    }
+    if (p->secret)
+        flow_lint_secret(l, n);
+    return value_copy(l, text);
+}
+
+static void check_headers(struct flow_loader *l, const struct yaml_node *map,
+                          const struct upstream *u)
+{
+    for (size_t i = 0; i < u->headers_n; i++)
+        if (u->headers[i].name && sigv4_owns(u->headers[i].name))
+            findings_add(l->findings, yaml_place_key(map), FINDING_VALUE,
+                         "`sign` writes the header `%s`, which `headers` sets too\nremove it there",
+                         u->headers[i].name);
+}
+
+void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u)
+{
+    static const char *const types[] = {"aws-sigv4"};
+    static const struct part service = {"service", "write `service: s3`", PART_MAX, true, false},
+                             region = {"region", "write it like `region: eu-west-1`", PART_MAX,
+                                       true, false},
+                             access = {"access_key", "write `access_key: ${file:name}`", KEY_MAX,
+                                       true, false},
+                             secret = {"secret_key", "write `secret_key: ${file:name}`", KEY_MAX,
+                                       true, true},
+                             token = {"session_token", "write `session_token: ${file:name}`",
+                                      TOKEN_MAX, false, true};
+    if (!flow_keys_check(l, map, MAP_SIGN))
+        return;
+    if (!yaml_get(map, "type"))
+        flow_key_missing(l, map, "type", "write `type: aws-sigv4`");
+    value_choice(l, yaml_get(map, "type"), types, 1, 0);
+    check_headers(l, map, u);
+    u->sign = (struct sigv4_keys){.service = read_part(l, map, &service),
+                                  .region = read_part(l, map, &region),
+                                  .access_key = read_part(l, map, &access),
+                                  .secret_key = read_part(l, map, &secret),
+                                  .session_token = read_part(l, map, &token)};
+}

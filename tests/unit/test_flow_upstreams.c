@@ -1,0 +1,148 @@
+/* upstreams.yaml: what signs and secures calls. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/expr.h"
+#include "common/flow_load.h"
+
+/* A folder of its own: flows/one.yaml, upstreams.yaml, secrets/. */
+struct fixture {
+    char dir[64];
+    struct findings findings;
+    struct flow_set *set;
+};
+
+static void put(const struct fixture *x, const char *name, const char *text)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", x->dir, name);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static int open_fixture(void **state)
+{
+    struct fixture *x = calloc(1, sizeof *x);
+    char path[160];
+    snprintf(x->dir, sizeof x->dir, "/tmp/test_flow_upstreams-XXXXXX");
+    assert_non_null(mkdtemp(x->dir));
+    snprintf(path, sizeof path, "%s/flows", x->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/secrets", x->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put(x, "flows/one.yaml",
+        "flow: one\ntitle: One\naccess: guests\ncalls:\n  get:\n    upstream: s3\n"
+        "    request: {path: /x}\nresult: $calls.get.result\n");
+    findings_init(&x->findings);
+    *state = x;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    struct fixture *x = *state;
+    char command[120];
+    flow_set_put(x->set);
+    findings_fini(&x->findings);
+    snprintf(command, sizeof command, "rm -r %s", x->dir);
+    int status = system(command); /* NOLINT(cert-env33-c): a path of ours */
+    free(x);
+    return status;
+}
+
+static int load(struct fixture *x, const char *upstreams)
+{
+    char flows[100], secrets[100];
+    snprintf(flows, sizeof flows, "%s/flows", x->dir);
+    snprintf(secrets, sizeof secrets, "%s/secrets", x->dir);
+    const struct flow_load_settings s = {.flows_dir = flows, .secrets_dir = secrets};
+    findings_fini(&x->findings);
+    findings_init(&x->findings);
+    flow_set_put(x->set);
+    x->set = NULL;
+    put(x, "upstreams.yaml", upstreams);
+    return flow_load(&s, &x->findings, &x->set);
+}
+
+static void check_says(const struct fixture *x, const char *expected)
+{
+    struct buf out;
+    buf_init(&out, 0);
+    findings_print(&x->findings, false, &out);
+    if (!strstr(buf_str(&out), expected))
+        fail_msg("no `%s` in:\n%s", expected, buf_str(&out));
+    buf_fini(&out);
+}
+
+#define S3 "upstreams:\n  s3:\n    url: http://s3:9000\n"
+#define SIGN                                                                            \
+    S3 "    sign:\n      type: aws-sigv4\n      service: s3\n      region: eu-west-1\n" \
+       "      access_key: ${file:id}\n"
+
+static void sign_is_read_with_its_secrets(void **state)
+{
+    struct fixture *x = *state;
+    put(x, "secrets/id", "AKID\n");
+    put(x, "secrets/key", "very/secret\n");
+    assert_int_equal(load(x, SIGN "      secret_key: ${file:key}\n      session_token: ''\n"), 0);
+    const struct sigv4_keys *k = &x->set->upstreams[0].sign;
+    assert_string_equal(k->service, "s3");
+    assert_string_equal(k->region, "eu-west-1");
+    assert_string_equal(k->access_key, "AKID");
+    assert_string_equal(k->secret_key, "very/secret");
+    assert_null(k->session_token);
+}
+
+static void what_is_wrong_with_sign_is_found(void **state)
+{
+    static const char *const cases[][2] = {
+        {S3 "    sign: {type: aws-sigv4}\n", ":4:5: error[F012]: `service` is missing"},
+        {S3 "    sign: {service: s3}\n", ":4:5: error[F012]: `type` is missing"},
+        {S3 "    sign: {type: hmac}\n", "error[F014]"},
+        {S3 "    sign: aws-sigv4\n", "error[F013]: `sign` must be a map"},
+        {S3 "    sign: {typ: aws-sigv4}\n", "did you mean `type`?"},
+        {SIGN "      secret_key: a b\n", ":9:19: error[F014]: `secret_key` is empty, too long"},
+        {SIGN "      secret_key: AbCdEf\n", ":9:19: warning[F054]"},
+        {SIGN "      secret_key: ${file:key}\n    headers: {authorization: '${file:key}'}\n",
+         "`sign` writes the header `authorization`"},
+    };
+    struct fixture *x = *state;
+    put(x, "secrets/id", "AKID\n");
+    put(x, "secrets/key", "very/secret\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)!load(x, cases[i][0]);
+        check_says(x, cases[i][1]);
+    }
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return expr_start();
+}
+
+static int end(void **state)
+{
+    (void)state;
+    expr_stop();
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+    const struct CMUnitTest tests[] = {
+        TEST(sign_is_read_with_its_secrets),
+        TEST(what_is_wrong_with_sign_is_found),
+    };
+    return cmocka_run_group_tests(tests, start, end);
+}
