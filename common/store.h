@@ -25,8 +25,12 @@ struct store_url {
 /* 0 or ERR_INVALID with why = what is wrong, without the password. Pure. */
 int store_url_parse(const char *url, struct store_url *out, char why[STORE_WHY]) must_use;
 
-/* The error of a server's or client's number and SQLSTATE. Pure. */
+/* The error of a server's or client's number and SQLSTATE, of our own statements or of a user's:
+ * what is not known is a server that is not well in ours, a statement that will never do in theirs.
+ * Pure.
+ */
 int store_err_of(unsigned number, const char *sqlstate);
+int store_err_of_user(unsigned number, const char *sqlstate);
 
 struct store;
 struct store_settings {
@@ -51,28 +55,29 @@ struct store_date store_date_of(int64_t us);
 int64_t store_date_us(const struct store_date *d);
 
 /* ---- values, for parameters and columns */
-enum store_kind { STORE_NULL, STORE_INT, STORE_BYTES, STORE_TIME };
+enum store_kind { STORE_NULL, STORE_INT, STORE_BYTES, STORE_TIME, STORE_TEXT, STORE_DOUBLE };
 struct store_value {
     enum store_kind kind;
     int64_t i;     /* INT (unsigned ones as the same bits); TIME: Unix us */
     const void *p; /* BYTES: borrowed until the statement ran; of a column: lent until store_next */
     size_t len;
+    double d; /* DOUBLE; TEXT is bytes in utf8mb4, compared as text */
 };
 static inline struct store_value store_null(void)
 {
-    return (struct store_value){STORE_NULL, 0, NULL, 0};
+    return (struct store_value){.kind = STORE_NULL};
 }
 static inline struct store_value store_int(int64_t i)
 {
-    return (struct store_value){STORE_INT, i, NULL, 0};
+    return (struct store_value){.kind = STORE_INT, .i = i};
 }
 static inline struct store_value store_time(int64_t us) /* 0: NULL */
 {
-    return (struct store_value){us ? STORE_TIME : STORE_NULL, us, NULL, 0};
+    return (struct store_value){.kind = us ? STORE_TIME : STORE_NULL, .i = us};
 }
 static inline struct store_value store_bytes(const void *p, size_t len) /* p NULL: NULL */
 {
-    return (struct store_value){p ? STORE_BYTES : STORE_NULL, 0, p, len};
+    return (struct store_value){.kind = p ? STORE_BYTES : STORE_NULL, .p = p, .len = len};
 }
 struct store_value store_text(const char *text); /* NULL: NULL */
 
@@ -89,6 +94,19 @@ int store_run(struct store *s, const struct store_sql *q, size_t rows,
               const struct store_value *params, size_t n) must_use;
 /* Text, not prepared, no parameters, its rows dropped: DDL, SET. */
 int store_exec(struct store *s, const char *sql) must_use;
+
+/* ---- a user's statement: any text, columns as they are: INT, DOUBLE, TEXT (DECIMAL, dates and
+ * times too), BYTES, NULL */
+struct store_column {
+    const char *name;
+    bool is_unsigned, json, bits; /* of INT; TEXT is JSON; BYTES is a number, highest byte first */
+};
+int store_ask(struct store *s, const char *sql, const struct store_value *params,
+              size_t n) must_use;
+/* The columns of its rows, lent until the next statement; their number, 0: it gives no rows. */
+size_t store_columns(const struct store *s, const struct store_column **out);
+/* The database that names without one mean, from now on; costs nothing when it stays the same. */
+int store_use(struct store *s, const char *db) must_use;
 
 /* Next row: its columns, lent until the next call with s. 1, 0 (no more), or an error. */
 int store_next(struct store *s, const struct store_value **columns) must_use;

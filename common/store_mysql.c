@@ -2,7 +2,7 @@
  * Results are stored at the client as a whole, so the connection is free for the next statement at
  * once. Columns land in buffers of the statement; what is longer than INLINE_MAX is fetched once
  * more. */
-#include "common/store.h"
+#include "common/store_client.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,23 +11,16 @@
 
 #include <mysql.h>
 
-#include "common/buf.h"
-
 #if !defined(MARIADB_BASE_VERSION) && MYSQL_VERSION_ID >= 80001
 typedef bool my_bool; /* gone in MySQL 8 */
 #endif
 
-enum {
-    STMTS_MAX = 192,
-    COLUMNS_MAX = 32,
-    INLINE_MAX = 192,
-    PACKET_MAX = 64 << 20,
-    SQL_MAX = 1 << 20
-};
+enum { INLINE_MAX = 192, PACKET_MAX = 64 << 20 };
 
 struct column { /* where a fetched value lands */
     enum store_kind kind;
     long long i;
+    double d;
     MYSQL_TIME time;
     char small[INLINE_MAX];
     char *big; /* owned; a value longer than small */
@@ -36,33 +29,12 @@ struct column { /* where a fetched value lands */
     my_bool null, cut;
 };
 
-struct stmt {
-    const struct store_sql *q;
-    size_t rows, params_n, columns_n;
-    MYSQL_STMT *handle;
-    MYSQL_BIND *params;
-    MYSQL_TIME *times;
-    struct column *columns;
-    MYSQL_BIND *results;
-};
-
-struct store {
-    MYSQL *mysql;
-    enum store_mode mode;
-    bool lost, all_new;
-    int64_t affected;
-    struct stmt *active; /* whose rows are being read */
-    struct stmt stmts[STMTS_MAX];
-    size_t stmts_n, victim;
-    struct store_value values[COLUMNS_MAX];
-    char why[STORE_WHY];
-};
-
 /* ---- errors */
 
-static int failed(struct store *s, unsigned number, const char *sqlstate, const char *text)
+static int failed(struct store *s, bool user, unsigned number, const char *sqlstate,
+                  const char *text)
 {
-    int err = store_err_of(number, sqlstate);
+    int err = user ? store_err_of_user(number, sqlstate) : store_err_of(number, sqlstate);
     snprintf(s->why, sizeof s->why, "%u %s", number, text);
     if (err == ERR_IO)
         s->lost = true;
@@ -71,18 +43,14 @@ static int failed(struct store *s, unsigned number, const char *sqlstate, const 
 
 static int connection_failed(struct store *s)
 {
-    return failed(s, mysql_errno(s->mysql), mysql_sqlstate(s->mysql), mysql_error(s->mysql));
+    return failed(s, false, mysql_errno(s->client), mysql_sqlstate(s->client),
+                  mysql_error(s->client));
 }
 
 static int stmt_failed(struct store *s, const struct stmt *t)
 {
-    return failed(s, mysql_stmt_errno(t->handle), mysql_stmt_sqlstate(t->handle),
+    return failed(s, t == &s->user, mysql_stmt_errno(t->handle), mysql_stmt_sqlstate(t->handle),
                   mysql_stmt_error(t->handle));
-}
-
-const char *store_why(const struct store *s)
-{
-    return s->why;
 }
 
 /* ---- time */
@@ -143,18 +111,6 @@ static void set_options(MYSQL *m, const struct store_settings *s)
 #endif
 }
 
-/* In two statements: the isolation level has one spelling that both servers know, and that is not a
- * variable. */
-static int session_set(struct store *s)
-{
-    int err =
-        store_exec(s, "SET time_zone='+00:00', sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
-                      " innodb_lock_wait_timeout=5");
-    if (!err)
-        err = store_exec(s, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-    return err;
-}
-
 int store_open(const struct store_settings *settings, struct store **out, char why[STORE_WHY])
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -163,14 +119,15 @@ int store_open(const struct store_settings *settings, struct store **out, char w
     mysql_thread_init();
     struct store *s = calloc(1, sizeof *s);
     int err = ERR_NOMEM;
-    if (!s || !(s->mysql = mysql_init(NULL)))
+    if (!s || !(s->client = mysql_init(NULL)))
         goto out;
-    set_options(s->mysql, settings);
-    if (!mysql_real_connect(s->mysql, u->host, u->user, u->pass, u->db, u->port,
+    set_options(s->client, settings);
+    if (!mysql_real_connect(s->client, u->host, u->user, u->pass, u->db, u->port,
                             u->socket[0] ? u->socket : NULL, 0))
         err = connection_failed(s);
     else
-        err = session_set(s);
+        err = store_session(s);
+    snprintf(s->db, sizeof s->db, "%s", u->db);
 out:
     if (err) {
         snprintf(why, STORE_WHY, "%s", s ? s->why : "out of memory");
@@ -181,16 +138,18 @@ out:
     return 0;
 }
 
-static void stmt_fini(struct stmt *t)
+void stmt_fini(struct stmt *t)
 {
     if (t->handle)
         mysql_stmt_close(t->handle);
     while (t->columns && t->columns_n)
         free(t->columns[--t->columns_n].big);
-    free(t->columns);
-    free(t->results);
-    free(t->params);
-    free(t->times);
+    if (t->meta)
+        mysql_free_result(t->meta);
+    void *const owned[] = {t->columns, t->results, t->values, t->shapes,
+                           t->params,  t->times,   t->text};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
     memset(t, 0, sizeof *t);
 }
 
@@ -200,25 +159,26 @@ void store_close(struct store *s)
         return;
     for (size_t i = 0; i < s->stmts_n; i++)
         stmt_fini(&s->stmts[i]);
-    if (s->mysql)
-        mysql_close(s->mysql);
+    stmt_fini(&s->user);
+    if (s->client)
+        mysql_close(s->client);
     mysql_thread_end();
     free(s);
 }
 
 int store_ping(struct store *s)
 {
-    return mysql_ping(s->mysql) ? connection_failed(s) : 0;
+    return mysql_ping(s->client) ? connection_failed(s) : 0;
 }
 
 int store_exec(struct store *s, const char *sql)
 {
-    if (mysql_real_query(s->mysql, sql, (unsigned long)strlen(sql)))
+    if (mysql_real_query(s->client, sql, (unsigned long)strlen(sql)))
         return connection_failed(s);
-    MYSQL_RES *rows = mysql_store_result(s->mysql);
+    MYSQL_RES *rows = mysql_store_result(s->client);
     if (rows)
         mysql_free_result(rows);
-    else if (mysql_errno(s->mysql))
+    else if (mysql_errno(s->client))
         return connection_failed(s);
     return 0;
 }
@@ -258,80 +218,77 @@ static void result_bind(const MYSQL_FIELD *f, struct column *c, MYSQL_BIND *b)
     }
 }
 
+static bool is_json(const MYSQL_FIELD *f)
+{
+#ifdef MARIADB_BASE_VERSION /* a kind of text there */
+    MARIADB_CONST_STRING format;
+    if (mariadb_field_attr(&format, f, MARIADB_FIELD_ATTR_FORMAT_NAME) == 0 && format.length == 4 &&
+        memcmp(format.str, "json", 4) == 0)
+        return true;
+#endif
+    return f->type == MYSQL_TYPE_JSON;
+}
+
+/* As a user sees it: numbers that JSON has, all else as the server writes it. */
+static void result_bind_user(const MYSQL_FIELD *f, struct column *c, MYSQL_BIND *b,
+                             struct store_column *shape)
+{
+    result_bind(f, c, b);
+    *shape = (struct store_column){.name = f->name,
+                                   .is_unsigned = (f->flags & UNSIGNED_FLAG) != 0,
+                                   .json = is_json(f),
+                                   .bits = f->type == MYSQL_TYPE_BIT};
+    if (f->type == MYSQL_TYPE_FLOAT || f->type == MYSQL_TYPE_DOUBLE) {
+        c->kind = STORE_DOUBLE;
+        bind_to(b, MYSQL_TYPE_DOUBLE, &c->d, sizeof c->d);
+    } else if (f->type == MYSQL_TYPE_YEAR) {
+        c->kind = STORE_INT;
+        bind_to(b, MYSQL_TYPE_LONGLONG, &c->i, sizeof c->i);
+    } else if (c->kind != STORE_INT && !shape->bits) {
+        c->kind = STORE_TEXT;
+        bind_to(b, MYSQL_TYPE_STRING, c->small, sizeof c->small);
+    }
+}
+
 static int results_prepare(struct store *s, struct stmt *t)
 {
-    MYSQL_RES *meta = mysql_stmt_result_metadata(t->handle);
-    if (!meta)
+    t->meta = mysql_stmt_result_metadata(t->handle);
+    if (!t->meta)
         return mysql_stmt_errno(t->handle) ? stmt_failed(s, t) : 0;
-    int err = ERR_NOMEM;
-    t->columns_n = mysql_num_fields(meta);
-    t->columns = calloc(t->columns_n, sizeof *t->columns);
-    t->results = calloc(t->columns_n, sizeof *t->results);
-    if (t->columns_n > COLUMNS_MAX)
-        err = ERR_BUG;
-    else if (t->columns && t->results) {
-        for (size_t i = 0; i < t->columns_n; i++)
-            result_bind(mysql_fetch_field_direct(meta, (unsigned)i), &t->columns[i],
-                        &t->results[i]);
-        err = mysql_stmt_bind_result(t->handle, t->results) ? stmt_failed(s, t) : 0;
+    size_t n = mysql_num_fields(t->meta);
+    t->columns = calloc(n, sizeof *t->columns);
+    MYSQL_BIND *results = t->results = calloc(n, sizeof *results);
+    t->values = calloc(n, sizeof *t->values);
+    t->shapes = calloc(n, sizeof *t->shapes);
+    if (!t->columns || !t->results || !t->values || !t->shapes)
+        return ERR_NOMEM;
+    for (; t->columns_n < n; t->columns_n++) {
+        size_t i = t->columns_n;
+        const MYSQL_FIELD *f = mysql_fetch_field_direct(t->meta, (unsigned)i);
+        if (t->text)
+            result_bind_user(f, &t->columns[i], &results[i], &t->shapes[i]);
+        else
+            result_bind(f, &t->columns[i], &results[i]);
     }
-    mysql_free_result(meta);
-    return err;
+    return mysql_stmt_bind_result(t->handle, t->results) ? stmt_failed(s, t) : 0;
 }
 
-static int stmt_prepare(struct store *s, struct stmt *t, const struct store_sql *q, size_t rows)
+int stmt_make(struct store *s, struct stmt *t, const char *sql, size_t len)
 {
-    struct buf sql;
-    buf_init(&sql, SQL_MAX);
-    int err = store_sql_text(q, rows, &sql);
-    *t = (struct stmt){.q = q, .rows = rows};
-    if (err)
-        goto out;
-    t->handle = mysql_stmt_init(s->mysql);
-    err = ERR_NOMEM;
+    t->handle = mysql_stmt_init(s->client);
     if (!t->handle)
-        goto out;
-    err = mysql_stmt_prepare(t->handle, sql.data, (unsigned long)sql.len) ? stmt_failed(s, t) : 0;
-    if (err)
-        goto out;
-    err = ERR_NOMEM;
+        return ERR_NOMEM;
+    if (mysql_stmt_prepare(t->handle, sql, (unsigned long)len))
+        return stmt_failed(s, t);
     t->params_n = mysql_stmt_param_count(t->handle);
-    t->params = calloc(t->params_n + 1, sizeof *t->params);
-    t->times = calloc(t->params_n + 1, sizeof *t->times);
-    if (t->params && t->times)
-        err = results_prepare(s, t);
-out:
-    buf_fini(&sql);
-    if (err)
-        stmt_fini(t);
-    return err;
-}
-
-/* By the address of the text and the number of rows; a program has a few dozen of them. */
-static int stmt_find(struct store *s, const struct store_sql *q, size_t rows, struct stmt **out)
-{
-    for (size_t i = 0; i < s->stmts_n; i++) {
-        if (s->stmts[i].q == q && s->stmts[i].rows == rows) {
-            *out = &s->stmts[i];
-            return 0;
-        }
-    }
-    size_t at = s->stmts_n;
-    if (at == STMTS_MAX) { /* more than this program has: give up one in turn */
-        at = s->victim++ % STMTS_MAX;
-        stmt_fini(&s->stmts[at]);
-    }
-    int err = stmt_prepare(s, &s->stmts[at], q, rows);
-    if (err)
-        return err; /* a slot given up stays empty: it is found by no statement */
-    s->stmts_n += at == s->stmts_n;
-    *out = &s->stmts[at];
-    return 0;
+    t->params = calloc(t->params_n + 1, sizeof(MYSQL_BIND));
+    t->times = calloc(t->params_n + 1, sizeof(MYSQL_TIME));
+    return t->params && t->times ? results_prepare(s, t) : ERR_NOMEM;
 }
 
 /* ---- running */
 
-static void forget_rows(struct store *s)
+void stmt_forget_rows(struct store *s)
 {
     if (s->active)
         mysql_stmt_free_result(s->active->handle);
@@ -356,24 +313,27 @@ static void param_bind(const struct store_value *v, MYSQL_BIND *b, MYSQL_TIME *t
     case STORE_BYTES:
         bind_to(b, MYSQL_TYPE_BLOB, (void *)(uintptr_t)v->p, v->len);
         break;
+    case STORE_TEXT:
+        bind_to(b, MYSQL_TYPE_STRING, (void *)(uintptr_t)v->p, v->len);
+        break;
+    case STORE_DOUBLE:
+        bind_to(b, MYSQL_TYPE_DOUBLE, (void *)(uintptr_t)&v->d, sizeof v->d);
+        break;
     }
 }
 
-int store_run(struct store *s, const struct store_sql *q, size_t rows,
-              const struct store_value *params, size_t n)
+int stmt_run(struct store *s, struct stmt *t, size_t rows, const struct store_value *params,
+             size_t n)
 {
-    struct stmt *t;
-    forget_rows(s);
-    int err = stmt_find(s, q, q->row ? rows : 0, &t);
-    if (err)
-        return err;
     if (n != t->params_n) {
         snprintf(s->why, sizeof s->why, "%zu parameters for %zu in: %.150s", n, t->params_n,
-                 q->head);
-        return ERR_BUG;
+                 t->text ? t->text : t->q->head);
+        return t->text ? ERR_REFUSED : ERR_BUG;
     }
+    MYSQL_BIND *binds = t->params;
+    MYSQL_TIME *times = t->times;
     for (size_t i = 0; i < n; i++)
-        param_bind(&params[i], &t->params[i], &t->times[i]);
+        param_bind(&params[i], &binds[i], &times[i]);
     if ((n && mysql_stmt_bind_param(t->handle, t->params)) || mysql_stmt_execute(t->handle))
         return stmt_failed(s, t);
     if (t->columns_n) {
@@ -383,7 +343,7 @@ int store_run(struct store *s, const struct store_sql *q, size_t rows,
         return 0;
     }
     /* "Records: 3 Duplicates: 1 Warnings: 0"; servers say it for more than one row */
-    const char *info = mysql_info(s->mysql);
+    const char *info = mysql_info(s->client);
     s->affected = (int64_t)mysql_stmt_affected_rows(t->handle);
     s->all_new =
         s->affected == (int64_t)rows && (rows == 1 || (info && strstr(info, "Duplicates: 0")));
@@ -393,13 +353,13 @@ int store_run(struct store *s, const struct store_sql *q, size_t rows,
 static int column_read(struct store *s, struct stmt *t, size_t i)
 {
     struct column *c = &t->columns[i];
-    struct store_value *v = &s->values[i];
-    *v = (struct store_value){c->null ? STORE_NULL : c->kind, 0, NULL, 0};
+    struct store_value *v = &t->values[i];
+    *v = (struct store_value){.kind = c->null ? STORE_NULL : c->kind, .d = c->d};
     if (v->kind == STORE_INT)
         v->i = c->i;
     else if (v->kind == STORE_TIME)
         v->i = us_of(&c->time);
-    if (v->kind != STORE_BYTES)
+    if (v->kind != STORE_BYTES && v->kind != STORE_TEXT)
         return 0;
     v->p = c->small;
     v->len = c->len;
@@ -412,7 +372,7 @@ static int column_read(struct store *s, struct stmt *t, size_t i)
         c->big = big;
         c->big_cap = c->len;
     }
-    MYSQL_BIND b = t->results[i];
+    MYSQL_BIND b = ((MYSQL_BIND *)t->results)[i];
     b.buffer = c->big;
     b.buffer_length = c->len;
     v->p = c->big;
@@ -427,38 +387,31 @@ int store_next(struct store *s, const struct store_value **columns)
     int got = mysql_stmt_fetch(t->handle);
     int err = got == 1 ? stmt_failed(s, t) : 0;
     if (got == MYSQL_NO_DATA || err) {
-        forget_rows(s);
+        stmt_forget_rows(s);
         return err;
     }
     for (size_t i = 0; !err && i < t->columns_n; i++)
         err = column_read(s, t, i);
     if (err)
         return err;
-    *columns = s->values;
+    *columns = t->values;
     return 1;
-}
-
-int64_t store_affected(const struct store *s)
-{
-    return s->affected;
-}
-
-bool store_lost(const struct store *s)
-{
-    return s->lost;
-}
-
-bool store_all_new(const struct store *s)
-{
-    return s->all_new;
 }
 
 /* ---- transactions */
 
+int store_use(struct store *s, const char *db)
+{
+    if (strcmp(s->db, db) != 0 && mysql_select_db(s->client, db))
+        return connection_failed(s);
+    snprintf(s->db, sizeof s->db, "%s", db);
+    return 0;
+}
+
 int store_mode(struct store *s, enum store_mode mode)
 {
-    forget_rows(s);
-    if (s->mode != mode && mysql_autocommit(s->mysql, mode == STORE_ALONE))
+    stmt_forget_rows(s);
+    if (s->mode != mode && mysql_autocommit(s->client, mode == STORE_ALONE))
         return connection_failed(s);
     s->mode = mode;
     return 0;
@@ -466,13 +419,13 @@ int store_mode(struct store *s, enum store_mode mode)
 
 int store_commit(struct store *s)
 {
-    forget_rows(s);
-    return mysql_commit(s->mysql) ? connection_failed(s) : 0;
+    stmt_forget_rows(s);
+    return mysql_commit(s->client) ? connection_failed(s) : 0;
 }
 
 void store_rollback(struct store *s)
 {
-    forget_rows(s);
-    if (!s->lost && mysql_rollback(s->mysql))
+    stmt_forget_rows(s);
+    if (!s->lost && mysql_rollback(s->client))
         s->lost = true;
 }
