@@ -13,71 +13,81 @@
 
 enum { REFUSED_RESULTS = 1, REFUSED_BARE = 2 }; /* what is left out of T6 */
 
-struct ending { /* what was computed, while it is written */
-    enum job_state state;
-    enum job_reason reason;
-    const struct upstream *culprit;
-    bool called;
-    char *result; /* owned */
-    size_t result_len;
-};
-
-/* ---- compute */
-
-static void fail_with(struct ending *e, enum job_reason reason)
+void job_ending_fail(struct job_ending *e, enum job_reason reason)
 {
     e->state = JOB_FAILED;
     e->reason = reason;
+    free(e->result);
+    e->result = NULL;
+    e->result_len = 0;
 }
 
-static void print_result(const struct json *v, struct ending *e)
+void job_ending_free(struct job_ending *e)
+{
+    if (!e)
+        return;
+    free(e->result);
+    free(e->calls);
+    free(e);
+}
+
+/* ---- compute */
+
+static void print_result(const struct json *v, struct job_ending *e)
 {
     struct buf b;
     buf_init(&b, FINISH_RESULT_MAX);
     json_print(v, &b);
     if (buf_ok(&b))
-        fail_with(e, REASON_TOO_BIG);
+        job_ending_fail(e, REASON_TOO_BIG);
     else
         e->result = buf_take(&b, &e->result_len);
     buf_fini(&b);
 }
 
-/* `result` of the flow, from what the calls gave. */
-static void compute(struct job_run *j, struct ending *e)
+/* `result` of the flow, from what the calls gave. *v: owned; NULL for null. */
+static void compute_result(struct job_run *j, struct job_ending *e, struct json **v)
 {
     struct expr *result = j->claim.flow->result;
-    struct json *calls = NULL, *v = NULL;
     struct expr_error error = {0};
     if (!result)
         return;
-    if (expr_uses(result) & VAR_BIT(VAR_CALLS) &&
+    if (expr_eval(result, &j->vars, v, &error)) {
+        log_warn("result-expression", "flow", j->claim.flow->name, "error", error.text);
+        job_ending_fail(e, REASON_EXPRESSION);
+    } else {
+        print_result(*v, e);
+    }
+}
+
+/* All that is made of the calls, before any of it is stored. */
+static void compute(struct job_run *j, struct job_ending *e)
+{
+    struct json *calls = NULL, *result = NULL;
+    if (job_facts(j)->uses & VAR_BIT(VAR_CALLS) &&
         outcome_variable(j->claim.flow, j->calls, &calls)) {
-        fail_with(e, REASON_EXPRESSION);
+        job_ending_fail(e, REASON_EXPRESSION);
         return;
     }
     j->vars.value[VAR_CALLS] = calls;
-    if (expr_eval(result, &j->vars, &v, &error)) {
-        log_warn("result-expression", "flow", j->claim.flow->name, "error", error.text);
-        fail_with(e, REASON_EXPRESSION);
-    } else {
-        print_result(v, e);
-    }
+    compute_result(j, e, &result);
     j->vars.value[VAR_CALLS] = NULL;
     json_free(calls);
-    json_free(v);
+    json_free(result);
 }
 
-static void judge(struct job_run *j, struct ending *e)
+static void judge(struct job_run *j, struct job_ending *e)
 {
-    *e = (struct ending){0};
     if (j->claim.bad || j->refused >= REFUSED_RESULTS) {
-        fail_with(e, j->claim.bad ? j->claim.bad : REASON_TOO_BIG);
+        job_ending_fail(e, j->claim.bad ? j->claim.bad : REASON_TOO_BIG);
         return;
     }
     struct plan_verdict v;
     plan_judge(j->claim.flow, j->calls, j->late, &v);
-    *e = (struct ending){
-        .state = v.state, .reason = v.reason, .culprit = v.culprit, .called = v.called};
+    e->state = v.state;
+    e->reason = v.reason;
+    e->culprit = v.culprit;
+    e->called = v.called;
     if (j->cancel) {
         e->state = JOB_CANCELLED;
         e->reason = REASON_CANCELLED;
@@ -194,48 +204,69 @@ static void finished(void *arg)
     log_scope_restore(&before);
 }
 
-static void dead_letter(struct job_run *j, struct job_op *op, const struct ending *e)
+static void dead_letter(struct job_run *j, struct job_op *op, const struct job_ending *e)
 {
     job_op_dead(op, e->reason, e->culprit ? e->culprit->name : "");
     op->op.finish.dead = &op->dead;
     op->op.bytes += j->record->bytes;
 }
 
-static void print_calls(struct job_run *j, struct job_op *op)
+static void print_calls(struct job_run *j, struct job_ending *e)
 {
     struct buf b;
     buf_init(&b, FINISH_CALLS_MAX);
     finish_print_calls(j->claim.flow, j->calls, &b);
-    op->calls = buf_take(&b, &op->op.finish.calls_len);
-    op->op.finish.calls = op->calls;
+    e->calls = buf_take(&b, &e->calls_len);
     buf_fini(&b);
 }
 
-void job_finish_begin(struct job_run *j)
+/* What the job comes to, before any of it is stored. NULL without memory. */
+static struct job_ending *conclude(struct job_run *j)
 {
-    struct ending e;
+    struct job_ending *e = calloc(1, sizeof *e);
+    if (!e)
+        return NULL;
+    if (j->refused < REFUSED_RESULTS)
+        print_calls(j, e); /* before the results move to `$calls` */
+    judge(j, e);
+    return e;
+}
+
+void job_finish_write(struct job_run *j)
+{
+    struct job_ending *e = j->ending;
     struct job_op *op = job_op_new(j, WRITE_FINISH, finished);
     if (!op) {
         job_run_restart(j);
         return;
     }
-    if (j->refused < REFUSED_RESULTS)
-        print_calls(j, op); /* before the results move to `$calls` */
-    judge(j, &e);
+    op->ending = e; /* the job may start over while it is written */
+    j->ending = NULL;
     struct record_finish *f = &op->op.finish;
-    op->text = e.result;
     f->worker = j->worker;
     f->id = j->claim.event.job;
-    f->state = e.state;
+    f->state = e->state;
     f->flow = j->claim.flow->name;
-    f->reason = reason_code(e.reason);
+    f->reason = reason_code(e->reason);
     f->seq = j->seq + 1;
     f->keep_ms = j->claim.flow->keep_ms;
-    f->result = e.result;
-    f->result_len = e.result_len;
-    if (j->refused < REFUSED_BARE && finish_is_dead(e.state, e.reason, e.called))
-        dead_letter(j, op, &e);
+    f->calls = e->calls;
+    f->calls_len = e->calls_len;
+    f->result = e->result;
+    f->result_len = e->result_len;
+    if (j->refused < REFUSED_BARE && finish_is_dead(e->state, e->reason, e->called))
+        dead_letter(j, op, e);
     op->op.bytes += f->calls_len + f->result_len;
     FAILPOINT("before-finish");
     job_op_put(op);
+}
+
+void job_finish_begin(struct job_run *j)
+{
+    job_ending_free(j->ending);
+    j->ending = conclude(j);
+    if (j->ending)
+        job_finish_write(j);
+    else
+        job_run_restart(j);
 }

@@ -42,7 +42,7 @@ void job_op_free(struct job_op *op)
         record_call_fini(&op->op.pool.stored);
     free(op->tries);
     free(op->text);
-    free(op->calls);
+    job_ending_free(op->ending);
     free(op);
 }
 

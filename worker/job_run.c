@@ -87,6 +87,8 @@ static void run_free(struct job_run *j)
     free(j->ledger);
     j->ledger = NULL;
     j->ledger_n = 0;
+    job_ending_free(j->ending);
+    j->ending = NULL;
     json_free(j->request);
     json_free(j->user);
     json_free(j->job);

@@ -64,6 +64,15 @@ struct job_list { /* jobs in order of arrival */
     struct job_run *head, *tail;
 };
 
+struct job_ending { /* what a job comes to, from when it is computed until T6 has it */
+    enum job_state state;
+    enum job_reason reason;
+    const struct upstream *culprit; /* of its failure; may be NULL */
+    bool called;
+    char *result, *calls; /* JSON text, owned; NULL: none */
+    size_t result_len, calls_len;
+};
+
 struct job_env { /* what all jobs of a shard share; borrowed parts outlive the jobs */
     struct call_env calls;
     struct due *due;
@@ -120,6 +129,7 @@ struct job_run {
     size_t kept, copied;        /* bytes of results, and of copies for calls that see them */
     struct record_call *ledger; /* as claimed; owned */
     size_t ledger_n;
+    struct job_ending *ending; /* owned; NULL: not yet */
 };
 
 /* 0 or ERR_NOMEM. The facts of a set's flows; freed by job_env_close. */
@@ -179,7 +189,10 @@ void job_calls_free(struct job_run *j);
 void job_ledger_write(struct job_run *j, struct plan_item *i, const uint8_t key[CALL_KEY],
                       struct call_run *run);
 void job_ledger_mark(void *job, struct call_run *run); /* a call_run_fn: T5 before a call */
-void job_finish_begin(struct job_run *j);              /* job_finish.c */
+void job_finish_begin(struct job_run *j);              /* job_finish.c: compute, */
+void job_finish_write(struct job_run *j);              /* and T6 of its ending */
+void job_ending_fail(struct job_ending *e, enum job_reason reason);
+void job_ending_free(struct job_ending *e); /* NULL is fine */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
 
 static inline struct outcome *job_outcome(const struct job_run *j, const struct plan_item *i)
@@ -197,8 +210,9 @@ static inline struct call_run **job_call_run(const struct job_run *j, const stru
 struct job_op {
     struct writer_op op; /* first */
     struct job_run *job;
-    struct plan_item *item;     /* ledger: which call; lent with the job's calls */
-    char *tries, *text, *calls; /* owned: what the row borrows */
+    struct plan_item *item;    /* ledger: which call; lent with the job's calls */
+    char *tries, *text;        /* owned: what the row borrows */
+    struct job_ending *ending; /* owned: what T6 borrows */
     struct record_dead dead;
 };
 struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *done);
