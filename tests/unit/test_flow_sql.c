@@ -296,22 +296,27 @@ static void a_password_in_plain_text_is_a_warning(void **state)
     done(&x);
 }
 
+static void assert_too_many(const char *head, const char *entry, const char *expected)
+{
+    struct fixture x;
+    struct buf text;
+    buf_init(&text, 0);
+    buf_text(&text, head);
+    for (int i = 0; i <= 64; i++)
+        buf_text(&text, entry);
+    assert_int_equal(load(&x, buf_str(&text), MEMBER), ERR_INVALID);
+    assert_found(&x, expected);
+    buf_fini(&text);
+    done(&x);
+}
+
 static void too_many_entries_are_refused(void **state)
 {
     (void)state;
-    struct fixture x;
-    char text[4000] = "check:\n";
-    for (int i = 0; i <= FLOW_CHECKS_MAX; i++)
-        strcat(text, "  - {that: true, else: x}\n");
-    assert_int_equal(load(&x, text, MEMBER), ERR_INVALID);
-    assert_found(&x, "error[F006]: more than 64 entries in `check`");
-    done(&x);
-    strcpy(text, "save:\n");
-    for (int i = 0; i <= FLOW_SAVES_MAX; i++)
-        strcat(text, "  - {database: member, sql: DELETE FROM a}\n");
-    assert_int_equal(load(&x, text, MEMBER), ERR_INVALID);
-    assert_found(&x, "error[F006]: more than 64 entries in `save`");
-    done(&x);
+    assert_too_many("check:\n", "  - {that: true, else: x}\n",
+                    "error[F006]: more than 64 entries in `check`");
+    assert_too_many("save:\n", "  - {database: member, sql: DELETE FROM a}\n",
+                    "error[F006]: more than 64 entries in `save`");
 }
 
 static int start(void **state)
