@@ -52,6 +52,10 @@
     X(ORDER, "F027", ERROR, "an order that cannot be kept",                                        \
       "`order: key` needs `request.key` and a deadline, and forbids `requeue`: the next job of a " \
       "key waits for the one before.")                                                             \
+    X(POOL, "F029", ERROR, "a pool that cannot be filled",                                         \
+      "A refill is a job without a user: what it runs (load, check, calls, result, pool.key) "     \
+      "uses "                                                                                      \
+      "the request's fields named in pool.refill.fields only, and no `$user`.")                    \
     X(HOLE, "F030", ERROR, "`\\(` starts an expression",                                           \
       "This key is an expression already; `\\( )` is for templates.")                              \
     X(JQ, "F031", ERROR, "an expression is not valid jq",                                          \

@@ -79,6 +79,13 @@ static void flow_fini(struct flow *f)
     json_free(f->schema_source);
     expr_free(f->key);
     expr_free(f->cache.key);
+    expr_free(f->pool.key);
+    free(f->pool.topic);
+    free(f->pool.group);
+    for (size_t i = 0; i < f->pool.fields_n; i++)
+        free(f->pool.fields[i]);
+    free(f->pool.fields);
+    schema_free(f->pool.schema);
     for (size_t i = 0; i < f->calls_n; i++)
         call_fini(&f->calls[i]);
     free(f->calls);
@@ -170,6 +177,8 @@ unsigned flow_sql_uses(const struct flow *f)
 static bool topic_is_of(const struct flow *f, const char *topic)
 {
     size_t len = f->topic.name ? strlen(f->topic.name) : 0;
+    if (f->pool.topic && strcmp(f->pool.topic, topic) == 0)
+        return true;
     return len && strncmp(f->topic.name, topic, len) == 0 &&
            (topic[len] == 0 || strcmp(topic + len, ".retry") == 0);
 }

@@ -158,6 +158,15 @@ struct flow {
     size_t loads_n;
     struct flow_check *checks;
     size_t checks_n;
+    struct {
+        struct expr *key; /* NULL: no pool */
+        unsigned size;
+        int64_t ttl_ms;      /* of an item */
+        char *topic, *group; /* of refills */
+        char **fields;       /* of $request that a refill has */
+        size_t fields_n;
+        struct schema *schema; /* of these; NULL: none was given */
+    } pool;
     struct flow_call *calls; /* in declared order */
     size_t calls_n;
     int need;            /* FLOW_NEED_ALL or a number */
@@ -192,7 +201,7 @@ void flow_set_put(struct flow_set *s);             /* the last one frees; NULL i
 
 const struct flow *flow_by_name(const struct flow_set *s, const char *name); /* NULL if none */
 const struct flow *flow_by_topic(const struct flow_set *s,
-                                 const char *topic); /* also of <name>.retry; NULL */
+                                 const char *topic); /* also of <name>.retry and of refills; NULL */
 
 /* Is there a cache for this owner's jobs of the flow? Scope user: not for guests, who are many and
  * would be one user. */
@@ -205,3 +214,13 @@ int flow_cache_hash(const struct flow *f, const uint8_t rev[8], const uint8_t ow
 /* The Kafka key as text: string, number or boolean of request.key; without one the id. */
 int flow_record_key(const struct flow *f, const char *id, const struct expr_vars *vars,
                     struct buf *out, struct expr_error *error) must_use;
+
+/* ---- pool (flow_pool.c); of a flow that has one */
+enum { FLOW_POOL_KEY_MAX = 200 };
+/* pool.key as text: string, number or boolean of at most so many bytes. 0, ERR_EXPRESSION (error
+ * says why), ERR_NOMEM. */
+int flow_pool_key(const struct flow *f, const struct expr_vars *vars, struct buf *out,
+                  struct expr_error *error) must_use;
+/* What a refill has of this request: an object with its `fields`, as far as they are there. *out:
+ * owned. 0, ERR_INVALID (no object), ERR_NOMEM. */
+int flow_pool_fields(const struct flow *f, const struct json *request, struct json **out) must_use;

@@ -291,6 +291,12 @@ static void example_keys(struct example *x)
                      yaml_place(yaml_get(yaml_get(root, "request"), "key")), FINDING_EXAMPLE_RUN,
                      "example %u makes this fail: %s\nmend the expression or the example",
                      x->number, error.text);
+    buf_clear(&key);
+    if (flow->pool.key && flow_pool_key(flow, &x->vars, &key, &error) == ERR_EXPRESSION)
+        findings_add(x->file->loader->findings, yaml_place(yaml_get(x->file->pool, "key")),
+                     FINDING_EXAMPLE_RUN,
+                     "example %u makes this fail: %s\nmend the expression or the example",
+                     x->number, error.text);
     if (flow->cache.key &&
         flow_cache_hash(flow, flow->rev, owner, &x->vars, hash, &error) == ERR_EXPRESSION)
         findings_add(x->file->loader->findings,
@@ -347,6 +353,7 @@ void flow_lint(struct flow_file *f)
     const struct yaml_node *examples = yaml_get(f->schema, "examples");
     unsigned number = 1;
     lint_schema(f);
+    flow_lint_pool(f);
     lint_calls(f);
     if (!f->flow->schema || !examples || examples->type != YAML_LIST)
         return;

@@ -125,8 +125,14 @@ static void check_topic(struct flow_file *f, const struct yaml_node *map)
     const char *own = f->flow->topic.name;
     for (size_t i = 0; own && i + 1 < set->flows_n; i++) {
         const char *other = set->flows[i].topic.name;
-        if (other && (strcmp(own, other) == 0 || is_retry_topic_of(own, other) ||
-                      is_retry_topic_of(other, own)))
+        const char *refills = set->flows[i].pool.topic;
+        bool same = other && (strcmp(own, other) == 0 || is_retry_topic_of(own, other) ||
+                              is_retry_topic_of(other, own));
+        if (!same && refills && (strcmp(own, refills) == 0 || is_retry_topic_of(refills, own))) {
+            same = true;
+            other = refills;
+        }
+        if (same)
             findings_add(f->loader->findings, yaml_place(name ? name : yaml_root(f->yaml)),
                          FINDING_TOPIC,
                          "the flow `%s` reads `%s`\ngive each flow a topic of its own; `.retry` "
@@ -261,6 +267,7 @@ void flow_load_flow(struct flow_file *f)
     read_cache_scope(f);
     f->calls = top_map(f, "calls");
     f->loads = top_map(f, "load");
+    f->pool = top_map(f, "pool");
     read_name(f);
     read_title(f);
     read_access(f);
@@ -271,6 +278,7 @@ void flow_load_flow(struct flow_file *f)
     f->flow->deadline_ms = read_deadline(f);
     flow_load_loads(f);
     flow_load_checks(f, top(f, "check"));
+    flow_load_pool(f);
     flow_load_calls(f);
     f->flow->need = read_need(f);
     f->flow->result = flow_expr_read(f, top(f, "result"), "result", VARS_END);

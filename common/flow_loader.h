@@ -80,7 +80,7 @@ const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *
 
 /* ---- expressions and templates (flow_load_expr.c) */
 enum {
-    FLOW_USES_MAX = 8 + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 + FLOW_CHECKS_MAX * 3 +
+    FLOW_USES_MAX = 9 + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 + FLOW_CHECKS_MAX * 3 +
                     FLOW_SAVES_MAX * 3 + FLOW_EMITS_MAX * 4
 };
 /* What can be seen where. */
@@ -107,6 +107,7 @@ struct flow_file { /* the flow file being read */
     const struct yaml_node *call;  /* the one being read, which sees those of its `after` only */
     const struct yaml_node *loads; /* the map `load`, NULL if none */
     const struct yaml_node *load;  /* the one being read, which sees those above it only */
+    const struct yaml_node *pool;  /* the map `pool`, NULL if none */
     const struct yaml_node *schema;
     bool shared;         /* cache.scope: $user must not be used */
     bool all_calls_read; /* an expression uses $calls as a whole */
@@ -145,6 +146,10 @@ void flow_load_saves(struct flow_file *f, const struct yaml_node *list);
 void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
 /* The warning for a secret that stands in the file as it is. */
 void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n);
+enum { POOL_TTL_DAYS = 60 }; /* who took an item is known that long (op_pool_used, T11) */
+void flow_load_pool(struct flow_file *f);
+/* What a refill runs uses only what a refill has. */
+void flow_lint_pool(struct flow_file *f);
 void flow_load_calls(struct flow_file *f);
 /* `after` of the call being read (flow_load_after.c), and of all: does one lead back to itself? */
 void flow_load_after(struct flow_file *f, const struct yaml_node *list, struct flow_call *call);

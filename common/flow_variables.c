@@ -238,6 +238,9 @@ static unsigned bound_names(const char *text, bool template)
 bool flow_variables_lint(struct flow_file *f, const struct yaml_node *n, unsigned visible,
                          bool template)
 {
+    /* what a pool's item was made of is not known when it is used */
+    if (f->pool && visible & (VAR_BIT(VAR_RESULT) | VAR_BIT(VAR_ERROR)))
+        visible &= ~VAR_BIT(VAR_CALLS);
     struct lint l = {.file = f, .node = n, .visible = visible};
     struct flow_scan s;
     struct flow_ref r;
