@@ -81,6 +81,9 @@
       "What fails with your own example fails for users.")                                         \
     X(FIELD, "F043", ERROR, "a request field the schema forbids",                                  \
       "With `additionalProperties: false` a field outside `properties` can never be there.")       \
+    X(HASH, "F044", ERROR, "a hash that hides nothing",                                            \
+      "request.hash takes top-level strings. request.set, request.key and cache.key are computed " \
+      "before and go out in plain text, so they must not use such a field.")                       \
     X(W_DEADLINE, "F050", WARNING, "time-outs reach beyond the deadline",                          \
       "Calls are cut at the job's deadline: later attempts never happen.")                         \
     X(W_UNREAD, "F051", WARNING, "nobody reads this call",                                         \

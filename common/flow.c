@@ -75,6 +75,15 @@ static void flow_fini(struct flow *f)
     free(f->topic.group);
     expr_free(f->topic.id);
     expr_free(f->topic.user);
+    for (size_t i = 0; i < f->set_n; i++) {
+        free(f->set[i].name);
+        expr_free(f->set[i].expr);
+    }
+    free(f->set);
+    for (size_t i = 0; i < f->hash_n; i++)
+        free(f->hash[i].name);
+    free(f->hash);
+    free(f->limits);
     schema_free(f->schema);
     json_free(f->schema_source);
     expr_free(f->key);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "common/id.h"
 #include "common/job.h"
+#include "common/password.h"
 #include "common/expr.h"
 #include "common/header.h"
 #include "common/schema.h"
@@ -16,9 +17,16 @@
 
 enum flow_access { ACCESS_USERS, ACCESS_GUESTS, ACCESS_INTERNAL };
 enum cache_scope { SCOPE_NONE, SCOPE_USER, SCOPE_SHARED };
+enum limit_per { LIMIT_USER, LIMIT_KEY, LIMIT_FLOW };
 enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
 
-enum { FLOW_NAME_MAX = 63, FLOW_CALLS_MAX = 64, FLOW_ITEMS_MAX = 1000, FLOW_NEED_ALL = -1 };
+enum {
+    FLOW_NAME_MAX = 63,
+    FLOW_CALLS_MAX = 64,
+    FLOW_ITEMS_MAX = 1000,
+    FLOW_FIELDS_MAX = 64,
+    FLOW_NEED_ALL = -1
+};
 enum { FLOW_LOADS_MAX = 64, FLOW_CHECKS_MAX = 64, FLOW_SAVES_MAX = 64, FLOW_ROWS_MAX = 10000 };
 enum { FLOW_EMITS_MAX = 32, FLOW_REQUEUE_MAX = 20 };
 
@@ -132,12 +140,29 @@ struct flow_emit {     /* a record for another flow, or for a topic of others */
     struct template *value;
 };
 
+struct flow_limit { /* count at once, refilled evenly over the window */
+    enum limit_per per;
+    unsigned count;
+    int64_t window_ms;
+};
+
+struct flow_set_field { /* request.set: the gateway's value of a top-level field */
+    char *name;
+    struct expr *expr;
+};
+
+struct flow_hash_field { /* request.hash: a top-level string that becomes a hash */
+    char *name;
+    enum password_kind kind;
+};
+
 struct flow {
     char name[FLOW_NAME_MAX + 1];
     char *title;
     uint8_t rev[8]; /* SHA-256(file)[0..8] */
     enum flow_access access;
     char *token_scope; /* must be in the token; NULL: none */
+    int64_t wait_ms;   /* POST waits so long for a final state; 0: it does not */
     struct {
         char *name, *group;
         unsigned partitions;
@@ -146,6 +171,12 @@ struct flow {
     struct schema *schema;
     struct json *schema_source;
     size_t request_max;
+    struct flow_set_field *set;
+    size_t set_n;
+    struct flow_hash_field *hash;
+    size_t hash_n;
+    struct flow_limit *limits;
+    size_t limits_n;
     struct expr *key; /* NULL: the job id */
     struct {
         enum cache_scope scope; /* SCOPE_NONE: no cache */
@@ -202,6 +233,17 @@ void flow_set_put(struct flow_set *s);             /* the last one frees; NULL i
 const struct flow *flow_by_name(const struct flow_set *s, const char *name); /* NULL if none */
 const struct flow *flow_by_topic(const struct flow_set *s,
                                  const char *topic); /* also of <name>.retry and of refills; NULL */
+
+/* Is this top-level field hashed (NULL: no), or written by the gateway? */
+const struct flow_hash_field *flow_hashes(const struct flow *f, const char *field);
+bool flow_sets(const struct flow *f, const char *field);
+/* request.set: compute every field from vars, then write them over those of request (which vars may
+ * hold). *field: the one that failed, lent with the flow. 0, ERR_EXPRESSION, ERR_NOMEM; request is
+ * then as it was, unless memory ended between two fields. */
+int flow_set_fields(const struct flow *f, const struct expr_vars *vars, struct json *request,
+                    const char **field, struct expr_error *error) must_use;
+/* Is every field of request.hash that is there a hash of its kind? */
+bool flow_holds_hashes(const struct flow *f, const struct json *request);
 
 /* Is there a cache for this owner's jobs of the flow? Scope user: not for guests, who are many and
  * would be one user. */

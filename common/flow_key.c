@@ -21,11 +21,11 @@ static const struct key keys[] = {
     KEY(FLOW, "title", NOW),
     KEY(FLOW, "access", NOW),
     KEY(FLOW, "token_scope", NOW),
-    KEY(FLOW, "wait", LATER),
+    KEY(FLOW, "wait", NOW),
     KEY(FLOW, "topic", NOW),
     KEY(FLOW, "request", NOW),
     KEY(FLOW, "cache", NOW),
-    KEY(FLOW, "limits", LATER),
+    KEY(FLOW, "limits", NOW),
     KEY(FLOW, "deadline", NOW),
     KEY(FLOW, "order", NOW),
     KEY(FLOW, "load", NOW),
@@ -48,8 +48,8 @@ static const struct key keys[] = {
 
     KEY(REQUEST, "schema", NOW),
     KEY(REQUEST, "max_size", NOW),
-    KEY(REQUEST, "set", LATER),
-    KEY(REQUEST, "hash", LATER),
+    KEY(REQUEST, "set", NOW),
+    KEY(REQUEST, "hash", NOW),
     KEY(REQUEST, "key", NOW),
 
     KEY(CACHE, "key", NOW),
@@ -57,9 +57,9 @@ static const struct key keys[] = {
     KEY(CACHE, "ttl", NOW),
     KEY(CACHE, "partial_ttl", NOW),
 
-    KEY(LIMIT, "per", LATER),
-    KEY(LIMIT, "count", LATER),
-    KEY(LIMIT, "window", LATER),
+    KEY(LIMIT, "per", NOW),
+    KEY(LIMIT, "count", NOW),
+    KEY(LIMIT, "window", NOW),
 
     KEY(LOAD, "when", NOW),
     KEY(LOAD, "database", NOW),

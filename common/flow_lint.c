@@ -51,6 +51,8 @@ static void field_unknown(struct flow_file *f, struct finding_place at, const ch
 static void lint_field(struct flow_file *f, const struct yaml_node *n, const struct flow_ref *r)
 {
     const struct yaml_node *schema = f->schema;
+    if (r->fields && flow_sets(f->flow, r->field[0]))
+        return; /* the gateway writes it */
     for (size_t i = 0; i < r->fields; i++) {
         const struct yaml_node *properties = yaml_get(schema, "properties");
         const struct yaml_node *field = yaml_get(properties, r->field[i]);
@@ -99,6 +101,7 @@ static void lint_key(struct flow_file *f, const struct flow_use *u)
     flow_scan_init(&s, u->node->text, false);
     while (flow_scan_next(&s, &r))
         if (strcmp(r.name, "request") == 0 && r.fields && !is_required(f->schema, r.field[0]) &&
+            !flow_sets(f->flow, r.field[0]) &&
             yaml_get(yaml_get(f->schema, "properties"), r.field[0]))
             findings_add(
                 f->loader->findings, yaml_place_in(u->node, r.field_offset[0]),
@@ -306,6 +309,27 @@ static void example_keys(struct example *x)
     buf_fini(&key);
 }
 
+static bool is_set(const struct flow_use *u)
+{
+    return strcmp(u->what, "request.set") == 0;
+}
+
+/* What all other expressions see is the request with its fields set, which comes first here too. */
+static void example_set(struct example *x)
+{
+    const struct flow *flow = x->file->flow;
+    const char *field;
+    struct expr_error error;
+    bool whole = true;
+    for (size_t i = 0; i < x->file->uses_n; i++)
+        if (is_set(&x->file->uses[i]))
+            example_run(x, &x->file->uses[i]);
+    for (size_t i = 0; i < flow->set_n; i++)
+        whole = whole && flow->set[i].expr;
+    if (whole && flow_set_fields(flow, &x->vars, x->request, &field, &error) == ERR_NOMEM)
+        x->file->loader->no_memory = true;
+}
+
 static int example_init(struct example *x)
 {
     static const struct {
@@ -338,9 +362,10 @@ static void lint_example(struct flow_file *f, const struct yaml_node *node, unsi
         f->loader->no_memory = true;
     } else {
         example_schema(&x);
+        example_set(&x);
         example_keys(&x);
         for (size_t i = 0; i < f->uses_n; i++)
-            if (f->uses[i].want != WANT_SCALAR)
+            if (f->uses[i].want != WANT_SCALAR && !is_set(&f->uses[i]))
                 example_run(&x, &f->uses[i]);
     }
     json_free(x.request);
@@ -354,6 +379,7 @@ void flow_lint(struct flow_file *f)
     unsigned number = 1;
     lint_schema(f);
     flow_lint_pool(f);
+    flow_lint_hash(f);
     lint_calls(f);
     if (!f->flow->schema || !examples || examples->type != YAML_LIST)
         return;

@@ -214,6 +214,7 @@ static void read_request(struct flow_file *f)
     read_schema(f, map);
     f->flow->request_max = (size_t)value_size(f->loader, yaml_get(map, "max_size"),
                                               (struct value_range){1, REQUEST_MAX, 64 << 10});
+    flow_load_edit(f, map, VARS_JOB);
     f->flow->key = read_key(f, yaml_get(map, "key"), "request.key");
 }
 
@@ -275,6 +276,7 @@ void flow_load_flow(struct flow_file *f)
     read_topic(f);
     read_request(f);
     read_cache(f);
+    flow_load_accept(f);
     f->flow->deadline_ms = read_deadline(f);
     flow_load_loads(f);
     flow_load_checks(f, top(f, "check"));

