@@ -23,6 +23,7 @@ enum expr_var {
     VAR_COUNT
 };
 #define VAR_BIT(v) (1u << (v))
+#define VAR_ALL    (VAR_BIT(VAR_COUNT) - 1)
 
 /* Values for one evaluation: all borrowed; NULL reads as null. created_us is what `now` gives. */
 struct expr_vars {
@@ -40,10 +41,21 @@ struct expr;
 
 /* Compile. visible: OR of VAR_BIT; another `$name` of ours is an error that names it. *out: owned
  * (expr_free). Returns 0, ERR_EXPRESSION (error filled), ERR_NOMEM. About 15 ms on Debian 12:
- * start-up only. */
+ * start-up only. At most 8 KB. */
 int expr_compile(const char *text, unsigned visible, struct expr **out,
                  struct expr_error *error) must_use;
 void expr_free(struct expr *e);
+
+/* In `visible`: what needs jq is left to expr_compile_later, which compiles many together in the
+ * time of one. Until then expr_is_ready is false and expr_eval fails. */
+#define EXPR_LATER (1u << 31)
+typedef void expr_wrong_fn(void *arg, struct expr *e, const struct expr_error *error);
+/* Those that are ready are left alone. Each that is no jq is told to `wrong` and stays unready.
+ * Returns 0 or ERR_NOMEM. */
+int expr_compile_later(struct expr *const *list, size_t n, expr_wrong_fn *wrong,
+                       void *arg) must_use;
+bool expr_is_ready(const struct expr *e);
+typedef void expr_each_fn(void *arg, struct expr *e);
 
 /* Evaluate to exactly one value. *out: owned (json_free). error may be NULL.
  * Returns 0, ERR_EXPRESSION (no value, several, an error, too long, too big), ERR_NOMEM. */

@@ -1,4 +1,4 @@
-#include "common/expr.h"
+#include "common/expr_program.h"
 
 #include <jq.h>
 #include <math.h>
@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/expr_path.h"
-#include "common/expr_wrap.h"
 #include "common/watchdog.h"
 
 /* All jv_* functions consume what they are given: the reverse of our rule, so it ends here. */
@@ -22,14 +20,12 @@ struct state {
     struct state *next;
 };
 
-struct expr {
-    char *source;
-    unsigned uses;
-    bool uses_now;
-    struct expr_path *path; /* then nothing below is used */
-    char *program;
+struct expr_program {
+    char *text;
     pthread_mutex_t lock; /* the pool */
     struct state *idle;
+    unsigned bits; /* of which part */
+    _Atomic unsigned refs;
 };
 
 /* ---- errors */
@@ -207,7 +203,7 @@ static void on_message(void *unused, jv message)
     jv_free(message); /* never to stderr, between our log lines */
 }
 
-static struct state *state_new(const struct expr *e, struct complaint *c)
+static struct state *state_new(const struct expr_program *p, struct complaint *c)
 {
     struct state *s = calloc(1, sizeof *s);
     if (!s)
@@ -219,7 +215,7 @@ static struct state *state_new(const struct expr *e, struct complaint *c)
     }
     jq_set_error_cb(s->jq, c ? on_complaint : on_message, c);
     jq_set_attr(s->jq, jv_string("JQ_LIBRARY_PATH"), jv_array());
-    if (!jq_compile(s->jq, e->program)) {
+    if (!jq_compile(s->jq, p->text)) {
         state_free(s);
         return NULL;
     }
@@ -228,111 +224,79 @@ static struct state *state_new(const struct expr *e, struct complaint *c)
     return s;
 }
 
-static struct state *state_get(struct expr *e)
+static struct state *state_get(struct expr_program *p)
 {
-    pthread_mutex_lock(&e->lock);
-    struct state *s = e->idle;
+    pthread_mutex_lock(&p->lock);
+    struct state *s = p->idle;
     if (s)
-        e->idle = s->next;
-    pthread_mutex_unlock(&e->lock);
-    return s ? s : state_new(e, NULL);
+        p->idle = s->next;
+    pthread_mutex_unlock(&p->lock);
+    return s ? s : state_new(p, NULL);
 }
 
-static void state_put(struct expr *e, struct state *s)
+static void state_put(struct expr_program *p, struct state *s)
 {
-    pthread_mutex_lock(&e->lock);
-    s->next = e->idle;
-    e->idle = s;
-    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_lock(&p->lock);
+    s->next = p->idle;
+    p->idle = s;
+    pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- compile */
+/* ---- programs */
 
-static int compile_jq(struct expr *e, const struct expr_scan *scan, struct expr_error *error)
+int expr_program_new(char *text, size_t n, const char *source, struct expr_program **out,
+                     struct expr_error *error)
 {
-    struct complaint c = {e->source, error, false};
-    e->program = expr_wrap(e->source, scan);
-    if (!e->program)
+    struct expr_program *p = calloc(1, sizeof *p);
+    struct complaint c = {source ? source : "", error, false};
+    if (!p) {
+        free(text);
         return ERR_NOMEM;
-    e->idle = state_new(e, &c);
-    if (e->idle)
+    }
+    *p = (struct expr_program){.text = text, .bits = expr_wrap_bits(n), .refs = 1};
+    pthread_mutex_init(&p->lock, NULL);
+    p->idle = state_new(p, &c);
+    if (p->idle) {
+        *out = p;
         return 0;
+    }
+    expr_program_put(p);
     return c.heard ? ERR_EXPRESSION : ERR_NOMEM;
 }
 
-static void home_hide(void)
+struct expr_program *expr_program_get(struct expr_program *p)
 {
-    setenv("HOME", "/dev/null", 1); /* unset, jq 1.6 asks the password file */
+    p->refs++;
+    return p;
 }
 
-static void home_hide_once(void)
+void expr_program_put(struct expr_program *p)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, home_hide);
-}
-
-int expr_compile(const char *text, unsigned visible, struct expr **out, struct expr_error *error)
-{
-    struct expr_scan scan;
-    struct expr_error ignored;
-    error = error ? error : &ignored;
-    int err = expr_scan(text, visible, &scan, error);
-    if (err)
-        return err;
-    struct expr *e = calloc(1, sizeof *e);
-    if (!e)
-        return ERR_NOMEM;
-    pthread_mutex_init(&e->lock, NULL);
-    e->uses = scan.uses;
-    e->uses_now = scan.uses_now;
-    e->source = strdup(text);
-    err = e->source ? expr_path_compile(text, &e->path) : ERR_NOMEM;
-    if (err == ERR_UNSUPPORTED) {
-        home_hide_once();
-        err = compile_jq(e, &scan, error);
-    }
-    if (err)
-        expr_free(e);
-    else
-        *out = e;
-    return err;
-}
-
-void expr_free(struct expr *e)
-{
-    if (!e)
+    if (!p || --p->refs > 0)
         return;
-    for (struct state *s; (s = e->idle) != NULL;) {
-        e->idle = s->next;
+    for (struct state *s; (s = p->idle) != NULL;) {
+        p->idle = s->next;
         state_free(s);
     }
-    pthread_mutex_destroy(&e->lock);
-    expr_path_free(e->path);
-    free(e->program);
-    free(e->source);
-    free(e);
-}
-
-unsigned expr_uses(const struct expr *e)
-{
-    return e->uses;
-}
-
-const char *expr_source(const struct expr *e)
-{
-    return e->source;
+    pthread_mutex_destroy(&p->lock);
+    free(p->text);
+    free(p);
 }
 
 /* ---- evaluate */
 
-static jv input(const struct expr *e, const struct expr_vars *vars)
+/* As expr_wrap takes it apart. */
+static jv input(unsigned which, unsigned bits, const struct expr_scan *uses,
+                const struct expr_vars *vars)
 {
     jv all = jv_array();
+    for (unsigned bit = bits; bit-- > 0;)
+        all = jv_array_append(all, jv_bool((int)(which >> bit & 1)));
     for (unsigned v = 0; v < VAR_COUNT; v++) {
-        if (e->uses & VAR_BIT(v))
+        if (uses->uses & VAR_BIT(v))
             all = jv_array_append(all, to_jv(vars->value[v]));
     }
-    if (!e->uses_now)
+    if (!uses->uses_now)
         return all;
     double now = (double)vars->created_us / 1e6;
     return jv_array_append(all, jv_number(now));
@@ -372,14 +336,16 @@ static void on_overdue(void *jq)
 }
 
 /* *out: what jq gives; on success a valid value. The state goes back to the pool, unless it was
- * halted: those are thrown away. */
-static int run(struct expr *e, const struct expr_vars *vars, jv *out, struct expr_error *error)
+ * halted: those are thrown away. Takes in. */
+static int run(struct expr_program *p, jv in, jv *out, struct expr_error *error)
 {
     struct watchdog_item item;
-    struct state *s = state_get(e);
-    if (!s)
+    struct state *s = state_get(p);
+    if (!s) {
+        jv_free(in);
         return ERR_NOMEM;
-    jq_start(s->jq, input(e, vars), 0);
+    }
+    jq_start(s->jq, in, 0);
     watchdog_arm(&item, EVAL_MS, on_overdue, s->jq);
     jv value = only_value(s->jq, error);
     if (watchdog_disarm(&item)) {
@@ -389,21 +355,21 @@ static int run(struct expr *e, const struct expr_vars *vars, jv *out, struct exp
     }
     if (!jv_is_valid(value)) {
         jq_start(s->jq, jv_null(), 0); /* forget what a broken run left */
-        state_put(e, s);
+        state_put(p, s);
         jv_free(value);
         return ERR_EXPRESSION;
     }
-    state_put(e, s);
+    state_put(p, s);
     *out = value;
     return 0;
 }
 
-static int eval_jq(struct expr *e, const struct expr_vars *vars, struct json **out,
-                   struct expr_error *error)
+int expr_program_eval(struct expr_program *p, unsigned which, const struct expr_scan *uses,
+                      const struct expr_vars *vars, struct json **out, struct expr_error *error)
 {
     struct walk walk = {0};
     jv value;
-    int err = run(e, vars, &value, error);
+    int err = run(p, input(which, p->bits, uses, vars), &value, error);
     if (err)
         return err;
     struct json *made = from_jv(value, &walk);
@@ -411,82 +377,4 @@ static int eval_jq(struct expr *e, const struct expr_vars *vars, struct json **o
         return walk.wrong ? fail(error, walk.wrong) : ERR_NOMEM;
     *out = made;
     return 0;
-}
-
-int expr_view(struct expr *e, const struct expr_vars *vars, const struct json **out,
-              struct json **owned, struct expr_error *error)
-{
-    struct json *made = NULL;
-    int err = e->path ? expr_path_eval(e->path, vars, out, error) : eval_jq(e, vars, &made, error);
-    if (err)
-        return err;
-    if (!e->path)
-        *out = made;
-    *owned = made;
-    return 0;
-}
-
-/* About what v prints to, as from_jv counts; stops counting behind VALUE_MAX. */
-static size_t size_of(const struct json *v)
-{
-    const char *text = json_text(v);
-    size_t size = text ? strlen(text) + 3 : 5;
-    for (const struct json *i = json_first(v); i && size <= VALUE_MAX; i = json_next(i))
-        size += size_of(i) + (json_key(i) ? strlen(json_key(i)) + 4 : 0);
-    return size;
-}
-
-int expr_eval(struct expr *e, const struct expr_vars *vars, struct json **out,
-              struct expr_error *error)
-{
-    const struct json *seen = NULL;
-    struct json *owned = NULL;
-    int err = expr_view(e, vars, &seen, &owned, error);
-    if (err)
-        return err;
-    if (!owned && size_of(seen) > VALUE_MAX)
-        return fail(error, too_large);
-    if (!owned)
-        owned = seen ? json_copy(seen) : json_new_null();
-    if (!owned)
-        return ERR_NOMEM;
-    *out = owned;
-    return 0;
-}
-
-/* ---- start-up */
-
-static void *self_test(void *arg)
-{
-    struct expr_vars vars = {0};
-    struct expr *e = NULL;
-    struct json *out = NULL;
-    bool *good = arg;
-    if (expr_compile("[1, 2] | add", 0, &e, NULL) == 0 && expr_eval(e, &vars, &out, NULL) == 0)
-        *good = json_number(out) == 3;
-    json_free(out);
-    expr_free(e);
-    return NULL;
-}
-
-int expr_start(void)
-{
-    bool here = false, there = false;
-    pthread_t thread;
-    home_hide_once();
-    if (watchdog_start() != 0)
-        return ERR_BUG;
-    if (pthread_create(&thread, NULL, self_test, &there) == 0) {
-        self_test(&here);
-        pthread_join(thread, NULL);
-    }
-    if (here && there)
-        return 0;
-    watchdog_stop();
-    return ERR_BUG;
-}
-
-void expr_stop(void)
-{
-    watchdog_stop();
 }

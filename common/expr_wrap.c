@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRAM_MAX = 1 << 20 };
+enum { PROGRAM_MAX = 16 << 20 };
 
 /* expr_scan refuses these names already: this holds if it should miss one. */
 static const char prelude[] =
@@ -13,17 +13,50 @@ static const char prelude[] =
     "def halt_error(x): env; def input_filename: env; def input_line_number: env; "
     "def localtime: env; def strflocaltime(x): env; def get_search_list: env; {} as $ENV | ";
 
-char *expr_wrap(const char *text, const struct expr_scan *scan)
+static void print_part(struct buf *b, const struct expr_part *part, size_t which, unsigned bits)
+{
+    unsigned at = bits;
+    buf_printf(b, "def __%zu: ", which);
+    for (unsigned v = 0; v < VAR_COUNT; v++) {
+        if (part->scan.uses & VAR_BIT(v))
+            buf_printf(b, ".[%u] as $%s | ", at++, expr_var_name((enum expr_var)v));
+    }
+    buf_printf(b, ".[%u] as $__now | def now: $__now; null | (%s\n); ", at, part->text);
+}
+
+/* A tree of conditions on true and false: jq takes 1 us for a comparison. */
+static void print_choice(struct buf *b, size_t from, unsigned bit, unsigned bits, size_t n)
+{
+    size_t half = (size_t)1 << (bits - bit) >> 1;
+    if (bit == bits) {
+        buf_printf(b, "__%zu", from);
+    } else if (from + half >= n) {
+        print_choice(b, from, bit + 1, bits, n);
+    } else {
+        buf_printf(b, "if .[%u] then ", bit);
+        print_choice(b, from + half, bit + 1, bits, n);
+        buf_text(b, " else ");
+        print_choice(b, from, bit + 1, bits, n);
+        buf_text(b, " end");
+    }
+}
+
+unsigned expr_wrap_bits(size_t n)
+{
+    unsigned bits = 0;
+    while ((size_t)1 << bits < n)
+        bits++;
+    return bits;
+}
+
+char *expr_wrap(const struct expr_part *parts, size_t n)
 {
     struct buf b;
     buf_init(&b, PROGRAM_MAX);
     buf_text(&b, prelude);
-    buf_text(&b, ". as [");
-    for (unsigned v = 0; v < VAR_COUNT; v++) {
-        if (scan->uses & VAR_BIT(v))
-            buf_printf(&b, "$%s, ", expr_var_name((enum expr_var)v));
-    }
-    buf_printf(&b, "$__now] | def now: $__now; null | (%s\n)", text);
+    for (size_t i = 0; i < n; i++)
+        print_part(&b, &parts[i], i, expr_wrap_bits(n));
+    print_choice(&b, 0, 0, expr_wrap_bits(n), n);
     char *program = buf_take(&b, NULL);
     buf_fini(&b);
     return program;

@@ -3,10 +3,18 @@
 #pragma once
 #include "common/expr_scan.h"
 
-/* PRELUDE . as [$request, ..., $__now] | null | (TEXT\n): the program's input is an array of the
- * variables in scan->uses, in order of enum expr_var, then what `now` gives. Nothing in front holds
- * a newline, so jq's line numbers are the expression's. Owned (free); NULL without memory. */
-char *expr_wrap(const char *text, const struct expr_scan *scan);
+struct expr_part { /* one expression of a program; borrowed */
+    const char *text;
+    struct expr_scan scan;
+};
+
+/* A program of n >= 1 parts: PRELUDE def __0: .[k] as $request | ... | .[m] as $__now | null |
+ * (TEXT\n); def __1: ...; and the choice among them. Its input is an array: which part as
+ * expr_wrap_bits(n) booleans, highest first, the variables in that part's scan.uses in order of
+ * enum expr_var, then what `now` gives. Nothing in front of the first holds a newline, so for one
+ * part jq's line numbers are the expression's. Owned (free); NULL without memory. */
+char *expr_wrap(const struct expr_part *parts, size_t n);
+unsigned expr_wrap_bits(size_t n);
 
 /* Turn "jq: error: WHAT at <top-level>, line N:\n..." about a wrapped text into line, column (0 if
  * unknown) and WHAT. */

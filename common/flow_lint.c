@@ -265,7 +265,7 @@ static void example_run(struct example *x, const struct flow_use *u)
     unsigned uses = u->expr  ? expr_uses(u->expr)
                     : u->sql ? sql_template_uses(u->sql)
                              : template_uses(u->template);
-    if (uses & ~known)
+    if (u->broken || uses & ~known)
         return;
     int err = run_use(u, &x->vars, &value, &error);
     if (!err)
@@ -289,18 +289,20 @@ static void example_keys(struct example *x)
     char hash[65];
     struct buf key;
     buf_init(&key, 0);
-    if (flow->key && flow_record_key(flow, "", &x->vars, &key, &error) == ERR_EXPRESSION)
+    if (flow->key && expr_is_ready(flow->key) &&
+        flow_record_key(flow, "", &x->vars, &key, &error) == ERR_EXPRESSION)
         findings_add(x->file->loader->findings,
                      yaml_place(yaml_get(yaml_get(root, "request"), "key")), FINDING_EXAMPLE_RUN,
                      "example %u makes this fail: %s\nmend the expression or the example",
                      x->number, error.text);
     buf_clear(&key);
-    if (flow->pool.key && flow_pool_key(flow, &x->vars, &key, &error) == ERR_EXPRESSION)
+    if (flow->pool.key && expr_is_ready(flow->pool.key) &&
+        flow_pool_key(flow, &x->vars, &key, &error) == ERR_EXPRESSION)
         findings_add(x->file->loader->findings, yaml_place(yaml_get(x->file->pool, "key")),
                      FINDING_EXAMPLE_RUN,
                      "example %u makes this fail: %s\nmend the expression or the example",
                      x->number, error.text);
-    if (flow->cache.key &&
+    if (flow->cache.key && expr_is_ready(flow->cache.key) &&
         flow_cache_hash(flow, flow->rev, owner, &x->vars, hash, &error) == ERR_EXPRESSION)
         findings_add(x->file->loader->findings,
                      yaml_place(yaml_get(yaml_get(root, "cache"), "key")), FINDING_EXAMPLE_RUN,

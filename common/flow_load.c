@@ -92,14 +92,17 @@ static void read_flow(struct flow_file *f, const char *stem)
     f->uses = value_array(f->loader, FLOW_USES_MAX, sizeof *f->uses);
     f->call_read = value_array(f->loader, FLOW_CALLS_MAX, sizeof *f->call_read);
     flow_env_fill(f->loader, f->yaml, false);
-    if (f->uses && f->call_read && flow_keys_check(f->loader, yaml_root(f->yaml), MAP_FLOW))
+    if (f->uses && f->call_read && flow_keys_check(f->loader, yaml_root(f->yaml), MAP_FLOW)) {
         flow_load_flow(f);
+        f->read = true;
+    }
 }
 
-static void read_file(struct flow_loader *l, const char *name)
+/* f: zeroed; f->read stays false if there is nothing to look at any more. */
+static void read_file(struct flow_loader *l, const char *name, struct flow_file *f)
 {
     char path[PATH_LEN_MAX], stem[256];
-    struct flow_file f = {.loader = l};
+    f->loader = l;
     int n = snprintf(path, sizeof path, "%s/%s", l->settings->flows_dir, name);
     if (n < 0 || (size_t)n >= sizeof path) {
         folder_finding(l, "a path here is too long", "move the folder");
@@ -117,13 +120,32 @@ static void read_file(struct flow_loader *l, const char *name)
                      stem);
         return;
     }
-    if (yaml_read(path, l->findings, &f.yaml) == ERR_NOMEM)
+    if (yaml_read(path, l->findings, &f->yaml) == ERR_NOMEM)
         l->no_memory = true;
-    if (!f.yaml)
+    if (!f->yaml)
         return;
-    f.flow = &l->set->flows[l->set->flows_n++];
-    read_flow(&f, stem);
-    flow_file_fini(&f);
+    f->flow = &l->set->flows[l->set->flows_n++];
+    read_flow(f, stem);
+}
+
+/* Their expressions are compiled together; what needs the whole flow is looked at behind that. */
+static void read_files(struct flow_loader *l, struct dirent **list, size_t n)
+{
+    struct flow_file *files = value_array(l, n, sizeof *files);
+    l->set->flows = value_array(l, n, sizeof *l->set->flows);
+    if (!files || !l->set->flows) {
+        free(files);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        read_file(l, list[i]->d_name, &files[i]);
+    flow_compile(l, files, n);
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].read)
+            flow_lint(&files[i]);
+        flow_file_fini(&files[i]);
+    }
+    free(files);
 }
 
 /* A folder that is not there says enough: upstreams beside it are not looked for. */
@@ -143,12 +165,9 @@ static void read_all(struct flow_loader *l)
     else if (n > FLOWS_MAX)
         folder_finding(l, "more than 500 flow files", "remove some");
     else
-        l->set->flows = value_array(l, (size_t)n, sizeof *l->set->flows);
-    for (int i = 0; i < n; i++) {
-        if (l->set->flows)
-            read_file(l, list[i]->d_name);
+        read_files(l, list, (size_t)n);
+    for (int i = 0; i < n; i++)
         free(list[i]);
-    }
     flow_load_emit_end(l);
     free(list);
 }

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One expression, or one string of a template, that jq refused. */
@@ -138,17 +139,34 @@ static void jq_error(struct refused *r, const struct expr_error *e)
     const char *help = "mend the expression (jq 1.6)";
     if (strstr(e->text, "syntax error"))
         help = jq_help(r, &offset);
+    else if (strstr(e->text, "is not allowed"))
+        help = "data comes from variables like `$request`; `now` is the job's creation";
+    else if (strstr(e->text, "at most 8 KB"))
+        help = "make it shorter, or let a call's `result` do a part";
     findings_add(findings, yaml_place_in(r->node, offset), FINDING_JQ, "%s\n%s", e->text, help);
 }
 
 /* ---- reading */
 
-static struct flow_use *use_add(struct flow_file *f, const struct yaml_node *n, const char *what)
+static struct flow_use *use_add(struct flow_file *f, const struct yaml_node *n, const char *what,
+                                unsigned visible)
 {
     struct flow_use *u = f->uses_n < FLOW_USES_MAX ? &f->uses[f->uses_n++] : NULL;
     if (u)
-        *u = (struct flow_use){.node = n, .what = what};
+        *u = (struct flow_use){.node = n, .what = what, .visible = visible};
+    else
+        findings_add(f->loader->findings, yaml_place(n), FINDING_LIMIT,
+                     "too many expressions in one file\nsplit the flow");
     return u;
+}
+
+/* Of `.name` at the start of a text. */
+static int field_length(const char *text)
+{
+    int len = 1;
+    while (isalnum((unsigned char)text[len]) || text[len] == '_')
+        len++;
+    return len > 1 ? len : 0;
 }
 
 static bool expr_shape(struct flow_file *f, const struct yaml_node *n)
@@ -168,8 +186,8 @@ static bool expr_shape(struct flow_file *f, const struct yaml_node *n)
                      "`%s` is an expression already\nleave `\\(` and `)` out", n->key);
     else if (text[0] == '.' && !isdigit((unsigned char)text[1]))
         findings_add(findings, yaml_place_in(n, (size_t)(text - n->text)), FINDING_DOT,
-                     "`.` is not data here\nbegin with a variable, like `$request%s`",
-                     is_word(text[1]) ? text : "");
+                     "`.` is not data here\nbegin with a variable, like `$request%.*s`",
+                     field_length(text), text);
     else
         return true;
     return false;
@@ -188,12 +206,12 @@ struct expr *flow_expr_read(struct flow_file *f, const struct yaml_node *n, cons
     }
     if (!flow_variables_lint(f, n, visible, false))
         return NULL; /* jq would say the same less well */
-    int err = expr_compile(n->text, visible, &out, &error);
+    int err = expr_compile(n->text, visible | EXPR_LATER, &out, &error);
     if (err == ERR_NOMEM)
         f->loader->no_memory = true;
     else if (err)
         jq_error(&(struct refused){f, n, visible, false}, &error);
-    struct flow_use *u = out ? use_add(f, n, what) : NULL;
+    struct flow_use *u = out ? use_add(f, n, what, visible) : NULL;
     if (u)
         u->expr = out;
     return out;
@@ -235,7 +253,7 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
     if (!literal)
         return NULL;
     size_t before = f->loader->findings->errors;
-    int err = template_compile(literal, place, visible, &out, &error);
+    int err = template_compile(literal, place, visible | EXPR_LATER, &out, &error);
     json_free(literal);
     if (err == ERR_NOMEM)
         f->loader->no_memory = true;
@@ -244,10 +262,11 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
     if (err == ERR_EXPRESSION && f->loader->findings->errors == before)
         findings_add(f->loader->findings, yaml_place(value_at_pointer(n, error.pointer)),
                      FINDING_JQ, "%s\nmend the value", error.expr.text);
-    struct flow_use *u = out ? use_add(f, n, n->key ? n->key : "body") : NULL;
+    struct flow_use *u = out ? use_add(f, n, n->key ? n->key : "body", visible) : NULL;
     if (u) {
         u->template = out;
         u->text = place != TEMPLATE_BODY;
+        u->place = place;
     }
     return out;
 }
@@ -258,13 +277,103 @@ struct sql_template *flow_sql_read(struct flow_file *f, const struct yaml_node *
     struct expr_error error = {0};
     if (!flow_variables_lint(f, n, visible, true))
         return NULL;
-    int err = sql_template_compile(n->text, visible, &out, &error);
+    int err = sql_template_compile(n->text, visible | EXPR_LATER, &out, &error);
     if (err == ERR_NOMEM)
         f->loader->no_memory = true;
     else if (err)
         jq_error(&(struct refused){f, n, visible, true}, &error);
-    struct flow_use *u = out ? use_add(f, n, "sql") : NULL;
+    struct flow_use *u = out ? use_add(f, n, "sql", visible) : NULL;
     if (u)
         u->sql = out;
     return out;
+}
+
+/* ---- what was left to jq */
+
+struct left {
+    struct flow_file *files;
+    size_t files_n;
+    struct expr **list; /* of all uses */
+    size_t n, cap;
+    bool no_memory;
+};
+
+static void left_add(void *arg, struct expr *e)
+{
+    struct left *l = arg;
+    if (expr_is_ready(e))
+        return;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        struct expr **list = realloc(l->list, cap * sizeof(struct expr *));
+        if (!list) {
+            l->no_memory = true;
+            return;
+        }
+        l->list = list;
+        l->cap = cap;
+    }
+    l->list[l->n++] = e;
+}
+
+static void use_each(const struct flow_use *u, expr_each_fn *fn, void *arg)
+{
+    if (u->expr)
+        fn(arg, u->expr);
+    else if (u->template)
+        template_each_hole(u->template, fn, arg);
+    else if (u->sql)
+        sql_template_each_hole(u->sql, fn, arg);
+}
+
+struct sought {
+    const struct expr *expr;
+    bool found;
+};
+
+static void seek(void *arg, struct expr *e)
+{
+    struct sought *s = arg;
+    s->found |= s->expr == e;
+}
+
+/* Once per use: a template is compiled again, string by string, for the place of each mistake. */
+static void use_broken(struct flow_file *f, struct flow_use *u, const struct expr_error *error)
+{
+    struct sql_template *sql = NULL;
+    struct expr_error again = {0};
+    u->broken = true;
+    if (u->expr) {
+        jq_error(&(struct refused){f, u->node, u->visible, false}, error);
+    } else if (u->template) {
+        template_errors(f, u->node, u->place, u->visible);
+    } else {
+        if (sql_template_compile(u->node->text, u->visible, &sql, &again) == ERR_EXPRESSION)
+            jq_error(&(struct refused){f, u->node, u->visible, true}, &again);
+        sql_template_free(sql);
+    }
+}
+
+static void left_wrong(void *arg, struct expr *e, const struct expr_error *error)
+{
+    const struct left *l = arg;
+    for (size_t i = 0; i < l->files_n; i++)
+        for (size_t k = 0; k < l->files[i].uses_n; k++) {
+            struct sought s = {e, false};
+            struct flow_use *u = &l->files[i].uses[k];
+            use_each(u, seek, &s);
+            if (s.found && !u->broken)
+                use_broken(&l->files[i], u, error);
+        }
+}
+
+void flow_compile(struct flow_loader *loader, struct flow_file *files, size_t n)
+{
+    struct left l = {.files = files, .files_n = n};
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < files[i].uses_n; k++)
+            use_each(&files[i].uses[k], left_add, &l);
+    if (l.no_memory || expr_compile_later(l.list, l.n, left_wrong, &l) != 0)
+        loader->no_memory = true;
+    free(l.list);
 }

@@ -289,5 +289,4 @@ void flow_load_flow(struct flow_file *f)
         value_duration(f->loader, top(f, "keep"),
                        (struct value_range){60 * SECOND_MS, 3650 * DAY_MS, 90 * DAY_MS});
     flow_load_emit(f);
-    flow_lint(f);
 }

@@ -97,6 +97,9 @@ struct flow_use { /* one compiled expression, template or statement and where it
     struct template *template;
     struct sql_template *sql;
     bool text; /* of a template: renders to text */
+    unsigned visible;
+    enum template_place place;
+    bool broken; /* no jq; a finding says so */
     enum use_want want;
 };
 struct flow_file { /* the flow file being read */
@@ -112,6 +115,7 @@ struct flow_file { /* the flow file being read */
     bool shared;         /* cache.scope: $user must not be used */
     bool all_calls_read; /* an expression uses $calls as a whole */
     bool *call_read;     /* by place in `calls` */
+    bool read;           /* it is a map: flow_lint may look at it */
     struct flow_use *uses;
     size_t uses_n;
 };
@@ -123,6 +127,9 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
 
 struct sql_template *flow_sql_read(struct flow_file *f, const struct yaml_node *n,
                                    unsigned visible);
+/* What the three above left to jq, of all files together: it costs the time of one expression.
+ * Findings for those that are no jq. */
+void flow_compile(struct flow_loader *l, struct flow_file *files, size_t n);
 /* `when` and `for_each` of a map (flow_load_each.c). */
 struct expr *flow_when_read(struct flow_file *f, const struct yaml_node *map, unsigned visible);
 void flow_each_read(struct flow_file *f, const struct yaml_node *map, unsigned visible,

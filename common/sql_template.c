@@ -58,6 +58,11 @@ void sql_template_free(struct sql_template *t)
     free(t);
 }
 
+void sql_template_each_hole(const struct sql_template *t, expr_each_fn *fn, void *arg)
+{
+    template_parts_each_hole(&t->parts, fn, arg);
+}
+
 const char *sql_template_text(const struct sql_template *t)
 {
     return t->text;

@@ -15,6 +15,7 @@ void sql_template_free(struct sql_template *t); /* NULL is fine */
 const char *sql_template_text(const struct sql_template *t); /* `?` for each hole; lent with t */
 size_t sql_template_holes(const struct sql_template *t);
 unsigned sql_template_uses(const struct sql_template *t);
+void sql_template_each_hole(const struct sql_template *t, expr_each_fn *fn, void *arg);
 
 /* Its parameters as an array: null, booleans, numbers and strings; an array or object as its JSON
  * text. *out: owned. 0, ERR_EXPRESSION, ERR_NOMEM. error: NULL is fine. */

@@ -169,6 +169,18 @@ unsigned template_uses(const struct template *t)
     return t->uses;
 }
 
+static void each_hole(const struct node *n, expr_each_fn *fn, void *arg)
+{
+    template_parts_each_hole(&n->parts, fn, arg);
+    for (size_t i = 0; i < n->n; i++)
+        each_hole(&n->items[i], fn, arg);
+}
+
+void template_each_hole(const struct template *t, expr_each_fn *fn, void *arg)
+{
+    each_hole(&t->root, fn, arg);
+}
+
 /* ---- render to JSON text */
 
 static int print_string(const struct node *n, const struct expr_vars *vars, struct buf *out,

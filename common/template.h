@@ -37,3 +37,5 @@ int template_render(struct template *t, const struct expr_vars *vars, struct jso
 int template_render_text(struct template *t, const struct expr_vars *vars, struct buf *out,
                          struct expr_error *error) must_use;
 unsigned template_uses(const struct template *t);
+/* Its holes, in order. */
+void template_each_hole(const struct template *t, expr_each_fn *fn, void *arg);

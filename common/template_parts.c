@@ -35,6 +35,13 @@ void template_parts_fini(struct template_parts *p)
     *p = (struct template_parts){0};
 }
 
+void template_parts_each_hole(const struct template_parts *p, expr_each_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->list[i].hole)
+            fn(arg, p->list[i].hole);
+}
+
 /* Takes text and hole. */
 static int add(struct template_parts *p, char *text, struct expr *hole)
 {

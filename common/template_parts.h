@@ -17,6 +17,7 @@ struct template_parts {
 int template_parts_compile(const char *string, unsigned visible, struct template_parts *out,
                            struct expr_error *error) must_use;
 void template_parts_fini(struct template_parts *p);
+void template_parts_each_hole(const struct template_parts *p, expr_each_fn *fn, void *arg);
 
 static inline bool template_parts_is_hole(const struct template_parts *p) /* nothing else */
 {

@@ -56,6 +56,8 @@ static const char *text_copy(struct yaml_tree *t, const char *text, size_t len)
 
 void yaml_tree_limit(struct yaml_tree *t, struct finding_place at, const char *what)
 {
+    if (t->alias_at.line) /* what it names is fine where it stands */
+        at = t->alias_at;
     findings_add(t->findings, at, FINDING_LIMIT, "%s\nmake the file smaller or flatter", what);
     t->err = ERR_INVALID;
 }
@@ -319,7 +321,9 @@ void yaml_tree_alias(struct yaml_tree *t, struct yaml_node *node, const char *na
             t->err = ERR_INVALID;
             return;
         }
+        t->alias_at = yaml_place(node);
         copy_node(t, node, a->node, depth);
+        t->alias_at.line = 0;
         return;
     }
     findings_add(t->findings, yaml_place(node), FINDING_SYNTAX,

@@ -30,6 +30,7 @@ struct yaml_tree {
     size_t nodes;
     struct yaml_anchor *anchors;
     size_t anchors_n;
+    struct finding_place alias_at; /* of the alias being filled in; line 0: none */
 };
 
 struct yaml_scalar {

@@ -14,11 +14,10 @@ import yaml
 # what the schema must refuse: unknown key, key missing, wrong kind, value not allowed, no name
 SEES = {"F010", "F011", "F012", "F013", "F014", "F015"}
 # what it cannot read (no YAML, or YAML that is refused), so that it says nothing
-UNREADABLE = {"F002", "F003", "F004", "F005"}
+UNREADABLE = {"F002", "F003", "F004", "F005", "F006"}
 # keys and values that only the loader can judge
 BLIND = {"name-of-file", "value-header", "ledger-never", "ledger-post", "never-behind-unrecorded",
-         "token-scope-guests", "after-twice", "pool-ttl", "limit-key", "wait-long",
-         "emit-key", "emit-topic-name", "notify-kind"}
+         "token-scope-guests", "after-twice", "pool-ttl", "limit-key", "wait-long", "emit-key"}
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$")
 wrong = []
 

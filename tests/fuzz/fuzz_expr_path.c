@@ -49,7 +49,7 @@ static void compare(const char *text, const struct expr_path *path, const struct
     const struct json *value = NULL;
     struct json *expected = NULL;
     snprintf(wrapped, sizeof wrapped, "(%s)", text);
-    if (expr_compile(wrapped, ~0u, &jq, &theirs) != 0)
+    if (expr_compile(wrapped, VAR_ALL, &jq, &theirs) != 0)
         differ(text, "jq does not compile it", &theirs);
     int err = expr_path_eval(path, vars, &value, &ours);
     int want = expr_eval(jq, vars, &expected, &theirs);
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     text_of(bytes, len, text, sizeof text);
     if (expr_path_compile(text, &path) != 0)
         return 0;
-    if (expr_compile(text, ~0u, &e, NULL) == 0) /* expr_scan has no objection */
+    if (expr_compile(text, VAR_ALL, &e, NULL) == 0) /* expr_scan has no objection */
         compare(text, path, &vars);
     expr_free(e);
     expr_path_free(path);

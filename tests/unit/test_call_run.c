@@ -156,7 +156,7 @@ static void run(struct world *w, int64_t ms)
 static void set_expr(struct expr **e, const char *text)
 {
     expr_free(*e);
-    assert_int_equal(expr_compile(text, ~0u, e, NULL), 0);
+    assert_int_equal(expr_compile(text, VAR_ALL, e, NULL), 0);
 }
 
 static void a_body_becomes_the_result(void **state)

@@ -404,9 +404,96 @@ static int stop(void **state)
     return 0;
 }
 
+/* ---- compiled together */
+
+enum { TOGETHER = 150 };
+
+static void told(void *arg, struct expr *e, const struct expr_error *error)
+{
+    struct buf *all = arg;
+    buf_printf(all, "%s: %s\n", expr_source(e), error->text);
+}
+
+static void many_compile_together_and_give_their_own_values(void **state)
+{
+    (void)state;
+    struct expr *list[TOGETHER];
+    struct json *value = NULL;
+    struct buf all;
+    buf_init(&all, 0);
+    assert_int_equal(json_parse("{\"a\":7}", 7, NULL, &value, NULL), 0);
+    struct expr_vars vars = {.created_us = 5000000};
+    vars.value[VAR_REQUEST] = value;
+    for (int i = 0; i < TOGETHER; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "%s + %d # %d", i % 3 ? "$request.a" : "(now | floor)", i, i);
+        assert_int_equal(expr_compile(text, VAR_BIT(VAR_REQUEST) | EXPR_LATER, &list[i], NULL), 0);
+        assert_false(expr_is_ready(list[i]));
+    }
+    struct json *v = NULL;
+    struct expr_error error = {0};
+    assert_int_equal(expr_eval(list[0], &vars, &v, &error), ERR_EXPRESSION);
+    assert_int_equal(expr_compile_later(list, TOGETHER, told, &all), 0);
+    assert_string_equal(buf_str(&all), "");
+    for (int i = 0; i < TOGETHER; i++) {
+        assert_int_equal(expr_eval(list[i], &vars, &v, NULL), 0);
+        assert_int_equal((int)json_number(v), (i % 3 ? 7 : 5) + i);
+        json_free(v);
+        expr_free(list[i]);
+    }
+    json_free(value);
+    buf_fini(&all);
+}
+
+static void those_that_are_no_jq_are_told_alone(void **state)
+{
+    (void)state;
+    const char *const texts[] = {"1 + 1", "1 + nothing", "2 + 2", "1 +", "3 + 3", "[1] | many(1)"};
+    struct expr *list[6];
+    struct buf all;
+    buf_init(&all, 0);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(expr_compile(texts[i], EXPR_LATER, &list[i], NULL), 0);
+    assert_int_equal(expr_compile_later(list, 6, told, &all), 0);
+    assert_non_null(strstr(buf_str(&all), "1 + nothing: nothing/0 is not defined\n"));
+    assert_non_null(strstr(buf_str(&all), "1 +: syntax error"));
+    assert_non_null(strstr(buf_str(&all), "[1] | many(1): many/1 is not defined\n"));
+    for (int i = 0; i < 6; i++) {
+        struct expr_vars vars = {0};
+        struct json *v = NULL;
+        assert_int_equal(expr_is_ready(list[i]), i % 2 == 0);
+        if (i % 2 == 0) {
+            assert_int_equal(expr_eval(list[i], &vars, &v, NULL), 0);
+            assert_int_equal((int)json_number(v), i + 2);
+        }
+        json_free(v);
+        expr_free(list[i]);
+    }
+    buf_fini(&all);
+}
+
+static void an_expression_that_jq_would_compile_for_minutes_is_refused(void **state)
+{
+    (void)state;
+    char text[8200];
+    struct expr *e = NULL;
+    struct expr_error error = {0};
+    memset(text, ' ', sizeof text);
+    text[0] = '1';
+    text[sizeof text - 1] = 0;
+    assert_int_equal(expr_compile(text, 0, &e, &error), ERR_EXPRESSION);
+    assert_string_equal(error.text, "an expression has at most 8 KB");
+    text[8192] = 0;
+    assert_int_equal(expr_compile(text, 0, &e, &error), 0);
+    expr_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_compile_together_and_give_their_own_values),
+        cmocka_unit_test(those_that_are_no_jq_are_told_alone),
+        cmocka_unit_test(an_expression_that_jq_would_compile_for_minutes_is_refused),
         cmocka_unit_test(plain_paths_need_no_jq),
         cmocka_unit_test(what_jq_might_read_otherwise_is_left_to_it),
         cmocka_unit_test(literals_need_no_jq),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -15,7 +16,7 @@
 #include "common/flow_loader.h"
 #include "common/log.h"
 
-enum { FILES_MAX = 8 };
+enum { FILES_MAX = 12 };
 
 /* A folder of its own: flows/, upstreams.yaml, secrets/. */
 struct fixture {
@@ -393,11 +394,12 @@ static void a_json_file_is_a_flow(void **state)
     done(&x);
 }
 
-/* ---- wrong files, one mistake each: tests/flows-bad/NAME.yaml begins with `# expect: L:C CODE` */
+/* ---- wrong files, one mistake each: tests/flows-bad/NAME.yaml begins with `# expect: L:C CODE;
+ * HELP` */
 
 static void expected_of(const char *path, char *out, size_t size)
 {
-    char line[200];
+    char line[600];
     FILE *in = fopen(path, "re");
     assert_non_null(in);
     out[0] = 0;
@@ -412,9 +414,9 @@ static void found_in(const struct findings *f, const char *path, char *out, size
     out[0] = 0;
     for (size_t i = 0; i < f->n && len < size; i++)
         if (strcmp(f->list[i].file, path) == 0)
-            len += (size_t)snprintf(out + len, size - len, "%s%u:%u %s", len ? " + " : "",
+            len += (size_t)snprintf(out + len, size - len, "%s%u:%u %s; %s", len ? " + " : "",
                                     f->list[i].line, f->list[i].column,
-                                    finding_code_text(f->list[i].code));
+                                    finding_code_text(f->list[i].code), f->list[i].help);
 }
 
 static void each_wrong_file_has_its_finding_at_its_place(void **state)
@@ -430,7 +432,7 @@ static void each_wrong_file_has_its_finding_at_its_place(void **state)
     struct dirent **list = NULL;
     int n = scandir(s.flows_dir, &list, NULL, alphasort), wrong = 0;
     for (int i = 0; i < n; i++) {
-        char path[300], want[100], got[500];
+        char path[300], want[500], got[1000];
         snprintf(path, sizeof path, "%s/%s", s.flows_dir, list[i]->d_name);
         bool flow = strstr(list[i]->d_name, ".yaml") != NULL;
         free(list[i]);
@@ -628,6 +630,40 @@ static void every_key_to_come_is_refused_by_name(void **state)
         tried++;
     }
     assert_true(tried > 0);
+}
+
+static double cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* jq compiles its own library with each program: once for all files, not for each expression. */
+static void eight_flows_take_the_time_of_a_few(void **state)
+{
+    (void)state;
+    double one = 0, eight = 0;
+    for (int n = 1; n <= 8; n += 7) {
+        struct fixture x;
+        setup(&x);
+        for (int i = 0; i < n; i++) {
+            char name[20], text[400];
+            snprintf(name, sizeof name, "f%d.yaml", i);
+            snprintf(text, sizeof text,
+                     "flow: f%d\ntitle: T\ncalls:\n  get:\n    upstream: a-mart\n"
+                     "    request: {path: '/\\($request.a + %d)'}\n    result: $body | keys\n"
+                     "    ok: $status < 300\nresult: $calls.get | [.]\n",
+                     i, i);
+            put(&x, x.flows, name, text);
+        }
+        double begin = cpu_ms();
+        assert_int_equal(load(&x), 0);
+        *(n == 1 ? &one : &eight) = cpu_ms() - begin;
+        done(&x);
+    }
+    print_message("one flow %.0f ms, eight %.0f ms\n", one, eight);
+    assert_true(eight < 4 * one + 20);
 }
 
 /* ---- folder */
@@ -1079,6 +1115,7 @@ int main(void)
         cmocka_unit_test(limits_and_odd_values_are_findings),
         cmocka_unit_test(too_many_calls_headers_or_statuses_are_refused),
         cmocka_unit_test(every_key_to_come_is_refused_by_name),
+        cmocka_unit_test(eight_flows_take_the_time_of_a_few),
         cmocka_unit_test(folders_that_hold_no_flows_are_findings),
         cmocka_unit_test(only_flow_files_are_read),
         cmocka_unit_test(misplaced_files_are_findings),
