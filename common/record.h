@@ -95,7 +95,13 @@ struct record_ledger { /* T5 */
     int status;
     struct record_call stored;
 };
-struct record_finish { /* T6 */
+struct record_post {   /* a record to be published: a row of op_outbox; borrowed */
+    struct job_id job; /* whose record it is */
+    const char *topic;
+    const void *key, *value, *headers; /* headers: packed by record_headers_pack; key NULL: none */
+    size_t key_len, value_len, headers_len;
+};
+struct record_finish { /* T6; with state JOB_QUEUED T7 */
     uint64_t worker;
     struct job_id id;
     enum job_state state;               /* the state computed */
@@ -105,15 +111,18 @@ struct record_finish { /* T6 */
     const char *calls, *result; /* JSON text; may be NULL */
     size_t calls_len, result_len;
     const struct record_dead *dead; /* NULL: no dead letter */
+    /* Rows of op_outbox in the same transaction; none if a cancel came first. T6: the worker may
+     * publish them for 30 s, then anybody; post_ids: out, one each, 0: not known (an answer was
+     * lost), the relay does it. T7: due at due_us. */
+    const struct record_post *posts;
+    size_t posts_n;
+    uint64_t *post_ids; /* NULL: not wanted */
+    /* T7 alone: the job is queued again, with the next round. If a cancel came first nothing is
+     * written, `stored` says so, and it is the caller's to end it. */
+    int64_t due_us, sweep_at_us;
     /* out: 0; ERR_CONFLICT: not mine or not running */
     int status;
     enum job_state stored; /* what it is now: `state`, or JOB_CANCELLED when a cancel came first */
-};
-struct record_post {   /* a record to be published: a row of op_outbox; borrowed */
-    struct job_id job; /* whose record it is */
-    const char *topic;
-    const void *key, *value, *headers; /* headers: packed by record_headers_pack; key NULL: none */
-    size_t key_len, value_len, headers_len;
 };
 struct record_pool { /* a pool's item and a job, or what a refill came to (protocols: Pool) */
     uint64_t worker;
@@ -199,6 +208,8 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     /* T10 */
     int (*outbox_take)(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
     int (*outbox_delete)(struct record *, const uint64_t *ids, size_t n);
+    /* rows that are due now, counted up to max */
+    int (*outbox_due)(struct record *, size_t max, size_t *n);
     /* T11, one round of at most 500; retention_ms: protocols. counts what it did */
     int (*sweep)(struct record *, int64_t retention_ms, struct record_swept *);
 };

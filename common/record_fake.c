@@ -317,6 +317,7 @@ static const struct record_ops ops = {
     .cancels = fake_cancels,
     .outbox_take = fake_outbox_take,
     .outbox_delete = fake_outbox_delete,
+    .outbox_due = fake_outbox_due,
     .sweep = fake_sweep,
 };
 

@@ -77,6 +77,7 @@ int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struc
 int fake_cancels(struct record *r, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
 int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **rows, size_t *n);
 int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n);
+int fake_outbox_due(struct record *r, size_t max, size_t *n);
 int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out);
 int fake_call_copy(const struct record_call *from, struct record_call *to) must_use;
 /* Kept in order of seq, as the SELECT gives them. c: taken, but on failure. 0 or ERR_NOMEM. */

@@ -207,23 +207,62 @@ static void finish_row(struct record_fake *f, struct fake_job *j, const struct r
         j->dead = 3;
 }
 
-static void finish_one(struct record_fake *f, struct record_finish *a)
+static void again_row(struct fake_job *j, const struct record_finish *a)
 {
+    j->row.state = JOB_QUEUED;
+    j->row.worker = 0;
+    j->row.round++;
+    j->row.seq = a->seq;
+    j->row.retry_at_us = a->due_us;
+    j->sweep_at = a->sweep_at_us;
+}
+
+static int posts_put(struct record_fake *f, const struct record_finish *a)
+{
+    bool again = a->stored == JOB_QUEUED;
+    int err = 0;
+    for (size_t i = 0; i < a->posts_n && !err; i++) {
+        err = fake_outbox_put(f, &a->posts[i], again ? 0 : a->worker,
+                              again ? a->due_us : fake_now(f) + 30000000);
+        if (a->post_ids && !err && !again)
+            a->post_ids[i] = f->outbox_id;
+    }
+    return err;
+}
+
+/* Ours, and still running. */
+static int end_one(struct record_fake *f, struct fake_job *j, struct record_finish *a)
+{
+    a->stored = j->row.cancel && !has_save(j) ? JOB_CANCELLED : a->state;
+    if (a->stored != a->state && a->state == JOB_QUEUED)
+        return 0;
+    if (a->stored == JOB_QUEUED)
+        again_row(j, a);
+    else
+        finish_row(f, j, a);
+    return a->stored == a->state ? posts_put(f, a) : 0;
+}
+
+static int finish_one(struct record_fake *f, struct record_finish *a)
+{
+    int err = 0;
     a->stored = JOB_NONE;
+    for (size_t i = 0; a->post_ids && i < a->posts_n; i++)
+        a->post_ids[i] = 0;
     a->status = fake_alive(f, a->worker) ? 0 : ERR_FENCED;
     if (a->status)
-        return;
+        return 0;
     struct fake_job *j = fake_find(f, &a->id);
     if (!j || j->row.worker != a->worker) {
         a->stored = j ? j->row.state : JOB_NONE;
         a->status = ERR_CONFLICT;
     } else if (j->row.state == JOB_RUNNING) {
-        a->stored = j->row.cancel && !has_save(j) ? JOB_CANCELLED : a->state;
-        finish_row(f, j, a);
+        err = end_one(f, j, a);
     } else { /* the answer of the same finish was lost, or somebody else ended it */
         a->stored = j->row.state;
         a->status = job_is_final(j->row.state) && j->row.seq == a->seq ? 0 : ERR_CONFLICT;
     }
+    return err;
 }
 
 int fake_finish(struct record *r, struct record_finish **rows, size_t n)
@@ -235,9 +274,9 @@ int fake_finish(struct record *r, struct record_finish **rows, size_t n)
     for (size_t i = 0; i < n; i++)
         if (poisoned(f, &rows[i]->id))
             return fake_end(f, ERR_REFUSED);
-    for (size_t i = 0; i < n; i++)
-        finish_one(f, rows[i]);
-    return fake_end(f, 0);
+    for (size_t i = 0; i < n && !err; i++)
+        err = finish_one(f, rows[i]);
+    return fake_end(f, err);
 }
 
 /* ---- T8 */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TAKE_MAX = 200 };
 static const int64_t HOLD = 30ll * 1000000;
 
 void fake_outbox_fini(struct fake_outbox *o)
@@ -43,9 +44,9 @@ int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **r
         return err;
     if (!fake_alive(f, worker))
         return fake_end(f, ERR_FENCED);
-    struct record_outbox *list = calloc(f->outbox_n + 1, sizeof *list);
+    struct record_outbox *list = calloc(TAKE_MAX, sizeof *list);
     size_t got = 0;
-    for (size_t i = 0; list && i < f->outbox_n; i++) {
+    for (size_t i = 0; list && i < f->outbox_n && got < TAKE_MAX; i++) {
         struct fake_outbox *o = &f->outbox[i];
         if (o->due > fake_now(f))
             continue;
@@ -93,6 +94,19 @@ int fake_outbox_delete(struct record *r, const uint64_t *ids, size_t n)
             f->outbox[kept++] = f->outbox[k];
     }
     f->outbox_n = kept;
+    return fake_end(f, 0);
+}
+
+int fake_outbox_due(struct record *r, size_t max, size_t *n)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    size_t due = 0;
+    for (size_t i = 0; i < f->outbox_n && due < max; i++)
+        due += f->outbox[i].due <= fake_now(f);
+    *n = due;
     return fake_end(f, 0);
 }
 

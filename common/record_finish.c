@@ -1,5 +1,6 @@
-/* T6, without user SQL: end jobs. The rows are locked and judged here, not by the UPDATE, because
- * each may turn out differently: ours, cancelled first, ended already, not ours any more. */
+/* T6, without user SQL: end jobs; T7 begins the same way (record_again.c). The rows are locked and
+ * judged here, not by the UPDATE, because each may turn out differently: ours, cancelled first,
+ * ended already, not ours any more. */
 #include "common/record_mysql.h"
 
 #include <string.h>
@@ -34,6 +35,8 @@ static int fence(struct record_mysql *r, struct finishing *a)
     for (size_t i = 0; i < a->n && !err; i++) {
         struct record_finish *f = a->given[i];
         f->stored = JOB_NONE;
+        for (size_t k = 0; f->post_ids && k < f->posts_n; k++)
+            f->post_ids[k] = 0;
         f->status = record_fence_alive(&a->fence, f->worker) ? 0 : ERR_FENCED;
         if (!f->status)
             insert(a, f);
@@ -80,7 +83,7 @@ static int judge(struct record_mysql *r, const struct record_locked *l, struct r
     int err = l->cancel ? has_save(r, &f->id, &saved) : 0;
     f->status = 0;
     f->stored = l->cancel && !saved ? JOB_CANCELLED : f->state;
-    *write = !err;
+    *write = !err && !(f->state == JOB_QUEUED && f->stored == JOB_CANCELLED);
     return err;
 }
 
@@ -208,6 +211,10 @@ static int finish(struct record_mysql *r, void *arg)
     err = lock(r, a);
     if (!err)
         err = judge_all(r, a);
+    if (!err)
+        err = record_posts_write(r, a->rows, a->rows_n, a->fence.now_us);
+    if (!err)
+        err = record_again(r, a->rows, &a->rows_n, a->rounds);
     if (!err)
         err = write_jobs(r, a);
     return err ? err : write_letters(r, a);

@@ -169,6 +169,7 @@ static const struct record_ops ops = {
     .cancels = record_cancels,
     .outbox_take = record_outbox_take,
     .outbox_delete = record_outbox_delete,
+    .outbox_due = record_outbox_due,
     .sweep = record_sweep,
 };
 

@@ -91,6 +91,14 @@ const struct record_locked *record_locked_find(const struct record_locked *list,
 int record_outbox_put(struct record_mysql *r, const struct record_post *p, uint64_t holder,
                       int64_t due_us) must_use;
 
+/* The posts of these finishes, those whose cancel came first left out; their post_ids are set. */
+int record_posts_write(struct record_mysql *r, struct record_finish *const *rows, size_t n,
+                       int64_t now_us) must_use;
+
+/* T7: write the rows that are to run again, and leave the others, with their rounds. */
+int record_again(struct record_mysql *r, struct record_finish **rows, size_t *n,
+                 uint16_t *rounds) must_use;
+
 /* ---- operations, by file */
 int record_now(struct record *, int64_t *us);
 int record_schema(struct record *, int *version);
@@ -114,6 +122,7 @@ int record_workers(struct record *, unsigned *n);
 int record_cancels(struct record *, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
 int record_outbox_take(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
 int record_outbox_delete(struct record *, const uint64_t *ids, size_t n);
+int record_outbox_due(struct record *, size_t max, size_t *n);
 int record_sweep(struct record *, int64_t retention_ms, struct record_swept *);
 
 /* Statements of each version, first to last; each list ends in NULL. */

@@ -104,6 +104,31 @@ int record_outbox_take(struct record *record, uint64_t worker, struct record_out
     return 0;
 }
 
+struct counting {
+    size_t max, n;
+};
+
+static int count_due(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql q = {
+        .head = "SELECT COUNT(*) FROM (SELECT 1 FROM op_outbox WHERE due<=NOW(6) LIMIT ?) d"};
+    struct counting *a = arg;
+    const struct store_value *v;
+    record_int(r, (int64_t)a->max);
+    int err = record_run_first(r, &q, &v);
+    a->n = err == 1 ? (size_t)v[0].i : 0;
+    return err < 0 ? err : 0;
+}
+
+int record_outbox_due(struct record *record, size_t max, size_t *n)
+{
+    struct counting a = {max, 0};
+    int err = record_alone(of(record), count_due, &a);
+    if (!err)
+        *n = a.n;
+    return err;
+}
+
 struct deleting {
     const uint64_t *ids;
     size_t n;

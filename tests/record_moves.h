@@ -59,6 +59,18 @@ static void moves_finish(struct moves *m, const struct job_id *id, enum job_stat
     assert_int_equal(m->r->ops->finish(m->r, list, 1), 0);
 }
 
+static void moves_retry(struct moves *m, const struct job_id *id, enum job_state to)
+{
+    struct record_finish f = {.worker = m->worker,
+                              .id = *id,
+                              .state = to,
+                              .seq = 9,
+                              .due_us = m->now_us + 1000000,
+                              .sweep_at_us = m->now_us + 60000000},
+                         *list[] = {&f};
+    assert_int_equal(m->r->ops->finish(m->r, list, 1), 0);
+}
+
 static void moves_release(struct moves *m, const struct job_id *id, enum job_state to)
 {
     struct record_release l = {.worker = m->worker, .id = *id}, *list[] = {&l};
@@ -94,12 +106,12 @@ static const struct {
     enum job_state to;
     void (*act)(struct moves *m, const struct job_id *id, enum job_state to);
 } moves_list[] = {
-    {MOVE_REGISTER, JOB_QUEUED, moves_register}, {MOVE_CLAIM, JOB_RUNNING, moves_claim},
-    {MOVE_FINISH, JOB_SUCCEEDED, moves_finish},  {MOVE_FINISH, JOB_PARTIAL, moves_finish},
-    {MOVE_FINISH, JOB_FAILED, moves_finish},     {MOVE_DEADLINE, JOB_PARTIAL, moves_finish},
-    {MOVE_DEADLINE, JOB_EXPIRED, moves_finish},  {MOVE_CANCEL_SEEN, JOB_CANCELLED, moves_finish},
-    {MOVE_RELEASE, JOB_QUEUED, moves_release},   {MOVE_TAKE_OVER, JOB_RUNNING, moves_take_over},
-    {MOVE_SWEEP, JOB_EXPIRED, moves_sweep},
+    {MOVE_REGISTER, JOB_QUEUED, moves_register},    {MOVE_CLAIM, JOB_RUNNING, moves_claim},
+    {MOVE_FINISH, JOB_SUCCEEDED, moves_finish},     {MOVE_FINISH, JOB_PARTIAL, moves_finish},
+    {MOVE_FINISH, JOB_FAILED, moves_finish},        {MOVE_DEADLINE, JOB_PARTIAL, moves_finish},
+    {MOVE_DEADLINE, JOB_EXPIRED, moves_finish},     {MOVE_CANCEL_SEEN, JOB_CANCELLED, moves_finish},
+    {MOVE_RETRY, JOB_QUEUED, moves_retry},          {MOVE_RELEASE, JOB_QUEUED, moves_release},
+    {MOVE_TAKE_OVER, JOB_RUNNING, moves_take_over}, {MOVE_SWEEP, JOB_EXPIRED, moves_sweep},
 };
 
 static void moves_try(struct moves *m, enum job_state from, size_t which)
@@ -119,7 +131,7 @@ static void moves_try(struct moves *m, enum job_state from, size_t which)
                  job_state_name(want));
 }
 
-/* All pairs of what the record can do by now: cancel, retry and redrive are not among them yet. */
+/* All pairs of what the record can do by now: cancel and redrive are not among them yet. */
 static void moves_try_all(struct moves *m)
 {
     static const enum job_state states[] = {JOB_NONE,    JOB_QUEUED, JOB_RUNNING,   JOB_SUCCEEDED,

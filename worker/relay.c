@@ -1,14 +1,17 @@
-/* A step deletes what was acknowledged; when nothing is on its way it takes the next rows. Reports
- * come in the producer's thread and only note ids. */
+/* A step deletes what was acknowledged; when nothing it took is on its way it takes the next rows.
+ * Reports come in the producer's thread and only note ids. */
 #include "worker/relay.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
 
-enum { PERIOD_MS = 1000, JITTER_MS = 400, ROWS_MAX = 200 };
+enum { PERIOD_MS = 1000, JITTER_MS = 400, ROWS_MAX = 200, ACKED_MAX = 20000, COUNT_MS = 5000 };
+/* The tag of a publish is the row's id, and whether a shard put it: nothing waits for those. */
+#define PUT_BIT ((uint64_t)1 << 63)
 
 struct relay {
     struct clerk *clerk; /* the lock's */
@@ -16,22 +19,25 @@ struct relay {
     struct broker_producer *producer;
     struct metric *relayed;
     bool full; /* the last take brought all it can: more may be due */
+    int64_t next_ms, counted_ms; /* of the next take; of the last count */
+    _Atomic bool behind;
     pthread_mutex_t lock;
-    uint64_t acked[ROWS_MAX];
-    size_t acked_n, out; /* published: acknowledged, not deleted yet; without a report */
+    uint64_t acked[ACKED_MAX];
+    size_t acked_n, out; /* published: acknowledged, not deleted yet; taken, without a report */
 };
 
-/* The tag of a publish is the row's id. In the producer's thread. */
+/* In the producer's thread. A row that finds no room is published again in 30 s. */
 static void on_report(void *arg, const struct broker_delivery *list, size_t n)
 {
     struct relay *r = arg;
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < n; i++) {
-        r->out--;
-        if (list[i].report == REPORT_PERSISTED && r->acked_n < ROWS_MAX)
-            r->acked[r->acked_n++] = (uint64_t)(uintptr_t)list[i].tag;
+        uint64_t tag = (uint64_t)(uintptr_t)list[i].tag;
+        r->out -= !(tag & PUT_BIT);
+        if (list[i].report == REPORT_PERSISTED && r->acked_n < ACKED_MAX)
+            r->acked[r->acked_n++] = tag & ~PUT_BIT;
     }
-    if (r->out == 0 && r->clerk)
+    if ((r->out == 0 || r->acked_n) && r->clerk)
         clerk_wake(r->clerk);
     pthread_mutex_unlock(&r->lock);
 }
@@ -40,10 +46,10 @@ static void on_report(void *arg, const struct broker_delivery *list, size_t n)
 static int delete_acked(struct relay *r, struct record *record)
 {
     uint64_t ids[ROWS_MAX];
+    size_t n = 0;
     pthread_mutex_lock(&r->lock);
-    size_t n = r->acked_n;
-    for (size_t i = 0; i < n; i++)
-        ids[i] = r->acked[i];
+    for (; n < r->acked_n && n < ROWS_MAX; n++)
+        ids[n] = r->acked[n];
     pthread_mutex_unlock(&r->lock);
     int err = n ? record->ops->outbox_delete(record, ids, n) : 0;
     if (err || n == 0)
@@ -57,32 +63,76 @@ static int delete_acked(struct relay *r, struct record *record)
     return 0;
 }
 
-static void publish(struct relay *r, const struct record_outbox *o)
+static int publish(struct relay *r, const struct record_post *p, uint64_t tag)
 {
-    struct event_header headers[64];
+    struct event_header headers[256];
     size_t n = 0;
-    if (o->headers_len && record_headers_unpack(o->headers, o->headers_len, headers, 64, &n)) {
-        log_error("outbox-unreadable", "outbox", log_number((long long)o->id));
-        return; /* stays: an operator must look */
+    if (p->headers_len && record_headers_unpack(p->headers, p->headers_len, headers, 256, &n)) {
+        log_error("outbox-unreadable", "outbox", log_number((long long)(tag & ~PUT_BIT)));
+        return ERR_INVALID; /* stays: an operator must look */
     }
-    struct broker_record b = {.topic = o->topic,
+    struct broker_record b = {.topic = p->topic,
                               .partition = -1,
-                              .key = o->key,
-                              .key_len = o->key_len,
-                              .value = o->value,
-                              .value_len = o->value_len,
+                              .key = p->key,
+                              .key_len = p->key_len,
+                              .value = p->value,
+                              .value_len = p->value_len,
                               .headers = headers,
                               .headers_n = n};
+    int err = broker_publish(r->producer, &b, (void *)(uintptr_t)tag);
+    if (err)
+        log_warn("relay-failed", "topic", p->topic, "why", err_text(err));
+    return err;
+}
+
+static void publish_taken(struct relay *r, const struct record_outbox *o)
+{
+    const struct record_post p = {.topic = o->topic,
+                                  .key = o->key,
+                                  .key_len = o->key_len,
+                                  .value = o->value,
+                                  .value_len = o->value_len,
+                                  .headers = o->headers,
+                                  .headers_len = o->headers_len};
     pthread_mutex_lock(&r->lock);
     r->out++;
     pthread_mutex_unlock(&r->lock);
-    int err = broker_publish(r->producer, &b, (void *)(uintptr_t)o->id);
-    if (!err)
+    if (publish(r, &p, o->id) == 0)
         return;
-    log_warn("relay-failed", "topic", o->topic, "why", err_text(err));
     pthread_mutex_lock(&r->lock);
     r->out--;
     pthread_mutex_unlock(&r->lock);
+}
+
+void relay_put(struct relay *r, const struct record_post *p, uint64_t id)
+{
+    /* refused: it is taken in 30 s, as any other */
+    if (publish(r, p, id | PUT_BIT))
+        return;
+}
+
+bool relay_behind(const struct relay *r)
+{
+    return r->behind;
+}
+
+/* Counted only while rows come faster than they go. */
+static int look_behind(struct relay *r, struct record *record)
+{
+    int64_t now_ms = clock_mono_ms(r->s.loop ? r->s.loop->clock : clock_real());
+    size_t due = 0;
+    if (r->full && now_ms - r->counted_ms < COUNT_MS)
+        return 0;
+    int err = r->full ? record->ops->outbox_due(record, RELAY_DUE_MAX + 1, &due) : 0;
+    if (err)
+        return err;
+    bool behind = due > RELAY_DUE_MAX;
+    if (behind != r->behind)
+        log_warn(behind ? "outbox-behind" : "outbox-caught-up", "due",
+                 log_number((long long)due));
+    r->behind = behind;
+    r->counted_ms = now_ms;
+    return 0;
 }
 
 static int take(struct relay *r, struct record *record)
@@ -94,31 +144,44 @@ static int take(struct relay *r, struct record *record)
     if (err)
         return err == ERR_FENCED ? 0 : err; /* the shard will have another id soon */
     for (size_t i = 0; i < n; i++)
-        publish(r, &rows[i]);
+        publish_taken(r, &rows[i]);
     r->full = n >= ROWS_MAX;
     record_outbox_free(rows, n);
-    return 0;
+    return look_behind(r, record);
 }
 
 static bool idle(struct relay *r)
 {
     pthread_mutex_lock(&r->lock);
-    bool is = r->out == 0 && r->acked_n == 0;
+    bool is = r->out == 0;
     pthread_mutex_unlock(&r->lock);
     return is;
+}
+
+static bool has_acked(struct relay *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool has = r->acked_n > 0;
+    pthread_mutex_unlock(&r->lock);
+    return has;
 }
 
 static int step(void *arg, struct record *record, int64_t *next_ms)
 {
     struct relay *r = arg;
+    int64_t now_ms = clock_mono_ms(r->s.loop ? r->s.loop->clock : clock_real());
     int err = delete_acked(r, record);
-    if (!err && idle(r)) {
+    if (!err && idle(r) && (r->full || now_ms >= r->next_ms)) {
         r->full = false;
+        r->next_ms = now_ms + PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(r->s.rng, JITTER_MS);
         err = take(r, record);
     }
-    *next_ms = PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(r->s.rng, JITTER_MS);
-    if (r->full && idle(r)) /* all reports are in */
+    if (has_acked(r) || (r->full && idle(r)))
         *next_ms = 0;
+    else if (r->next_ms > now_ms)
+        *next_ms = r->next_ms - now_ms;
+    else
+        *next_ms = PERIOD_MS; /* some are still out: the last report wakes */
     return err;
 }
 
@@ -144,6 +207,7 @@ int relay_start(const struct relay_settings *settings, struct relay **out)
     if (!r)
         return ERR_NOMEM;
     r->s = *settings;
+    r->counted_ms = -COUNT_MS;
     r->relayed = metrics_counter("offpath_relayed_total", "", "Outbox rows published.");
     pthread_mutex_init(&r->lock, NULL);
     int err = settings->producer(settings->producer_arg, on_report, r, &r->producer);

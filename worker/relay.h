@@ -1,7 +1,7 @@
 /* relay.h - publishes what is due in op_outbox and deletes it after the broker's acknowledgement
- * (protocols: T10). A row whose publish is not acknowledged is taken again 30 s later, by whoever
+ * (protocols: T10); and what a shard has just committed there, at once. A row whose publish is not acknowledged is taken again 30 s later, by whoever
  * comes first: consumers drop the repetition by the id of the job. One thread with its own
- * connection, and a producer of its own. At most 200 rows are on their way. */
+ * connection, and a producer of its own. At most 200 rows that it took are on their way. */
 #pragma once
 #include "common/broker.h"
 #include "common/rng.h"
@@ -23,4 +23,10 @@ struct relay_settings {
 };
 /* 0, ERR_NOMEM, or what the producer's opening gave. Counts in offpath_relayed_total. */
 int relay_start(const struct relay_settings *s, struct relay **out) must_use;
+/* Publish a row of op_outbox that was committed just now and is ours for 30 s; deleted after the
+ * acknowledgement, else taken when it is due. p: borrowed. Any thread; never blocks. */
+void relay_put(struct relay *r, const struct record_post *p, uint64_t id);
+/* More rows are due than RELAY_DUE_MAX: do not add any that can wait. Any thread. */
+enum { RELAY_DUE_MAX = 100000 };
+bool relay_behind(const struct relay *r);
 void relay_stop(struct relay *r); /* NULL is fine */

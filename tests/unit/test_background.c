@@ -321,6 +321,72 @@ static void without_a_worker_id_nothing_is_taken(void **state)
     relay_stop(relay);
 }
 
+static const struct record_post put_post = {.topic = "t", .value = "now", .value_len = 3};
+
+static void what_a_shard_puts_goes_at_once_and_is_deleted_after_the_ack(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    loop_fake_run_for(b->loop, 100);
+    assert_int_equal(record_fake_outbox(b->db, "t", "now"), 0); /* its id is 1 */
+    relay_put(relay, &put_post, 1);
+    assert_int_equal(b->box.n, 1);
+    assert_string_equal(b->box.value, "now");
+    box_report(&b->box, REPORT_PERSISTED);
+    loop_fake_run_for(b->loop, 10);
+    assert_int_equal(record_fake_outbox_n(b->db), 0);
+    relay_stop(relay);
+}
+
+/* A broker that is slow with what was put holds up nobody else's rows. */
+static void what_is_put_does_not_keep_back_what_is_due(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    for (uint64_t id = 77; id < 80; id++)
+        relay_put(relay, &put_post, id);
+    assert_int_equal(record_fake_outbox(b->db, "due", "1"), 0);
+    loop_fake_run_for(b->loop, 1300);
+    assert_int_equal(b->box.n, 4);
+    assert_string_equal(b->box.topic, "due");
+    relay_stop(relay);
+}
+
+static void what_is_put_and_refused_is_left_to_the_next_take(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    assert_int_equal(record_fake_outbox(b->db, "t", "1"), 0);
+    loop_fake_run_for(b->loop, 1300);
+    box_report(&b->box, REPORT_NOT_PERSISTED);
+    b->box.refuse = ERR_FULL;
+    relay_put(relay, &put_post, 1);
+    b->box.refuse = 0;
+    loop_fake_run_for(b->loop, 32000);
+    assert_int_equal(b->box.n, 1);
+    relay_stop(relay);
+}
+
+static bool has_caught_up(void *arg)
+{
+    return !relay_behind(arg);
+}
+
+static void a_relay_knows_that_it_is_behind(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < RELAY_DUE_MAX + 301; i++)
+        assert_int_equal(record_fake_outbox(b->db, "t", "1"), 0);
+    struct relay *relay = relay_open(b);
+    assert_false(relay_behind(relay));
+    loop_fake_run_for(b->loop, 10); /* the first rows wait for their reports */
+    assert_true(relay_behind(relay));
+    b->box.refuse = ERR_FULL; /* each row is tried once, then it is held */
+    box_report(&b->box, REPORT_NOT_PERSISTED);
+    assert_true(loop_fake_run_until(b->loop, has_caught_up, relay, 12000));
+    relay_stop(relay);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +399,10 @@ int main(void)
         T(what_was_not_acked_comes_again_after_30_s),
         T(a_lost_answer_of_the_delete_deletes_again),
         T(without_a_worker_id_nothing_is_taken),
+        T(what_a_shard_puts_goes_at_once_and_is_deleted_after_the_ack),
+        T(what_is_put_does_not_keep_back_what_is_due),
+        T(what_is_put_and_refused_is_left_to_the_next_take),
+        T(a_relay_knows_that_it_is_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
