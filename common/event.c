@@ -65,7 +65,7 @@ static void add_number(struct writer *w, const char *name, unsigned n)
     add_text(w, name, text);
 }
 
-static void add_cloudevent(struct writer *w, const struct event *e, const char *id)
+static void add_cloudevent(struct writer *w, const struct event *e, const char *id, bool ours)
 {
     char text[EVENT_FLOW + 32];
     add_text(w, "ce_specversion", "1.0");
@@ -76,9 +76,20 @@ static void add_cloudevent(struct writer *w, const struct event *e, const char *
     add_text(w, "ce_source", text);
     add_text(w, "ce_type", TYPE TYPE_MAJOR_TEXT);
     add_time(w, "ce_time", e->created_us);
-    add_text(w, "content-type", "application/json");
+    if (ours)
+        add_text(w, "content-type", "application/json");
     if (e->trace[0])
         add_text(w, "traceparent", e->trace);
+}
+
+int event_encode_foreign(const struct event *e, struct event_headers *out)
+{
+    struct writer w = {.out = out};
+    char id[ID_TEXT];
+    out->n = 0;
+    id_format(&e->job, id);
+    add_cloudevent(&w, e, id, false);
+    return w.full ? ERR_TOO_LARGE : 0;
 }
 
 static void add_user(struct writer *w, const struct event *e)
@@ -97,7 +108,7 @@ int event_encode(const struct event *e, struct event_headers *out)
     char id[ID_TEXT];
     out->n = 0;
     id_format(&e->job, id);
-    add_cloudevent(&w, e, id);
+    add_cloudevent(&w, e, id, true);
     add_text(&w, "offpath-job", id);
     if (e->flow[0])
         add_text(&w, "offpath-flow", e->flow);

@@ -42,6 +42,9 @@ struct event_headers {
 /* Write the headers of `e`. 0 or ERR_TOO_LARGE (a field that does not fit). */
 int event_encode(const struct event *e, struct event_headers *out) must_use;
 
+/* For a topic of others: ce_* and traceparent alone. */
+int event_encode_foreign(const struct event *e, struct event_headers *out) must_use;
+
 /* Read headers. timestamp_ms: the record's. ERR_INVALID with `what` (lent for ever,
  * "offpath-deadline is no time"): a header of ours is broken or of a newer major version: the
  * record is `bad-event`; out->job is set when it could be read. Unknown headers are left alone. */

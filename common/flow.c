@@ -183,6 +183,18 @@ unsigned flow_sql_uses(const struct flow *f)
     return uses;
 }
 
+unsigned flow_emit_uses(const struct flow *f)
+{
+    unsigned uses = f->notify.done ? template_uses(f->notify.done) : 0;
+    uses |= f->notify.failed ? template_uses(f->notify.failed) : 0;
+    for (size_t i = 0; i < f->emits_n; i++) {
+        const struct flow_emit *e = &f->emits[i];
+        uses |= uses_of(e->when) | uses_of(e->each.expr) | uses_of(e->key);
+        uses |= e->value ? template_uses(e->value) : 0;
+    }
+    return uses;
+}
+
 static bool topic_is_of(const struct flow *f, const char *topic)
 {
     size_t len = f->topic.name ? strlen(f->topic.name) : 0;

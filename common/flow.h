@@ -217,6 +217,9 @@ struct flow {
 /* OR of VAR_BIT of the expressions of `load`, `check` and `save`. */
 unsigned flow_sql_uses(const struct flow *f);
 
+/* OR of VAR_BIT of `emit` and `notify`. */
+unsigned flow_emit_uses(const struct flow *f);
+
 struct flow_set {
     struct flow *flows;
     size_t flows_n;

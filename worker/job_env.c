@@ -1,6 +1,7 @@
 /* What all jobs of a shard share: facts of the flows, counters, the copy of a record. */
 #include "common/metrics.h"
 #include "worker/job_run.h"
+#include "worker/shard.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static unsigned uses_of(const struct flow *f)
         uses |= expr_uses(f->cache.key);
     for (size_t i = 0; i < f->calls_n; i++)
         uses |= flow_call_uses(&f->calls[i]);
-    return uses | flow_sql_uses(f);
+    return uses | flow_sql_uses(f) | flow_emit_uses(f);
 }
 
 static void facts_init(struct flow_facts *facts, const struct flow *f)
@@ -32,6 +33,27 @@ static void facts_init(struct flow_facts *facts, const struct flow *f)
     facts->seconds =
         metrics_histogram("offpath_job_seconds", buf_str(&b), "from acceptance to the final state");
     buf_fini(&b);
+}
+
+void job_env_fill(struct job_env *env, const struct shard_settings *s, struct due *due)
+{
+    *env = (struct job_env){
+        .calls = {.http = s->http,
+                  .clock = s->loop->clock,
+                  .due = due,
+                  .rng = s->rng,
+                  .calls_max = s->calls_max},
+        .due = due,
+        .loop = s->loop,
+        .writer = s->writer,
+        .cache = s->cache,
+        .watch = s->watch,
+        .set = s->set,
+        .relay = s->relay,
+        .limits = s->limits,
+        .retention_ms = s->retention_ms,
+        .ahead_us = s->ahead_us,
+    };
 }
 
 int job_env_open(struct job_env *env)

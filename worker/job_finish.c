@@ -20,6 +20,7 @@ void job_ending_fail(struct job_ending *e, enum job_reason reason)
     free(e->result);
     e->result = NULL;
     e->result_len = 0;
+    job_emits_fini(&e->emits);
 }
 
 void job_ending_free(struct job_ending *e)
@@ -28,6 +29,8 @@ void job_ending_free(struct job_ending *e)
         return;
     free(e->result);
     free(e->calls);
+    free(e->detail);
+    job_emits_fini(&e->emits);
     free(e);
 }
 
@@ -60,6 +63,26 @@ static void compute_result(struct job_run *j, struct job_ending *e, struct json 
     }
 }
 
+/* `emit`, which sees the result. */
+static void compute_emits(struct job_run *j, struct job_ending *e, const struct json *result)
+{
+    char why[EMIT_WHY];
+    if (e->state == JOB_FAILED || j->claim.event.refill)
+        return;
+    struct expr_vars vars = j->vars;
+    vars.value[VAR_RESULT] = result;
+    const struct emit_source s = {.flow = j->claim.flow,
+                                  .event = &j->claim.event,
+                                  .vars = &vars,
+                                  .limits = j->env->limits,
+                                  .now_us = job_env_now_us(j->env)};
+    int err = job_emit_compute(&s, &e->emits, why);
+    if (!err)
+        return;
+    log_warn("emit", "flow", j->claim.flow->name, "why", why[0] ? why : err_text(err));
+    job_ending_fail(e, err == ERR_TOO_LARGE ? REASON_TOO_BIG : REASON_EXPRESSION);
+}
+
 /* All that is made of the calls, before any of it is stored. */
 static void compute(struct job_run *j, struct job_ending *e)
 {
@@ -71,6 +94,7 @@ static void compute(struct job_run *j, struct job_ending *e)
     }
     j->vars.value[VAR_CALLS] = calls;
     compute_result(j, e, &result);
+    compute_emits(j, e, result);
     j->vars.value[VAR_CALLS] = NULL;
     json_free(calls);
     json_free(result);
@@ -191,6 +215,8 @@ static void finished(void *arg)
         job_op_dropped(j);
     } else if (f->status == 0) {
         FAILPOINT("after-finish");
+        if (f->stored == f->state)
+            job_emits_publish(&op->ending->emits, j->env->relay);
         count(j, f->stored);
         to_cache(j, f->stored, f->stored == f->state ? f->result : NULL);
         tell(j, f, f->stored);
@@ -254,9 +280,12 @@ void job_finish_write(struct job_run *j)
     f->calls_len = e->calls_len;
     f->result = e->result;
     f->result_len = e->result_len;
+    f->posts = e->emits.posts;
+    f->posts_n = e->emits.n;
+    f->post_ids = e->emits.ids;
     if (j->refused < REFUSED_BARE && finish_is_dead(e->state, e->reason, e->called))
         dead_letter(j, op, e);
-    op->op.bytes += f->calls_len + f->result_len;
+    op->op.bytes += f->calls_len + f->result_len + e->emits.bytes;
     FAILPOINT("before-finish");
     job_op_put(op);
 }

@@ -1,4 +1,5 @@
 #include "worker/job_run.h"
+#include "worker/job_value.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -184,42 +185,6 @@ void job_op_dropped(struct job_run *j)
 
 /* ---- load */
 
-static struct json *user_value(const struct event *e)
-{
-    struct json *v = json_new_object();
-    if (v && json_put(v, "id", e->sub[0] ? json_new_text(e->sub) : json_new_null())) {
-        json_free(v);
-        return NULL;
-    }
-    return v;
-}
-
-static struct json *time_value(int64_t us)
-{
-    char text[CLOCK_TEXT];
-    if (!us)
-        return json_new_null();
-    clock_format(us, text);
-    return json_new_text(text);
-}
-
-static struct json *job_value(const struct job_run *j)
-{
-    const struct event *e = &j->claim.event;
-    char id[ID_TEXT];
-    id_format(&e->job, id);
-    struct json *v = json_new_object();
-    if (v && (json_put(v, "id", json_new_text(id)) ||
-              json_put(v, "flow", json_new_text(j->claim.flow->name)) ||
-              json_put(v, "created_at", time_value(e->created_us)) ||
-              json_put(v, "deadline", time_value(e->deadline_us)) ||
-              json_put(v, "refill", json_new_bool(e->refill)))) {
-        json_free(v);
-        return NULL;
-    }
-    return v;
-}
-
 /* The request as JSON that fits its schema; else the record is a dead letter. */
 static void load_request(struct job_run *j)
 {
@@ -249,8 +214,8 @@ static void load_begin(struct job_run *j)
         return;
     }
     FAILPOINT("claimed"); /* behind the look at `bad`: who killed five workers kills no sixth */
-    j->user = uses & VAR_BIT(VAR_USER) ? user_value(&j->claim.event) : NULL;
-    j->job = uses & VAR_BIT(VAR_JOB) ? job_value(j) : NULL;
+    j->user = uses & VAR_BIT(VAR_USER) ? job_value_user(&j->claim.event) : NULL;
+    j->job = uses & VAR_BIT(VAR_JOB) ? job_value(&j->claim.event, j->claim.flow->name) : NULL;
     j->vars.value[VAR_REQUEST] = j->request;
     j->vars.value[VAR_USER] = j->user;
     j->vars.value[VAR_JOB] = j->job;

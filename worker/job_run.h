@@ -16,6 +16,7 @@
 #include "worker/budget.h"
 #include "worker/call_run.h"
 #include "worker/claim.h"
+#include "worker/job_emit.h"
 #include "worker/watch.h"
 #include "worker/writer.h"
 
@@ -71,6 +72,9 @@ struct job_ending { /* what a job comes to, from when it is computed until T6 ha
     bool called;
     char *result, *calls; /* JSON text, owned; NULL: none */
     size_t result_len, calls_len;
+    struct job_emits emits; /* owned; of a job that runs again: the record that brings it back */
+    int64_t due_us;         /* then: when */
+    char *detail;           /* for people; owned; NULL: none */
 };
 
 struct job_env { /* what all jobs of a shard share; borrowed parts outlive the jobs */
@@ -82,7 +86,9 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     struct lease_shard *lease;
     struct watch *watch;
     const struct flow_set *set;
-    struct flow_facts *facts; /* by place in set->flows */
+    struct flow_facts *facts;          /* by place in set->flows */
+    struct relay *relay;               /* NULL: what is emitted goes out with T10 */
+    const struct topic_limits *limits; /* NULL: Kafka's defaults */
     int64_t retention_ms;
     const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
     struct job_list held, queued;
@@ -132,6 +138,9 @@ struct job_run {
     struct job_ending *ending; /* owned; NULL: not yet */
 };
 
+/* What a shard's settings say; the shard itself and its callbacks are still missing. */
+struct shard_settings;
+void job_env_fill(struct job_env *env, const struct shard_settings *s, struct due *due);
 /* 0 or ERR_NOMEM. The facts of a set's flows; freed by job_env_close. */
 int job_env_open(struct job_env *env) must_use;
 void job_env_close(struct job_env *env);

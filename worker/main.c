@@ -67,6 +67,7 @@ static int preflight(const struct settings *s, struct run *r, char why[PREFLIGHT
         err = preflight_record(&record, why);
     r->retention_ms = topics.retention_ms;
     r->warnings = topics.warnings;
+    r->limits = topics.limits;
     return err;
 }
 
@@ -91,6 +92,7 @@ static int run_with(const struct settings *s)
     }
     if (r.admin_fd >= 0)
         close(r.admin_fd);
+    topic_limits_fini(&r.limits);
     flow_set_put(r.set);
     return code;
 }

@@ -90,6 +90,21 @@ static int find_missing(const struct broker_topic *topics, size_t n, char why[PR
     return missing ? ERR_SETUP : 0;
 }
 
+static int find_missing_of_others(const struct broker_topic *topics, size_t n,
+                                  char why[PREFLIGHT_WHY])
+{
+    for (size_t i = 0; i < n; i++) {
+        if (topics[i].partitions > 0)
+            continue;
+        snprintf(
+            why, PREFLIGHT_WHY,
+            "topic %s is missing, to which a flow emits: it is of others, ask them to create it",
+            topics[i].name);
+        return ERR_SETUP;
+    }
+    return 0;
+}
+
 static int find_small(const struct flow_set *set, const struct broker_topic *topics,
                       char why[PREFLIGHT_WHY])
 {
@@ -120,24 +135,29 @@ static int64_t longest(const struct broker_topic *topics, size_t n)
 int preflight_topics(const struct broker_settings *b, const struct flow_set *set,
                      struct preflight_topics *out, char why[PREFLIGHT_WHY])
 {
-    size_t n = set->flows_n * 2;
+    size_t ours = set->flows_n * 2, n = ours + topics_of_others(set, NULL);
     struct broker_topic *topics = calloc(n ? n : 1, sizeof *topics);
     if (!topics)
         return ERR_NOMEM;
     topics_wanted(set, topics);
+    topics_of_others(set, topics + ours);
     int err = n ? broker_describe(b, topics, n, KAFKA_WAIT_MS) : 0;
     if (err) {
         snprintf(why, PREFLIGHT_WHY, "Kafka does not answer at %.200s: start it, or mend --kafka",
                  b->servers);
         err = ERR_SETUP;
     } else {
-        err = find_missing(topics, n, why);
+        err = find_missing(topics, ours, why);
     }
+    if (!err)
+        err = find_missing_of_others(topics + ours, n - ours, why);
     if (!err)
         err = find_small(set, topics, why);
     if (!err)
-        out->retention_ms = longest(topics, n);
-    for (size_t i = 0; !err && i < n; i++)
+        out->retention_ms = longest(topics, ours);
+    if (!err)
+        err = topic_limits_init(&out->limits, topics, n);
+    for (size_t i = 0; !err && i < ours; i++)
         topic_warnings_add(&out->warnings, &topics[i]);
     free(topics);
     return err;

@@ -7,6 +7,7 @@
 #include "common/record.h"
 #include "common/topic_warnings.h"
 #include "worker/settings.h"
+#include "worker/topic_limits.h"
 
 enum { PREFLIGHT_WHY = 1024 };
 
@@ -24,9 +25,10 @@ int preflight_only(const struct settings *s, const struct flow_set *set,
 struct preflight_topics {
     int64_t retention_ms; /* the longest, 90 days if unlimited */
     struct topic_warnings warnings;
+    struct topic_limits limits; /* owned: topic_limits_fini */
 };
-/* All topics of the flows exist and take their bodies. 0; ERR_SETUP with why: missing ones, or no
- * broker. */
+/* All topics of the flows, and those of others that they write to, exist; ours take their bodies.
+ * 0; ERR_SETUP with why: missing ones, or no broker. */
 int preflight_topics(const struct broker_settings *b, const struct flow_set *set,
                      struct preflight_topics *out, char why[PREFLIGHT_WHY]) must_use;
 /* The record answers and its tables fit. 0; ERR_SETUP with why. */

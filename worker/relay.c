@@ -18,7 +18,7 @@ struct relay {
     struct relay_settings s;
     struct broker_producer *producer;
     struct metric *relayed;
-    bool full; /* the last take brought all it can: more may be due */
+    bool full;                   /* the last take brought all it can: more may be due */
     int64_t next_ms, counted_ms; /* of the next take; of the last count */
     _Atomic bool behind;
     pthread_mutex_t lock;
@@ -128,8 +128,7 @@ static int look_behind(struct relay *r, struct record *record)
         return err;
     bool behind = due > RELAY_DUE_MAX;
     if (behind != r->behind)
-        log_warn(behind ? "outbox-behind" : "outbox-caught-up", "due",
-                 log_number((long long)due));
+        log_warn(behind ? "outbox-behind" : "outbox-caught-up", "due", log_number((long long)due));
     r->behind = behind;
     r->counted_ms = now_ms;
     return 0;

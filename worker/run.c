@@ -257,6 +257,8 @@ static int start_threads(struct worker *w)
                   .lease = w->lease,
                   .watch = w->watch,
                   .cancels = w->cancels,
+                  .relay = w->relay,
+                  .limits = &w->run->limits,
                   .open = open_consumer,
                   .open_arg = w,
                   .ahead_us = server_clock_ahead_us(w->clock),

@@ -4,13 +4,15 @@
 #include "common/flow.h"
 #include "common/topic_warnings.h"
 #include "worker/settings.h"
+#include "worker/topic_limits.h"
 
 struct run {
     const struct settings *settings;
     struct flow_set *set; /* lent */
     int64_t retention_ms;
     struct topic_warnings warnings;
-    int admin_fd; /* listening; taken */
+    struct topic_limits limits; /* owned by the caller */
+    int admin_fd;               /* listening; taken */
     int admin_port;
 };
 

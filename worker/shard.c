@@ -305,25 +305,11 @@ static int open_timers(struct shard *s)
 
 static void fill_env(struct shard *s)
 {
-    s->env = (struct job_env){
-        .calls = {.http = s->s.http,
-                  .clock = s->s.loop->clock,
-                  .due = &s->due.due,
-                  .rng = s->s.rng,
-                  .may_start = may_start,
-                  .arg = s,
-                  .calls_max = s->s.calls_max},
-        .due = &s->due.due,
-        .loop = s->s.loop,
-        .writer = s->s.writer,
-        .cache = s->s.cache,
-        .watch = s->s.watch,
-        .set = s->s.set,
-        .retention_ms = s->s.retention_ms,
-        .ahead_us = s->s.ahead_us,
-        .gone = gone,
-        .arg = s,
-    };
+    job_env_fill(&s->env, &s->s, &s->due.due);
+    s->env.calls.may_start = may_start;
+    s->env.calls.arg = s;
+    s->env.gone = gone;
+    s->env.arg = s;
 }
 
 static void given_up(void *arg)

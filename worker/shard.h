@@ -10,6 +10,8 @@
 #include "worker/consumer.h"
 #include "worker/intake.h"
 #include "worker/jobs.h"
+#include "worker/relay.h"
+#include "worker/topic_limits.h"
 
 enum { SHARD_JOBS = 16384, SHARD_BYTES = 256 << 20 };
 
@@ -25,7 +27,9 @@ struct shard_settings { /* all lent until closed, but what is said */
     struct lease *lease;
     struct watch *watch;
     struct cancels *cancels;
-    consumer_open_fn *open; /* the broker's side */
+    struct relay *relay;               /* NULL: none */
+    const struct topic_limits *limits; /* NULL: Kafka's defaults */
+    consumer_open_fn *open;            /* the broker's side */
     void *open_arg;
     struct rng *rng;
     const _Atomic int64_t *ahead_us; /* the record's clock minus ours */

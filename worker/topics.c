@@ -20,6 +20,19 @@ size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics)
     return n;
 }
 
+size_t topics_of_others(const struct flow_set *set, struct broker_topic *topics)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < set->flows_n; i++)
+        for (size_t k = 0; k < set->flows[i].emits_n; k++) {
+            const char *name = set->flows[i].emits[k].topic;
+            if (name && topics)
+                snprintf(topics[n].name, sizeof topics[n].name, "%s", name);
+            n += name != NULL;
+        }
+    return n;
+}
+
 /* Keep those that do not exist, with the partitions wanted; says of the others what differs. */
 static size_t missing(const struct broker_topic *there, struct broker_topic *want, size_t n,
                       const struct operator_io *io)

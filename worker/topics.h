@@ -9,6 +9,10 @@
  * room for 2 * flows_n; returns how many. Pure. */
 size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics);
 
+/* The topics of others that flows write to, perhaps twice; returns how many. topics: NULL counts
+ * them. Pure. */
+size_t topics_of_others(const struct flow_set *set, struct broker_topic *topics);
+
 /* The exit code: 0 good (plan: nothing to do, or printed), 2 usage, 3 Kafka did not answer or
  * refused, 5 not confirmed. */
 int topics_verb(const struct broker_settings *b, const struct flow_set *set, const char *verb,

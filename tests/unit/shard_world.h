@@ -34,6 +34,7 @@ struct world {
     struct lease *lease;
     struct watch *watch;
     struct cancels *cancels;
+    struct relay *relay;
     struct rng_seeded rng;
     struct shard *shard[SHARDS_MAX];
     struct broker_consumer *consumer[SHARDS_MAX];
@@ -66,6 +67,19 @@ static void world_fatal(void *arg, const char *why)
     fail_msg("consumer: %s", why);
 }
 
+static int world_open_producer(void *arg, broker_report_fn *report, void *report_arg,
+                               struct broker_producer **out)
+{
+    struct world *w = arg;
+    return broker_fake_producer_open(w->broker, report, report_arg, out);
+}
+
+static uint64_t world_worker(void *arg)
+{
+    struct world *w = arg;
+    return w->shard[0] ? shard_worker(w->shard[0]) : 0;
+}
+
 static void world_run(struct world *w, int64_t ms)
 {
     loop_fake_run_for(w->loop, ms);
@@ -81,6 +95,7 @@ static void world_shard(struct world *w, unsigned i)
                                      .lease = w->lease,
                                      .watch = w->watch,
                                      .cancels = w->cancels,
+                                     .relay = w->relay,
                                      .open = world_open_consumer,
                                      .open_arg = w,
                                      .rng = &w->rng.rng,
@@ -97,7 +112,8 @@ static void world_shard(struct world *w, unsigned i)
 
 /* A world with one shard that has all partitions and holds its lease; its flow is `price-compare`,
  * whatever it does. */
-static struct world *world_new_of(int64_t jobs_max, const struct flow_load_settings *flows)
+static struct world *world_new_with(int64_t jobs_max, const struct flow_load_settings *flows,
+                                    const char *topic)
 {
     struct world *w = calloc(1, sizeof *w);
     struct findings findings;
@@ -117,6 +133,12 @@ static struct world *world_new_of(int64_t jobs_max, const struct flow_load_setti
     assert_int_equal(broker_fake_open(clock, w->loop, &w->broker), 0);
     assert_int_equal(broker_fake_topic(w->broker, TOPIC, 3), 0);
     assert_int_equal(broker_fake_topic(w->broker, TOPIC ".retry", 3), 0);
+    if (topic) { /* of a second flow, in the same group */
+        char retry[100];
+        snprintf(retry, sizeof retry, "%s.retry", topic);
+        assert_int_equal(broker_fake_topic(w->broker, topic, 1), 0);
+        assert_int_equal(broker_fake_topic(w->broker, retry, 1), 0);
+    }
     assert_int_equal(cache_fake_open(clock, &w->redis), 0);
     assert_int_equal(cache_fake_async_view(w->redis, w->loop, &w->cache), 0);
     assert_int_equal(http_client_fake_open(w->loop, &w->http), 0);
@@ -138,11 +160,25 @@ static struct world *world_new_of(int64_t jobs_max, const struct flow_load_setti
     assert_int_equal(lease_start(&lease, &w->lease), 0);
     assert_int_equal(watch_start(&watch, &w->watch), 0);
     assert_int_equal(cancels_start(&cancels, &w->cancels), 0);
+    const struct relay_settings relay = {.open = record_fake_open,
+                                         .open_arg = w->db,
+                                         .producer = world_open_producer,
+                                         .producer_arg = w,
+                                         .worker = world_worker,
+                                         .worker_arg = w,
+                                         .rng = &w->rng.rng,
+                                         .loop = w->loop};
+    assert_int_equal(relay_start(&relay, &w->relay), 0);
     world_shard(w, 0);
     broker_fake_assign(w->consumer[0]);
     world_run(w, 2000);
     assert_true(shard_worker(w->shard[0]) != 0);
     return w;
+}
+
+static struct world *world_new_of(int64_t jobs_max, const struct flow_load_settings *flows)
+{
+    return world_new_with(jobs_max, flows, NULL);
 }
 
 static struct world *world_new(int64_t jobs_max)
@@ -162,6 +198,7 @@ static void world_free(struct world *w)
         assert_int_equal(shard_jobs(w->shard[i]), 0);
         shard_free(w->shard[i]);
     }
+    relay_stop(w->relay);
     cancels_stop(w->cancels);
     watch_stop(w->watch);
     lease_stop(w->lease);
