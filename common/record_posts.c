@@ -25,7 +25,7 @@ static int insert(struct record_mysql *r, const struct posting *a)
 {
     static const struct store_sql q = {
         "INSERT INTO op_outbox(due,holder,job,topic,mkey,value,headers) VALUES ", "(?,?,?,?,?,?,?)",
-        NULL, NULL};
+        "", NULL};
     int err = 0;
     for (size_t at = 0; at < a->n && !err;) {
         size_t n = store_rows_fill(a->n - at);
