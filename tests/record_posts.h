@@ -216,7 +216,10 @@ static void posts_bring_a_job_back(struct posts *p)
     assert_int_equal(f.status, ERR_CONFLICT);
     p->all_due(p->arg);
     assert_int_equal(posts_due(p), 1);
-    struct record_claim c = {.job = {.id = posts_id(1), .flow = "f", .created_us = p->now_us},
+    struct record_claim c = {.job = {.id = posts_id(1),
+                                     .flow = "f",
+                                     .created_us = p->now_us,
+                                     .sweep_at_us = p->now_us + 600000000},
                              .worker = p->worker,
                              .round = 1},
                         *claims[] = {&c};
