@@ -135,12 +135,34 @@ bool http_request_is_valid(const struct http_request *r)
     return http_url_is_valid(r->url) && http_method_is_valid(r->method);
 }
 
-void http_header_line(const char *name, const char *value, struct buf *line)
+enum { EXPECT_MIN = 1 << 20 }; /* from this size on curl would wait for a 100 */
+
+static bool line_set(struct buf *line, const char *name, const char *value)
 {
     buf_clear(line);
     buf_text(line, name);
     buf_text(line, !value ? ":" : value[0] ? ": " : ";");
     buf_text(line, value ? value : "");
+    return true;
+}
+
+static bool is_typed(const struct http_request *r)
+{
+    for (size_t i = 0; i < r->headers_n; i++) {
+        if (strcasecmp(r->headers[i].name, "content-type") == 0)
+            return true;
+    }
+    return !r->body && !http_method_has_body(r->method);
+}
+
+bool http_request_line(const struct http_request *r, size_t i, struct buf *line)
+{
+    if (i < r->headers_n)
+        return line_set(line, r->headers[i].name, r->headers[i].value);
+    size_t extra = i - r->headers_n + is_typed(r);
+    if (extra == 0)
+        return line_set(line, "Content-Type", NULL);
+    return extra == 1 && r->body_len >= EXPECT_MIN && line_set(line, "Expect", NULL);
 }
 
 static char *trim(char *from, char *end)

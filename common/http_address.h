@@ -27,9 +27,9 @@ bool http_header_is_valid(const struct header *h);
 /* URL, method and every header. */
 bool http_request_is_valid(const struct http_request *r);
 
-/* The line as curl wants it: "Name: value", "Name;" for an empty value, "Name:" to leave out what
- * curl would add by itself (value NULL). */
-void http_header_line(const char *name, const char *value, struct buf *line);
+/* Line i of the request's headers as curl wants it: "Name: value", "Name;" for an empty value,
+ * "Name:" for what curl would add by itself and must not: a form's type, Expect. False: no more. */
+bool http_request_line(const struct http_request *r, size_t i, struct buf *line);
 
 /* Split the raw header lines of an answer in place: names in lower case, values trimmed, lines that
  * are no header dropped. block: ends in 0. out: NULL only counts an upper bound; else room for as

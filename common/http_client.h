@@ -56,8 +56,10 @@ struct http_client {
     const struct http_client_ops *ops;
 };
 
-/* The real one. connections: how many idle connections to keep in all. */
-int http_client_curl_open(struct loop *loop, unsigned connections,
+/* The real one. connections: how many idle connections to keep in all, beside those that the calls
+ * of a peak had; these rest for one to two times rest_ms after it. 0, ERR_NOMEM. */
+enum { HTTP_REST_MS = 30000 }; /* the usual */
+int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_ms,
                           struct http_client **out) must_use;
 
 /* Start an exchange. 0: fn is called exactly once, later, unless cancelled or the client is closed;

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,11 +13,7 @@
 #include "common/http_loads.h"
 #include "common/http_watch.h"
 
-enum {
-    SPARE_MAX = 512, /* easy handles kept for the next calls */
-    IDLE_MAX_S = 30, /* a resting connection older than this is not used again */
-    EXPECT_MIN = 1 << 20
-};
+enum { IDLE_MAX_S = 30 }; /* a resting connection older than this is not used again */
 
 struct shard {
     struct client *client;
@@ -41,7 +37,7 @@ struct http_exchange {
     bool tried;         /* another was not */
     bool sent, resent;
     bool done;
-    struct http_exchange **at, *next; /* running; next alone: spare */
+    LIST_ENTRY(http_exchange) link; /* of the running or the spare */
     char why[CURL_ERROR_SIZE];
 };
 
@@ -52,8 +48,9 @@ struct client {
     struct shard *shards[HTTP_SHARDS_MAX];
     struct http_loads loads;
     struct http_watches watches;
-    struct http_exchange *running, *spare;
-    size_t spare_n;
+    LIST_HEAD(, http_exchange) running, spare;
+    size_t spare_n; /* easy handles kept for the next calls */
+    struct loop_timer *rest;
     struct buf scratch;
     bool closing;
 };
@@ -201,15 +198,19 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, x->client);
 }
 
+static struct http_exchange *spare_take(struct client *c)
+{
+    struct http_exchange *x = LIST_FIRST(&c->spare);
+    LIST_REMOVE(x, link);
+    c->spare_n--;
+    return x;
+}
+
 static struct http_exchange *exchange_new(struct client *c)
 {
-    struct http_exchange *x = c->spare;
-    if (x) {
-        c->spare = x->next;
-        c->spare_n--;
-        return x;
-    }
-    x = calloc(1, sizeof *x);
+    if (c->spare_n > 0)
+        return spare_take(c);
+    struct http_exchange *x = calloc(1, sizeof *x);
     CURL *easy = x ? curl_easy_init() : NULL;
     if (!easy) {
         free(x);
@@ -220,47 +221,38 @@ static struct http_exchange *exchange_new(struct client *c)
     return x;
 }
 
+static void spare_trim(struct client *c)
+{
+    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->loads))) {
+        struct http_exchange *x = spare_take(c);
+        curl_easy_cleanup(x->easy);
+        free(x);
+    }
+}
+
 static void exchange_free(struct http_exchange *x)
 {
     struct client *c = x->client;
     http_answer_fini(&x->answer);
     curl_slist_free_all(x->headers);
     x->headers = NULL;
-    if (c->spare_n >= SPARE_MAX || c->closing) {
-        curl_easy_cleanup(x->easy);
-        free(x);
-        return;
-    }
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL); /* frees curl's copy of the body */
-    x->next = c->spare;
-    c->spare = x;
+    LIST_INSERT_HEAD(&c->spare, x, link);
     c->spare_n++;
-}
-
-static int header_add(struct http_exchange *x, const char *name, const char *value)
-{
-    struct buf *line = &x->client->scratch;
-    http_header_line(name, value, line);
-    struct curl_slist *list =
-        buf_ok(line) == 0 ? curl_slist_append(x->headers, buf_str(line)) : NULL;
-    if (!list)
-        return ERR_NOMEM;
-    x->headers = list;
-    return 0;
+    spare_trim(c);
 }
 
 static int headers_set(struct http_exchange *x, const struct http_request *r)
 {
-    bool typed = !r->body && !http_method_has_body(r->method);
-    for (size_t i = 0; i < r->headers_n; i++) {
-        if (header_add(x, r->headers[i].name, r->headers[i].value) != 0)
+    struct buf *line = &x->client->scratch;
+    for (size_t i = 0; http_request_line(r, i, line); i++) {
+        struct curl_slist *list =
+            buf_ok(line) == 0 ? curl_slist_append(x->headers, buf_str(line)) : NULL;
+        if (!list)
             return ERR_NOMEM;
-        typed = typed || strcasecmp(r->headers[i].name, "content-type") == 0;
+        x->headers = list;
     }
-    if ((!typed && header_add(x, "Content-Type", NULL) != 0) || /* curl would claim a form */
-        (r->body_len >= EXPECT_MIN && header_add(x, "Expect", NULL) != 0))
-        return ERR_NOMEM;
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
     return 0;
 }
@@ -320,35 +312,47 @@ static struct shard *shard_new(struct client *c)
     return c->shards[s->number] = s;
 }
 
+/* Its connections end with it. */
+static void shard_free(struct shard *s)
+{
+    curl_multi_cleanup(s->multi);
+    loop_timer_free(s->client->loop, s->timer);
+    free(s);
+}
+
+/* NULL without memory. */
 static struct shard *shard_pick(struct client *c)
 {
     size_t i = http_loads_pick(&c->loads);
     struct shard *made = i == c->loads.n ? shard_new(c) : c->shards[i];
-    return made ? made : c->shards[http_loads_least(&c->loads)];
+    return made || c->loads.n == 0 ? made : c->shards[http_loads_least(&c->loads)];
+}
+
+/* A period is over: what only the peak before it needed is let go. */
+static void on_rest(void *client)
+{
+    struct client *c = client;
+    http_loads_rest(&c->loads);
+    while (c->loads.n > 0 && http_loads_is_unused(&c->loads, c->loads.n - 1))
+        shard_free(c->shards[--c->loads.n]);
+    spare_trim(c);
 }
 
 static int shard_add(struct http_exchange *x)
 {
     struct client *c = x->client;
-    struct shard *s = shard_pick(c);
-    x->shard = s;
-    if (curl_multi_add_handle(s->multi, x->easy) != CURLM_OK)
+    struct shard *s = x->shard = shard_pick(c);
+    if (!s || curl_multi_add_handle(s->multi, x->easy) != CURLM_OK)
         return ERR_NOMEM;
     account(s, 1);
-    x->at = &c->running;
-    x->next = c->running;
-    if (x->next)
-        x->next->at = &x->next;
-    c->running = x;
+    LIST_INSERT_HEAD(&c->running, x, link);
     return 0;
 }
 
 static void shard_remove(struct http_exchange *x)
 {
     curl_multi_remove_handle(x->shard->multi, x->easy);
-    *x->at = x->next;
-    if (x->next)
-        x->next->at = x->at;
+    LIST_REMOVE(x, link);
     account(x->shard, -1);
 }
 
@@ -454,19 +458,12 @@ static void client_close(struct http_client *client)
 {
     struct client *c = (struct client *)(void *)client;
     c->closing = true;
-    for (struct http_exchange *x = c->running, *next; x; x = next) {
-        next = x->next;
-        client_cancel(x);
-    }
-    for (struct http_exchange *x = c->spare, *next; x; x = next) {
-        next = x->next;
-        exchange_free(x);
-    }
-    for (size_t i = 0; i < c->loads.n; i++) {
-        curl_multi_cleanup(c->shards[i]->multi);
-        loop_timer_free(c->loop, c->shards[i]->timer);
-        free(c->shards[i]);
-    }
+    while (!LIST_EMPTY(&c->running))
+        client_cancel(LIST_FIRST(&c->running));
+    spare_trim(c);
+    while (c->loads.n > 0)
+        shard_free(c->shards[--c->loads.n]);
+    loop_timer_free(c->loop, c->rest);
     curl_share_cleanup(c->share);
     http_watches_fini(&c->watches);
     buf_fini(&c->scratch);
@@ -474,7 +471,8 @@ static void client_close(struct http_client *client)
     curl_global_cleanup();
 }
 
-int http_client_curl_open(struct loop *loop, unsigned connections, struct http_client **out)
+int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_ms,
+                          struct http_client **out)
 {
     static const struct http_client_ops ops = {client_start, client_cancel, client_close};
     struct client *c = calloc(1, sizeof *c);
@@ -487,10 +485,12 @@ int http_client_curl_open(struct loop *loop, unsigned connections, struct http_c
     c->loads.idle_max = connections;
     buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
-    if (!c->share || !shard_new(c)) {
+    c->rest = loop_timer_new(loop, on_rest, c);
+    if (!c->share || !c->rest) {
         client_close(&c->client);
         return ERR_NOMEM;
     }
+    loop_timer_set(loop, c->rest, rest_ms, rest_ms);
     curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets without MSG_NOSIGNAL */

@@ -125,7 +125,7 @@ static int open_source(struct auth_setup *s, const char *source, char why[AUTH_S
 {
     int err = loop_uv_open(&s->loop);
     if (!err)
-        err = http_client_curl_open(s->loop, CONNECTIONS, &s->http);
+        err = http_client_curl_open(s->loop, CONNECTIONS, HTTP_REST_MS, &s->http);
     if (!err)
         err = keyring_open(
             &(struct keyring_settings){

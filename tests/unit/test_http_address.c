@@ -139,18 +139,35 @@ static void socket_addresses_are_checked(void **state)
     assert_true(http_sockaddr_is_private(&other));
 }
 
+static void lines_are(const struct http_request *r, const char *expected)
+{
+    struct buf line, all;
+    buf_init(&line, 1000);
+    buf_init(&all, 1000);
+    for (size_t i = 0; http_request_line(r, i, &line); i++) {
+        buf_text(&all, buf_str(&line));
+        buf_text(&all, "|");
+    }
+    assert_string_equal(buf_str(&all), expected);
+    buf_fini(&line);
+    buf_fini(&all);
+}
+
 static void header_lines_are_curls(void **state)
 {
-    struct buf line;
+    static char x[] = "X", type[] = "content-TYPE", value[] = "a b", none[] = "";
+    struct header two[] = {{x, value}, {x, none}}, typed[] = {{type, value}};
     (void)state;
-    buf_init(&line, 100);
-    http_header_line("X", "a b", &line);
-    assert_string_equal(buf_str(&line), "X: a b");
-    http_header_line("X", "", &line);
-    assert_string_equal(buf_str(&line), "X;");
-    http_header_line("X", NULL, &line);
-    assert_string_equal(buf_str(&line), "X:");
-    buf_fini(&line);
+    struct http_request r = {.method = "GET", .headers = two, .headers_n = 2};
+    lines_are(&r, "X: a b|X;|");
+    r.method = "POST";
+    lines_are(&r, "X: a b|X;|Content-Type:|");
+    r.body = "{}";
+    r.body_len = 1 << 20;
+    lines_are(&r, "X: a b|X;|Content-Type:|Expect:|");
+    r.headers = typed;
+    r.headers_n = 1;
+    lines_are(&r, "content-TYPE: a b|Expect:|");
 }
 
 static bool header(const char *name, const char *value)

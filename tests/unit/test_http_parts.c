@@ -70,6 +70,40 @@ static void idle_connections_are_limited_over_all(void **state)
     assert_int_equal(l.all.sockets, 13);
 }
 
+static void connections_and_handles_of_a_peak_rest_for_the_next_one(void **state)
+{
+    struct http_loads l = {.n = 1, .idle_max = 10};
+    (void)state;
+    assert_int_equal(http_loads_spare(&l), 10);
+    for (int i = 0; i < 50; i++) {
+        http_loads_call(&l, 0, 1);
+        http_loads_socket(&l, 0, 1);
+    }
+    assert_int_equal(http_loads_spare(&l), 0);
+    for (int i = 0; i < 49; i++)
+        http_loads_call(&l, 0, -1);
+    assert_int_equal(http_loads_connections(&l, 0), 50);
+    assert_int_equal(http_loads_spare(&l), 49);
+    http_loads_rest(&l); /* the period after the peak */
+    assert_int_equal(http_loads_connections(&l, 0), 50);
+    http_loads_rest(&l);
+    assert_int_equal(http_loads_connections(&l, 0), 1 + 10);
+    assert_int_equal(http_loads_spare(&l), 10 - 1);
+}
+
+static void a_shard_is_unused_when_a_period_had_no_call(void **state)
+{
+    struct http_loads l = {.n = 1};
+    (void)state;
+    http_loads_call(&l, 0, 1);
+    http_loads_rest(&l);
+    assert_false(http_loads_is_unused(&l, 0)); /* one runs on */
+    http_loads_call(&l, 0, -1);
+    assert_false(http_loads_is_unused(&l, 0));
+    http_loads_rest(&l);
+    assert_true(http_loads_is_unused(&l, 0));
+}
+
 /* ---- answers */
 
 static bool head(struct http_answer *a, const char *line)
@@ -211,6 +245,8 @@ int main(void)
         cmocka_unit_test(shards_fill_one_after_the_other),
         cmocka_unit_test(full_shards_share_evenly),
         cmocka_unit_test(idle_connections_are_limited_over_all),
+        cmocka_unit_test(connections_and_handles_of_a_peak_rest_for_the_next_one),
+        cmocka_unit_test(a_shard_is_unused_when_a_period_had_no_call),
         cmocka_unit_test(the_last_header_block_counts),
         cmocka_unit_test(there_is_always_a_body),
         cmocka_unit_test(headers_are_limited),
