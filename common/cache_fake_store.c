@@ -362,7 +362,10 @@ int fake_store_do(struct fake_store *s, const struct cache_command *c, struct ca
                                                       [SCRIPT_MARK] = mark,
                                                       [SCRIPT_POOL_TAKE] = fake_pool_take,
                                                       [SCRIPT_POOL_RESERVE] = fake_pool_reserve,
-                                                      [SCRIPT_POOL_PUT] = fake_pool_put};
+                                                      [SCRIPT_POOL_PUT] = fake_pool_put,
+                                                      [SCRIPT_SLOT_LEASE] = fake_slot_lease,
+                                                      [SCRIPT_RATE_LEASE] = fake_rate_lease,
+                                                      [SCRIPT_HOLD] = fake_hold};
     static const struct {
         const char *name;
         fake_do_fn *fn;

@@ -32,3 +32,4 @@ bool fake_store_erase(struct fake_store *s, const char *key, size_t key_len);
 typedef int fake_do_fn(struct fake_store *s, const struct cache_command *c,
                        struct cache_reply *out);
 fake_do_fn fake_pool_take, fake_pool_reserve, fake_pool_put, fake_pool_length;
+fake_do_fn fake_slot_lease, fake_rate_lease, fake_hold; /* cache_fake_leases.c */

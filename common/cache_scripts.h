@@ -13,6 +13,9 @@
  * POOL_RESERVE  q, r     job, size, ms       ok | full
  * POOL_PUT      q, r, d  job, result, size, ms of an item   put | done | refused | back, then
  *                                            " short" while there is room for more, or " full"
+ * SLOT_LEASE    c, h     me, claim, want, max  "leased target hold_ms"
+ * RATE_LEASE    r, h     gap_us, n, ahead_us   "granted delay_us hold_ms"
+ * HOLD          h        ms                    1: held so long from now; 0: longer already
  *
  * k = 'p' or 'a' + mac + id, kept 24 h; l = 'p' or 'a' + id. mac and id have any fixed length; the
  * same everywhere. MARK with "0" never makes a lead anew: its job may be finished already.
@@ -22,7 +25,15 @@
  * of its own; d = refills that have pushed, kept a day; t = what a job has taken, kept an hour, so
  * that the same job is given the same item again. RESERVE and PUT count items and refills under way
  * against size. PUT ends the reservation of its job; `done`: it has pushed before; `refused`: it
- * came after its time, and the pool is full; an empty result: it only gives its place `back`. */
+ * came after its time, and the pool is full; an empty result: it only gives its place `back`.
+ *
+ * An upstream: c = `me:leased:wanted` of each shard, for 10 s, the sum of leased at most max. A
+ * shard that lacks some gets what is free, but no more than an equal part of what those who lack
+ * some can share; who has more is told a smaller target and comes down to it, never below what it
+ * claims as in use. Where there is not one for each, who had some stands back for who has none.
+ * Nothing claimed and nothing wanted: forgotten. r = when the next call conforms (us); tokens are
+ * granted while that is at most ahead_us from now, the first delay_us from now; none: so long until
+ * it is. h = Retry-After: nobody starts a call while it is there. */
 #pragma once
 #include "common/cache.h"
 

@@ -1,5 +1,6 @@
 #include "worker/call_gate.h"
 #include "common/log.h"
+#include "worker/call_leases.h"
 #include "worker/call_run.h"
 
 #include <stdint.h>
@@ -18,6 +19,7 @@ static void gate_init(struct call_gate *g, struct call_env *env, const struct up
 {
     char name[128], labels[160];
     governor_init(&g->governor, u, shares);
+    leases_init(&g->leases, &g->governor, env->cache != NULL, clock_mono_us(env->clock));
     g->env = env;
     g->look = (struct due_item){.fn = look, .arg = g};
     metrics_label(name, sizeof name, u->name);
@@ -35,19 +37,31 @@ static void gate_init(struct call_gate *g, struct call_env *env, const struct up
     buf_fini(&b);
 }
 
+/* n of `all`, where only calls_max of them may be. */
+static unsigned part_of(const struct call_env *env, unsigned n, uint64_t all)
+{
+    if (!env->calls_max || all <= env->calls_max)
+        return n;
+    unsigned part = (unsigned)(n * (uint64_t)env->calls_max / all);
+    return part ? part : 1;
+}
+
 /* Upstreams that may have more calls together than there are descriptors get their part of those,
- * as they stand to each other: a call without one would fail, and wait here instead. */
+ * as they stand to each other: a call without one would fail, and wait here instead. So with the
+ * share, and with what may be leased. */
 static void fit(struct call_env *env)
 {
-    uint64_t all = 0;
-    for (size_t i = 0; i < env->gates_n; i++)
-        all += env->gates[i].governor.slots;
-    if (!env->calls_max || all <= env->calls_max)
-        return;
+    uint64_t shares = 0, all = 0;
+    for (size_t i = 0; i < env->gates_n; i++) {
+        shares += env->gates[i].governor.share;
+        all += env->gates[i].governor.upstream->concurrency;
+    }
     for (size_t i = 0; i < env->gates_n; i++) {
         struct governor *g = &env->gates[i].governor;
-        unsigned part = (unsigned)(g->slots * (uint64_t)env->calls_max / all);
-        g->slots = part ? part : 1;
+        unsigned cap = part_of(env, g->upstream->concurrency, all);
+        g->share = part_of(env, g->share, shares);
+        leases_share(&env->gates[i].leases, env->shares, cap > g->share ? cap : g->share,
+                     clock_mono_us(env->clock));
     }
 }
 
@@ -68,8 +82,10 @@ int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned s
 
 void call_gates_close(struct call_env *env)
 {
-    for (size_t i = 0; i < env->gates_n; i++)
+    for (size_t i = 0; i < env->gates_n; i++) {
         due_stop(env->due, &env->gates[i].look);
+        call_leases_close(&env->gates[i]);
+    }
     free(env->gates);
     env->gates = NULL;
     env->gates_n = 0;
@@ -99,24 +115,64 @@ static void look_at(struct call_gate *g, int64_t ms)
         return;
 }
 
-void call_gate_pump(struct call_gate *g)
+static int64_t now_us(const struct call_gate *g)
+{
+    return clock_mono_us(g->env->clock);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Lets go who may; the time until more may, -1: no need to look. */
+static int64_t let_go(struct call_gate *g)
 {
     int64_t wait = -1;
     bool open = false;
-    unsigned turns = 0;
-    struct governor_ticket *t;
-    while (g->env->may_start(g->env->arg)) {
-        if (turns++ == TURNS_MAX) {
-            wait = 1;
-            break;
-        }
-        t = governor_next(&g->governor, clock_mono_us(g->env->clock), &wait, &open);
+    for (unsigned turns = 0; g->env->may_start(g->env->arg); turns++) {
+        if (turns == TURNS_MAX)
+            return 1;
+        struct governor_ticket *t = governor_next(&g->governor, now_us(g), &wait, &open);
         if (!t)
             break;
+        if (!open)
+            leases_started(&g->leases, now_us(g));
         call_run_turn(t, open);
+    }
+    return wait;
+}
+
+void call_gate_pump(struct call_gate *g)
+{
+    call_leases_look(g);
+    int64_t wait = let_go(g);
+    if (g->env->may_start(g->env->arg)) {
+        call_leases_ask(g);
+        wait = sooner(wait, leases_wait_us(&g->leases, now_us(g)));
     }
     if (wait > 0)
         look_at(g, clock_mono_ms(g->env->clock) + wait / 1000 + 1);
+}
+
+enum governor_answer call_gate_ask(struct call_gate *g, struct governor_ticket *t, bool may_start)
+{
+    call_leases_look(g);
+    enum governor_answer answer = governor_ask(&g->governor, t, now_us(g), may_start);
+    if (answer != GOVERNOR_GO)
+        return answer;
+    leases_started(&g->leases, now_us(g));
+    call_leases_ask(g);
+    int64_t wait = g->look.place ? -1 : leases_wait_us(&g->leases, now_us(g));
+    if (wait > 0)
+        look_at(g, clock_mono_ms(g->env->clock) + wait / 1000 + 1);
+    return answer;
+}
+
+void call_gate_hold(struct call_gate *g, int64_t ms)
+{
+    governor_hold(&g->governor, now_us(g), ms);
+    call_leases_hold(g, ms);
 }
 
 void call_gate_pump_soon(struct call_gate *g)
@@ -127,8 +183,10 @@ void call_gate_pump_soon(struct call_gate *g)
 
 void call_gates_pump(struct call_env *env)
 {
-    for (size_t i = 0; i < env->gates_n; i++)
+    for (size_t i = 0; i < env->gates_n; i++) {
+        call_leases_mind(&env->gates[i]);
         call_gate_pump(&env->gates[i]);
+    }
 }
 
 unsigned call_gates_fill(const struct call_env *env)
@@ -165,5 +223,7 @@ void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum 
     metrics_add(counter_of(g, code), 1);
     metrics_observe_us(g->metrics.seconds, ms * 1000);
     enum breaker_state after = g->governor.breaker.state;
+    if (g->probing && before == BREAKER_PROBE && after != BREAKER_PROBE)
+        call_leases_probed(g);
     metrics_add(g->metrics.breaker, (after != BREAKER_CLOSED) - (before != BREAKER_CLOSED));
 }

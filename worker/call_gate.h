@@ -2,16 +2,21 @@
  * a place among the deadlines, the runs that wait, the numbers that are measured. Belongs to its
  * shard's thread. */
 #pragma once
+#include "common/cache.h"
 #include "common/http_client.h"
 #include "common/metrics.h"
 #include "worker/due.h"
-#include "worker/governor.h"
+#include "worker/leases.h"
 
 struct call_env;
+struct lease_ask; /* a question to Redis (call_leases.h) */
 
 struct call_gate {
     struct governor governor;
-    struct due_item look; /* when rate, hold or breaker may let the next one through */
+    struct leases leases;
+    struct lease_ask *slot_ask, *rate_ask, *probe_ask; /* on their way; NULL: none */
+    bool probing;                                      /* Redis keeps other shards from it */
+    struct due_item look; /* when rate, hold, breaker or a lease may let the next one through */
     struct call_env *env;
     struct {
         struct metric *by_code[CALL_CODE_COUNT]; /* made when first needed */
@@ -22,6 +27,8 @@ struct call_gate {
 struct call_env {             /* what all calls of a shard share */
     struct http_client *http; /* borrowed, as all below */
     const struct clock *clock;
+    struct cache_async *cache;     /* where limits are leased; NULL: this shard takes its share */
+    uint64_t (*worker)(void *arg); /* whose leases they are; 0: nobody's now */
     struct due *due;
     struct rng *rng;
     /* may a call start now (the lease is good)? */
@@ -39,6 +46,11 @@ int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned s
 void call_gates_close(struct call_env *env);
 void call_gates_share(struct call_env *env, unsigned shares); /* shards of all workers */
 void call_gates_look(struct call_env *env, unsigned shares);  /* the same if it has changed */
+
+/* May this call start now? As governor_ask; what it lacks is asked for. */
+enum governor_answer call_gate_ask(struct call_gate *g, struct governor_ticket *t, bool may_start);
+/* The upstream asked for a pause (Retry-After), of all workers. */
+void call_gate_hold(struct call_gate *g, int64_t ms);
 
 /* Let start who may now, and end as breaker-open who must. */
 void call_gate_pump(struct call_gate *g);

@@ -242,7 +242,7 @@ static void answered(void *arg, struct http_response *a)
     note_try(r, code, a->status, now_ms(r) - r->since_ms);
     call_gate_ended(g, &r->ticket, code, now_ms(r) - r->since_ms);
     if (after_ms > 0 && (a->status == 429 || a->status == 503))
-        governor_hold(&g->governor, clock_mono_us(r->env->clock), after_ms);
+        call_gate_hold(g, after_ms);
     go_on(r, code, a->status, after_ms);
     call_gate_pump(g);
 }
@@ -343,7 +343,7 @@ static void ask(struct call_run *r)
     r->phase = CALL_QUEUED;
     r->since_ms = now_ms(r);
     bool may = r->env->may_start(r->env->arg);
-    switch (governor_ask(&g->governor, &r->ticket, clock_mono_us(r->env->clock), may)) {
+    switch (call_gate_ask(g, &r->ticket, may)) {
     case GOVERNOR_GO:
         fly(r);
         break;

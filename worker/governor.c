@@ -11,13 +11,14 @@ static unsigned share(unsigned all, unsigned shares)
 void governor_set_shares(struct governor *g, unsigned shares)
 {
     const struct upstream *u = g->upstream;
-    g->slots = share(u->concurrency, shares);
+    g->slots = g->share = share(u->concurrency, shares);
     g->gap_us = u->rate > 0 ? 1e6 / u->rate * (shares ? shares : 1) : 0;
 }
 
 void governor_init(struct governor *g, const struct upstream *upstream, unsigned shares)
 {
-    *g = (struct governor){.upstream = upstream};
+    *g = (struct governor){.upstream = upstream, .by_gap = true};
+    g->tokens.gap_us = upstream->rate > 0 ? 1e6 / upstream->rate : 0;
     governor_set_shares(g, shares);
 }
 
@@ -32,6 +33,7 @@ static unsigned window_size(const struct governor *g)
 static void breaker_open(struct governor *g, int64_t now_us)
 {
     g->breaker.state = BREAKER_OPEN;
+    g->breaker.leave = false;
     g->breaker.era++;
     g->breaker.until_us = now_us + g->upstream->breaker.open_ms * 1000;
     g->breaker.seen = g->breaker.bad = g->breaker.at = 0;
@@ -59,16 +61,42 @@ static bool breaker_blocks(struct governor *g, int64_t now_us)
            (g->breaker.state == BREAKER_OPEN && now_us < g->breaker.until_us);
 }
 
+/* Its time is over, but another shard may be probing. */
+static bool breaker_lacks_leave(const struct governor *g, int64_t now_us)
+{
+    return g->breaker.state == BREAKER_OPEN && now_us >= g->breaker.until_us && g->breaker.shared &&
+           !g->breaker.leave;
+}
+
+bool governor_wants_probe(const struct governor *g, int64_t now_us)
+{
+    return g->queued && breaker_lacks_leave(g, now_us);
+}
+
+void governor_probe(struct governor *g, int64_t now_us, bool leave, int64_t wait_ms)
+{
+    if (g->breaker.state != BREAKER_OPEN)
+        return;
+    g->breaker.leave = leave;
+    if (!leave)
+        g->breaker.until_us = now_us + wait_ms * 1000;
+}
+
 /* ---- limits */
 
-/* Microseconds until concurrency, rate and hold let one more start; 0 now, -1 when a call ends. */
-static int64_t wait_us(const struct governor *g, int64_t now_us)
+/* Microseconds until concurrency, rate and hold let one more start; 0 now, -1 when a call ends or
+ * something is leased. */
+static int64_t wait_us(struct governor *g, int64_t now_us)
 {
     if (g->flying >= g->slots)
         return -1;
     int64_t wait = g->hold_us > now_us ? g->hold_us - now_us : 0;
-    if (g->gap_us > 0 && g->free_at_us > (double)(now_us + wait))
+    if (g->gap_us > 0 && g->by_gap && g->free_at_us > (double)(now_us + wait))
         wait = (int64_t)(g->free_at_us - (double)now_us) + 1;
+    if (g->gap_us > 0 && g->by_tokens) {
+        int64_t token = tokens_wait_us(&g->tokens, now_us);
+        wait = token < 0 || token > wait ? token : wait;
+    }
     return wait;
 }
 
@@ -78,8 +106,11 @@ static void start(struct governor *g, struct governor_ticket *t, int64_t now_us)
     if (g->gap_us > 0)
         g->free_at_us =
             (g->free_at_us > (double)now_us ? g->free_at_us : (double)now_us) + g->gap_us;
+    if (g->by_tokens)
+        tokens_take(&g->tokens, now_us);
     if (g->breaker.state == BREAKER_OPEN) {
         g->breaker.state = BREAKER_PROBE;
+        g->breaker.leave = false;
         g->breaker.era++;
     }
     t->era = g->breaker.era;
@@ -126,7 +157,7 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
 {
     if (breaker_blocks(g, now_us))
         return GOVERNOR_OPEN;
-    if (!may_start || g->queued || wait_us(g, now_us) != 0) {
+    if (!may_start || g->queued || breaker_lacks_leave(g, now_us) || wait_us(g, now_us) != 0) {
         push(g, t, false);
         return GOVERNOR_WAIT;
     }
@@ -146,7 +177,7 @@ struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_
         return NULL;
     }
     if (!*open) {
-        *wait = wait_us(g, now_us);
+        *wait = breaker_lacks_leave(g, now_us) ? -1 : wait_us(g, now_us);
         if (*wait != 0)
             return NULL;
     }

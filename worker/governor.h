@@ -1,7 +1,8 @@
 /* governor.h - how much of one upstream a shard may use: calls in flight, rate, a queue in order of
  * arrival, and a breaker with one probe (flow file: upstreams).
- * Pure: time comes in, no IO, no allocation. Limits hold over all workers; each shard takes its
- * share (limit / shares), at least one. Belongs to its shard's thread.
+ * Pure: time comes in, no IO, no allocation. Limits hold over all workers. By itself a shard takes
+ * its share (limit / shares), at least one; leases.h gives it what all shards agreed on instead.
+ * Belongs to its shard's thread.
  *
  *   ask -> GO: start it, and report with governor_done
  *       -> WAIT: queued; governor_next gives it out later
@@ -9,6 +10,7 @@
  */
 #pragma once
 #include "common/flow.h"
+#include "worker/tokens.h"
 
 struct governor_ticket { /* embedded in whoever waits, and kept until governor_done */
     struct governor_ticket *next, *prev;
@@ -25,16 +27,21 @@ enum { GOVERNOR_WINDOW_MAX = 256 };
 
 struct governor {
     const struct upstream *upstream; /* borrowed */
-    unsigned slots, flying;          /* this shard's share of concurrency */
-    double gap_us;     /* between two calls at this shard's share of the rate; 0 none */
-    double free_at_us; /* GCRA: when the next call conforms */
-    int64_t hold_us;   /* Retry-After: nothing starts before */
+    unsigned share;                  /* this shard's of concurrency */
+    unsigned slots, flying;          /* slots: how many may fly now; the share, or what is leased */
+    double gap_us;          /* between two calls at this shard's share of the rate; 0 none */
+    double free_at_us;      /* GCRA: when the next call conforms */
+    bool by_gap, by_tokens; /* which of them says when the next may start; both: the later one */
+    struct tokens tokens;
+    int64_t hold_us; /* Retry-After: nothing starts before */
     struct governor_list {
         struct governor_ticket *head, *tail;
     } queue, parked; /* parked: until the breaker lets a call through; they go first then */
     unsigned queued; /* in both */
     struct {
         enum breaker_state state;
+        bool shared;  /* a probe needs leave: another shard may be probing */
+        bool leave;   /* it is given */
         unsigned era; /* counts openings and probes: what started before says nothing any more */
         int64_t until_us;
         unsigned seen, bad, at; /* in the window of the last `of` attempts */
@@ -44,7 +51,7 @@ struct governor {
 
 /* upstream: borrowed as long as the governor lives. shares: shards of all workers, at least 1. */
 void governor_init(struct governor *g, const struct upstream *upstream, unsigned shares);
-void governor_set_shares(struct governor *g, unsigned shares);
+void governor_set_shares(struct governor *g, unsigned shares); /* slots become the share */
 
 /* May this call start at `now`? may_start false: it must wait whatever the limits say (no lease).
  */
@@ -65,6 +72,11 @@ void governor_park(struct governor *g, struct governor_ticket *t);
 void governor_leave(struct governor *g, struct governor_ticket *t);
 /* The upstream asked for a pause (Retry-After): nothing starts before, at most a minute. */
 void governor_hold(struct governor *g, int64_t now_us, int64_t ms);
+
+/* Is leave to probe all that is missing? Then governor_probe says whether it is given; if not, the
+ * breaker stays open for wait_ms more. */
+bool governor_wants_probe(const struct governor *g, int64_t now_us);
+void governor_probe(struct governor *g, int64_t now_us, bool leave, int64_t wait_ms);
 
 /* Waiting calls in percent of the upstream's bound. */
 unsigned governor_fill(const struct governor *g);

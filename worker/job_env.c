@@ -40,6 +40,7 @@ void job_env_fill(struct job_env *env, const struct shard_settings *s, struct du
     *env = (struct job_env){
         .calls = {.http = s->http,
                   .clock = s->loop->clock,
+                  .cache = s->cache,
                   .due = due,
                   .rng = s->rng,
                   .calls_max = s->calls_max},

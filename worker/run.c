@@ -105,7 +105,8 @@ static int readyz(const struct worker *w, struct buf *body)
         buf_printf(body, "\"reason\":\"%s\",", why);
     buf_text(body, "\"degraded\":[");
     if (!w->threads_n || !shard_thread_redis_up(w->threads[0]))
-        buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing\"}");
+        buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing; each "
+                       "shard takes its share of limits\"}");
     buf_text(body, "],\"warnings\":");
     topic_warnings_print(&w->run->warnings, body);
     buf_text(body, "}\n");

@@ -171,6 +171,11 @@ static bool may_start(void *arg)
     return s->env.lease && lease_good(s->env.lease); /* a gate may look once more after the end */
 }
 
+static uint64_t whose(void *arg)
+{
+    return ((const struct shard *)arg)->worker;
+}
+
 static void lease_held(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
@@ -307,6 +312,7 @@ static void fill_env(struct shard *s)
 {
     job_env_fill(&s->env, &s->s, &s->due.due);
     s->env.calls.may_start = may_start;
+    s->env.calls.worker = whose;
     s->env.calls.arg = s;
     s->env.gone = gone;
     s->env.arg = s;

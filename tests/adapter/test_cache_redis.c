@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/cache_scripts.h"
+#include "tests/lease_scripts.h"
 #include "tests/pool_scripts.h"
 
 enum { WAIT_MS = 10000 };
@@ -231,6 +232,18 @@ static void a_pool_keeps_its_promises(void **state)
         snprintf(prefix, sizeof prefix, "{%s}", fresh(name));
         pool_promises[i](&p);
     }
+    cache_close(c);
+}
+
+static void limits_keep_their_promises(void **state)
+{
+    (void)state;
+    char name[64], prefix[80];
+    struct cache_settings s = settings();
+    struct cache *c = cache_of(&s);
+    struct limits l = {.cache = c, .prefix = prefix};
+    snprintf(prefix, sizeof prefix, "{%s}", fresh(name));
+    limits_try_all(&l);
     cache_close(c);
 }
 
@@ -634,6 +647,7 @@ int main(void)
         cmocka_unit_test(several_commands_travel_together),
         cmocka_unit_test(scripts_keep_their_contract),
         cmocka_unit_test(a_pool_keeps_its_promises),
+        cmocka_unit_test(limits_keep_their_promises),
         cmocka_unit_test(a_flushed_script_is_loaded_again),
         cmocka_unit_test(commands_that_do_not_fit_are_refused),
         cmocka_unit_test(more_threads_than_connections_share_them),

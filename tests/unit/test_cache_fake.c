@@ -10,6 +10,7 @@
 #include "common/cache_fake.h"
 #include "common/cache_scripts.h"
 #include "common/loop_fake.h"
+#include "tests/lease_scripts.h"
 #include "tests/pool_scripts.h"
 
 struct world {
@@ -146,6 +147,13 @@ static void pool_pass(void *arg, int ms)
 {
     struct world *w = arg;
     loop_fake_run_for(w->loop, ms);
+}
+
+static void limits_keep_their_promises(void **state)
+{
+    struct world *w = *state;
+    struct limits l = {.cache = w->cache, .prefix = "{u}"};
+    limits_try_all(&l);
 }
 
 static void a_pool_keeps_its_promises(void **state)
@@ -352,6 +360,7 @@ int main(void)
         with_world(keys_run_out_by_the_clock),
         with_world(admission_and_leading_keep_their_contract),
         with_world(a_pool_keeps_its_promises),
+        with_world(limits_keep_their_promises),
         cmocka_unit_test(answers_are_told_apart_by_their_first_character),
         with_world(failures_come_where_they_are_asked_for),
         with_world(what_the_test_puts_is_there),
