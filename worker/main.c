@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "worker/admin.h"
 #include "worker/check.h"
+#include "worker/eval.h"
 #include "worker/explain.h"
 #include "worker/migrate.h"
 #include "worker/preflight.h"
@@ -143,6 +144,26 @@ static int verb_check(const struct program *p)
     return check_run(&s, stdout);
 }
 
+static struct flow_load_settings load_of(const struct config *c)
+{
+    return (struct flow_load_settings){.flows_dir = config_text(c, "flows"),
+                                       .upstreams_file = config_text(c, "upstreams"),
+                                       .secrets_dir = config_text(c, "secrets")};
+}
+
+static int verb_eval(const struct program *p)
+{
+    const struct config *c = p->config;
+    const struct eval_settings s = {.flow = p->words_n > 1 ? p->words[1] : NULL,
+                                    .request = config_text(c, "request"),
+                                    .replies = config_text(c, "replies"),
+                                    .rows = config_text(c, "rows"),
+                                    .user = config_text(c, "user"),
+                                    .load = load_of(c),
+                                    .json = config_bool(c, "json")};
+    return eval_run(&s, stdout, stderr);
+}
+
 static int verb_explain(const struct program *p)
 {
     return explain_run(p->words_n > 1 ? p->words[1] : NULL, stdout);
@@ -204,17 +225,17 @@ static const struct {
     const char *name;
     int (*fn)(const struct program *);
 } verbs[] = {
-    {"run", verb_run},       {"check", verb_check},     {"explain", verb_explain},
-    {"topics", verb_topics}, {"migrate", verb_migrate},
+    {"run", verb_run},         {"check", verb_check},   {"eval", verb_eval},
+    {"explain", verb_explain}, {"topics", verb_topics}, {"migrate", verb_migrate},
 };
 
 static int unknown_verb(const char *word)
 {
     char why[300];
-    snprintf(
-        why, sizeof why,
-        "there is no \"%.60s\"; write run, topics, migrate, check or explain (--help shows all)",
-        word);
+    snprintf(why, sizeof why,
+             "there is no \"%.60s\"; write run, topics, migrate, check, eval or explain (--help "
+             "shows all)",
+             word);
     return complain(WORKER_USAGE, why);
 }
 

@@ -24,7 +24,11 @@ static const struct config_option table[] = {
     {"show", CONFIG_BOOL, "false", NULL, "check: print each setting and where it is from"},
     {"offline", CONFIG_BOOL, "false", NULL, "check: ask no server"},
     {"deny-warnings", CONFIG_BOOL, "false", NULL, "check: a warning counts as an error"},
-    {"json", CONFIG_BOOL, "false", NULL, "check: findings as JSON Lines"},
+    {"json", CONFIG_BOOL, "false", NULL, "check, eval, test: JSON Lines"},
+    {"request", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: the request (default: the first example)"},
+    {"replies", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: {CALL: {status, headers, body}}"},
+    {"rows", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: what `load` gives, {NAME: [..]}"},
+    {"user", CONFIG_TEXT, NULL, "NAME", "eval: $user.id (default: a guest)"},
     /* the gateway's: both programs may share one file */
     {"listen", CONFIG_TEXT, NULL, "HOST:PORT", NULL},
     {"public-url", CONFIG_TEXT, NULL, "URL", NULL},
@@ -164,6 +168,7 @@ void settings_help(struct buf *out)
              "       offpath-worker topics  plan | apply [--yes]    the topics of the flows\n"
              "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
              "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
+             "       offpath-worker eval    FLOW [--request @f]     each expression and its value\n"
              "       offpath-worker explain [CODE]                  what a code means\n"
              "       offpath-worker --help | --version\n\n"
              "examples:\n"
