@@ -17,6 +17,8 @@ struct http_request { /* all borrowed during start */
     size_t response_max;
     bool allow_private; /* private, loopback, link-local addresses too */
     bool once;          /* never sent a second time by itself, whatever the method */
+    const char *call;   /* the flow's name for it and the element's place, -1 none: for fakes */
+    int32_t item;
 };
 
 struct http_response {   /* lent during the callback */

@@ -138,6 +138,8 @@ static struct http_fake_call *record(struct fake *f, const struct http_request *
     struct http_fake_call *call = need(calloc(1, sizeof *call));
     call->method = copy(r->method);
     call->url = copy(r->url);
+    call->call = copy(r->call);
+    call->item = r->item;
     call->body = r->body ? need(strndup(r->body, r->body_len)) : NULL;
     call->headers = need(calloc(r->headers_n + 1, sizeof *call->headers));
     for (size_t i = 0; i < r->headers_n; i++)
@@ -243,6 +245,7 @@ static void call_free(struct http_fake_call *call)
     free(call->headers);
     free(call->method);
     free(call->url);
+    free(call->call);
     free(call->body);
     free(call);
 }

@@ -31,6 +31,8 @@ void http_client_fake_decide(struct http_client *c, http_fake_decide_fn *fn, voi
 /* What was asked, in order of start. Lent with the client. */
 struct http_fake_call {
     char *method, *url, *body; /* body: NULL if there was none */
+    char *call;                /* as in http_request; NULL: not said */
+    int32_t item;
     struct header *headers;
     size_t headers_n;
     int64_t at_ms, timeout_ms; /* loop_now_ms at its start */

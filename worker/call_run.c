@@ -269,6 +269,8 @@ static int send(struct call_run *r)
         .response_max = c->response_max,
         .allow_private = c->upstream->allow_private,
         .once = c->never_again,
+        .call = c->name,
+        .item = r->order.item->index,
     };
     if (!err)
         err = http_start(r->env->http, &q, answered, r, &r->exchange);

@@ -9,6 +9,7 @@
 #include "worker/migrate.h"
 #include "worker/preflight.h"
 #include "worker/run.h"
+#include "worker/test.h"
 #include "worker/topics.h"
 
 #include <stdio.h>
@@ -164,6 +165,18 @@ static int verb_eval(const struct program *p)
     return eval_run(&s, stdout, stderr);
 }
 
+static int verb_test(const struct program *p)
+{
+    const struct config *c = p->config;
+    const char *flows = config_text(c, "flows");
+    const struct test_settings s = {.paths = p->words_n > 1 ? p->words + 1 : &flows,
+                                    .paths_n = p->words_n > 1 ? p->words_n - 1 : flows != NULL,
+                                    .load = load_of(c),
+                                    .json = config_bool(c, "json")};
+    log_open("offpath-worker", false, LOG_ERROR);
+    return test_run(&s, stdout, stderr);
+}
+
 static int verb_explain(const struct program *p)
 {
     return explain_run(p->words_n > 1 ? p->words[1] : NULL, stdout);
@@ -225,17 +238,19 @@ static const struct {
     const char *name;
     int (*fn)(const struct program *);
 } verbs[] = {
-    {"run", verb_run},         {"check", verb_check},   {"eval", verb_eval},
-    {"explain", verb_explain}, {"topics", verb_topics}, {"migrate", verb_migrate},
+    {"run", verb_run},         {"check", verb_check},     {"eval", verb_eval},
+    {"test", verb_test},       {"explain", verb_explain}, {"topics", verb_topics},
+    {"migrate", verb_migrate},
 };
 
 static int unknown_verb(const char *word)
 {
     char why[300];
-    snprintf(why, sizeof why,
-             "there is no \"%.60s\"; write run, topics, migrate, check, eval or explain (--help "
-             "shows all)",
-             word);
+    snprintf(
+        why, sizeof why,
+        "there is no \"%.60s\"; write run, topics, migrate, check, eval, test or explain (--help "
+        "shows all)",
+        word);
     return complain(WORKER_USAGE, why);
 }
 

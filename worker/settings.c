@@ -169,6 +169,7 @@ void settings_help(struct buf *out)
              "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
              "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
              "       offpath-worker eval    FLOW [--request @f]     each expression and its value\n"
+             "       offpath-worker test    [FILE|DIR...]           tests of flows, in virtual time\n"
              "       offpath-worker explain [CODE]                  what a code means\n"
              "       offpath-worker --help | --version\n\n"
              "examples:\n"

@@ -1,0 +1,192 @@
+/* The verb `test`: what passes, what differs, and what is wrong in a test file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "worker/test.h"
+
+enum { OUTPUT_MAX = 64 * 1024 };
+static char output[OUTPUT_MAX], complaint[OUTPUT_MAX];
+
+static void read_back(FILE *from, char *to)
+{
+    rewind(from);
+    to[fread(to, 1, OUTPUT_MAX - 1, from)] = 0;
+    fclose(from);
+}
+
+static int run_paths(const char *path, bool json, const char *upstreams)
+{
+    FILE *out = tmpfile(), *err = tmpfile();
+    assert_non_null(out);
+    assert_non_null(err);
+    const struct test_settings s = {.paths = &path,
+                                    .paths_n = path ? 1 : 0,
+                                    .json = json,
+                                    .load = {.upstreams_file = upstreams}};
+    int code = test_run(&s, out, err);
+    read_back(out, output);
+    read_back(err, complaint);
+    return code;
+}
+
+static void has(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("no `%s` in:\n%s%s", part, output, complaint);
+}
+
+static void write_file(const char *dir, const char *name, const char *text, char path[100])
+{
+    snprintf(path, 100, "%s/%s", dir, name);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* One flow with a chain and items, and these tests of it. */
+static int run_text(const char *tests, bool json)
+{
+    static const char flow[] =
+        "flow: one\ntitle: One\ndeadline: 10s\nneed: 2\ncalls:\n"
+        "  list:\n    upstream: a-mart\n    request: {path: /list}\n"
+        "  get:\n    after: [list]\n    for_each: $calls.list.result\n    upstream: a-mart\n"
+        "    request: {path: '/\\($item)', method: POST, body: {n: '\\($index)'}}\n"
+        "result: '{got: [$calls.get[] | .result], user: $user.id}'\n";
+    char dir[] = "/tmp/test_test-XXXXXX", one[100], test[100];
+    assert_non_null(mkdtemp(dir));
+    write_file(dir, "one.yaml", flow, one);
+    write_file(dir, "one.test.yaml", tests, test);
+    int code = run_paths(dir, json, "deploy/upstreams.yaml");
+    unlink(one);
+    unlink(test);
+    rmdir(dir);
+    return code;
+}
+
+#define HEAD "tests:\n  - name: a chain\n    request: {x: 1}\n"
+#define REPLIES                                                                            \
+    "    replies:\n      list: {body: [a, b]}\n      get:\n        - {body: 5, item: 1}\n" \
+    "        - {status: 404}\n"
+
+static void the_tests_that_ship_pass(void **state)
+{
+    (void)state;
+    if (run_paths("deploy/flows", false, NULL) != 0)
+        fail_msg("%s%s", output, complaint);
+    has(output, "ok    429 waits for Retry-After ");
+    has(output, "4 calls, 2.0 s virtual, ");
+    has(output, "8 tests, 0 failed\n");
+    assert_int_equal(run_paths("deploy/flows/price-compare.test.yaml", true, NULL), 0);
+    has(output, "\"name\":\"no shop answers\",\"ok\":true,\"calls\":9,\"virtual_ms\":");
+}
+
+static void a_story_tells_states_results_and_requests(void **state)
+{
+    (void)state;
+    int code = run_text(HEAD "    user: alice\n" REPLIES "    expect:\n"
+                             "      .state: partial\n"
+                             "      .result: {got: [null, 5], user: alice}\n"
+                             "      '.calls.get | map(.state)': [failed, succeeded]\n"
+                             "      '.calls.get[0] | [.code, .status, .attempts]': "
+                             "[http-4xx, 404, 1]\n"
+                             "      .calls.list.result: [a, b]\n"
+                             "      '.requests | map([.call, .item, .method, .body])':\n"
+                             "        - [list, null, GET, null]\n"
+                             "        - [get, 0, POST, {n: 0}]\n"
+                             "        - [get, 1, POST, {n: 1}]\n",
+                        false);
+    if (code)
+        fail_msg("%s%s", output, complaint);
+}
+
+static void a_difference_is_shown_at_its_line(void **state)
+{
+    (void)state;
+    const char *text = HEAD REPLIES "    expect:\n      .state: partial\n"
+                                    "      .result.got | length: 3\n      .state + 1: x\n";
+    assert_int_equal(run_text(text, false), 1);
+    has(output, "FAIL  a chain ");
+    has(output, "one.test.yaml:11\n      .result.got | length   want 3  got 2\n");
+    has(output, "      .state + 1   want \"x\"  got string (\"partial\") and number (1) cannot be "
+                "added\n");
+    has(output, "1 test, 1 failed\n");
+    assert_int_equal(run_text(text, true), 1);
+    struct json *v = NULL;
+    assert_int_equal(json_parse(output, strcspn(output, "\n"), NULL, &v, NULL), 0);
+    assert_false(json_bool(json_get(v, "ok")));
+    assert_int_equal((int)json_number(json_get(v, "line")), 11);
+    assert_int_equal(json_size(json_get(v, "differences")), 2);
+    json_free(v);
+}
+
+static void a_call_nobody_answers_fails_to_connect(void **state)
+{
+    (void)state;
+    int code = run_text(HEAD "    expect:\n      .state: failed\n      .calls.list.code: connect\n"
+                             "      .calls.list.attempts: 3\n      .calls.get[0].code: skipped\n",
+                        false);
+    if (code)
+        fail_msg("%s%s", output, complaint);
+}
+
+static void what_is_wrong_in_a_test_is_a_finding(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"tests: []\n", "one.test.yaml:1:1: error[F012]: no tests here"},
+        {"test: []\n",
+         "one.test.yaml:1:1: error[F010]: unknown key `test` in a test; did you mean"},
+        {HEAD, ":2:5: error[F012]: the test expects nothing"},
+        {HEAD "    expect: {.state: a}\n    replys: {}\n",
+         ":5:5: error[F010]: unknown key `replys`"},
+        {HEAD "    expect: {.state: a}\n    replies: {gett: {}}\n",
+         ":5:15: error[F033]: no call is named `gett`; did you mean `get`?"},
+        {HEAD "    expect: {.state: a}\n    replies: {get: {status: 99}}\n", ":5:29: error[F014]"},
+        {HEAD "    expect: {.state: a}\n    replies: {get: {fails: fire}}\n", ":5:28: error[F014]"},
+        {HEAD "    expect:\n      .state | nothing: 1\n", ":5:7: error[F031]: nothing/0 is not"},
+        {"tests:\n  - {name: a, expect: {.a: 1}}\n", ":2:5: error[F012]: `request` is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(run_text(cases[i].text, false), 1);
+        has(complaint, cases[i].says);
+        assert_string_equal(output, "");
+    }
+}
+
+static void what_is_not_there_is_said(void **state)
+{
+    (void)state;
+    assert_int_equal(run_paths("/nowhere", false, NULL), 2);
+    has(complaint, "/nowhere: there is no such file or folder");
+    assert_int_equal(run_paths(NULL, false, NULL), 2);
+    has(complaint, "test needs files or a folder");
+    assert_int_equal(run_paths("tests/unit", false, NULL), 0);
+    has(complaint, "no tests in tests/unit: put NAME.test.yaml beside NAME.yaml");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_tests_that_ship_pass),
+        cmocka_unit_test(a_story_tells_states_results_and_requests),
+        cmocka_unit_test(a_difference_is_shown_at_its_line),
+        cmocka_unit_test(a_call_nobody_answers_fails_to_connect),
+        cmocka_unit_test(what_is_wrong_in_a_test_is_a_finding),
+        cmocka_unit_test(what_is_not_there_is_said),
+    };
+    log_open("test", false, LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

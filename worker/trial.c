@@ -1,0 +1,305 @@
+#include "worker/trial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/broker_fake.h"
+#include "common/cache_fake.h"
+#include "common/loop_fake.h"
+#include "common/record_fake.h"
+#include "worker/shard.h"
+
+enum {
+    BEGIN_S = 1767225600, /* 2026-01-01 */
+    LEASE_MS = 15000,
+    CONSUMERS_MAX = 4,
+    JOIN_MS = 2000,
+    AFTER_MS = 3000, /* events, what is sent on */
+    DAY_MS = 24 * 3600 * 1000
+};
+
+struct trial {
+    struct flow_set *set;
+    const struct flow *flow;
+    const char *only[1];
+    struct loop *loop;
+    struct broker_fake *broker;
+    struct cache_fake *redis;
+    struct cache_async *cache;
+    struct record_fake *db;
+    struct record *eyes;
+    struct http_client *http;
+    struct writer *writer;
+    struct lease *lease;
+    struct watch *watch;
+    struct cancels *cancels;
+    struct rng_seeded rng;
+    struct shard *shard;
+    struct broker_consumer *consumers[CONSUMERS_MAX];
+    size_t consumers_n;
+    bool closed, failed;
+    _Atomic int64_t ahead_us;
+};
+
+static int open_consumer(void *arg, const char *group, const char *const *topics, size_t n,
+                         const struct broker_consumer_events *events, struct broker_consumer **out)
+{
+    struct trial *t = arg;
+    if (t->consumers_n == CONSUMERS_MAX)
+        return ERR_FULL;
+    int err = broker_fake_consumer_open(t->broker, group, topics, n, events, out);
+    if (!err)
+        t->consumers[t->consumers_n++] = *out;
+    return err;
+}
+
+static void on_closed(void *arg, struct shard *s)
+{
+    struct trial *t = arg;
+    (void)s;
+    t->closed = true;
+}
+
+static void on_fatal(void *arg, const char *why)
+{
+    struct trial *t = arg;
+    (void)why;
+    t->failed = true;
+}
+
+/* ---- open */
+
+/* Topics of all flows: what one sends on goes to another's. One that is there already is fine. */
+static int open_topics(struct trial *t)
+{
+    int err = 0;
+    for (size_t i = 0; i < t->set->flows_n && err != ERR_NOMEM; i++) {
+        const struct flow *f = &t->set->flows[i];
+        char retry[300];
+        snprintf(retry, sizeof retry, "%s.retry", f->topic.name);
+        err = broker_fake_topic(t->broker, f->topic.name, (int)f->topic.partitions);
+        if (err != ERR_NOMEM)
+            err = broker_fake_topic(t->broker, retry, (int)f->topic.partitions);
+        if (err != ERR_NOMEM && f->pool.topic)
+            err = broker_fake_topic(t->broker, f->pool.topic, 1);
+        for (size_t k = 0; k < f->emits_n && err != ERR_NOMEM; k++)
+            if (f->emits[k].topic)
+                err = broker_fake_topic(t->broker, f->emits[k].topic, 1);
+    }
+    return err == ERR_NOMEM ? err : 0;
+}
+
+static int open_servers(struct trial *t)
+{
+    int err = loop_fake_open(BEGIN_S * INT64_C(1000000), &t->loop);
+    const struct clock *clock = err ? NULL : loop_fake_clock(t->loop);
+    if (!err)
+        err = broker_fake_open(clock, t->loop, &t->broker);
+    if (!err)
+        err = open_topics(t);
+    if (!err)
+        err = cache_fake_open(clock, &t->redis);
+    if (!err)
+        err = cache_fake_async_view(t->redis, t->loop, &t->cache);
+    if (!err)
+        err = http_client_fake_open(t->loop, &t->http);
+    if (!err)
+        t->db = record_fake_new(clock);
+    if (!err && !t->db)
+        err = ERR_NOMEM;
+    return err ? err : record_fake_open(t->db, &t->eyes);
+}
+
+static int open_record(struct trial *t)
+{
+    const struct writer_settings writer = {
+        .open = record_fake_open, .open_arg = t->db, .threads = 1, .loop = t->loop};
+    const struct lease_settings lease = {.open = record_fake_open,
+                                         .open_arg = t->db,
+                                         .name = "trial",
+                                         .lease_ms = LEASE_MS,
+                                         .shards = 1,
+                                         .loop = t->loop};
+    const struct watch_settings watch = {
+        .open = record_fake_open, .open_arg = t->db, .lease_ms = LEASE_MS, .loop = t->loop};
+    const struct cancels_settings cancels = {
+        .open = record_fake_open, .open_arg = t->db, .loop = t->loop};
+    int err = writer_start(&writer, &t->writer);
+    if (!err)
+        err = lease_start(&lease, &t->lease);
+    if (!err)
+        err = watch_start(&watch, &t->watch);
+    return err ? err : cancels_start(&cancels, &t->cancels);
+}
+
+static int open_shard(struct trial *t)
+{
+    const struct shard_settings s = {.set = t->set,
+                                     .only = t->only,
+                                     .only_n = 1,
+                                     .loop = t->loop,
+                                     .http = t->http,
+                                     .cache = t->cache,
+                                     .writer = t->writer,
+                                     .lease = t->lease,
+                                     .watch = t->watch,
+                                     .cancels = t->cancels,
+                                     .open = open_consumer,
+                                     .open_arg = t,
+                                     .rng = &t->rng.rng,
+                                     .ahead_us = &t->ahead_us,
+                                     .shares = lease_shares(t->lease),
+                                     .retention_ms = DAY_MS,
+                                     .closed = on_closed,
+                                     .fatal = on_fatal,
+                                     .arg = t};
+    return shard_open(&s, &t->shard);
+}
+
+int trial_open(struct flow_set *set, const struct flow *f, struct trial **out)
+{
+    struct trial *t = calloc(1, sizeof *t);
+    if (!t)
+        return ERR_NOMEM;
+    t->set = flow_set_get(set);
+    t->flow = f;
+    t->only[0] = f->name;
+    rng_seeded_init(&t->rng, 1);
+    int err = open_servers(t);
+    if (!err)
+        err = open_record(t);
+    if (!err)
+        err = open_shard(t);
+    for (size_t i = 0; i < t->consumers_n && !err; i++)
+        broker_fake_assign(t->consumers[i]);
+    if (!err)
+        loop_fake_run_for(t->loop, JOIN_MS);
+    if (!err && (t->failed || !shard_worker(t->shard)))
+        err = ERR_BUG;
+    if (err)
+        trial_close(t);
+    else
+        *out = t;
+    return err;
+}
+
+struct http_client *trial_http(struct trial *t)
+{
+    return t->http;
+}
+
+/* ---- close */
+
+static bool is_closed(void *arg)
+{
+    return ((const struct trial *)arg)->closed;
+}
+
+static void close_shard(struct trial *t)
+{
+    shard_drain(t->shard, 0);
+    if (loop_fake_run_until(t->loop, is_closed, t, 60000))
+        shard_free(t->shard);
+}
+
+void trial_close(struct trial *t)
+{
+    if (!t)
+        return;
+    if (t->shard)
+        close_shard(t);
+    if (t->cancels)
+        cancels_stop(t->cancels);
+    if (t->watch)
+        watch_stop(t->watch);
+    if (t->lease)
+        lease_stop(t->lease);
+    writer_stop(t->writer, 0);
+    http_client_close(t->http);
+    if (t->cache)
+        cache_async_close(t->cache);
+    cache_fake_close(t->redis);
+    if (t->eyes)
+        t->eyes->ops->close(t->eyes);
+    if (t->db)
+        record_fake_free(t->db);
+    broker_fake_close(t->broker);
+    if (t->loop) {
+        loop_fake_run_for(t->loop, 10);
+        loop_close(t->loop);
+    }
+    flow_set_put(t->set);
+    free(t);
+}
+
+/* ---- a job */
+
+struct awaited {
+    struct trial *t;
+    const struct job_id *id;
+};
+
+static bool is_final(void *arg)
+{
+    const struct awaited *a = arg;
+    struct trial_end e = {0};
+    struct record *r = a->t->eyes;
+    if (r->ops->read(r, a->id, &e.job, &e.calls, &e.calls_n))
+        return false;
+    bool final = job_is_final(e.job.state);
+    trial_end_fini(&e);
+    return final;
+}
+
+static int put(struct trial *t, const char *request, const char *user, struct job_id *id)
+{
+    static const struct id_secret secret = {{1}};
+    static struct event_headers headers; /* too large for the stack; one thread */
+    const struct clock *clock = loop_fake_clock(t->loop);
+    struct event e = {.ours = true, .created_us = clock_wall_us(clock)};
+    snprintf(e.flow, sizeof e.flow, "%s", t->flow->name);
+    if (user) {
+        e.owner = owner_of("", user);
+        snprintf(e.sub, sizeof e.sub, "%s", user);
+    }
+    e.job = *id = id_new(&secret, &e.owner, clock, &t->rng.rng);
+    e.deadline_us = t->flow->deadline_ms ? e.created_us + t->flow->deadline_ms * 1000 : 0;
+    memcpy(e.rev, t->flow->rev, sizeof e.rev);
+    e.has_rev = true;
+    int err = event_encode(&e, &headers);
+    const struct broker_record r = {.topic = t->flow->topic.name,
+                                    .timestamp_ms = e.created_us / 1000,
+                                    .key = "trial",
+                                    .key_len = 5,
+                                    .value = request,
+                                    .value_len = strlen(request),
+                                    .headers = headers.list,
+                                    .headers_n = headers.n};
+    return err ? err : broker_fake_put(t->broker, &r);
+}
+
+int trial_run(struct trial *t, const char *request, const char *user, struct trial_end *out)
+{
+    struct job_id id;
+    struct awaited a = {t, &id};
+    int64_t begin = loop_now_ms(t->loop);
+    int err = put(t, request, user, &id);
+    if (err)
+        return err;
+    (void)loop_fake_run_until(t->loop, is_final, &a, DAY_MS);
+    int64_t ms = loop_now_ms(t->loop) - begin;
+    loop_fake_run_for(t->loop, AFTER_MS);
+    *out = (struct trial_end){.begin_ms = begin, .ms = ms};
+    return t->eyes->ops->read(t->eyes, &id, &out->job, &out->calls, &out->calls_n) ? ERR_NOT_FOUND
+                                                                                   : 0;
+}
+
+void trial_end_fini(struct trial_end *e)
+{
+    record_job_fini(&e->job);
+    for (size_t i = 0; i < e->calls_n; i++)
+        record_call_fini(&e->calls[i]);
+    free(e->calls);
+    *e = (struct trial_end){0};
+}

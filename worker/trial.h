@@ -1,0 +1,29 @@
+/* trial.h - a worker in virtual time, for `test`: the real shard, writer, lease and watch on the
+ * product's fakes of Kafka, MySQL, Redis and HTTP, one clock for all. One job in one trial; nothing
+ * waits. Belongs to one thread. */
+#pragma once
+#include "common/http_client_fake.h"
+#include "common/record.h"
+
+struct trial;
+
+/* A worker that consumes this flow (of set, which is kept) and holds its lease. *out: owned
+ * (trial_close). 0, ERR_NOMEM, or what a part says. */
+int trial_open(struct flow_set *set, const struct flow *f, struct trial **out) must_use;
+void trial_close(struct trial *t); /* NULL is fine */
+
+/* Its upstreams: script them with http_client_fake.h. Lent. */
+struct http_client *trial_http(struct trial *t);
+
+struct trial_end {
+    struct record_job job;
+    struct record_call *calls; /* the ledger, in order of seq */
+    size_t calls_n;
+    int64_t begin_ms; /* of the loop, when the record came */
+    int64_t ms;       /* from the record to the final state */
+};
+/* A record as the gateway makes it, and the worker until the job is final, for at most a day. user:
+ * NULL for a guest. *out: owned (trial_end_fini). 0; ERR_NOT_FOUND: it was not even claimed. */
+int trial_run(struct trial *t, const char *request, const char *user,
+              struct trial_end *out) must_use;
+void trial_end_fini(struct trial_end *e);
