@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """check_flow_schema - holds proto/flow.schema.json against the same flow files as the loader's tests:
 deploy/flows are taken, of tests/flows-bad those with a wrong key or kind are
-refused, and those whose mistake no schema can see are taken. Prints what is wrong, else nothing.
+refused, and those whose mistake no schema can see are taken. Then docs/flow-file.md against the
+schema: each key has its row, with its default. Prints what is wrong, else nothing.
 usage: tests/check_flow_schema.py [ROOT]    exit 0: well; 1: not"""
 import json
 import pathlib
@@ -69,6 +70,80 @@ def check_bad(validator, path):
         wrong.append(f"{path.name}: {code or 'good'}, but the schema refuses it: {found[0]}")
 
 
+# ---- docs/flow-file.md: a table for each map, a row for each key
+
+HEADING = re.compile(r"^#{2,4} (.*)$")
+ROW = re.compile(r"^\| `([a-z_]+)` \| ([a-z, ]+) \| (.*?) \| .* ?\|$")
+MAPS = {"Top level": "", "topic": "topic", "request": "request", "cache": "cache", "limits": "limits[]",
+        "load": "load.NAME", "check": "check[]", "pool": "pool", "pool.refill": "pool.refill", "calls": "calls.NAME",
+        "calls.request": "calls.NAME.request", "calls.retry": "calls.NAME.retry", "save": "save[]", "emit": "emit[]",
+        "notify": "notify"}
+UPSTREAMS = {"upstreams": "upstreams.NAME", "upstreams.breaker": "upstreams.NAME.breaker",
+             "upstreams.sign": "upstreams.NAME.sign", "upstreams.tls": "upstreams.NAME.tls", "databases": "databases.NAME"}
+
+
+def documented(path):
+    """{heading: {key: default}}"""
+    found, at = {}, ""
+    for line in path.read_text().splitlines():
+        if m := HEADING.match(line):
+            at = m[1]
+        elif m := ROW.match(line):
+            found.setdefault(at, {})[m[1]] = m[3]
+    return found
+
+
+def resolved(schema, node):
+    while "$ref" in node or "allOf" in node or "anyOf" in node and "properties" not in node:
+        other = node.get("allOf", node.get("anyOf", []))
+        maps = [x for x in other if "properties" in x or "$ref" in x]
+        target = {"$ref": node["$ref"]} if "$ref" in node else maps[0] if maps else {}
+        if "$ref" in target:
+            target = schema["definitions"][target["$ref"].split("/")[-1]]
+        if "properties" not in target and "$ref" not in target and "allOf" not in target:
+            return node
+        node = target
+    return node
+
+
+def at_path(schema, path):
+    node = schema
+    for part in re.findall(r"[a-z_]+|NAME|\[\]", path):
+        node = resolved(schema, node)
+        node = (node["additionalProperties"] if part == "NAME" else node["items"] if part == "[]"
+                else node["properties"][part])
+    return resolved(schema, node)
+
+
+def written(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if not isinstance(value, list) else "[" + ", ".join(map(str, value)) + "]"
+
+
+def check_tables(tables, schema, maps):
+    for heading, path in maps.items():
+        properties, rows = at_path(schema, path)["properties"], tables.get(heading, {})
+        for key in sorted(properties.keys() ^ rows.keys()):
+            wrong.append(f"docs/flow-file.md: {heading}: `{key}` is only in {'the schema' if key in properties else 'the table'}")
+        for key in properties.keys() & rows.keys():
+            default = properties[key].get("default")
+            if not isinstance(default, (dict, type(None))) and rows[key] != f"`{written(default)}`":
+                wrong.append(f"docs/flow-file.md: {heading}: `{key}` has the default {written(default)}, not {rows[key]}")
+
+
+def check_document(root, schema, validator):
+    document = root / "docs/flow-file.md"
+    tables = documented(document)
+    check_tables(tables, schema, MAPS)
+    check_tables(tables, json.loads((root / "proto/upstreams.schema.json").read_text()), UPSTREAMS)
+    blocks = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.S)
+    for block in blocks:
+        wrong.extend(f"docs/flow-file.md: example: {p}" for p in problems(validator, yaml.load(block, Loader)))
+    if not blocks:
+        wrong.append("docs/flow-file.md holds no example")
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[1])
     schema = json.loads((root / "proto/flow.schema.json").read_text())
@@ -83,6 +158,7 @@ def main():
         wrong.extend(f"{path.name}: the schema refuses {p}" for p in problems(validator, read(path)))
     for path in sorted(bad):
         check_bad(validator, path)
+    check_document(root, schema, validator)
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 

@@ -162,21 +162,22 @@ void settings_fini(struct settings *s)
 
 void settings_help(struct buf *out)
 {
-    buf_text(out,
-             "offpath-worker " OFFPATH_VERSION " - takes jobs from Kafka, makes their calls\n\n"
-             "usage: offpath-worker run     [SETTINGS]              work until SIGTERM\n"
-             "       offpath-worker topics  plan | apply [--yes]    the topics of the flows\n"
-             "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
-             "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
-             "       offpath-worker eval    FLOW [--request @f]     each expression and its value\n"
-             "       offpath-worker test    [FILE|DIR...]           tests of flows, in virtual time\n"
-             "       offpath-worker explain [CODE]                  what a code means\n"
-             "       offpath-worker --help | --version\n\n"
-             "examples:\n"
-             "  offpath-worker check flows --offline --deny-warnings\n"
-             "  offpath-worker topics apply --yes && offpath-worker migrate apply --yes\n"
-             "  offpath-worker run --config worker.yaml --shards 2\n\n"
-             "settings (flag > OFFPATH_NAME > --config file > default):\n");
+    buf_text(
+        out,
+        "offpath-worker " OFFPATH_VERSION " - takes jobs from Kafka, makes their calls\n\n"
+        "usage: offpath-worker run     [SETTINGS]              work until SIGTERM\n"
+        "       offpath-worker topics  plan | apply [--yes]    the topics of the flows\n"
+        "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
+        "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
+        "       offpath-worker eval    FLOW [--request @f]     each expression and its value\n"
+        "       offpath-worker test    [FILE|DIR...]           tests of flows, in virtual time\n"
+        "       offpath-worker explain [CODE]                  what a code means\n"
+        "       offpath-worker --help | --version\n\n"
+        "examples:\n"
+        "  offpath-worker check flows --offline --deny-warnings\n"
+        "  offpath-worker topics apply --yes && offpath-worker migrate apply --yes\n"
+        "  offpath-worker run --config worker.yaml --shards 2\n\n"
+        "settings (flag > OFFPATH_NAME > --config file > default):\n");
     config_help(table, sizeof table / sizeof table[0], out);
     buf_text(
         out,
