@@ -47,6 +47,22 @@ static void foreign(struct claim *c, const struct broker_record *r)
         c->event.deadline_us = c->event.created_us + c->flow->deadline_ms * 1000;
 }
 
+/* A refill is nobody's job, and its time runs from its claim. */
+static void refill(struct claim *c)
+{
+    c->event.refill = true;
+    c->event.owner = (struct owner){{0}};
+    c->event.sub[0] = 0;
+    if (!c->event.ours)
+        c->event.deadline_us = 0;
+}
+
+void claim_refill(struct claim *c, int64_t now_us)
+{
+    if (c->event.refill && !c->event.deadline_us && c->flow->deadline_ms)
+        c->event.deadline_us = now_us + c->flow->deadline_ms * 1000;
+}
+
 int claim_decode(const struct flow_set *set, const struct broker_record *r, struct claim *out)
 {
     struct claim c = {.flow = flow_by_topic(set, r->topic)};
@@ -61,6 +77,10 @@ int claim_decode(const struct flow_set *set, const struct broker_record *r, stru
         broken(&c, r, "offpath-flow is not the flow of this topic");
     else if (!is_time(c.event.created_us) || !is_time(c.event.deadline_us))
         broken(&c, r, "ce_time or offpath-deadline is out of range");
+    else if (c.event.refill && !c.flow->pool.topic)
+        broken(&c, r, "offpath-refill and the flow has no pool");
+    if (c.event.refill || (c.flow->pool.topic && strcmp(r->topic, c.flow->pool.topic) == 0))
+        refill(&c);
     if (is_zero(&c.event.job))
         place(r, &c.event.job);
     if (!c.bad && (!r->value || r->value_len == 0)) {

@@ -14,10 +14,13 @@ struct claim { /* what a record asks for */
 
 /* Read a record's headers. Records without ours get their id from place and content, no owner and a
  * deadline that starts at their timestamp; broken ones an id, too: they must be counted and end as
- * `bad-event`. 0, or ERR_NOT_FOUND: no flow has this topic. */
+ * `bad-event`. What comes from the refills' topic, or says so, is a refill: no owner, no deadline
+ * yet. 0, or ERR_NOT_FOUND: no flow has this topic. */
 int claim_decode(const struct flow_set *set, const struct broker_record *r,
                  struct claim *out) must_use;
 
+/* A refill that is claimed for the first time: its deadline starts now. */
+void claim_refill(struct claim *c, int64_t now_us);
 /* The columns of T2 and T3. sweep_at: ten minutes after the deadline, without one retention and a
  * day after creation. Text is lent with the claim. */
 void claim_columns(const struct claim *c, int64_t retention_ms, struct record_register *out);

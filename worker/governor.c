@@ -120,8 +120,9 @@ static void start(struct governor *g, struct governor_ticket *t, int64_t now_us)
 
 static void push(struct governor *g, struct governor_ticket *t, bool parked)
 {
-    struct governor_list *l = parked ? &g->parked : &g->queue;
-    *t = (struct governor_ticket){.prev = l->tail, .queued = true, .parked = parked};
+    struct governor_list *l = parked ? &g->parked[t->last] : &g->queue[t->last];
+    *t = (struct governor_ticket){
+        .prev = l->tail, .queued = true, .parked = parked, .last = t->last};
     if (l->tail)
         l->tail->next = t;
     else
@@ -137,7 +138,7 @@ void governor_park(struct governor *g, struct governor_ticket *t)
 
 void governor_leave(struct governor *g, struct governor_ticket *t)
 {
-    struct governor_list *l = t->parked ? &g->parked : &g->queue;
+    struct governor_list *l = t->parked ? &g->parked[t->last] : &g->queue[t->last];
     if (!t->queued)
         return;
     if (t->prev)
@@ -148,8 +149,26 @@ void governor_leave(struct governor *g, struct governor_ticket *t)
         t->next->prev = t->prev;
     else
         l->tail = t->prev;
-    *t = (struct governor_ticket){0};
+    *t = (struct governor_ticket){.last = t->last};
     g->queued--;
+}
+
+/* The first in line; `parked` ones too. */
+static struct governor_ticket *first(const struct governor *g, bool parked)
+{
+    for (int last = 0; last < 2; last++) {
+        if (parked && g->parked[last].head)
+            return g->parked[last].head;
+        if (g->queue[last].head)
+            return g->queue[last].head;
+    }
+    return NULL;
+}
+
+/* Does one stand before it? */
+static bool must_line_up(const struct governor *g, const struct governor_ticket *t)
+{
+    return t->last ? g->queued > 0 : g->parked[0].head || g->queue[0].head;
 }
 
 enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t, int64_t now_us,
@@ -157,7 +176,8 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
 {
     if (breaker_blocks(g, now_us))
         return GOVERNOR_OPEN;
-    if (!may_start || g->queued || breaker_lacks_leave(g, now_us) || wait_us(g, now_us) != 0) {
+    if (!may_start || must_line_up(g, t) || breaker_lacks_leave(g, now_us) ||
+        wait_us(g, now_us) != 0) {
         push(g, t, false);
         return GOVERNOR_WAIT;
     }
@@ -168,11 +188,11 @@ enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t,
 struct governor_ticket *governor_next(struct governor *g, int64_t now_us, int64_t *wait, bool *open)
 {
     bool blocked = breaker_blocks(g, now_us);
-    struct governor_ticket *t = g->parked.head && !blocked ? g->parked.head : g->queue.head;
+    struct governor_ticket *t = first(g, !blocked);
     *open = t && blocked;
     *wait = -1;
     if (!t) {
-        if (g->parked.head && g->breaker.state == BREAKER_OPEN)
+        if (g->queued && g->breaker.state == BREAKER_OPEN)
             *wait = g->breaker.until_us - now_us;
         return NULL;
     }

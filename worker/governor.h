@@ -15,6 +15,7 @@
 struct governor_ticket { /* embedded in whoever waits, and kept until governor_done */
     struct governor_ticket *next, *prev;
     bool queued, parked;
+    bool last;    /* set before it asks: who is not goes first, whenever they came */
     unsigned era; /* of the breaker, when its attempt started */
 };
 
@@ -36,8 +37,9 @@ struct governor {
     int64_t hold_us; /* Retry-After: nothing starts before */
     struct governor_list {
         struct governor_ticket *head, *tail;
-    } queue, parked; /* parked: until the breaker lets a call through; they go first then */
-    unsigned queued; /* in both */
+    } queue[2],
+        parked[2];   /* by `last`. parked: until the breaker lets a call through; first then */
+    unsigned queued; /* in all of them */
     struct {
         enum breaker_state state;
         bool shared;  /* a probe needs leave: another shard may be probing */

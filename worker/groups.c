@@ -20,29 +20,37 @@ static struct group *find(struct groups *g, const char *name)
     return &g->list[g->n++];
 }
 
-static int add(struct group *g, const char *topic)
+static int add(struct group *g, const char *topic, const char *suffix)
 {
-    struct buf retry = {0};
-    char **topics = realloc(g->topics, (g->topics_n + 2) * sizeof(char *));
+    struct buf name = {0};
+    char **topics = realloc(g->topics, (g->topics_n + 1) * sizeof(char *));
     if (!topics)
         return ERR_NOMEM;
     g->topics = topics;
-    buf_printf(&retry, "%s.retry", topic);
-    topics[g->topics_n] = strdup(topic);
-    topics[g->topics_n + 1] = buf_take(&retry, NULL);
-    g->topics_n += 2;
-    return topics[g->topics_n - 1] && topics[g->topics_n - 2] ? 0 : ERR_NOMEM;
+    buf_printf(&name, "%s%s", topic, suffix);
+    topics[g->topics_n++] = buf_take(&name, NULL);
+    return topics[g->topics_n - 1] ? 0 : ERR_NOMEM;
+}
+
+static int add_flow(struct groups *g, const struct flow *f)
+{
+    struct group *own = find(g, f->topic.group);
+    int err = add(own, f->topic.name, "");
+    if (!err)
+        err = add(own, f->topic.name, ".retry");
+    return err || !f->pool.topic ? err : add(find(g, f->pool.group), f->pool.topic, "");
 }
 
 int groups_init(struct groups *out, const struct flow_set *set, const char *const *only,
                 size_t only_n)
 {
-    struct groups g = {.list = calloc(set->flows_n ? set->flows_n : 1, sizeof *g.list)};
+    size_t most = 2 * set->flows_n + 1; /* a flow's, and its refills' */
+    struct groups g = {.list = calloc(most, sizeof *g.list)};
     int err = g.list ? 0 : ERR_NOMEM;
     for (size_t i = 0; i < set->flows_n && !err; i++) {
         const struct flow *f = &set->flows[i];
         if (is_wanted(f, only, only_n))
-            err = add(find(&g, f->topic.group), f->topic.name);
+            err = add_flow(&g, f);
     }
     if (err)
         groups_fini(&g);

@@ -1,5 +1,5 @@
-/* groups.h - which consumer groups a worker joins, and the topics of each: that of every flow and
- * its retries (protocols: Kafka). Pure; any thread. */
+/* groups.h - which consumer groups a worker joins, and the topics of each: that of every flow, its
+ * retries and its refills (protocols: Kafka). Pure; any thread. */
 #pragma once
 #include "common/flow.h"
 

@@ -162,6 +162,7 @@ static void start_item(struct job_run *j, struct plan_item *i)
                                  .mark = call->never_again ? job_ledger_mark : NULL,
                                  .job = &j->claim.event.job,
                                  .trace = j->claim.event.trace,
+                                 .last = j->claim.event.refill,
                                  .deadline_ms = j->deadline.place ? j->deadline.at_ms : INT64_MAX,
                                  .kept = &j->kept,
                                  .done = call_over,

@@ -119,6 +119,7 @@ void job_claim_begin(struct job_run *j)
         return;
     }
     struct record_claim *c = &op->op.claim;
+    claim_refill(&j->claim, job_env_now_us(j->env));
     claim_columns(&j->claim, j->env->retention_ms, &c->job);
     c->worker = lease_worker(j->env->lease);
     c->round = j->claim.event.round;
@@ -129,10 +130,37 @@ void job_claim_begin(struct job_run *j)
     job_op_put(op);
 }
 
+static void turn_came(void *arg)
+{
+    struct job_run *j = arg;
+    job_run_enter(j, PHASE_HELD);
+}
+
+/* Refills of one key go one by one. Without memory the pool's own count is enough. */
+static bool has_turn(struct job_run *j)
+{
+    struct buf key;
+    bool first = true;
+    if (!j->claim.event.refill)
+        return true;
+    if (j->turn_of_key.lane)
+        return turn_has(&j->turn_of_key);
+    buf_init(&key, 0);
+    buf_printf(&key, "%s ", j->claim.flow->name);
+    buf_add(&key, j->record->key, j->record->key_len);
+    j->turn_of_key.fn = turn_came;
+    j->turn_of_key.arg = j;
+    if (buf_ok(&key) || turns_enter(&j->env->refills, &j->turn_of_key, key.data, key.len, &first))
+        first = true;
+    buf_fini(&key);
+    return first;
+}
+
 void job_held_begin(struct job_run *j)
 {
     struct job_env *env = j->env;
-    if (!env->draining && lease_worker(env->lease) && lease_good(env->lease))
+    bool turn = has_turn(j);
+    if (turn && !env->draining && lease_worker(env->lease) && lease_good(env->lease))
         job_run_enter(j, PHASE_CLAIMING);
     else
         job_hold(j);

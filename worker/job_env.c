@@ -9,6 +9,8 @@
 static unsigned uses_of(const struct flow *f)
 {
     unsigned uses = f->result ? expr_uses(f->result) : 0;
+    if (f->pool.key)
+        uses |= expr_uses(f->pool.key);
     if (f->cache.key)
         uses |= expr_uses(f->cache.key);
     for (size_t i = 0; i < f->calls_n; i++)

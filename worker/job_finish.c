@@ -53,7 +53,12 @@ static void compute_result(struct job_run *j, struct job_ending *e, struct json 
 {
     struct expr *result = j->claim.flow->result;
     struct expr_error error = {0};
-    if (!result)
+    if (j->pool.item) {
+        *v = json_copy(j->pool.item);
+        print_result(*v, e);
+        return;
+    }
+    if (!result || j->pool.idle)
         return;
     if (expr_eval(result, &j->vars, v, &error)) {
         log_warn("result-expression", "flow", j->claim.flow->name, "error", error.text);
@@ -106,8 +111,9 @@ static void judge(struct job_run *j, struct job_ending *e)
         job_ending_fail(e, j->claim.bad ? j->claim.bad : REASON_TOO_BIG);
         return;
     }
-    struct plan_verdict v;
-    plan_judge(j->claim.flow, j->calls, j->late, &v);
+    struct plan_verdict v = {.state = JOB_SUCCEEDED}; /* where no call was wanted */
+    if (!j->pool.item && !j->pool.idle)
+        plan_judge(j->claim.flow, j->calls, j->late, &v);
     e->state = v.state;
     e->reason = v.reason;
     e->culprit = v.culprit;
@@ -128,6 +134,8 @@ void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl
     struct cache_async *cache = j->env->cache;
     char hash[65], v[80], l[80];
     if (!flow_caches_for(f, &j->claim.event.owner) || !cache || !cache_async_up(cache))
+        return;
+    if (j->claim.event.refill)
         return;
     /* a job that was final when it came has not been read yet */
     if (!j->request && json_parse(j->record->value, j->record->value_len, NULL, &j->request, NULL))
@@ -283,7 +291,8 @@ void job_finish_write(struct job_run *j)
     f->posts = e->emits.posts;
     f->posts_n = e->emits.n;
     f->post_ids = e->emits.ids;
-    if (j->refused < REFUSED_BARE && finish_is_dead(e->state, e->reason, e->called))
+    bool called = e->called || j->claim.event.refill; /* one that came too late is nobody's loss */
+    if (j->refused < REFUSED_BARE && finish_is_dead(e->state, e->reason, called))
         dead_letter(j, op, e);
     op->op.bytes += f->calls_len + f->result_len + e->emits.bytes;
     FAILPOINT("before-finish");
@@ -294,8 +303,8 @@ void job_finish_begin(struct job_run *j)
 {
     job_ending_free(j->ending);
     j->ending = conclude(j);
-    if (j->ending)
-        job_finish_write(j);
-    else
+    if (!j->ending)
         job_run_restart(j);
+    else if (!job_pool_put(j))
+        job_finish_write(j);
 }

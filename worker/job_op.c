@@ -43,6 +43,7 @@ void job_op_free(struct job_op *op)
     free(op->tries);
     free(op->text);
     job_ending_free(op->ending);
+    job_emits_fini(&op->posts);
     free(op);
 }
 

@@ -90,6 +90,7 @@ static void run_free(struct job_run *j)
     j->ledger_n = 0;
     job_ending_free(j->ending);
     j->ending = NULL;
+    job_pool_stop(j);
     json_free(j->request);
     json_free(j->user);
     json_free(j->job);
@@ -114,6 +115,7 @@ void job_leave(struct job_run *j, bool done)
     struct job_env *env = j->env;
     stop(j);
     j->phase = PHASE_SETTLED;
+    turns_leave(&env->refills, &j->turn_of_key);
     FAILPOINT("before-settle");
     env->gone(env->arg, j, done);
     job_run_free(j);
@@ -185,16 +187,32 @@ void job_op_dropped(struct job_run *j)
 
 /* ---- load */
 
+/* A refill has some fields of a request. */
+static int keep_fields(struct job_run *j)
+{
+    struct json *fields = NULL;
+    int err = flow_pool_fields(j->claim.flow, j->request, &fields);
+    if (err)
+        return err;
+    json_free(j->request);
+    j->request = fields;
+    return 0;
+}
+
 /* The request as JSON that fits its schema; else the record is a dead letter. */
 static void load_request(struct job_run *j)
 {
     const struct json_limits limits = {.size_max = 16 << 20, .depth_max = VALUE_DEPTH};
     struct schema_report report;
     struct claim *c = &j->claim;
+    const struct schema *schema = c->event.refill ? c->flow->pool.schema : c->flow->schema;
     if (json_parse(j->record->value, j->record->value_len, &limits, &j->request, NULL)) {
         c->bad = REASON_BAD_EVENT;
         c->why = "its value is not JSON";
-    } else if (c->flow->schema && schema_check(c->flow->schema, j->request, &report)) {
+    } else if (c->event.refill && keep_fields(j)) {
+        c->bad = REASON_BAD_EVENT;
+        c->why = "its value is no object";
+    } else if (schema && schema_check(schema, j->request, &report)) {
         c->bad = REASON_BAD_EVENT;
         c->why = "its value does not fit the schema";
     }
@@ -220,7 +238,7 @@ static void load_begin(struct job_run *j)
     j->vars.value[VAR_USER] = j->user;
     j->vars.value[VAR_JOB] = j->job;
     j->vars.created_us = j->claim.event.created_us;
-    job_run_enter(j, PHASE_CALLING);
+    job_run_enter(j, j->claim.flow->pool.key ? PHASE_POOL : PHASE_CALLING);
 }
 
 static void tell_running(struct job_run *j)
@@ -261,6 +279,9 @@ static void begin(struct job_run *j, enum job_phase p)
     case PHASE_LOADING:
         tell_running(j);
         load_begin(j);
+        break;
+    case PHASE_POOL:
+        job_pool_begin(j);
         break;
     case PHASE_CALLING:
         job_calls_begin(j);

@@ -2,7 +2,7 @@
  * order). Driven by events of its shard's loop: rows written, calls over, time passed, cancelled,
  * lease lost. Belongs to its shard's thread.
  *
- *   HELD -> CLAIMING -> LOADING -> CALLING -> FINISHING -> SETTLED
+ *   HELD -> CLAIMING -> LOADING -> POOL -> CALLING -> FINISHING -> SETTLED
  *     ^        |  ^        ^
  *     |        v  |        |
  *     |     WATCHING    QUEUED (jobs that killed workers run one at a time)
@@ -17,6 +17,7 @@
 #include "worker/call_run.h"
 #include "worker/claim.h"
 #include "worker/job_emit.h"
+#include "worker/turns.h"
 #include "worker/watch.h"
 #include "worker/writer.h"
 
@@ -26,6 +27,7 @@ enum job_phase {
     PHASE_WATCHING,
     PHASE_QUEUED,
     PHASE_LOADING,
+    PHASE_POOL,
     PHASE_CALLING,
     PHASE_FINISHING,
     PHASE_RELEASING,
@@ -92,6 +94,7 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     int64_t retention_ms;
     const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
     struct job_list held, queued;
+    struct turns refills;    /* by flow and key, one at a time */
     int64_t kept;            /* bytes of results that jobs hold */
     struct job_run *suspect; /* the one of `queued` that runs now */
     bool draining;           /* nothing is claimed any more */
@@ -102,6 +105,15 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
         struct metric *verdict[5]; /* by enum claim_verdict */
         struct metric *bad, *restarted;
     } metrics;
+};
+
+struct pool_ask;
+struct job_pool {         /* what a job has of its flow's pool (job_pool.c) */
+    char *key;            /* owned */
+    struct json *item;    /* taken: the job's result; owned */
+    struct pool_ask *ask; /* on its way to Redis */
+    bool reserved;        /* a refill's place */
+    bool idle;            /* a refill with nothing to do */
 };
 
 struct job_run {
@@ -126,6 +138,7 @@ struct job_run {
     uint32_t seq;    /* of the last event */
     struct due_item deadline;
     struct watched *watched;
+    struct turn turn_of_key; /* a refill's, from its record to its end */
     /* while it runs */
     struct json *request, *user, *job;
     struct expr_vars vars;
@@ -135,6 +148,7 @@ struct job_run {
     size_t kept, copied;        /* bytes of results, and of copies for calls that see them */
     struct record_call *ledger; /* as claimed; owned */
     size_t ledger_n;
+    struct job_pool pool;
     struct job_ending *ending; /* owned; NULL: not yet */
 };
 
@@ -198,8 +212,12 @@ void job_calls_free(struct job_run *j);
 void job_ledger_write(struct job_run *j, struct plan_item *i, const uint8_t key[CALL_KEY],
                       struct call_run *run);
 void job_ledger_mark(void *job, struct call_run *run); /* a call_run_fn: T5 before a call */
-void job_finish_begin(struct job_run *j);              /* job_finish.c: compute, */
-void job_finish_write(struct job_run *j);              /* and T6 of its ending */
+void job_pool_begin(struct job_run *j);                /* job_pool.c */
+/* Its ending is computed: a refill gives it to the pool. True: job_finish_write follows. */
+bool job_pool_put(struct job_run *j);
+void job_pool_stop(struct job_run *j);
+void job_finish_begin(struct job_run *j); /* job_finish.c: compute, */
+void job_finish_write(struct job_run *j); /* and T6 of its ending */
 void job_ending_fail(struct job_ending *e, enum job_reason reason);
 void job_ending_free(struct job_ending *e); /* NULL is fine */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
@@ -223,6 +241,7 @@ struct job_op {
     char *tries, *text;        /* owned: what the row borrows */
     struct job_ending *ending; /* owned: what T6 borrows */
     struct record_dead dead;
+    struct job_emits posts; /* pool: what it borrows */
 };
 struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *done);
 void job_op_put(struct job_op *op);

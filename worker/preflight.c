@@ -135,12 +135,11 @@ static int64_t longest(const struct broker_topic *topics, size_t n)
 int preflight_topics(const struct broker_settings *b, const struct flow_set *set,
                      struct preflight_topics *out, char why[PREFLIGHT_WHY])
 {
-    size_t ours = set->flows_n * 2, n = ours + topics_of_others(set, NULL);
-    struct broker_topic *topics = calloc(n ? n : 1, sizeof *topics);
+    size_t most = TOPICS_EACH * set->flows_n + topics_of_others(set, NULL);
+    struct broker_topic *topics = calloc(most ? most : 1, sizeof *topics);
     if (!topics)
         return ERR_NOMEM;
-    topics_wanted(set, topics);
-    topics_of_others(set, topics + ours);
+    size_t ours = topics_wanted(set, topics), n = ours + topics_of_others(set, topics + ours);
     int err = n ? broker_describe(b, topics, n, KAFKA_WAIT_MS) : 0;
     if (err) {
         snprintf(why, PREFLIGHT_WHY, "Kafka does not answer at %.200s: start it, or mend --kafka",

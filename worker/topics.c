@@ -17,6 +17,13 @@ size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics)
             topics[n++] = t;
         }
     }
+    for (size_t i = 0; i < set->flows_n; i++) {
+        const struct flow *f = &set->flows[i];
+        struct broker_topic t = {.partitions = (int)f->topic.partitions, .replication = -1};
+        snprintf(t.name, sizeof t.name, "%s", f->pool.topic ? f->pool.topic : "");
+        if (f->pool.topic)
+            topics[n++] = t;
+    }
     return n;
 }
 
@@ -92,7 +99,7 @@ int topics_verb(const struct broker_settings *b, const struct flow_set *set, con
         fprintf(io->err, "topics: write `topics plan` or `topics apply`\n");
         return EXIT_USAGE;
     }
-    struct broker_topic *want = calloc(2 * set->flows_n + 1, sizeof *want);
+    struct broker_topic *want = calloc(TOPICS_EACH * set->flows_n + 1, sizeof *want);
     if (!want)
         return EXIT_AWAY;
     int code = plan(b, want, topics_wanted(set, want), io, apply);

@@ -5,8 +5,10 @@
 #include "common/flow.h"
 #include "worker/operator.h"
 
-/* What a flow set needs: topic.name and <name>.retry of each flow, with its partitions. topics:
- * room for 2 * flows_n; returns how many. Pure. */
+/* What a flow set needs: topic.name and <name>.retry of each flow, then the topics of pools'
+ * refills, each with the flow's partitions. topics: room for TOPICS_EACH * flows_n; returns how
+ * many. Pure. */
+enum { TOPICS_EACH = 3 };
 size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics);
 
 /* The topics of others that flows write to, perhaps twice; returns how many. topics: NULL counts

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import ROOT, SHOPS, Site, call_of, hexid, request, wait_for
+from test_pool import Pool
 
 pytestmark = pytest.mark.crash
 
@@ -39,6 +40,13 @@ GATEWAY_POINTS = {
 NEVER_POINTS = {
     "before-mark": (1, None),
     "after-mark": (0, "unknown"),
+}
+
+# where the worker dies at a pool -> items that wait when it starts
+POOL_POINTS = {
+    "before-take": 1,  # Redis gave the item, the record does not know
+    "after-take": 1,   # the item is the job's, the job is not saved
+    "after-put": 0,    # a refill's item is in the pool, the next refill is not asked for
 }
 
 
@@ -262,3 +270,51 @@ def test_a_worker_killed_beside_the_row_of_a_call_that_must_not_be_repeated(new_
     assert (pay["error"] or {"code": None})["code"] == code
     assert site.standin.calls("c-store") == made
     assert site.standin.calls("a-mart") == 2
+
+
+def crash_at_pool(site, point, out):
+    """A worker dies at the point with one job and, it may be, an item; a second one goes on."""
+    try:
+        site.prepare()
+        pool = Pool(site)
+        for i in range(POOL_POINTS[point]):
+            pool.push(f"ready-{i}")
+        site.address = site.gateway().address()
+        first = site.worker(OFFPATH_FAILPOINT=point)
+        ids = [pool.start()]
+        assert first.wait_exit(60) == -9, "the stop was reached"
+        site.worker()
+        ids.append(pool.start())
+        out["jobs"] = [site.wait_final(id, 90)["result"]["images"] for id in ids]
+        wait_for("the pool is full", lambda: pool.length() == 4 and pool.refills_done(), 60)
+        out["items"] = [json.loads(i.split(b"|", 2)[2])["images"]
+                        for i in pool.redis("LRANGE", pool.key("q"), "0", "-1")]
+    except BaseException as e:  # noqa: the test of this point tells it
+        out["error"] = e
+
+
+@pytest.fixture(scope="module")
+def crashed_at_pool(stack, work_folder, binaries):
+    flow = (ROOT / "tests/system/pool.yaml").read_text()
+    sites = {p: Site(stack, work_folder, binaries, extra_flows={"design": flow}, env={"OFFPATH_LEASE": "3s"})
+             for p in POOL_POINTS}
+    outs = {p: {} for p in POOL_POINTS}
+    threads = [threading.Thread(target=crash_at_pool, args=(sites[p], p, outs[p])) for p in POOL_POINTS]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    yield outs
+    reports = [r for s in sites.values() for r in s.close()]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.mark.parametrize("point", POOL_POINTS)
+def test_a_worker_killed_beside_the_pool_gives_each_item_once_and_keeps_it_filled(crashed_at_pool, point):
+    """B5: killed between take and save, the job gets the same item and no other does."""
+    out = crashed_at_pool[point]
+    if "error" in out:
+        raise out["error"]
+    first = out["jobs"][0]
+    assert first == ["ready-0"] if POOL_POINTS[point] else len(first) == 3
+    assert len({tuple(i) for i in out["jobs"] + out["items"]}) == 6, "each is somebody's alone"

@@ -139,6 +139,9 @@ static struct world *world_new_with(int64_t jobs_max, const struct flow_load_set
         assert_int_equal(broker_fake_topic(w->broker, topic, 1), 0);
         assert_int_equal(broker_fake_topic(w->broker, retry, 1), 0);
     }
+    for (size_t i = 0; i < w->set->flows_n; i++)
+        if (w->set->flows[i].pool.topic)
+            assert_int_equal(broker_fake_topic(w->broker, w->set->flows[i].pool.topic, 1), 0);
     assert_int_equal(cache_fake_open(clock, &w->redis), 0);
     assert_int_equal(cache_fake_async_view(w->redis, w->loop, &w->cache), 0);
     assert_int_equal(http_client_fake_open(w->loop, &w->http), 0);

@@ -12,7 +12,7 @@
 #include "worker/claim.h"
 #include "worker/groups.h"
 
-static char topic[] = "prices", group[] = "g", other_topic[] = "digest";
+static char topic[] = "prices", group[] = "g", other_topic[] = "digest", refills[] = "refills";
 static struct flow flows[3] = {
     {.name = "price-compare",
      .rev = {1, 2, 3},
@@ -128,7 +128,7 @@ static struct claim claim_golden(const struct json *golden, const char *value)
 {
     struct event_header headers[HEADERS_MAX];
     const struct json *name = json_get(json_get(golden, "event"), "flow");
-    struct flow f = {.topic = {.name = topic, .group = group}};
+    struct flow f = {.topic = {.name = topic, .group = group}, .pool = {.topic = refills}};
     const struct flow_set one = {.flows = &f, .flows_n = 1};
     struct broker_record r = {.topic = topic,
                               .timestamp_ms =

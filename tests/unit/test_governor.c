@@ -56,6 +56,68 @@ static void newcomers_do_not_overtake(void **state)
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &b);
 }
 
+static void who_is_last_lets_all_others_go_first(void **state)
+{
+    (void)state;
+    struct upstream u = up(1, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket flying = {0}, late[2] = {{.last = true}, {.last = true}}, t[2] = {0};
+    struct governor_ticket *order[] = {&t[0], &t[1], &late[0], &late[1]};
+    bool open;
+    int64_t wait;
+    assert_int_equal(governor_ask(&g, &flying, 0, true), GOVERNOR_GO);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(governor_ask(&g, &late[i], 0, true), GOVERNOR_WAIT);
+        assert_int_equal(governor_ask(&g, &t[i], 0, true), GOVERNOR_WAIT);
+    }
+    assert_int_equal(governor_fill(&g), 100);
+    for (int i = 0; i < 4; i++) {
+        governor_done(&g, i ? order[i - 1] : &flying, SIGN_GOOD, 0);
+        assert_ptr_equal(governor_next(&g, 0, &wait, &open), order[i]);
+    }
+    assert_true(late[0].last); /* for its next attempt */
+    assert_null(governor_next(&g, 0, &wait, &open));
+}
+
+/* The slot is free, but the rate let nobody go yet: who comes now need not line up behind them. */
+static void who_is_last_blocks_nobody(void **state)
+{
+    (void)state;
+    struct upstream u = up(10, 10);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket flying = {0}, late = {.last = true}, other = {.last = true}, t = {0};
+    assert_int_equal(governor_ask(&g, &flying, 0, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &late, 0, true), GOVERNOR_WAIT);
+    assert_int_equal(governor_ask(&g, &other, SECOND, true), GOVERNOR_WAIT);
+    assert_int_equal(governor_ask(&g, &t, SECOND, true), GOVERNOR_GO);
+}
+
+static void the_probe_is_not_one_that_is_last(void **state)
+{
+    (void)state;
+    struct upstream u = up(10, 0);
+    struct governor g;
+    governor_init(&g, &u, 1);
+    struct governor_ticket bad[4] = {0}, late = {.last = true}, t = {0};
+    bool open;
+    int64_t wait;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(governor_ask(&g, &bad[i], 0, true), GOVERNOR_GO);
+    for (int i = 0; i < 4; i++)
+        governor_done(&g, &bad[i], SIGN_BAD, 0);
+    assert_int_equal(governor_ask(&g, &late, 0, true), GOVERNOR_OPEN);
+    governor_park(&g, &late);
+    assert_null(governor_next(&g, 0, &wait, &open));
+    assert_int_equal(wait, 10 * SECOND);
+    governor_park(&g, &t);
+    assert_ptr_equal(governor_next(&g, 10 * SECOND, &wait, &open), &t);
+    assert_null(governor_next(&g, 10 * SECOND, &wait, &open)); /* while it is on its way */
+    governor_done(&g, &t, SIGN_GOOD, 10 * SECOND);
+    assert_ptr_equal(governor_next(&g, 10 * SECOND, &wait, &open), &late);
+}
+
 static void one_that_leaves_is_not_given_out(void **state)
 {
     (void)state;
@@ -319,6 +381,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_up_to_its_slots_then_in_order),
         cmocka_unit_test(newcomers_do_not_overtake),
+        cmocka_unit_test(who_is_last_lets_all_others_go_first),
+        cmocka_unit_test(who_is_last_blocks_nobody),
+        cmocka_unit_test(the_probe_is_not_one_that_is_last),
         cmocka_unit_test(one_that_leaves_is_not_given_out),
         cmocka_unit_test(waits_while_it_may_not_start),
         cmocka_unit_test(spreads_calls_by_its_rate),

@@ -1,0 +1,426 @@
+/* A flow with a pool in virtual time: jobs take items instead of making calls, refills make them.
+ */
+#include "shard_calls.h"
+
+#include "common/cache_scripts.h"
+#include "worker/topics.h"
+
+#define FILL    "fill"
+#define GROUP   "price-compare-consumer-group"
+#define REQUEST "{\"id\":7,\"who\":\"x\"}"
+#define Q       "op:{p:price-compare:7}:q"
+#define R       "op:{p:price-compare:7}:r"
+#define D       "op:{p:price-compare:7}:d"
+
+static const char flow[] =
+    "request:\n  schema:\n    type: object\n    required: [id]\n"
+    "    properties: {id: {type: integer}, who: {type: string}}\n"
+    "pool:\n  key: $request.id\n  size: 4\n  ttl: 2h\n"
+    "  refill: {topic: " FILL ", group: " GROUP ", fields: [id]}\n"
+    "calls:\n  copy:\n    for_each: '[1, 2]'\n    upstream: up\n"
+    "    request: {path: '/copy/\\($item)'}\n"
+    "result: '{job: $job.id, refill: $job.refill, names: [$calls.copy[].result.name]}'\n";
+
+static struct world *pool_world(struct rule *rule)
+{
+    return world_of(flow, rule);
+}
+
+static long long length(struct world *w, const char *command, const char *key)
+{
+    struct cache *c;
+    struct cache_reply r;
+    struct cache_command command_ = {.script = SCRIPT_NONE};
+    assert_int_equal(cache_fake_view(w->redis, &c), 0);
+    cache_arg_text(&command_, command);
+    cache_arg_text(&command_, key);
+    assert_int_equal(cache_call(c, &command_, 1, &r), 0);
+    cache_close(c);
+    return r.integer;
+}
+
+/* An item as a refill puts it. */
+static void put_item(struct world *w, const char *job, const char *result)
+{
+    const char *words[] = {Q, R, D, job, result, "4", "60000"};
+    struct cache *c;
+    struct cache_reply r;
+    struct cache_command put = {.script = SCRIPT_POOL_PUT, .keys = 3};
+    assert_int_equal(cache_fake_view(w->redis, &c), 0);
+    for (size_t i = 0; i < 7; i++)
+        cache_arg_text(&put, words[i]);
+    assert_int_equal(cache_call(c, &put, 1, &r), 0);
+    assert_int_equal(strncmp(r.text, "put", 3), 0);
+    cache_reply_fini(&r);
+    cache_close(c);
+}
+#define ITEM_A "00000000-0000-8000-8000-00000000000a"
+#define ITEM_B "00000000-0000-8000-8000-00000000000b"
+
+struct outbox {
+    struct record_outbox *rows;
+    size_t n;
+};
+
+/* What is due in the outbox, taken away. */
+static struct outbox outbox(struct world *w)
+{
+    struct outbox o = {0};
+    uint64_t worker;
+    assert_int_equal(w->eyes->ops->worker_start(w->eyes, "relay", LEASE_MS, &worker), 0);
+    assert_int_equal(w->eyes->ops->outbox_take(w->eyes, worker, &o.rows, &o.n), 0);
+    for (size_t i = 0; i < o.n; i++)
+        assert_int_equal(w->eyes->ops->outbox_delete(w->eyes, &o.rows[i].id, 1), 0);
+    assert_int_equal(w->eyes->ops->worker_end(w->eyes, worker), 0);
+    return o;
+}
+
+static void put_refill_record(struct world *w, const struct record_outbox *o)
+{
+    struct event_header headers[32];
+    size_t n;
+    assert_int_equal(record_headers_unpack(o->headers, o->headers_len, headers, 32, &n), 0);
+    struct broker_record r = {.topic = o->topic,
+                              .timestamp_ms = clock_wall_us(loop_fake_clock(w->loop)) / 1000,
+                              .key = o->key,
+                              .key_len = o->key_len,
+                              .value = o->value,
+                              .value_len = o->value_len,
+                              .headers = headers,
+                              .headers_n = n};
+    assert_int_equal(broker_fake_put(w->broker, &r), 0);
+}
+
+/* As the relay does, until nothing is due any more; how many records it took. */
+static size_t relay(struct world *w)
+{
+    size_t all = 0;
+    for (;;) {
+        struct outbox o = outbox(w);
+        for (size_t i = 0; i < o.n; i++)
+            put_refill_record(w, &o.rows[i]);
+        size_t n = o.n;
+        record_outbox_free(o.rows, o.n);
+        if (!n)
+            return all;
+        all += n;
+        world_run(w, 5000);
+    }
+}
+
+/* A record of somebody else in the refills' topic. */
+static void put_foreign(struct world *w, const char *value)
+{
+    struct broker_record r = {.topic = FILL,
+                              .timestamp_ms = clock_wall_us(loop_fake_clock(w->loop)) / 1000,
+                              .key = "7",
+                              .key_len = 1,
+                              .value = value,
+                              .value_len = strlen(value)};
+    assert_int_equal(broker_fake_put(w->broker, &r), 0);
+}
+
+static void an_item_is_the_result_and_no_call_is_made(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    put_item(w, ITEM_A, "{\"ready\":true}");
+    struct seen s = run_job(w, REQUEST);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_string_equal(s.job.result, "{\"ready\":true}");
+    assert_int_equal(asked(w, "*"), 0);
+    assert_has(s.job.calls, "\"state\":\"skipped\"");
+    assert_has(s.job.calls, "\"error\":null");
+    assert_string_equal(seen_call(&s, "$pool")->result, "{\"ready\":true}");
+    assert_int_equal(length(w, "LLEN", Q), 0);
+    seen_fini(&s);
+    world_free(w);
+}
+
+static void every_take_asks_for_a_refill(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    put_item(w, ITEM_A, "1");
+    for (int i = 0; i < 2; i++) { /* with an item, and without */
+        struct seen s = run_job(w, REQUEST);
+        struct outbox o = outbox(w);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(asked(w, "*"), i == 0 ? 0 : 2);
+        assert_int_equal(o.n, 1);
+        assert_string_equal(o.rows[0].topic, FILL);
+        assert_int_equal(o.rows[0].key_len, 1);
+        assert_memory_equal(o.rows[0].key, "7", 1);
+        assert_int_equal(o.rows[0].value_len, 8);
+        assert_memory_equal(o.rows[0].value, "{\"id\":7}", 8);
+        struct job_id child = id_child(&s.job.id, "refill", 0, 0);
+        assert_true(id_equal(&o.rows[0].job, &child));
+        record_outbox_free(o.rows, o.n);
+        seen_fini(&s);
+    }
+    world_free(w);
+}
+
+static void refills_fill_the_pool_and_stop(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 1000};
+    struct world *w = pool_world(&rule);
+    struct seen s = run_job(w, REQUEST);
+    assert_has(s.job.result, "\"refill\":false");
+    assert_int_equal(relay(w), 4);
+    assert_int_equal(length(w, "LLEN", Q), 4);
+    assert_int_equal(length(w, "ZCARD", R), 0);
+    assert_int_equal(asked(w, "/copy/1"), 5);
+    seen_fini(&s);
+    s = run_job(w, REQUEST);
+    assert_has(s.job.result, "\"refill\":true");
+    assert_has(s.job.result, "\"names\":[\"copy\",\"copy\"]");
+    assert_int_equal(asked(w, "/copy/1"), 5);
+    assert_int_equal(relay(w), 1);
+    assert_int_equal(length(w, "LLEN", Q), 4);
+    assert_int_equal(broker_fake_committed(w->broker, GROUP, FILL, 0), 5);
+    seen_fini(&s);
+    world_free(w);
+}
+
+static void ten_records_at_once_fill_no_more_than_its_size(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 500};
+    struct world *w = pool_world(&rule);
+    for (int i = 0; i < 10; i++)
+        put_foreign(w, "{\"id\":7,\"more\":1}");
+    world_run(w, 20000);
+    relay(w);
+    assert_int_equal(length(w, "LLEN", Q), 4);
+    assert_int_equal(length(w, "ZCARD", R), 0);
+    assert_int_equal(asked(w, "/copy/1"), 4);
+    world_free(w);
+}
+
+static void refills_of_a_key_run_one_by_one(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 1000};
+    struct world *w = pool_world(&rule);
+    for (int i = 0; i < 3; i++)
+        put_foreign(w, "{\"id\":7}");
+    world_run(w, 10000);
+    int64_t at[3];
+    size_t n = 0;
+    for (size_t i = 0; i < http_client_fake_calls(w->http); i++)
+        if (strcmp(http_client_fake_call(w->http, i)->url + strlen(BASE), "/copy/1") == 0 && n < 3)
+            at[n++] = http_client_fake_call(w->http, i)->at_ms;
+    assert_int_equal(n, 3);
+    assert_true(at[1] - at[0] >= 1000 && at[2] - at[1] >= 1000);
+    world_free(w);
+}
+
+static void without_redis_jobs_make_their_calls_and_refills_do_nothing(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    put_item(w, ITEM_A, "1");
+    cache_fake_away(w->redis, true);
+    struct seen s = run_job(w, REQUEST);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_int_equal(asked(w, "*"), 2);
+    assert_null(seen_call(&s, "$pool")->result);
+    assert_int_equal(relay(w), 1); /* asked for all the same */
+    assert_int_equal(asked(w, "*"), 2);
+    assert_int_equal(broker_fake_committed(w->broker, GROUP, FILL, 0), 1);
+    cache_fake_away(w->redis, false);
+    seen_fini(&s);
+    world_free(w);
+}
+
+/* Who died had taken it, and the row was written, or was not. */
+static void a_job_that_comes_again_has_the_same_item(void **state)
+{
+    (void)state;
+    for (int with_row = 0; with_row < 2; with_row++) {
+        struct rule rule = {.bad = {0}};
+        struct world *w = pool_world(&rule);
+        const char *item = "9999999999999|" ITEM_A "|\"mine\"";
+        struct event e = world_event(w, NULL);
+        char t[128], id[ID_TEXT];
+        struct record_call row = {.name = "$pool",
+                                  .ckey = "$pool",
+                                  .item = -1,
+                                  .outcome = OUTCOME_OK,
+                                  .result = (char[]){"\"mine\""},
+                                  .result_len = 6};
+        e.deadline_us = e.created_us + HOUR_US;
+        id_format(&e.job, id);
+        snprintf(t, sizeof t, "op:{p:price-compare:7}:t:%s", id);
+        if (!with_row)
+            assert_int_equal(cache_fake_put(w->redis, t, item, strlen(item), 0), 0);
+        put_item(w, ITEM_B, "\"another's\"");
+        leave_rows(w, &e, &row, with_row ? 1 : 0);
+        world_put(w, &e, REQUEST, 0);
+        struct seen s = world_final(w, &e.job);
+        assert_string_equal(s.job.result, "\"mine\"");
+        assert_int_equal(length(w, "LLEN", Q), 1);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
+/* Redis lost what it had been told, and gives out the item again. */
+static void another_jobs_item_is_not_taken(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    for (int i = 0; i < 2; i++) {
+        put_item(w, ITEM_A, "\"copied\"");
+        struct seen s = run_job(w, REQUEST);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        if (i == 0)
+            assert_string_equal(s.job.result, "\"copied\"");
+        else
+            assert_has(s.job.result, "\"names\"");
+        seen_fini(&s);
+        for (const char *const *k = (const char *const[]){D, NULL}; *k; k++)
+            assert_int_equal(cache_fake_put(w->redis, *k, "", 0, 1), 0); /* forgotten */
+        world_run(w, 10);
+    }
+    world_free(w);
+}
+
+static void a_refill_that_fails_gives_its_place_back(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {"/copy/2"}, .status = 404};
+    struct world *w = pool_world(&rule);
+    put_foreign(w, "{\"id\":7}");
+    world_run(w, 5000);
+    assert_int_equal(asked(w, "*"), 2);
+    assert_int_equal(length(w, "LLEN", Q), 0);
+    assert_int_equal(length(w, "ZCARD", R), 0);
+    assert_int_equal(record_fake_outbox_n(w->db), 0); /* and asks for nothing: the next job does */
+    world_free(w);
+}
+
+static void a_refill_with_a_wrong_value_is_a_dead_letter(void **state)
+{
+    static const char *const values[] = {"{\"id\":\"x\"}", "{}", "[7]", "7"};
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    for (size_t i = 0; i < 4; i++) {
+        struct id_place at = {FILL, 0, (int64_t)i, clock_wall_us(loop_fake_clock(w->loop)) / 1000};
+        struct job_id id = id_from_place(&at, values[i], strlen(values[i]));
+        put_foreign(w, values[i]);
+        struct seen s = world_final(w, &id);
+        assert_int_equal(s.job.state, JOB_FAILED);
+        assert_string_equal(s.job.reason, "bad-event");
+        assert_int_equal(record_fake_dead(w->db, &id), 0);
+        seen_fini(&s);
+    }
+    assert_int_equal(asked(w, "*"), 0);
+    world_free(w);
+}
+
+/* Its time runs from its claim, whatever it waited; too late it is nobody's loss. */
+static void a_refills_deadline_starts_at_its_claim(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 10000};
+    struct world *w = pool_world(&rule);
+    int64_t now_us = clock_wall_us(loop_fake_clock(w->loop)), hour_us = INT64_C(3600000000);
+    struct broker_record r = {.topic = FILL,
+                              .timestamp_ms = (now_us - 48 * hour_us) / 1000,
+                              .key = "7",
+                              .key_len = 1,
+                              .value = "{\"id\":7}",
+                              .value_len = 8};
+    struct id_place at = {FILL, 0, 0, r.timestamp_ms};
+    struct job_id id = id_from_place(&at, r.value, r.value_len);
+    assert_int_equal(broker_fake_put(w->broker, &r), 0);
+    struct seen s = world_final(w, &id);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_true(s.job.deadline_us >= now_us + hour_us && s.job.deadline_us < now_us + hour_us * 2);
+    seen_fini(&s);
+    world_free(w);
+}
+
+static void a_refill_that_comes_too_late_is_no_dead_letter(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    struct event e = world_event(w, NULL);
+    struct event_headers headers;
+    e.refill = true;
+    e.deadline_us = e.created_us - 1000000; /* of a refill that was redriven, say */
+    assert_int_equal(event_encode(&e, &headers), 0);
+    struct broker_record r = {.topic = TOPIC ".retry",
+                              .value = "{\"id\":7}",
+                              .value_len = 8,
+                              .headers = headers.list,
+                              .headers_n = headers.n};
+    assert_int_equal(broker_fake_put(w->broker, &r), 0);
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_EXPIRED);
+    assert_int_equal(record_fake_dead(w->db, &e.job), -1);
+    assert_int_equal(asked(w, "*"), 0);
+    seen_fini(&s);
+    world_free(w);
+}
+
+/* A job of the flow itself is no refill, and has all fields. */
+static void a_header_makes_a_refill_of_it(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    struct event e = world_event(w, "ann");
+    e.refill = true;
+    e.deadline_us = 0;
+    world_put(w, &e, REQUEST, 0);
+    struct seen s = world_final(w, &e.job);
+    static const struct owner nobody;
+    assert_has(s.job.result, "\"refill\":true");
+    assert_memory_equal(&s.job.owner, &nobody, sizeof nobody);
+    assert_int_equal(length(w, "LLEN", Q), 1);
+    seen_fini(&s);
+    world_free(w);
+}
+
+static void a_pools_refills_have_a_topic_to_create(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    struct broker_topic topics[TOPICS_EACH];
+    assert_int_equal(topics_wanted(w->set, topics), 3);
+    assert_string_equal(topics[2].name, FILL);
+    assert_int_equal(topics[2].partitions, 3);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_item_is_the_result_and_no_call_is_made),
+        cmocka_unit_test(every_take_asks_for_a_refill),
+        cmocka_unit_test(refills_fill_the_pool_and_stop),
+        cmocka_unit_test(ten_records_at_once_fill_no_more_than_its_size),
+        cmocka_unit_test(refills_of_a_key_run_one_by_one),
+        cmocka_unit_test(without_redis_jobs_make_their_calls_and_refills_do_nothing),
+        cmocka_unit_test(a_job_that_comes_again_has_the_same_item),
+        cmocka_unit_test(another_jobs_item_is_not_taken),
+        cmocka_unit_test(a_refill_that_fails_gives_its_place_back),
+        cmocka_unit_test(a_refill_with_a_wrong_value_is_a_dead_letter),
+        cmocka_unit_test(a_refills_deadline_starts_at_its_claim),
+        cmocka_unit_test(a_refill_that_comes_too_late_is_no_dead_letter),
+        cmocka_unit_test(a_header_makes_a_refill_of_it),
+        cmocka_unit_test(a_pools_refills_have_a_topic_to_create),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
