@@ -57,55 +57,20 @@ static void put_item(struct world *w, const char *job, const char *result)
 #define ITEM_A "00000000-0000-8000-8000-00000000000a"
 #define ITEM_B "00000000-0000-8000-8000-00000000000b"
 
-struct outbox {
-    struct record_outbox *rows;
-    size_t n;
-};
-
-/* What is due in the outbox, taken away. */
-static struct outbox outbox(struct world *w)
+/* Until refills ask for no more; how many records their topic holds then. */
+static int64_t refills(struct world *w)
 {
-    struct outbox o = {0};
-    uint64_t worker;
-    assert_int_equal(w->eyes->ops->worker_start(w->eyes, "relay", LEASE_MS, &worker), 0);
-    assert_int_equal(w->eyes->ops->outbox_take(w->eyes, worker, &o.rows, &o.n), 0);
-    for (size_t i = 0; i < o.n; i++)
-        assert_int_equal(w->eyes->ops->outbox_delete(w->eyes, &o.rows[i].id, 1), 0);
-    assert_int_equal(w->eyes->ops->worker_end(w->eyes, worker), 0);
-    return o;
+    world_run(w, 60000);
+    return broker_fake_end(w->broker, FILL, 0);
 }
 
-static void put_refill_record(struct world *w, const struct record_outbox *o)
+static struct job_id job_of(const struct broker_record *r)
 {
-    struct event_header headers[32];
-    size_t n;
-    assert_int_equal(record_headers_unpack(o->headers, o->headers_len, headers, 32, &n), 0);
-    struct broker_record r = {.topic = o->topic,
-                              .timestamp_ms = clock_wall_us(loop_fake_clock(w->loop)) / 1000,
-                              .key = o->key,
-                              .key_len = o->key_len,
-                              .value = o->value,
-                              .value_len = o->value_len,
-                              .headers = headers,
-                              .headers_n = n};
-    assert_int_equal(broker_fake_put(w->broker, &r), 0);
-}
-
-/* As the relay does, until nothing is due any more; how many records it took. */
-static size_t relay(struct world *w)
-{
-    size_t all = 0;
-    for (;;) {
-        struct outbox o = outbox(w);
-        for (size_t i = 0; i < o.n; i++)
-            put_refill_record(w, &o.rows[i]);
-        size_t n = o.n;
-        record_outbox_free(o.rows, o.n);
-        if (!n)
-            return all;
-        all += n;
-        world_run(w, 5000);
-    }
+    struct event e;
+    const char *why;
+    assert_int_equal(event_decode(r->headers, r->headers_n, r->timestamp_ms, &e, &why), 0);
+    assert_true(e.ours && e.refill && owner_is_nobody(&e.owner) && e.deadline_us == 0);
+    return e.job;
 }
 
 /* A record of somebody else in the refills' topic. */
@@ -129,11 +94,10 @@ static void an_item_is_the_result_and_no_call_is_made(void **state)
     struct seen s = run_job(w, REQUEST);
     assert_int_equal(s.job.state, JOB_SUCCEEDED);
     assert_string_equal(s.job.result, "{\"ready\":true}");
-    assert_int_equal(asked(w, "*"), 0);
+    assert_null(seen_call(&s, "copy"));
     assert_has(s.job.calls, "\"state\":\"skipped\"");
     assert_has(s.job.calls, "\"error\":null");
     assert_string_equal(seen_call(&s, "$pool")->result, "{\"ready\":true}");
-    assert_int_equal(length(w, "LLEN", Q), 0);
     seen_fini(&s);
     world_free(w);
 }
@@ -141,26 +105,24 @@ static void an_item_is_the_result_and_no_call_is_made(void **state)
 static void every_take_asks_for_a_refill(void **state)
 {
     (void)state;
-    struct rule rule = {.bad = {0}};
-    struct world *w = pool_world(&rule);
-    put_item(w, ITEM_A, "1");
-    for (int i = 0; i < 2; i++) { /* with an item, and without */
+    for (int items = 0; items < 2; items++) { /* without an item, and with one */
+        struct rule rule = {.bad = {0}};
+        struct world *w = pool_world(&rule);
+        if (items)
+            put_item(w, ITEM_A, "1");
         struct seen s = run_job(w, REQUEST);
-        struct outbox o = outbox(w);
+        const struct broker_record *r = broker_fake_at(w->broker, FILL, 0, 0);
         assert_int_equal(s.job.state, JOB_SUCCEEDED);
-        assert_int_equal(asked(w, "*"), i == 0 ? 0 : 2);
-        assert_int_equal(o.n, 1);
-        assert_string_equal(o.rows[0].topic, FILL);
-        assert_int_equal(o.rows[0].key_len, 1);
-        assert_memory_equal(o.rows[0].key, "7", 1);
-        assert_int_equal(o.rows[0].value_len, 8);
-        assert_memory_equal(o.rows[0].value, "{\"id\":7}", 8);
-        struct job_id child = id_child(&s.job.id, "refill", 0, 0);
-        assert_true(id_equal(&o.rows[0].job, &child));
-        record_outbox_free(o.rows, o.n);
+        assert_non_null(r);
+        assert_int_equal(r->key_len, 1);
+        assert_memory_equal(r->key, "7", 1);
+        assert_int_equal(r->value_len, 8);
+        assert_memory_equal(r->value, "{\"id\":7}", 8);
+        struct job_id child = id_child(&s.job.id, "refill", 0, 0), got = job_of(r);
+        assert_true(id_equal(&got, &child));
         seen_fini(&s);
+        world_free(w);
     }
-    world_free(w);
 }
 
 static void refills_fill_the_pool_and_stop(void **state)
@@ -170,7 +132,7 @@ static void refills_fill_the_pool_and_stop(void **state)
     struct world *w = pool_world(&rule);
     struct seen s = run_job(w, REQUEST);
     assert_has(s.job.result, "\"refill\":false");
-    assert_int_equal(relay(w), 4);
+    assert_int_equal(refills(w), 4);
     assert_int_equal(length(w, "LLEN", Q), 4);
     assert_int_equal(length(w, "ZCARD", R), 0);
     assert_int_equal(asked(w, "/copy/1"), 5);
@@ -178,8 +140,8 @@ static void refills_fill_the_pool_and_stop(void **state)
     s = run_job(w, REQUEST);
     assert_has(s.job.result, "\"refill\":true");
     assert_has(s.job.result, "\"names\":[\"copy\",\"copy\"]");
-    assert_int_equal(asked(w, "/copy/1"), 5);
-    assert_int_equal(relay(w), 1);
+    assert_int_equal(refills(w), 5);
+    assert_int_equal(asked(w, "/copy/1"), 6);
     assert_int_equal(length(w, "LLEN", Q), 4);
     assert_int_equal(broker_fake_committed(w->broker, GROUP, FILL, 0), 5);
     seen_fini(&s);
@@ -193,8 +155,7 @@ static void ten_records_at_once_fill_no_more_than_its_size(void **state)
     struct world *w = pool_world(&rule);
     for (int i = 0; i < 10; i++)
         put_foreign(w, "{\"id\":7,\"more\":1}");
-    world_run(w, 20000);
-    relay(w);
+    refills(w);
     assert_int_equal(length(w, "LLEN", Q), 4);
     assert_int_equal(length(w, "ZCARD", R), 0);
     assert_int_equal(asked(w, "/copy/1"), 4);
@@ -230,7 +191,7 @@ static void without_redis_jobs_make_their_calls_and_refills_do_nothing(void **st
     assert_int_equal(s.job.state, JOB_SUCCEEDED);
     assert_int_equal(asked(w, "*"), 2);
     assert_null(seen_call(&s, "$pool")->result);
-    assert_int_equal(relay(w), 1); /* asked for all the same */
+    assert_int_equal(refills(w), 1); /* asked for all the same */
     assert_int_equal(asked(w, "*"), 2);
     assert_int_equal(broker_fake_committed(w->broker, GROUP, FILL, 0), 1);
     cache_fake_away(w->redis, false);
@@ -264,7 +225,8 @@ static void a_job_that_comes_again_has_the_same_item(void **state)
         world_put(w, &e, REQUEST, 0);
         struct seen s = world_final(w, &e.job);
         assert_string_equal(s.job.result, "\"mine\"");
-        assert_int_equal(length(w, "LLEN", Q), 1);
+        assert_true(length(w, "LLEN", Q) >= 1); /* the other item is still there */
+        assert_null(seen_call(&s, "copy"));
         seen_fini(&s);
         world_free(w);
     }
@@ -274,21 +236,20 @@ static void a_job_that_comes_again_has_the_same_item(void **state)
 static void another_jobs_item_is_not_taken(void **state)
 {
     (void)state;
-    struct rule rule = {.bad = {0}};
+    struct rule rule = {.delay_ms = 20000}; /* no refill ends before the second take */
     struct world *w = pool_world(&rule);
-    for (int i = 0; i < 2; i++) {
-        put_item(w, ITEM_A, "\"copied\"");
-        struct seen s = run_job(w, REQUEST);
-        assert_int_equal(s.job.state, JOB_SUCCEEDED);
-        if (i == 0)
-            assert_string_equal(s.job.result, "\"copied\"");
-        else
-            assert_has(s.job.result, "\"names\"");
-        seen_fini(&s);
-        for (const char *const *k = (const char *const[]){D, NULL}; *k; k++)
-            assert_int_equal(cache_fake_put(w->redis, *k, "", 0, 1), 0); /* forgotten */
-        world_run(w, 10);
-    }
+    put_item(w, ITEM_A, "\"copied\"");
+    struct seen s = run_job(w, REQUEST);
+    assert_string_equal(s.job.result, "\"copied\"");
+    seen_fini(&s);
+    assert_int_equal(cache_fake_put(w->redis, D, "", 0, 0), 0);
+    put_item(w, ITEM_A, "\"copied\"");
+    s = run_job(w, REQUEST);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_has(s.job.result, "\"names\"");
+    assert_non_null(seen_call(&s, "copy"));
+    assert_null(seen_call(&s, "$pool")->result);
+    seen_fini(&s);
     world_free(w);
 }
 
@@ -302,7 +263,7 @@ static void a_refill_that_fails_gives_its_place_back(void **state)
     assert_int_equal(asked(w, "*"), 2);
     assert_int_equal(length(w, "LLEN", Q), 0);
     assert_int_equal(length(w, "ZCARD", R), 0);
-    assert_int_equal(record_fake_outbox_n(w->db), 0); /* and asks for nothing: the next job does */
+    assert_int_equal(refills(w), 1); /* and asks for nothing: the next job does */
     world_free(w);
 }
 
@@ -386,8 +347,8 @@ static void a_header_makes_a_refill_of_it(void **state)
     struct seen s = world_final(w, &e.job);
     static const struct owner nobody;
     assert_has(s.job.result, "\"refill\":true");
+    assert_true(length(w, "LLEN", Q) >= 1);
     assert_memory_equal(&s.job.owner, &nobody, sizeof nobody);
-    assert_int_equal(length(w, "LLEN", Q), 1);
     seen_fini(&s);
     world_free(w);
 }
