@@ -61,7 +61,8 @@ static bool take_field(const struct field *f, struct http_request *q, size_t *le
         memcpy(q->key, f->value, f->value_len);
         q->key[f->value_len] = 0;
     }
-    if (f->name_len > 2 && strncasecmp(f->name, "x-", 2) == 0)
+    bool extra = f->name_len > 2 && strncasecmp(f->name, "x-", 2) == 0;
+    if (extra || is_named(f, "authorization") || is_named(f, "traceparent"))
         note_field(f, q);
     return true;
 }
@@ -113,10 +114,11 @@ void http_request_fini(struct http_request *q)
     buf_fini(&q->headers);
 }
 
-static void add_head(int status, const char *extra, const char *length, struct buf *out)
+static void add_head(int status, const char *type, const char *extra, const char *length,
+                     struct buf *out)
 {
-    buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s%s\r\n", status,
-               status < 400 ? "OK" : "Error", extra ? extra : "", length);
+    buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: application/%s\r\n%s%s\r\n", status,
+               status < 400 ? "OK" : "Error", type, extra ? extra : "", length);
 }
 
 void http_answer(int status, const char *extra, const void *body, size_t len, struct buf *out)
@@ -125,7 +127,8 @@ void http_answer(int status, const char *extra, const void *body, size_t len, st
     struct buf line;
     buf_init(&line, sizeof length);
     buf_printf(&line, "Content-Length: %zu\r\n", len);
-    add_head(status, extra, buf_str(&line), out);
+    bool xml = len > 5 && memcmp(body, "<?xml", 5) == 0;
+    add_head(status, xml ? "xml" : "json", extra, buf_str(&line), out);
     buf_fini(&line);
     buf_add(out, body, len);
 }
@@ -164,7 +167,7 @@ void http_fault(const struct reply *p, int status, const struct buf *body, struc
     size_t start = out->len;
     switch (p->kind) {
     case REPLY_ENDLESS:
-        add_head(200, p->head, "Connection: close\r\n", out);
+        add_head(200, "json", p->head, "Connection: close\r\n", out);
         break;
     case REPLY_GARBAGE_BODY:
         http_answer(200, p->head, garbage, sizeof garbage - 1, out);

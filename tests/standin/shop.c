@@ -1,4 +1,4 @@
-#include "tests/standin/shop.h"
+#include "tests/standin/services.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ void shops_init(struct shops *s, int delay_ms, size_t log_max)
     if (!s->log)
         abort();
     s->log->max = log_max;
-    static const char *const names[] = {"/a-mart", "/b-shop", "/c-store"};
+    static const char *const names[] = {"/a-mart", "/b-shop", "/c-store", "/v1", "/builder"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         shops_find(s, names[i], true);
 }
@@ -149,6 +149,14 @@ int shop_answer(struct shops *s, const struct shop *shop, const struct shop_requ
         buf_text(out, good ? "{\"total\":\"17450\",\"currency\":\"KRW\"}"
                            : "{\"error\":\"POST {sku, quantity} is needed\"}");
         return good ? 200 : 400;
+    }
+    if (strcmp(shop->name, "v1") == 0) {
+        *delay_ms = natural_delay(s, 900, 600);
+        return chat_answer(q, out);
+    }
+    if (strcmp(shop->name, "builder") == 0) {
+        *delay_ms = natural_delay(s, 150, 150);
+        return bucket_answer(q, out);
     }
     *delay_ms = natural_delay(s, 1, 5);
     buf_text(out, "{\"error\":\"no such page\"}");

@@ -1,6 +1,6 @@
-/* shop.h - the shops: what each answers by itself, its script, its counters, and the log of every
- * request. The first segment of a path names the shop; any name may be scripted. Belongs to the one
- * thread of the stand-in. */
+/* shop.h - the shops, and `v1` (an LLM) and `builder` (a bucket): what each answers by itself, its
+ * script, its counters, and the log of every request. The first segment of a path names the shop;
+ * any name may be scripted. Belongs to the one thread of the stand-in. */
 #pragma once
 #include "common/buf.h"
 #include "tests/standin/script.h"
@@ -29,7 +29,7 @@ struct shops {
 struct shop_request {
     const char *method, *path; /* path as it came, with the query */
     const char *key;           /* Idempotency-Key or "" */
-    const char *headers;       /* JSON members of the X- headers, "" if none */
+    const char *headers;       /* JSON members: Authorization, traceparent, X-..; "" if none */
     const char *body;
     int64_t at_ms; /* Unix time */
 };

@@ -1,8 +1,8 @@
-/* The stand-in upstream: the shops of the example flows on one loopback port, for the quick start
- * and the tests. One thread, epoll, 20,000 connections. Steered over HTTP:
- *   PUT /_script/SHOP   replies for the next requests (script.h)    DELETE /_script[/SHOP]
- *   GET /_log[?shop=S]  every request that came                     DELETE /_log  (and counters)
- *   GET /_stats         requests, answered, aborted, in flight by shop */
+/* The stand-in upstream: the shops of the example flows, an LLM and a bucket of S3 on one loopback
+ * port, for the quick start and the tests. One thread, epoll, 20,000 connections. Steered over
+ * HTTP: PUT /_script/SHOP   replies for the next requests (script.h)    DELETE /_script[/SHOP] GET
+ * /_log[?shop=S]  every request that came                     DELETE /_log  (and counters) GET
+ * /_stats         requests, answered, aborted, in flight by shop */
 #include "tests/standin/http.h"
 #include "tests/standin/shop.h"
 #include "tests/standin/timers.h"

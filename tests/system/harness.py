@@ -348,6 +348,19 @@ class StandIn(Program):
     def script(self, shop, *replies):
         self.call("PUT", f"/_script/{shop}", list(replies))
 
+    @staticmethod
+    def chat(content, **reply):
+        """A reply of the LLM (shop `v1`) with this content: a text, or what is its JSON."""
+        text = content if isinstance(content, str) else json.dumps(content)
+        return {"body": {"choices": [{"index": 0, "message": {"role": "assistant", "content": text},
+                                      "finish_reason": "stop"}]}, **reply}
+
+    @staticmethod
+    def s3_error(code="SlowDown", **reply):
+        """A reply of the bucket (shop `builder`): S3's error, inside a 200 unless a status says more."""
+        return {"status": 200, "body": '<?xml version="1.0" encoding="UTF-8"?>\n'
+                f"<Error><Code>{code}</Code><Message>no</Message></Error>", **reply}
+
     def mend(self, shop=None):
         self.call("DELETE", f"/_script/{shop}" if shop else "/_script")
 
@@ -441,6 +454,8 @@ class Site:
             "A_MART_URL": f"{shops}/a-mart",
             "B_SHOP_URL": f"{shops}/b-shop",
             "C_STORE_URL": f"{shops}/c-store",
+            "LLM_URL": f"{shops}/v1",
+            "S3_URL": f"{shops}/builder",
         }
 
     # programs
