@@ -23,6 +23,13 @@ void topic_warnings_add(struct topic_warnings *w, const struct broker_topic *t)
         snprintf(to, TOPIC_WARNING, "topic %.80s: unclean.leader.election.enable is true", t->name);
 }
 
+void topic_warnings_say(struct topic_warnings *w, const char *text)
+{
+    if (w->n == TOPIC_WARNINGS)
+        w->n--;
+    snprintf(next(w), TOPIC_WARNING, "%s", text);
+}
+
 void topic_warnings_print(const struct topic_warnings *w, struct buf *out)
 {
     buf_char(out, '[');

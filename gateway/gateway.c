@@ -10,19 +10,17 @@
 
 #include "common/cache_gather.h"
 #include "common/files.h"
-#include "common/flow_load.h"
+#include "common/flow_watch.h"
 #include "gateway/admin.h"
 #include "gateway/auth_setup.h"
 #include "gateway/drain.h"
 #include "gateway/http_server.h"
-#include "gateway/serve.h"
-#include "gateway/topics.h"
+#include "gateway/serving.h"
 
 enum {
     PRODUCE_QUEUE = 10000,
     BUSY_LINGER_MS = 2,
     REPORT_GRACE_MS = 2000, /* a report comes by the deadline; this is for the way back */
-    DESCRIBE_MS = 10000,
     PRODUCER_MS = 20000, /* a cluster just made needs seconds to give the first producer its id */
     REDIS_MS = 50,
     REDIS_TRIPS = 2, /* on their way at once: requests that come meanwhile share the next */
@@ -31,7 +29,6 @@ enum {
     READ_WAIT_MS = 1000,
     READ_STUCK_MS = 250,
     GATHER_MS = 2, /* marks and rows leave in batches; a job is listed within 50 ms */
-    LAG_EVERY_MS = 5000,
     MYSQL_RETRY_MS = 1000,
     MYSQL_TICK_MS = 3000,
     CONNECT_MS = 5000,
@@ -43,18 +40,19 @@ enum {
 
 struct gateway {
     const struct options *o;
-    struct flow_set *flows;
+    struct serving *first; /* until it is in the box */
+    struct serving_box box;
+    bool boxed;
+    struct flow_watch watch;
+    struct flow_load_settings watched;
     struct id_secret secret;
-    struct topics_report topics;
-    int *partitions;
     struct publisher *publisher;
     struct cache *cache;
     struct marks *marks;
     struct registrar *registrar;
     struct reader *reader;
-    struct admission *admission;
     struct auth_setup *auth;
-    struct serve serve;
+    struct serve serve; /* but what belongs to a set of flows */
     struct admin admin;
     struct http_server *public_server, *admin_server;
     _Atomic bool draining, lost;
@@ -63,29 +61,13 @@ struct gateway {
 
 /* ---- flow files */
 
-static int load_flows(const struct options *o, struct flow_set **out)
-{
-    struct findings findings;
-    struct buf text = {0};
-    findings_init(&findings);
-    struct flow_load_settings settings = {
-        .flows_dir = o->flows, .upstreams_file = o->upstreams, .secrets_dir = o->secrets};
-    int err = expr_start();
-    if (!err)
-        err = flow_load(&settings, &findings, out);
-    findings_print(&findings, isatty(STDERR_FILENO), &text);
-    fputs(buf_str(&text), stderr);
-    buf_fini(&text);
-    findings_fini(&findings);
-    return err;
-}
-
 int gateway_check_flows(const struct options *o)
 {
     struct flow_set *flows = NULL;
-    int err = load_flows(o, &flows);
+    char why[SERVING_WHY];
+    int rc = expr_start() ? EXIT_BUG : serving_load(o, true, &flows, why);
     flow_set_put(flows);
-    return err == 0 ? EXIT_GOOD : err == ERR_INVALID ? EXIT_FINDINGS : EXIT_BUG;
+    return rc;
 }
 
 /* ---- servers it needs */
@@ -94,37 +76,6 @@ static struct broker_settings broker_of(const struct options *o)
 {
     return (struct broker_settings){
         .servers = o->kafka, .client_id = "offpath-gateway", .properties = o->kafka_properties};
-}
-
-static int check_topics(struct gateway *g, char why[GATEWAY_WHY])
-{
-    struct broker_settings s = broker_of(g->o);
-    size_t n = g->flows->flows_n;
-    struct broker_topic *topics = calloc(n + 1, sizeof *topics);
-    g->partitions = calloc(n + 1, sizeof *g->partitions);
-    int rc = EXIT_BUG;
-    if (!topics || !g->partitions)
-        goto out;
-    topics_name(g->flows, topics);
-    int err = broker_describe(&s, topics, n, DESCRIBE_MS);
-    if (err == ERR_INVALID) {
-        snprintf(why, GATEWAY_WHY, "--kafka or --kafka-properties is not valid, see above");
-        rc = EXIT_USAGE;
-    } else if (err) {
-        snprintf(why, GATEWAY_WHY, "Kafka at %.200s did not answer; start it, or set --kafka",
-                 g->o->kafka);
-        rc = EXIT_DEPENDENCY;
-    } else if (topics_check(g->flows, topics, &g->topics) != 0) {
-        snprintf(why, GATEWAY_WHY, "%s", g->topics.why);
-        rc = EXIT_DEPENDENCY;
-    } else {
-        rc = EXIT_GOOD;
-    }
-    for (size_t i = 0; i < n; i++)
-        g->partitions[i] = topics[i].partitions;
-out:
-    free(topics);
-    return rc;
 }
 
 static int open_record(void *arg, struct record **out, char *why)
@@ -212,7 +163,7 @@ static int open_rest(struct gateway *g)
     struct registrar_settings rows = {.open = open_record,
                                       .arg = g,
                                       .clock = clock_real(),
-                                      .retention_ms = g->topics.retention_ms,
+                                      .retention_ms = g->first->topics.retention_ms,
                                       .gather_ms = GATHER_MS,
                                       .retry_ms = MYSQL_RETRY_MS,
                                       .tick_ms = MYSQL_TICK_MS};
@@ -223,15 +174,7 @@ static int open_rest(struct gateway *g)
                                     .stuck_ms = READ_STUCK_MS,
                                     .rest_ms = MYSQL_RETRY_MS,
                                     .clock = clock_real()};
-    struct admission_settings lag = {.producer = publisher_producer(g->publisher),
-                                     .flows = g->flows,
-                                     .partitions = g->partitions,
-                                     .clock = clock_real(),
-                                     .floor = g->o->overload_floor,
-                                     .every_ms = LAG_EVERY_MS,
-                                     .wait_ms = LAG_EVERY_MS};
-    if (registrar_open(&rows, &g->registrar) != 0 || reader_open(&reads, &g->reader) != 0 ||
-        admission_open(&lag, &g->admission) != 0)
+    if (registrar_open(&rows, &g->registrar) != 0 || reader_open(&reads, &g->reader) != 0)
         return EXIT_BUG;
     return EXIT_GOOD;
 }
@@ -241,39 +184,45 @@ static int open_rest(struct gateway *g)
 static void look(void *arg, struct health_state *out)
 {
     static _Thread_local char why[256];
+    static _Thread_local struct topic_warnings warnings;
     struct gateway *g = arg;
     registrar_refusal(g->registrar, why);
+    serving_warnings(&g->box, &warnings);
     *out = (struct health_state){.kafka = publisher_up(g->publisher),
                                  .redis = cache_up(g->cache),
                                  .mysql = registrar_up(g->registrar),
                                  .draining = atomic_load(&g->draining),
                                  .mysql_why = why,
-                                 .warnings = &g->topics.warnings};
+                                 .warnings = &warnings};
 }
 
 static void fill_handlers(struct gateway *g)
 {
-    g->serve = (struct serve){.accept = {.flows = g->flows,
-                                         .publisher = g->publisher,
+    g->serve = (struct serve){.accept = {.publisher = g->publisher,
                                          .marks = g->marks,
                                          .registrar = g->registrar,
                                          .reader = g->reader,
-                                         .admission = g->admission,
                                          .secret = &g->secret,
                                          .clock = clock_real(),
-                                         .rng = rng_real(),
-                                         .metrics = accept_metrics_new(g->flows)},
-                              .jobs = {.flows = g->flows,
-                                       .reader = g->reader,
+                                         .rng = rng_real()},
+                              .jobs = {.reader = g->reader,
                                        .marks = g->marks,
                                        .cache = g->cache,
                                        .secret = &g->secret,
                                        .clock = clock_real(),
-                                       .retention_ms = g->topics.retention_ms},
+                                       .retention_ms = g->first->topics.retention_ms},
                               .auth = g->serve.auth,
                               .rng = rng_real(),
                               .metrics = serve_metrics_new()};
     g->admin = (struct admin){look, g};
+}
+
+static void serve_current(void *arg, struct http_request *q, struct http_reply *r)
+{
+    struct gateway *g = arg;
+    struct serving *s = serving_take(&g->box);
+    serve_request(&s->serve, q, r);
+    serving_give(&g->box, s);
 }
 
 static int exit_of_listen(int err)
@@ -303,8 +252,8 @@ static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
         s.in_flight = g->o->threads * 85 / 100;
         s.per_address = g->o->per_address;
         s.keep_alive_ms = g->o->keep_alive_ms;
-        s.handler = serve_request;
-        s.arg = &g->serve;
+        s.handler = serve_current;
+        s.arg = g;
         err = http_server_start(&s, &g->public_server, text);
     }
     if (err)
@@ -358,13 +307,7 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     rc = auth_setup(g->o, &g->serve.auth, &g->auth, why);
     if (rc)
         return rc;
-    int err = load_flows(g->o, &g->flows);
-    if (err) {
-        snprintf(why, GATEWAY_WHY, "the flow files in %.200s have errors, listed above",
-                 g->o->flows);
-        return err == ERR_INVALID ? EXIT_FINDINGS : EXIT_BUG;
-    }
-    rc = check_topics(g, why);
+    rc = expr_start() ? EXIT_BUG : serving_read(g->o, true, &g->first, why);
     if (!rc)
         rc = check_record(g, why);
     if (!rc)
@@ -377,9 +320,14 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
         return rc;
     fill_handlers(g);
     rc = await_producers(g, why);
-    if (rc)
-        return rc;
-    return g->serve.accept.metrics && g->serve.metrics ? listen_all(g, why) : EXIT_BUG;
+    if (!rc)
+        rc = serving_begin(g->first, g->o, &g->serve, publisher_producer(g->publisher));
+    if (rc || !g->serve.metrics)
+        return rc ? rc : EXIT_BUG;
+    serving_box_init(&g->box, g->first);
+    g->boxed = true;
+    g->first = NULL;
+    return listen_all(g, why);
 }
 
 int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY_WHY])
@@ -389,6 +337,9 @@ int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY
         return EXIT_BUG;
     g->o = o;
     snprintf(why, GATEWAY_WHY, "out of memory");
+    g->watched = (struct flow_load_settings){
+        .flows_dir = o->flows, .upstreams_file = o->upstreams, .secrets_dir = o->secrets};
+    flow_watch_init(&g->watch, &g->watched);
     int rc = open_parts(g, why);
     if (rc) {
         gateway_close(g);
@@ -417,6 +368,21 @@ int gateway_announce(struct gateway *g, char why[GATEWAY_WHY])
         return EXIT_GOOD;
     snprintf(why, GATEWAY_WHY, "--ports-file %.200s cannot be written: %s", path, strerror(errno));
     return EXIT_USAGE;
+}
+
+/* ---- reload */
+
+void gateway_reload(struct gateway *g)
+{
+    flow_watch_mark(&g->watch);
+    serving_reload(&g->box, g->o, publisher_producer(g->publisher));
+}
+
+void gateway_tick(struct gateway *g)
+{
+    serving_collect(&g->box);
+    if (flow_watch_changed(&g->watch))
+        gateway_reload(g);
 }
 
 /* ---- drain */
@@ -476,15 +442,14 @@ void gateway_close(struct gateway *g)
     http_server_stop(g->public_server);
     http_server_stop(g->admin_server);
     auth_teardown(g->auth);
-    admission_close(g->admission);
+    if (g->boxed)
+        serving_box_fini(&g->box);
+    serving_close(g->first);
     reader_close(g->reader);
     registrar_close(g->registrar);
     marks_close(g->marks);
     cache_close(g->cache);
     publisher_close(g->publisher);
-    flow_set_put(g->flows);
-    free(g->serve.accept.metrics);
     free(g->serve.metrics);
-    free(g->partitions);
     free(g);
 }

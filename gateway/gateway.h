@@ -14,6 +14,11 @@ enum { GATEWAY_WHY = 512 };
 int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY_WHY]) must_use;
 /* Write {pid, listen, admin} where --ports-file says; nothing without it. 0 or an exit_code. */
 int gateway_announce(struct gateway *g, char why[GATEWAY_WHY]) must_use;
+/* Read the flow files again and serve them from the next request on; what is wrong is refused and
+ * said (log, metrics, /readyz), and the old ones stay. Blocks while Kafka is asked. */
+void gateway_reload(struct gateway *g);
+/* Every second: reload what has changed on disk, give back what is over. */
+void gateway_tick(struct gateway *g);
 /* Stop as drain.h says. pause: sleep that tells of a second signal. An exit_code: EXIT_DEPENDENCY
  * if Kafka can be written to by a new process only (it has sent SIGTERM to itself and logged why).
  */

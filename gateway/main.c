@@ -56,12 +56,28 @@ static int say(int code, const char *why)
     return code;
 }
 
+/* SIGHUP, or a file that changed: the flows are read again. */
+static void serve_until_stopped(struct gateway *g)
+{
+    const struct timespec second = {1, 0};
+    sigset_t set = stop_signals();
+    sigaddset(&set, SIGHUP);
+    for (;;) {
+        int signal = sigtimedwait(&set, NULL, &second);
+        if (signal == SIGHUP)
+            gateway_reload(g);
+        else if (signal > 0)
+            return;
+        else
+            gateway_tick(g);
+    }
+}
+
 static int run(const struct options *o)
 {
     char why[GATEWAY_WHY] = "";
     struct gateway *g = NULL;
-    sigset_t set = stop_signals(), blocked = set;
-    int signal;
+    sigset_t blocked = stop_signals();
     sigaddset(&blocked, SIGALRM); /* no thread but this one ever meets a signal */
     sigaddset(&blocked, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
@@ -72,7 +88,7 @@ static int run(const struct options *o)
         gateway_close(g);
         return say(code, why);
     }
-    sigwait(&set, &signal);
+    serve_until_stopped(g);
     stop_by_force_in(STOP_S + (unsigned)o->drain_wait_ms / 1000);
     code = gateway_drain(g, pause_ms);
     gateway_close(g);

@@ -29,6 +29,12 @@ struct registrar {
     struct metric *dropped, *registered, *refused, *failed;
 };
 
+struct queued { /* outlives the set of flows that the request held */
+    struct register_row row;
+    char flow[FLOW_NAME_MAX + 1];
+    uint8_t rev[8];
+};
+
 static int64_t sweep_at(const struct registrar *r, const struct register_row *row)
 {
     if (row->deadline_us)
@@ -36,18 +42,19 @@ static int64_t sweep_at(const struct registrar *r, const struct register_row *ro
     return row->created_us + r->s.retention_ms * 1000 + DAY_US;
 }
 
-static void fill(struct registrar *r, const struct register_row *row, struct record_register *to)
+static void fill(struct registrar *r, const struct queued *q, struct record_register *to)
 {
+    const struct register_row *row = &q->row;
     *to = (struct record_register){.id = row->id,
                                    .owner = row->owner,
-                                   .flow = row->flow->name,
+                                   .flow = q->flow,
                                    .has_mac = true,
                                    .has_rev = true,
                                    .created_us = row->created_us,
                                    .deadline_us = row->deadline_us,
                                    .sweep_at_us = sweep_at(r, row)};
     memcpy(to->mac, row->mac, sizeof to->mac);
-    memcpy(to->rev, row->flow->rev, sizeof to->rev);
+    memcpy(to->rev, q->rev, sizeof to->rev);
 }
 
 static void set_refusal(struct registrar *r, const char *why)
@@ -119,7 +126,7 @@ static int write_rows(struct registrar *r, size_t n)
 static size_t write_batch(void *arg, const void *items, size_t n)
 {
     struct registrar *r = arg;
-    const struct register_row *rows = items;
+    const struct queued *rows = items;
     if (connect_record(r) != 0)
         return 0;
     for (size_t i = 0; i < n; i++)
@@ -153,7 +160,7 @@ int registrar_open(const struct registrar_settings *s, struct registrar **out)
                                  "Jobs MySQL refused to register; their workers do it.");
     r->failed = metrics_counter("offpath_register_failed_total", "", "Batches that failed.");
     int err = batcher_open(&(struct batcher_settings){.name = "register",
-                                                      .item_size = sizeof(struct register_row),
+                                                      .item_size = sizeof(struct queued),
                                                       .queue_max = REGISTER_QUEUE,
                                                       .batch_max = REGISTER_BATCH,
                                                       .gather_ms = s->gather_ms,
@@ -173,7 +180,11 @@ int registrar_open(const struct registrar_settings *s, struct registrar **out)
 
 void registrar_put(struct registrar *r, const struct register_row *row)
 {
-    if (batcher_put(r->batcher, row) != 0)
+    struct queued q = {.row = *row};
+    memcpy(q.flow, row->flow->name, sizeof q.flow);
+    memcpy(q.rev, row->flow->rev, sizeof q.rev);
+    q.row.flow = NULL;
+    if (batcher_put(r->batcher, &q) != 0)
         metrics_add(r->dropped, 1);
 }
 

@@ -9,11 +9,11 @@
 
 enum { REGISTER_QUEUE = 10000, REGISTER_BATCH = 100 };
 
-/* One job to register; flow lives as long as the registrar. */
+/* One job to register. */
 struct register_row {
     struct job_id id;
     struct owner owner;
-    const struct flow *flow;
+    const struct flow *flow; /* borrowed */
     uint8_t mac[ID_MAC];
     int64_t created_us, deadline_us; /* deadline 0: none */
 };

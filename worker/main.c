@@ -61,29 +61,26 @@ static int preflight(const struct settings *s, struct run *r, char why[PREFLIGHT
     const struct broker_settings broker = {
         .servers = s->kafka, .client_id = "offpath-worker", .properties = s->kafka_properties};
     const struct record_settings record = {.url = s->mysql, .connect_ms = 5000, .io_ms = 10000};
-    struct preflight_topics topics = {0};
     int err = admin_listen(s->admin, &r->admin_fd, &r->admin_port, why);
     if (!err)
-        err = preflight_topics(&broker, r->set, &topics, why);
+        err = preflight_topics(&broker, r->flows->set, &r->flows->topics, why);
     if (!err)
         err = preflight_record(&record, why);
-    r->retention_ms = topics.retention_ms;
-    r->warnings = topics.warnings;
-    r->limits = topics.limits;
     return err;
 }
 
 static int run_with(const struct settings *s)
 {
     char why[PREFLIGHT_WHY] = "";
-    struct run r = {.settings = s, .admin_fd = -1};
+    struct generation_flows flows = {0};
+    struct run r = {.settings = s, .flows = &flows, .admin_fd = -1};
     int code = WORKER_GOOD, err = preflight_settings(s, why);
     if (err)
         return complain(WORKER_USAGE, why);
-    err = preflight_flows(s, &r.set, why);
+    err = preflight_flows(s, &flows.set, why);
     if (err)
         return complain(err == ERR_INVALID ? WORKER_FINDINGS : WORKER_BUG, why);
-    err = preflight_only(s, r.set, why);
+    err = preflight_only(s, flows.set, why);
     if (!err)
         err = preflight(s, &r, why);
     if (!err) {
@@ -94,8 +91,7 @@ static int run_with(const struct settings *s)
     }
     if (r.admin_fd >= 0)
         close(r.admin_fd);
-    topic_limits_fini(&r.limits);
-    flow_set_put(r.set);
+    generation_flows_fini(&flows);
     return code;
 }
 

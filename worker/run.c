@@ -5,7 +5,7 @@
 #include "worker/preflight.h"
 #include "worker/relay.h"
 #include "worker/server_clock.h"
-#include "worker/shard_thread.h"
+#include "worker/reload.h"
 #include "worker/sweep.h"
 
 #include <pthread.h>
@@ -42,12 +42,7 @@ struct worker {
     struct sweep *sweep;
     struct relay *relay;
     struct broker_producer *producer; /* the relay's */
-    struct shard_thread *threads[SETTINGS_SHARDS_MAX];
-    _Atomic unsigned threads_n;
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
-    unsigned opened, ended;
-    int err; /* of the first that could not open */
+    _Atomic(struct reload *) reload;  /* NULL: no shard has opened yet */
     _Atomic bool draining, fatal;
 };
 
@@ -66,22 +61,22 @@ static int open_consumer(void *arg, const char *group, const char *const *topics
 
 /* ---- admin answers, in the loop of the first shard */
 
-static bool is_stuck(const struct worker *w)
+static bool is_stuck(const struct generation *g)
 {
-    for (unsigned i = 0; i < w->threads_n; i++)
-        if (shard_thread_silence_ms(w->threads[i]) > SILENT_MS)
+    for (size_t i = 0; i < generation_shards(g); i++)
+        if (shard_thread_silence_ms(generation_shard(g, i)) > SILENT_MS)
             return true;
     return false;
 }
 
-static int healthz(const struct worker *w, struct buf *body)
+static int healthz(const struct generation *g, struct buf *body)
 {
-    bool stuck = is_stuck(w);
+    bool stuck = is_stuck(g);
     buf_text(body, stuck ? "{\"alive\":false}\n" : "{\"alive\":true}\n");
     return stuck ? 503 : 200;
 }
 
-static const char *not_ready(const struct worker *w)
+static const char *not_ready(const struct worker *w, const struct generation *g)
 {
     if (w->draining)
         return "draining";
@@ -89,38 +84,43 @@ static const char *not_ready(const struct worker *w)
         return "kafka";
     if (!writer_up(w->writer) || !lease_up(w->lease))
         return "mysql";
-    for (unsigned i = 0; i < w->threads_n; i++) {
-        const char *trouble = shard_thread_trouble(w->threads[i]);
+    if (!w->reload)
+        return "starting";
+    for (size_t i = 0; i < generation_shards(g); i++) {
+        const char *trouble = shard_thread_trouble(generation_shard(g, i));
         if (trouble)
             return trouble;
     }
     return NULL;
 }
 
-static int readyz(const struct worker *w, struct buf *body)
+static int readyz(const struct worker *w, const struct generation *g, struct buf *body)
 {
-    const char *why = not_ready(w);
+    const char *why = not_ready(w, g);
+    struct topic_warnings warnings = {.n = 0};
     buf_printf(body, "{\"ready\":%s,", why ? "false" : "true");
     if (why)
         buf_printf(body, "\"reason\":\"%s\",", why);
     buf_text(body, "\"degraded\":[");
-    if (!w->threads_n || !shard_thread_redis_up(w->threads[0]))
+    if (!shard_thread_redis_up(generation_shard(g, 0)))
         buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing; each "
                        "shard takes its share of limits\"}");
     buf_text(body, "],\"warnings\":");
-    topic_warnings_print(&w->run->warnings, body);
+    if (w->reload)
+        reload_warnings(w->reload, &warnings);
+    topic_warnings_print(&warnings, body);
     buf_text(body, "}\n");
     return why ? 503 : 200;
 }
 
 static int answer(void *arg, const char *path, struct buf *body, const char **type)
 {
-    const struct worker *w = arg;
+    const struct generation *g = arg;
     *type = "application/json";
     if (strcmp(path, "/healthz") == 0)
-        return healthz(w, body);
+        return healthz(g, body);
     if (strcmp(path, "/readyz") == 0)
-        return readyz(w, body);
+        return readyz(generation_owner(g), g, body);
     *type = "text/plain; version=0.0.4; charset=utf-8";
     if (strcmp(path, "/metrics") != 0)
         return 404;
@@ -130,23 +130,9 @@ static int answer(void *arg, const char *path, struct buf *body, const char **ty
 
 /* ---- what threads tell */
 
-static void opened(void *arg, int err)
-{
-    struct worker *w = arg;
-    pthread_mutex_lock(&w->lock);
-    w->opened++;
-    if (err && !w->err)
-        w->err = err;
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-}
-
 static void ended(void *arg)
 {
-    struct worker *w = arg;
-    pthread_mutex_lock(&w->lock);
-    w->ended++;
-    pthread_mutex_unlock(&w->lock);
+    (void)arg;
     kill(getpid(), SIGUSR1); /* the main thread waits for signals */
 }
 
@@ -186,7 +172,7 @@ static int open_producer(void *arg, broker_report_fn *report, void *report_arg,
 static uint64_t some_worker(void *arg)
 {
     const struct worker *w = arg;
-    return w->threads_n ? shard_thread_worker(w->threads[0]) : 0;
+    return w->reload ? reload_worker(w->reload) : 0;
 }
 
 static int start_helpers(struct worker *w)
@@ -194,7 +180,7 @@ static int start_helpers(struct worker *w)
     const struct cancels_settings cancels = {.open = open_record, .open_arg = w};
     const struct sweep_settings sweep = {.open = open_record,
                                          .open_arg = w,
-                                         .retention_ms = w->run->retention_ms,
+                                         .retention_ms = w->run->flows->topics.retention_ms,
                                          .rng = rng_real()};
     const struct relay_settings relay = {.open = open_record,
                                          .open_arg = w,
@@ -247,46 +233,35 @@ static void stop_record(struct worker *w)
     writer_stop(w->writer, WRITER_STOP_MS);
 }
 
-static int start_threads(struct worker *w)
+static int start_shards(struct worker *w)
 {
     const struct settings *s = w->run->settings;
-    struct shard_thread_settings t = {
-        .shard = {.set = w->run->set,
-                  .only = s->only,
-                  .only_n = s->only_n,
-                  .writer = w->writer,
-                  .lease = w->lease,
-                  .watch = w->watch,
-                  .cancels = w->cancels,
-                  .relay = w->relay,
-                  .limits = &w->run->limits,
-                  .open = open_consumer,
-                  .open_arg = w,
-                  .ahead_us = server_clock_ahead_us(w->clock),
-                  .shares = lease_shares(w->lease),
-                  .retention_ms = w->run->retention_ms,
-                  .calls_max = files_for_calls(files_raise(), s->shards)},
-        .redis = {.url = s->redis, .wait_ms = REDIS_WAIT_MS, .connections = 1},
-        .admin_fd = w->run->admin_fd,
-        .answer = answer,
-        .answer_arg = w,
-        .opened = opened,
-        .fatal = fatal,
-        .ended = ended,
-        .arg = w,
-    };
-    int err = 0;
-    for (unsigned i = 0; i < s->shards && !err; i++) {
-        err = shard_thread_start(&t, &w->threads[i]);
-        if (!err)
-            w->threads_n++;
-        t.admin_fd = -1;
-    }
-    pthread_mutex_lock(&w->lock);
-    while (w->opened < w->threads_n)
-        pthread_cond_wait(&w->changed, &w->lock);
-    err = err ? err : w->err;
-    pthread_mutex_unlock(&w->lock);
+    const struct reload_settings r = {
+        .settings = s,
+        .broker = w->broker,
+        .generation = {
+            .thread = {.shard = {.only = s->only,
+                                 .only_n = s->only_n,
+                                 .writer = w->writer,
+                                 .lease = w->lease,
+                                 .watch = w->watch,
+                                 .cancels = w->cancels,
+                                 .relay = w->relay,
+                                 .open = open_consumer,
+                                 .open_arg = w,
+                                 .ahead_us = server_clock_ahead_us(w->clock),
+                                 .shares = lease_shares(w->lease),
+                                 .calls_max = files_for_calls(files_raise(), s->shards)},
+                       .redis = {.url = s->redis, .wait_ms = REDIS_WAIT_MS, .connections = 1},
+                       .answer = answer},
+            .shards = s->shards,
+            .admin_fd = w->run->admin_fd,
+            .owner = w,
+            .fatal = fatal,
+            .ended = ended}};
+    struct reload *reload = NULL;
+    int err = reload_start(&r, w->run->flows, &reload);
+    w->reload = reload;
     return err;
 }
 
@@ -328,16 +303,8 @@ static void drain(struct worker *w, int64_t drain_ms)
 {
     w->draining = true;
     log_info("draining", "ms", log_number(drain_ms));
-    for (unsigned i = 0; i < w->threads_n; i++)
-        shard_thread_drain(w->threads[i], drain_ms);
-}
-
-static bool all_ended(struct worker *w)
-{
-    pthread_mutex_lock(&w->lock);
-    bool all = w->ended == w->threads_n;
-    pthread_mutex_unlock(&w->lock);
-    return all;
+    if (w->reload)
+        reload_drain(w->reload, drain_ms);
 }
 
 static void signals(sigset_t *set)
@@ -359,16 +326,17 @@ void run_block_signals(void)
 
 static void wait_for_end(struct worker *w)
 {
+    const struct timespec second = {1, 0};
     sigset_t set;
     signals(&set);
-    while (!all_ended(w)) {
-        int number = 0;
-        if (sigwait(&set, &number))
-            continue;
+    while (!reload_is_over(w->reload)) {
+        int number = sigtimedwait(&set, NULL, &second);
         if (number == SIGHUP)
-            log_warn("reload", "why", "not supported yet: restart to read the files again");
-        else if (number != SIGUSR1)
+            reload_read(w->reload);
+        else if (number == SIGTERM || number == SIGINT)
             drain(w, w->draining ? 0 : w->run->settings->drain_ms);
+        else
+            reload_tick(w->reload);
     }
 }
 
@@ -388,13 +356,12 @@ int run_worker(const struct run *r)
                        .broker = {.servers = s->kafka,
                                   .client_id = "offpath-worker",
                                   .properties = s->kafka_properties},
-                       .record = {.url = s->mysql, .connect_ms = CONNECT_MS, .io_ms = IO_MS},
-                       .lock = PTHREAD_MUTEX_INITIALIZER,
-                       .changed = PTHREAD_COND_INITIALIZER};
+                       .record = {.url = s->mysql, .connect_ms = CONNECT_MS, .io_ms = IO_MS}};
+    const size_t flows = r->flows->set->flows_n;
     name_process(&w);
     int err = start_record(&w);
     if (!err)
-        err = start_threads(&w);
+        err = start_shards(&w);
     if (!err)
         await_producer(&w);
     if (!err)
@@ -406,14 +373,15 @@ int run_worker(const struct run *r)
         char admin[ADDRESS];
         admin_address(r, admin);
         log_info("started", "admin", admin, "shards", log_number((long long)s->shards), "flows",
-                 log_number((long long)r->set->flows_n));
+                 log_number((long long)flows));
     }
-    wait_for_end(&w);
-    for (unsigned i = 0; i < w.threads_n; i++)
-        shard_thread_join(w.threads[i]);
+    if (w.reload) {
+        wait_for_end(&w);
+        reload_join(w.reload);
+    }
     stop_record(&w);
-    for (unsigned i = 0; i < w.threads_n; i++)
-        shard_thread_free(w.threads[i]);
+    reload_free(w.reload);
+    close(r->admin_fd);
     log_info("stopped");
     return err || w.fatal ? WORKER_DEPENDENCY : WORKER_GOOD;
 }

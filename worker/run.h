@@ -1,18 +1,12 @@
 /* run.h - the verb `run`: threads for the record, one loop thread per shard, the admin port; until
  * SIGTERM or SIGINT, then the drain (a second signal cuts it short). Main thread. */
 #pragma once
-#include "common/flow.h"
-#include "common/topic_warnings.h"
-#include "worker/settings.h"
-#include "worker/topic_limits.h"
+#include "worker/generation.h"
 
 struct run {
     const struct settings *settings;
-    struct flow_set *set; /* lent */
-    int64_t retention_ms;
-    struct topic_warnings warnings;
-    struct topic_limits limits; /* owned by the caller */
-    int admin_fd;               /* listening; taken */
+    struct generation_flows *flows; /* taken */
+    int admin_fd;                   /* listening; taken */
     int admin_port;
 };
 

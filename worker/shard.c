@@ -461,6 +461,7 @@ void shard_free(struct shard *s)
         cache_unsubscribe(s->s.cache, "op:ctl", control, s);
     if (s->cancels)
         cancels_leave(s->s.cancels, s->cancels);
+    shard_gauges_clear(&s->gauges);
     loop_timer_free(s->s.loop, s->drain);
     loop_timer_free(s->s.loop, s->tick);
     call_gates_close(&s->env.calls);

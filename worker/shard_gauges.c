@@ -23,3 +23,10 @@ void shard_gauges_show(struct shard_gauges *g, enum shard_gauge which, int64_t n
     metrics_add(g->metric[which], now - g->shown[which]);
     g->shown[which] = now;
 }
+
+void shard_gauges_clear(struct shard_gauges *g)
+{
+    for (int i = 0; i < GAUGE_COUNT; i++)
+        if (g->metric[i])
+            shard_gauges_show(g, (enum shard_gauge)i, 0);
+}

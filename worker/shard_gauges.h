@@ -21,3 +21,5 @@ struct shard_gauges {
 void shard_gauges_init(struct shard_gauges *g);
 /* Make this shard's part of one gauge `now`. */
 void shard_gauges_show(struct shard_gauges *g, enum shard_gauge which, int64_t now);
+/* Its part of all of them is over. */
+void shard_gauges_clear(struct shard_gauges *g);

@@ -20,6 +20,7 @@ struct shard_thread {
 struct order { /* posted to the loop */
     struct shard_thread *thread;
     int64_t drain_ms;
+    bool retire;
 };
 
 static void closed(void *arg, struct shard *s)
@@ -100,18 +101,32 @@ int shard_thread_start(const struct shard_thread_settings *s, struct shard_threa
 static void drain(void *arg)
 {
     struct order *o = arg;
+    if (o->retire) {
+        admin_close(o->thread->admin);
+        o->thread->admin = NULL;
+    }
     shard_drain(o->thread->shard, o->drain_ms);
     free(o);
 }
 
-void shard_thread_drain(struct shard_thread *t, int64_t drain_ms)
+static void post(struct shard_thread *t, int64_t drain_ms, bool retire)
 {
     struct order *o = t->visible ? malloc(sizeof *o) : NULL;
     if (!o)
         return;
-    *o = (struct order){t, drain_ms};
+    *o = (struct order){t, drain_ms, retire};
     if (loop_post(t->loop, drain, o))
         free(o);
+}
+
+void shard_thread_drain(struct shard_thread *t, int64_t drain_ms)
+{
+    post(t, drain_ms, false);
+}
+
+void shard_thread_retire(struct shard_thread *t, int64_t drain_ms)
+{
+    post(t, drain_ms, true);
 }
 
 void shard_thread_join(struct shard_thread *t)

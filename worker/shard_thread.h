@@ -27,6 +27,8 @@ struct shard_thread_settings {   /* lent until joined, but what is said */
 int shard_thread_start(const struct shard_thread_settings *s, struct shard_thread **out) must_use;
 /* Ask it to drain (again: with less time). Any thread, after `opened` said 0. */
 void shard_thread_drain(struct shard_thread *t, int64_t drain_ms);
+/* The same, and the admin port is closed: another thread has it. */
+void shard_thread_retire(struct shard_thread *t, int64_t drain_ms);
 /* Wait for its end. Its loop takes posted calls until shard_thread_free: what it left behind at the
  * writer may still come back, and goes nowhere. NULL is fine for both. */
 void shard_thread_join(struct shard_thread *t);

@@ -1,0 +1,72 @@
+#include "common/flow_watch.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { PATH_LEN = 4096 };
+
+/* FNV-1a: no enemy chooses what is hashed here. */
+static void mix(uint64_t *hash, const void *bytes, size_t len)
+{
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < len; i++)
+        *hash = (*hash ^ p[i]) * 0x100000001b3;
+}
+
+static void mix_file(uint64_t *hash, const char *path)
+{
+    struct stat st;
+    mix(hash, path, strlen(path) + 1);
+    if (stat(path, &st))
+        return;
+    const int64_t facts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (int64_t)st.st_ino};
+    mix(hash, facts, sizeof facts);
+}
+
+static int is_visible(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+static uint64_t look(const struct flow_watch *w)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    char path[PATH_LEN];
+    struct dirent **list = NULL;
+    const char *dir = w->settings->flows_dir;
+    int n = scandir(dir, &list, is_visible, alphasort);
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
+        mix_file(&hash, path);
+        free(list[i]);
+    }
+    free(list);
+    if (flow_load_upstreams_path(w->settings, path, sizeof path) == 0)
+        mix_file(&hash, path);
+    return hash;
+}
+
+void flow_watch_init(struct flow_watch *w, const struct flow_load_settings *settings)
+{
+    *w = (struct flow_watch){.settings = settings};
+    flow_watch_mark(w);
+}
+
+bool flow_watch_changed(struct flow_watch *w)
+{
+    uint64_t now = look(w);
+    bool still = now == w->seen;
+    w->seen = now;
+    if (!still || now == w->loaded)
+        return false;
+    w->loaded = now;
+    return true;
+}
+
+void flow_watch_mark(struct flow_watch *w)
+{
+    w->loaded = w->seen = look(w);
+}

@@ -1,0 +1,210 @@
+#include "worker/reload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/flow_watch.h"
+#include "common/log.h"
+#include "common/metrics.h"
+
+/* REST_MS: the writer, lease and cancels may still look at a loop whose shard has just ended. */
+enum { RETIRED_MAX = 8, REST_MS = 60000 };
+
+struct retired {
+    struct generation *generation;
+    int64_t over_ms; /* 0: it still runs */
+};
+
+struct reload {
+    struct reload_settings s;
+    struct flow_load_settings load;
+    struct flow_watch watch;
+    struct retired retired[RETIRED_MAX];
+    size_t retired_n;
+    bool draining;
+    struct metric *good, *failed;
+    pthread_mutex_t lock; /* of what follows, for other threads */
+    struct generation *now;
+    char refused[TOPIC_WARNING]; /* why the files as they are do not run; "": they do */
+};
+
+/* ---- reading */
+
+static void refuse(struct reload *r, const char *why)
+{
+    pthread_mutex_lock(&r->lock);
+    snprintf(r->refused, sizeof r->refused, "reload-failed: %s", why);
+    pthread_mutex_unlock(&r->lock);
+    metrics_add(r->failed, 1);
+    log_error("reload-failed", "why", why, "means",
+              "the flows read before go on; mend this, it is read again when it changes");
+}
+
+static int read_flows(struct reload *r, struct generation_flows *out, char why[PREFLIGHT_WHY])
+{
+    struct findings findings;
+    findings_init(&findings);
+    int err = flow_load(&r->load, &findings, &out->set);
+    if (err == ERR_INVALID)
+        findings_first(&findings, why, PREFLIGHT_WHY);
+    findings_fini(&findings);
+    if (!err)
+        err = preflight_only(r->s.settings, out->set, why);
+    return err ? err : preflight_topics(&r->s.broker, out->set, &out->topics, why);
+}
+
+static void retire(struct reload *r)
+{
+    generation_retire(r->now);
+    r->retired[r->retired_n++] = (struct retired){.generation = r->now};
+}
+
+static void replace(struct reload *r, struct generation *next)
+{
+    size_t flows = generation_flows_of(next)->set->flows_n;
+    retire(r);
+    pthread_mutex_lock(&r->lock);
+    r->now = next;
+    r->refused[0] = 0;
+    pthread_mutex_unlock(&r->lock);
+    metrics_add(r->good, 1);
+    log_info("reloaded", "flows", log_number((long long)flows));
+}
+
+static void collect(struct reload *r);
+
+void reload_read(struct reload *r)
+{
+    struct generation_flows flows = {0};
+    struct generation *next = NULL;
+    char why[PREFLIGHT_WHY] = "";
+    if (r->draining)
+        return;
+    collect(r);
+    flow_watch_mark(&r->watch);
+    int err = r->retired_n == RETIRED_MAX ? ERR_FULL : read_flows(r, &flows, why);
+    if (err == ERR_FULL)
+        snprintf(why, sizeof why, "jobs of %d sets before still run; ask again later", RETIRED_MAX);
+    if (err)
+        generation_flows_fini(&flows);
+    else
+        err = generation_start(&r->s.generation, &flows, &next);
+    if (err)
+        refuse(r, why[0] ? why : err_text(err));
+    else
+        replace(r, next);
+}
+
+/* ---- those before */
+
+static void collect(struct reload *r)
+{
+    int64_t now = clock_mono_ms(clock_real());
+    size_t kept = 0;
+    for (size_t i = 0; i < r->retired_n; i++) {
+        struct retired *one = &r->retired[i];
+        if (!one->over_ms && generation_is_over(one->generation)) {
+            generation_join(one->generation);
+            one->over_ms = now;
+            log_info("retired");
+        }
+        if (one->over_ms && now - one->over_ms > REST_MS)
+            generation_free(one->generation);
+        else
+            r->retired[kept++] = *one;
+    }
+    r->retired_n = kept;
+}
+
+void reload_tick(struct reload *r)
+{
+    if (r->draining)
+        return;
+    collect(r);
+    if (flow_watch_changed(&r->watch))
+        reload_read(r);
+}
+
+/* ---- life */
+
+int reload_start(const struct reload_settings *s, struct generation_flows *flows,
+                 struct reload **out)
+{
+    struct reload *r = calloc(1, sizeof *r);
+    if (!r) {
+        generation_flows_fini(flows);
+        return ERR_NOMEM;
+    }
+    r->s = *s;
+    r->load = (struct flow_load_settings){.flows_dir = s->settings->flows,
+                                          .upstreams_file = s->settings->upstreams,
+                                          .secrets_dir = s->settings->secrets};
+    pthread_mutex_init(&r->lock, NULL);
+    flow_watch_init(&r->watch, &r->load);
+    r->good = metrics_counter("offpath_reloads_total", "result=\"ok\"", "sets of files read again");
+    r->failed =
+        metrics_counter("offpath_reloads_total", "result=\"failed\"", "sets of files read again");
+    int err = generation_start(&s->generation, flows, &r->now);
+    *out = r;
+    if (err) {
+        reload_free(r);
+        *out = NULL;
+    }
+    return err;
+}
+
+void reload_drain(struct reload *r, int64_t drain_ms)
+{
+    r->draining = true;
+    generation_drain(r->now, drain_ms);
+    for (size_t i = 0; i < r->retired_n; i++)
+        generation_drain(r->retired[i].generation, drain_ms);
+}
+
+bool reload_is_over(struct reload *r)
+{
+    bool over = generation_is_over(r->now);
+    for (size_t i = 0; i < r->retired_n; i++)
+        over &= generation_is_over(r->retired[i].generation);
+    return over;
+}
+
+void reload_join(struct reload *r)
+{
+    generation_join(r->now);
+    for (size_t i = 0; i < r->retired_n; i++)
+        if (!r->retired[i].over_ms)
+            generation_join(r->retired[i].generation);
+}
+
+void reload_free(struct reload *r)
+{
+    if (!r)
+        return;
+    generation_free(r->now);
+    for (size_t i = 0; i < r->retired_n; i++)
+        generation_free(r->retired[i].generation);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+/* ---- for other threads */
+
+void reload_warnings(struct reload *r, struct topic_warnings *out)
+{
+    pthread_mutex_lock(&r->lock);
+    *out = generation_flows_of(r->now)->topics.warnings;
+    if (r->refused[0])
+        topic_warnings_say(out, r->refused);
+    pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t reload_worker(struct reload *r)
+{
+    pthread_mutex_lock(&r->lock);
+    uint64_t worker = shard_thread_worker(generation_shard(r->now, 0));
+    pthread_mutex_unlock(&r->lock);
+    return worker;
+}
