@@ -1,0 +1,110 @@
+"""Flow files read again while everything runs (SIGHUP, or a file that changed)."""
+import json
+import signal
+
+import pytest
+
+from harness import ROOT, Background, request, wait_for
+
+RESULT = "    missing: ["
+ORDER = (ROOT / "tests/system/order.yaml").read_text()
+
+
+@pytest.fixture
+def site(new_site):
+    return new_site().open()
+
+
+def programs(site):
+    return site.gateways + site.workers
+
+
+def reloads(program, result):
+    return program.metric("offpath_reloads_total", result=result) or 0
+
+
+def change(site, old, new):
+    path = site.folder / "flows/price-compare.yaml"
+    text = path.read_text()
+    assert old in text
+    part = path.with_suffix(".part")
+    part.write_text(text.replace(old, new))
+    part.rename(path)
+
+
+def reloaded(site, result="ok", times=1):
+    for p in programs(site):
+        wait_for(f"{p.name} has read the files again ({result})", lambda p=p: reloads(p, result) >= times, 40)
+
+
+def warnings(program):
+    return [w for w in program.get("/readyz").json()["warnings"] if w.startswith("reload-failed")]
+
+
+def test_a_wrong_file_keeps_the_old_set_and_says_so(site):
+    change(site, "need: 1", "nead: 1")
+    reloaded(site, "failed")
+    for p in programs(site):
+        assert "price-compare.yaml" in warnings(p)[0] and "F010" in warnings(p)[0], warnings(p)
+        assert p.get("/readyz").status == 200
+        wait_for("it is in the log", lambda p=p: "reload-failed" in p.text())
+    assert site.run()["state"] == "succeeded"
+    change(site, "nead: 1", "need: 1")
+    reloaded(site)
+    for p in programs(site):
+        assert not warnings(p)
+
+
+def test_a_running_job_ends_by_the_file_it_was_claimed_with(site):
+    site.standin.script("a-mart", {"delay_ms": 5000})
+    before = site.accept()
+    wait_for("its call is on the way", lambda: site.standin.in_flight() == 1)
+    change(site, RESULT, "    edition: 2,\n" + RESULT)
+    reloaded(site)
+    after = site.run()
+    assert after["state"] == "succeeded" and after["result"]["edition"] == 2
+    job = site.wait_final(before)
+    assert job["state"] == "succeeded" and "edition" not in job["result"], job
+    assert site.standin.calls("a-mart") == 2, "its calls were not made again"
+
+
+def test_a_reload_under_load_drops_nothing(site):
+    ids = []
+
+    def work(_):
+        ids.append(site.accept())
+    load = Background(work, 4)
+    for edition in (2, 3, 4):
+        mark = len(ids)
+        wait_for("there is load", lambda mark=mark: len(ids) > mark + 20)
+        change(site, RESULT if edition == 2 else f"    edition: {edition - 1},\n" + RESULT,
+               f"    edition: {edition},\n" + RESULT)
+        for p in programs(site):
+            p.signal(signal.SIGHUP)
+        reloaded(site, times=edition - 1)
+    load.stop()
+    assert not load.errors, load.errors[:3]
+    assert len(ids) > 60 and len(set(ids)) == len(ids)
+    wait_for("all have ended", lambda: site.open_jobs() == 0, 60)
+    counts = site.state_counts()
+    assert sum(counts.values()) == len(ids), counts
+    assert list(counts) == [10], counts  # succeeded
+    assert site.run()["result"]["edition"] == 4
+    asked = site.standin.calls("a-mart")
+    assert asked == len(ids) + 1, f"{asked} calls for {len(ids)} jobs: some were made again"
+
+
+def test_a_new_flow_is_served_once_its_topics_are_there(site):
+    (site.folder / "flows/order.yaml").write_text(ORDER.replace("MARK", site.mark))
+    reloaded(site, "failed")
+    for p in programs(site):
+        assert "topics apply" in wait_for("it says what to run", lambda p=p: warnings(p))[0]
+    post = ("/v1/flows/order/jobs", json.dumps({"items": ["a"]}), {"Content-Type": "application/json"})
+    assert request(site.address, "POST", *post).status == 404
+    assert site.verb("offpath-worker", "topics", "apply", "--yes").returncode == 0
+    for p in programs(site):
+        p.signal(signal.SIGHUP)
+    reloaded(site)
+    a = request(site.address, "POST", *post)
+    assert a.status == 202, a
+    assert site.wait_final(a.json()["id"])["state"] == "succeeded"
