@@ -121,6 +121,9 @@ static void upstream_fini(struct upstream *u)
     free(u->sign.access_key);
     free(u->sign.secret_key);
     free(u->sign.session_token);
+    free(u->tls.ca);
+    free(u->tls.cert);
+    free(u->tls.key);
 }
 
 static void database_fini(struct database *d)

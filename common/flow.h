@@ -36,6 +36,10 @@ struct breaker_policy {
     int64_t open_ms;
 };
 
+struct upstream_tls { /* paths of PEM files; NULL: the system's authorities, no certificate */
+    char *ca, *cert, *key;
+};
+
 struct upstream {
     char *name;
     char *url;              /* without trailing / */
@@ -46,6 +50,7 @@ struct upstream {
     unsigned queue;       /* waiting calls per worker */
     struct breaker_policy breaker;
     struct sigv4_keys sign; /* service NULL: not signed */
+    struct upstream_tls tls;
     bool allow_private;
     unsigned index; /* place in flow_set.upstreams */
 };

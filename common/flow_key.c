@@ -130,7 +130,7 @@ static const struct key keys[] = {
     KEY(UPSTREAM, "queue", NOW),
     KEY(UPSTREAM, "breaker", NOW),
     KEY(UPSTREAM, "sign", NOW),
-    KEY(UPSTREAM, "tls", LATER),
+    KEY(UPSTREAM, "tls", NOW),
     KEY(UPSTREAM, "allow_private", NOW),
     KEY(BREAKER, "failures", NOW),
     KEY(BREAKER, "of", NOW),

@@ -207,6 +207,7 @@ static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
     u->rate = read_rate(l, yaml_get(m, "rate"));
     u->breaker = read_breaker(l, yaml_get(m, "breaker"));
     flow_load_sign(l, yaml_get(m, "sign"), u);
+    flow_load_tls(l, yaml_get(m, "tls"), u);
     u->allow_private = value_bool(l, yaml_get(m, "allow_private"), false);
 }
 

@@ -151,6 +151,8 @@ void flow_load_checks(struct flow_file *f, const struct yaml_node *list);
 void flow_load_saves(struct flow_file *f, const struct yaml_node *list);
 /* `sign` of an upstream (flow_load_sign.c); its headers are read already. */
 void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
+/* `tls` of an upstream (flow_load_tls.c); its URL is read already. */
+void flow_load_tls(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
 /* The warning for a secret that stands in the file as it is. */
 void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n);
 enum { POOL_TTL_DAYS = 60 }; /* who took an item is known that long (op_pool_used, T11) */

@@ -1,7 +1,8 @@
 /* http_client.h - the port for calls to upstreams: one attempt = one exchange. Adapter:
  * http_client_curl.c. Fake: http_client_fake.h (scripted replies in virtual time). Belongs to its
  * loop's thread; thousands of exchanges at once, no thread each. Redirects are not followed,
- * proxies of the environment not used, the address is checked at connect time, bytes are counted
+ * proxies of the environment not used, HTTP/2 where a TLS upstream
+ * has it, connections kept, the address is checked at connect time, bytes are counted
  * after decompression. It does not queue, limit or retry: governor.h and retry.h do. */
 #pragma once
 #include "common/flow.h"
@@ -19,6 +20,7 @@ struct http_request { /* all borrowed during start */
     bool once;          /* never sent a second time by itself, whatever the method */
     const char *call;   /* the flow's name for it and the element's place, -1 none: for fakes */
     int32_t item;
+    const struct upstream_tls *tls; /* files for https; NULL: the system's authorities */
 };
 
 struct http_response {   /* lent during the callback */

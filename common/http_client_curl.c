@@ -10,6 +10,7 @@
 
 #include "common/http_address.h"
 #include "common/http_answer.h"
+#include "common/http_end.h"
 #include "common/http_loads.h"
 #include "common/http_watch.h"
 
@@ -33,10 +34,8 @@ struct http_exchange {
     int64_t started_ms;
     bool allow_private; /* asked for */
     bool once;          /* curl may not send it a second time by itself */
-    bool blocked;       /* an address was refused */
-    bool tried;         /* another was not */
-    bool sent, resent;
     bool done;
+    struct http_end end;
     LIST_ENTRY(http_exchange) link; /* of the running or the spare */
     char why[CURL_ERROR_SIZE];
 };
@@ -115,10 +114,10 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
     struct http_exchange *x = arg;
     (void)purpose;
     if (!x->allow_private && http_sockaddr_is_private(&a->addr)) {
-        x->blocked = true;
+        x->end.blocked = true;
         return CURL_SOCKET_BAD;
     }
-    x->tried = true;
+    x->end.tried = true;
     int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
     if (fd >= 0 && watch(x->shard, fd, true)) {
         http_loads_socket(&x->client->loads, x->shard->number, 1);
@@ -157,14 +156,14 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
     struct http_exchange *x = arg;
     (void)local_ip, (void)port, (void)local_port;
     if (!x->allow_private && http_address_text_is_private(ip)) {
-        x->blocked = true;
+        x->end.blocked = true;
         return CURL_PREREQFUNC_ABORT;
     }
-    if (x->sent && x->once) {
-        x->resent = true;
+    if (x->end.sent && x->once) {
+        x->end.resent = true;
         return CURL_PREREQFUNC_ABORT;
     }
-    x->sent = true;
+    x->end.sent = true;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -177,10 +176,8 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
-    if (curl_version_info(CURLVERSION_NOW)->cainfo) /* with both, curl reads 140 files each time */
-        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 1024L);
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
@@ -275,18 +272,30 @@ static int body_set(struct http_exchange *x, const struct http_request *r)
     return rc == CURLE_OK ? 0 : ERR_NOMEM;
 }
 
+/* curl uses no connection for a call with other files. */
+static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
+{
+    static const struct upstream_tls none;
+    const struct upstream_tls *t = tls ? tls : &none;
+    const char *ca = t->ca ? t->ca : curl_version_info(CURLVERSION_NOW)->cainfo;
+    CURLcode rc = ca ? curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) : CURLE_OK;
+    if (ca) /* with a folder besides, curl reads 140 files each time */
+        curl_easy_setopt(x->easy, CURLOPT_CAPATH, NULL);
+    rc = rc ? rc : curl_easy_setopt(x->easy, CURLOPT_SSLCERT, t->cert);
+    return rc || curl_easy_setopt(x->easy, CURLOPT_SSLKEY, t->key) ? ERR_NOMEM : 0;
+}
+
 static int request_set(struct http_exchange *x, const struct http_request *r)
 {
-    if (curl_easy_setopt(x->easy, CURLOPT_URL, r->url) != CURLE_OK)
-        return ERR_NOMEM;
+    bool failed = curl_easy_setopt(x->easy, CURLOPT_URL, r->url) != CURLE_OK || headers_set(x, r) ||
+                  body_set(x, r) || tls_set(x, r->tls);
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms > 0 ? r->timeout_ms : 1));
-    int err = headers_set(x, r);
-    err = err ? err : body_set(x, r);
     x->why[0] = 0;
     x->started_ms = loop_now_ms(x->client->loop);
     x->allow_private = r->allow_private;
-    x->blocked = x->tried = x->sent = x->resent = x->done = false;
-    return err ? err : http_answer_init(&x->answer, r->response_max);
+    x->done = false;
+    x->end = (struct http_end){0};
+    return failed ? ERR_NOMEM : http_answer_init(&x->answer, r->response_max);
 }
 
 /* ---- shards */
@@ -358,53 +367,45 @@ static void shard_remove(struct http_exchange *x)
 
 /* ---- the end of an exchange */
 
-static enum call_code code_of(const struct http_exchange *x, CURLcode rc)
+static void end_set(struct http_exchange *x, CURLcode rc)
 {
     static const struct {
         CURLcode rc;
-        enum call_code sent, unsent;
-    } codes[] = {
-        {CURLE_OK, CALL_OK, CALL_OK},
-        {CURLE_OPERATION_TIMEDOUT, CALL_TIMEOUT, CALL_TIMEOUT},
-        {CURLE_COULDNT_RESOLVE_HOST, CALL_DNS, CALL_DNS},
-        {CURLE_SSL_CONNECT_ERROR, CALL_RESET, CALL_TLS},
-        {CURLE_PEER_FAILED_VERIFICATION, CALL_RESET, CALL_TLS},
-        {CURLE_SSL_CACERT_BADFILE, CALL_RESET, CALL_TLS},
-        {CURLE_BAD_CONTENT_ENCODING, CALL_BAD_BODY, CALL_CONNECT},
-        {CURLE_WEIRD_SERVER_REPLY, CALL_BAD_BODY, CALL_CONNECT},
-        {CURLE_UNSUPPORTED_PROTOCOL, CALL_BAD_BODY, CALL_CONNECT}, /* an answer that is no HTTP */
+        enum http_end_kind kind;
+    } kinds[] = {
+        {CURLE_OK, END_ANSWER},
+        {CURLE_OPERATION_TIMEDOUT, END_TIMEOUT},
+        {CURLE_COULDNT_RESOLVE_HOST, END_NO_NAME},
+        {CURLE_SSL_CONNECT_ERROR, END_TLS},
+        {CURLE_PEER_FAILED_VERIFICATION, END_TLS},
+        {CURLE_SSL_CACERT_BADFILE, END_TLS},
+        {CURLE_SSL_CERTPROBLEM, END_TLS},
+        {CURLE_SSL_CLIENTCERT, END_TLS},
+        {CURLE_BAD_CONTENT_ENCODING, END_BROKEN},
+        {CURLE_WEIRD_SERVER_REPLY, END_BROKEN},
+        {CURLE_UNSUPPORTED_PROTOCOL, END_BROKEN},
+        {CURLE_ABORTED_BY_CALLBACK, END_ABORTED},
     };
-    if (x->answer.too_big)
-        return CALL_TOO_BIG;
-    if (x->blocked && (!x->tried || rc == CURLE_ABORTED_BY_CALLBACK))
-        return CALL_BLOCKED_ADDRESS;
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        if (codes[i].rc == rc)
-            return x->sent ? codes[i].sent : codes[i].unsent;
-    }
-    return x->sent ? CALL_RESET : CALL_CONNECT;
-}
-
-static const char *why_of(struct http_exchange *x, CURLcode rc)
-{
-    if (x->answer.too_big)
-        return x->answer.head_done ? "the body is larger than max_response" : "headers above 64 KB";
-    if (x->blocked && rc != CURLE_OK)
-        return "the address is private";
-    if (x->resent)
-        return "the kept-alive connection was lost while the request was sent";
-    return x->why[0] ? x->why : rc == CURLE_OK ? "" : curl_easy_strerror(rc);
+    x->end.kind = END_LOST;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].rc == rc)
+            x->end.kind = kinds[i].kind;
+    x->end.too_big = x->answer.too_big;
+    x->end.head_done = x->answer.head_done;
+    x->end.text = x->why[0] ? x->why : rc == CURLE_OK ? "" : curl_easy_strerror(rc);
 }
 
 static void finish(struct http_exchange *x, CURLcode rc)
 {
-    struct http_response r = {.code = code_of(x, rc), .sent = x->sent || rc == CURLE_OK};
     long status = 0;
+    end_set(x, rc);
+    struct http_response r = {.code = http_end_code(&x->end),
+                              .sent = x->end.sent || rc == CURLE_OK};
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     r.status = (int)status;
     shard_remove(x);
     http_answer_finish(&x->answer, r.code == CALL_OK, &r);
-    r.why = why_of(x, rc);
+    r.why = http_end_why(&x->end);
     r.ms = loop_now_ms(x->client->loop) - x->started_ms;
     x->done = true;
     x->fn(x->arg, &r);

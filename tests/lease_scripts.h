@@ -38,11 +38,14 @@ static const long *limits_ask(struct limits *l, enum cache_script s, const char 
     }
     assert_int_equal(cache_call(l->cache, &c, 1, &r), 0);
     memset(l->answer, 0, sizeof l->answer);
+    char *at = r.text;
     if (r.type == REPLY_INTEGER)
         l->answer[0] = (long)r.integer;
-    else if (r.type != REPLY_TEXT ||
-             sscanf(r.text, "%ld %ld %ld", &l->answer[0], &l->answer[1], &l->answer[2]) != 3)
+    else if (r.type != REPLY_TEXT)
         fail_msg("%s", r.text ? r.text : "nil");
+    for (int i = 0; i < 3 && r.type == REPLY_TEXT; i++)
+        l->answer[i] = strtol(at, &at, 10);
+    assert_true(r.type != REPLY_TEXT || *at == 0);
     cache_reply_fini(&r);
     return l->answer;
 }

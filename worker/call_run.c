@@ -268,6 +268,7 @@ static int send(struct call_run *r)
         .timeout_ms = c->timeout_ms < left ? c->timeout_ms : left,
         .response_max = c->response_max,
         .allow_private = c->upstream->allow_private,
+        .tls = &c->upstream->tls,
         .once = c->never_again,
         .call = c->name,
         .item = r->order.item->index,

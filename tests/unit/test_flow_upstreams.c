@@ -124,6 +124,32 @@ static void what_is_wrong_with_sign_is_found(void **state)
     }
 }
 
+#define TLS "upstreams:\n  s3:\n    url: https://s3:9000\n"
+
+static void tls_is_read_and_its_files_are_there(void **state)
+{
+    struct fixture *x = *state;
+    char text[600];
+    put(x, "secrets/ca.pem", "x");
+    put(x, "secrets/key.pem", "x");
+    snprintf(text, sizeof text,
+             TLS
+             "    tls: {ca: %s/secrets/ca.pem, cert: %s/secrets/ca.pem, key: %s/secrets/key.pem}\n",
+             x->dir, x->dir, x->dir);
+    assert_int_equal(load(x, text), 0);
+    assert_non_null(strstr(x->set->upstreams[0].tls.ca, "/secrets/ca.pem"));
+    assert_non_null(strstr(x->set->upstreams[0].tls.cert, "/secrets/ca.pem"));
+    assert_non_null(strstr(x->set->upstreams[0].tls.key, "/secrets/key.pem"));
+    assert_int_equal(load(x, TLS "    tls: {ca: /none/ca.pem}\n"), ERR_INVALID);
+    check_says(x, ":4:15: error[F014]: `ca`: the file `/none/ca.pem` cannot be read");
+    snprintf(text, sizeof text, TLS "    tls: {cert: %s/secrets/ca.pem}\n", x->dir);
+    assert_int_equal(load(x, text), ERR_INVALID);
+    check_says(x, ":4:5: error[F012]: `cert` and `key` belong together");
+    snprintf(text, sizeof text, S3 "    tls: {ca: %s/secrets/ca.pem}\n", x->dir);
+    assert_int_equal(load(x, text), ERR_INVALID);
+    check_says(x, ":4:5: error[F014]: `tls` is for an upstream with https");
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -143,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(sign_is_read_with_its_secrets),
         TEST(what_is_wrong_with_sign_is_found),
+        TEST(tls_is_read_and_its_files_are_there),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

@@ -8,9 +8,48 @@
 #include <cmocka.h>
 
 #include "common/http_answer.h"
+#include "common/http_end.h"
 #include "common/http_loads.h"
 #include "common/http_watch.h"
 #include "common/loop_fake.h"
+
+/* ---- ends */
+
+static void an_end_has_its_code(void **state)
+{
+    static const struct {
+        struct http_end end;
+        enum call_code code;
+        const char *why;
+    } cases[] = {
+        {{.kind = END_ANSWER, .sent = true, .text = ""}, CALL_OK, ""},
+        {{.kind = END_LOST, .text = "refused"}, CALL_CONNECT, "refused"},
+        {{.kind = END_LOST, .sent = true, .text = "lost"}, CALL_RESET, "lost"},
+        {{.kind = END_TLS, .text = "bad"}, CALL_TLS, "bad"},
+        {{.kind = END_TLS, .sent = true, .text = "bad"}, CALL_RESET, "bad"},
+        {{.kind = END_LOST, .sent = true, .text = "tlsv13 alert certificate required"},
+         CALL_TLS,
+         "tlsv13 alert certificate required"},
+        {{.kind = END_BROKEN, .sent = true, .text = "x"}, CALL_BAD_BODY, "x"},
+        {{.kind = END_TIMEOUT, .sent = true, .text = "x"}, CALL_TIMEOUT, "x"},
+        {{.kind = END_NO_NAME, .text = "x"}, CALL_DNS, "x"},
+        {{.kind = END_LOST, .blocked = true, .text = "x"},
+         CALL_BLOCKED_ADDRESS,
+         "the address is private"},
+        {{.kind = END_ANSWER, .blocked = true, .tried = true, .sent = true, .text = ""},
+         CALL_OK,
+         ""},
+        {{.kind = END_ABORTED, .sent = true, .resent = true, .text = "x"},
+         CALL_RESET,
+         "the kept-alive connection was lost while the request was sent"},
+        {{.kind = END_ABORTED, .too_big = true, .text = "x"}, CALL_TOO_BIG, "headers above 64 KB"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(http_end_code(&cases[i].end), cases[i].code);
+        assert_string_equal(http_end_why(&cases[i].end), cases[i].why);
+    }
+}
 
 /* ---- loads */
 
@@ -242,6 +281,7 @@ static void a_foreign_watch_is_freed_when_it_rests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_end_has_its_code),
         cmocka_unit_test(shards_fill_one_after_the_other),
         cmocka_unit_test(full_shards_share_evenly),
         cmocka_unit_test(idle_connections_are_limited_over_all),
