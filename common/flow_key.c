@@ -3,154 +3,151 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A new key: support it in a reader, then move its name here from LATER to NOW, into
- * proto/flow.schema.json, and test that it loads. */
-enum status { NOW, LATER };
+/* A new key: read it, then name it here and in proto/flow.schema.json, and test that it loads. */
 struct key {
     const char *name;
     enum flow_map map;
-    enum status status;
 };
-#define KEY(map, name, status)  \
-    {                           \
-        name, MAP_##map, status \
+#define KEY(map, name)  \
+    {                   \
+        name, MAP_##map \
     }
 
 static const struct key keys[] = {
-    KEY(FLOW, "flow", NOW),
-    KEY(FLOW, "title", NOW),
-    KEY(FLOW, "access", NOW),
-    KEY(FLOW, "token_scope", NOW),
-    KEY(FLOW, "wait", NOW),
-    KEY(FLOW, "topic", NOW),
-    KEY(FLOW, "request", NOW),
-    KEY(FLOW, "cache", NOW),
-    KEY(FLOW, "limits", NOW),
-    KEY(FLOW, "deadline", NOW),
-    KEY(FLOW, "order", NOW),
-    KEY(FLOW, "load", NOW),
-    KEY(FLOW, "check", NOW),
-    KEY(FLOW, "pool", NOW),
-    KEY(FLOW, "calls", NOW),
-    KEY(FLOW, "need", NOW),
-    KEY(FLOW, "result", NOW),
-    KEY(FLOW, "save", NOW),
-    KEY(FLOW, "emit", NOW),
-    KEY(FLOW, "requeue", NOW),
-    KEY(FLOW, "notify", NOW),
-    KEY(FLOW, "keep", NOW),
+    KEY(FLOW, "flow"),
+    KEY(FLOW, "title"),
+    KEY(FLOW, "access"),
+    KEY(FLOW, "token_scope"),
+    KEY(FLOW, "wait"),
+    KEY(FLOW, "topic"),
+    KEY(FLOW, "request"),
+    KEY(FLOW, "cache"),
+    KEY(FLOW, "limits"),
+    KEY(FLOW, "deadline"),
+    KEY(FLOW, "order"),
+    KEY(FLOW, "load"),
+    KEY(FLOW, "check"),
+    KEY(FLOW, "pool"),
+    KEY(FLOW, "calls"),
+    KEY(FLOW, "need"),
+    KEY(FLOW, "result"),
+    KEY(FLOW, "save"),
+    KEY(FLOW, "emit"),
+    KEY(FLOW, "requeue"),
+    KEY(FLOW, "notify"),
+    KEY(FLOW, "keep"),
 
-    KEY(TOPIC, "name", NOW),
-    KEY(TOPIC, "group", NOW),
-    KEY(TOPIC, "partitions", NOW),
-    KEY(TOPIC, "id", NOW),
-    KEY(TOPIC, "user", NOW),
+    KEY(TOPIC, "name"),
+    KEY(TOPIC, "group"),
+    KEY(TOPIC, "partitions"),
+    KEY(TOPIC, "id"),
+    KEY(TOPIC, "user"),
 
-    KEY(REQUEST, "schema", NOW),
-    KEY(REQUEST, "max_size", NOW),
-    KEY(REQUEST, "set", NOW),
-    KEY(REQUEST, "hash", NOW),
-    KEY(REQUEST, "key", NOW),
+    KEY(REQUEST, "schema"),
+    KEY(REQUEST, "max_size"),
+    KEY(REQUEST, "set"),
+    KEY(REQUEST, "hash"),
+    KEY(REQUEST, "key"),
 
-    KEY(CACHE, "key", NOW),
-    KEY(CACHE, "scope", NOW),
-    KEY(CACHE, "ttl", NOW),
-    KEY(CACHE, "partial_ttl", NOW),
+    KEY(CACHE, "key"),
+    KEY(CACHE, "scope"),
+    KEY(CACHE, "ttl"),
+    KEY(CACHE, "partial_ttl"),
 
-    KEY(LIMIT, "per", NOW),
-    KEY(LIMIT, "count", NOW),
-    KEY(LIMIT, "window", NOW),
+    KEY(LIMIT, "per"),
+    KEY(LIMIT, "count"),
+    KEY(LIMIT, "window"),
 
-    KEY(LOAD, "when", NOW),
-    KEY(LOAD, "database", NOW),
-    KEY(LOAD, "sql", NOW),
-    KEY(LOAD, "max_rows", NOW),
+    KEY(LOAD, "when"),
+    KEY(LOAD, "database"),
+    KEY(LOAD, "sql"),
+    KEY(LOAD, "max_rows"),
 
-    KEY(CHECK, "when", NOW),
-    KEY(CHECK, "that", NOW),
-    KEY(CHECK, "else", NOW),
+    KEY(CHECK, "when"),
+    KEY(CHECK, "that"),
+    KEY(CHECK, "else"),
 
-    KEY(POOL, "key", NOW),
-    KEY(POOL, "size", NOW),
-    KEY(POOL, "ttl", NOW),
-    KEY(POOL, "refill", NOW),
-    KEY(REFILL, "topic", NOW),
-    KEY(REFILL, "group", NOW),
-    KEY(REFILL, "fields", NOW),
+    KEY(POOL, "key"),
+    KEY(POOL, "size"),
+    KEY(POOL, "ttl"),
+    KEY(POOL, "refill"),
+    KEY(REFILL, "topic"),
+    KEY(REFILL, "group"),
+    KEY(REFILL, "fields"),
 
-    KEY(CALL, "when", NOW),
-    KEY(CALL, "after", NOW),
-    KEY(CALL, "for_each", NOW),
-    KEY(CALL, "max_items", NOW),
-    KEY(CALL, "parallel", NOW),
-    KEY(CALL, "optional", NOW),
-    KEY(CALL, "upstream", NOW),
-    KEY(CALL, "request", NOW),
-    KEY(CALL, "timeout", NOW),
-    KEY(CALL, "retry", NOW),
-    KEY(CALL, "response", NOW),
-    KEY(CALL, "max_response", NOW),
-    KEY(CALL, "repeat", NOW),
-    KEY(CALL, "ledger", NOW),
-    KEY(CALL, "ok", NOW),
-    KEY(CALL, "result", NOW),
+    KEY(CALL, "when"),
+    KEY(CALL, "after"),
+    KEY(CALL, "for_each"),
+    KEY(CALL, "max_items"),
+    KEY(CALL, "parallel"),
+    KEY(CALL, "optional"),
+    KEY(CALL, "upstream"),
+    KEY(CALL, "request"),
+    KEY(CALL, "timeout"),
+    KEY(CALL, "retry"),
+    KEY(CALL, "response"),
+    KEY(CALL, "max_response"),
+    KEY(CALL, "repeat"),
+    KEY(CALL, "ledger"),
+    KEY(CALL, "ok"),
+    KEY(CALL, "result"),
 
-    KEY(CALL_REQUEST, "method", NOW),
-    KEY(CALL_REQUEST, "path", NOW),
-    KEY(CALL_REQUEST, "headers", NOW),
-    KEY(CALL_REQUEST, "body", NOW),
+    KEY(CALL_REQUEST, "method"),
+    KEY(CALL_REQUEST, "path"),
+    KEY(CALL_REQUEST, "headers"),
+    KEY(CALL_REQUEST, "body"),
 
-    KEY(RETRY, "attempts", NOW),
-    KEY(RETRY, "backoff", NOW),
-    KEY(RETRY, "max", NOW),
-    KEY(RETRY, "on", NOW),
+    KEY(RETRY, "attempts"),
+    KEY(RETRY, "backoff"),
+    KEY(RETRY, "max"),
+    KEY(RETRY, "on"),
 
-    KEY(SAVE, "when", NOW),
-    KEY(SAVE, "for_each", NOW),
-    KEY(SAVE, "database", NOW),
-    KEY(SAVE, "sql", NOW),
-    KEY(SAVE, "optional", NOW),
+    KEY(SAVE, "when"),
+    KEY(SAVE, "for_each"),
+    KEY(SAVE, "database"),
+    KEY(SAVE, "sql"),
+    KEY(SAVE, "optional"),
 
-    KEY(EMIT, "when", NOW),
-    KEY(EMIT, "for_each", NOW),
-    KEY(EMIT, "flow", NOW),
-    KEY(EMIT, "topic", NOW),
-    KEY(EMIT, "key", NOW),
-    KEY(EMIT, "value", NOW),
+    KEY(EMIT, "when"),
+    KEY(EMIT, "for_each"),
+    KEY(EMIT, "flow"),
+    KEY(EMIT, "topic"),
+    KEY(EMIT, "key"),
+    KEY(EMIT, "value"),
 
-    KEY(NOTIFY, "done", NOW),
-    KEY(NOTIFY, "failed", NOW),
+    KEY(NOTIFY, "done"),
+    KEY(NOTIFY, "failed"),
 
-    KEY(UPSTREAMS, "upstreams", NOW),
-    KEY(UPSTREAMS, "databases", NOW),
-    KEY(UPSTREAM, "url", NOW),
-    KEY(UPSTREAM, "headers", NOW),
-    KEY(UPSTREAM, "concurrency", NOW),
-    KEY(UPSTREAM, "rate", NOW),
-    KEY(UPSTREAM, "queue", NOW),
-    KEY(UPSTREAM, "breaker", NOW),
-    KEY(UPSTREAM, "sign", NOW),
-    KEY(UPSTREAM, "tls", NOW),
-    KEY(UPSTREAM, "allow_private", NOW),
-    KEY(BREAKER, "failures", NOW),
-    KEY(BREAKER, "of", NOW),
-    KEY(BREAKER, "open", NOW),
-    KEY(SIGN, "type", NOW),
-    KEY(SIGN, "service", NOW),
-    KEY(SIGN, "region", NOW),
-    KEY(SIGN, "access_key", NOW),
-    KEY(SIGN, "secret_key", NOW),
-    KEY(SIGN, "session_token", NOW),
-    KEY(TLS, "ca", NOW),
-    KEY(TLS, "cert", NOW),
-    KEY(TLS, "key", NOW),
-    KEY(DATABASE, "host", NOW),
-    KEY(DATABASE, "port", NOW),
-    KEY(DATABASE, "name", NOW),
-    KEY(DATABASE, "user", NOW),
-    KEY(DATABASE, "password", NOW),
-    KEY(DATABASE, "tls", NOW),
-    KEY(DATABASE, "connections", NOW),
+    KEY(UPSTREAMS, "upstreams"),
+    KEY(UPSTREAMS, "databases"),
+    KEY(UPSTREAM, "url"),
+    KEY(UPSTREAM, "headers"),
+    KEY(UPSTREAM, "concurrency"),
+    KEY(UPSTREAM, "rate"),
+    KEY(UPSTREAM, "queue"),
+    KEY(UPSTREAM, "breaker"),
+    KEY(UPSTREAM, "sign"),
+    KEY(UPSTREAM, "tls"),
+    KEY(UPSTREAM, "allow_private"),
+    KEY(BREAKER, "failures"),
+    KEY(BREAKER, "of"),
+    KEY(BREAKER, "open"),
+    KEY(SIGN, "type"),
+    KEY(SIGN, "service"),
+    KEY(SIGN, "region"),
+    KEY(SIGN, "access_key"),
+    KEY(SIGN, "secret_key"),
+    KEY(SIGN, "session_token"),
+    KEY(TLS, "ca"),
+    KEY(TLS, "cert"),
+    KEY(TLS, "key"),
+    KEY(DATABASE, "host"),
+    KEY(DATABASE, "port"),
+    KEY(DATABASE, "name"),
+    KEY(DATABASE, "user"),
+    KEY(DATABASE, "password"),
+    KEY(DATABASE, "tls"),
+    KEY(DATABASE, "connections"),
 };
 enum { KEYS = sizeof keys / sizeof *keys };
 
@@ -254,13 +251,12 @@ static void key_unknown(struct flow_loader *l, const struct yaml_node *member, e
     }
 }
 
-bool flow_key_at(size_t i, enum flow_map *map, const char **name, bool *supported)
+bool flow_key_at(size_t i, enum flow_map *map, const char **name)
 {
     if (i >= KEYS)
         return false;
     *map = keys[i].map;
     *name = keys[i].name;
-    *supported = keys[i].status == NOW;
     return true;
 }
 
@@ -268,15 +264,9 @@ bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum fl
 {
     if (!value_is(l, map, YAML_MAP))
         return false;
-    for (const struct yaml_node *m = map->first; m; m = m->next) {
-        const struct key *key = key_find(m->key, which);
-        if (!key)
+    for (const struct yaml_node *m = map->first; m; m = m->next)
+        if (!key_find(m->key, which))
             key_unknown(l, m, which);
-        else if (key->status == LATER)
-            findings_add(l->findings, yaml_place_key(m), FINDING_UNSUPPORTED,
-                         "`%s` %s is not supported yet\nleave it out for now", m->key,
-                         places[which]);
-    }
     return true;
 }
 

@@ -16,7 +16,7 @@ struct flow_loader {
     bool no_memory; /* give up; checked at the end */
 };
 
-/* ---- keys (flow_key.c): every key of the reference, whether this version supports it or not */
+/* ---- keys (flow_key.c): every key of the reference */
 enum flow_map {
     MAP_FLOW,
     MAP_TOPIC,
@@ -41,7 +41,7 @@ enum flow_map {
     MAP_DATABASE
 };
 /* Row i of the table of keys; false behind the last. */
-bool flow_key_at(size_t i, enum flow_map *map, const char **name, bool *supported);
+bool flow_key_at(size_t i, enum flow_map *map, const char **name);
 /* Check a map's keys. false: it is no map (a finding), do not read it. NULL node: false, silently.
  */
 bool flow_keys_check(struct flow_loader *l, const struct yaml_node *map, enum flow_map which);

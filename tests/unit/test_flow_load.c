@@ -599,39 +599,6 @@ static void too_many_calls_headers_or_statuses_are_refused(void **state)
     fails_with(&x, "error[F006]: more than 32 entries");
 }
 
-static void every_key_to_come_is_refused_by_name(void **state)
-{
-    (void)state;
-    enum flow_map map;
-    const char *name;
-    bool supported;
-    size_t tried = 0;
-    for (size_t i = 0; flow_key_at(i, &map, &name, &supported); i++) {
-        char flow[400], upstreams[400], expected[100];
-        bool known = map == MAP_FLOW || map == MAP_TOPIC || map == MAP_REQUEST || map == MAP_CALL ||
-                     map == MAP_UPSTREAM || map == MAP_UPSTREAMS;
-        if (supported || !known)
-            continue;
-        const char *indent = map == MAP_CALL ? "    " : map == MAP_FLOW ? "" : "  ";
-        const char *parent = map == MAP_TOPIC ? "topic:\n" : map == MAP_REQUEST ? "request:\n" : "";
-        snprintf(flow, sizeof flow, "%s%s%s%s%s%s%s", HEAD "result: $calls\n",
-                 map == MAP_CALL ? "calls:\n  get:\n    upstream: a-mart\n" PATH : parent,
-                 map < MAP_UPSTREAMS ? indent : "", map < MAP_UPSTREAMS ? name : "",
-                 map < MAP_UPSTREAMS ? ": 1\n" : "", "", "");
-        snprintf(upstreams, sizeof upstreams, "upstreams:\n  a-mart:\n    url: http://x\n%s%s%s",
-                 map == MAP_UPSTREAM ? "    " : "", map >= MAP_UPSTREAMS ? name : "",
-                 map >= MAP_UPSTREAMS ? ": 1\n" : "");
-        snprintf(expected, sizeof expected, "error[F011]: `%s` ", name);
-        struct fixture x;
-        setup(&x);
-        put(&x, x.dir, "upstreams.yaml", upstreams);
-        put(&x, x.flows, "one.yaml", flow);
-        fails_with(&x, expected);
-        tried++;
-    }
-    assert_true(tried > 0);
-}
-
 static double cpu_ms(void)
 {
     struct timespec t;
@@ -1066,8 +1033,7 @@ static void editors_know_every_key_and_no_other(void **state)
     assert_int_equal(yaml_read("proto/upstreams.schema.json", &findings, &files[1]), 0);
     enum flow_map map;
     const char *name;
-    bool supported;
-    for (size_t i = 0; flow_key_at(i, &map, &name, &supported); i++) {
+    for (size_t i = 0; flow_key_at(i, &map, &name); i++) {
         const struct yaml_node *root = yaml_root(files[map >= MAP_UPSTREAMS]);
         const struct yaml_node *at = value_at_pointer(root, schema_paths[map]);
         if (!yaml_get(yaml_get(at, "properties"), name))
@@ -1114,7 +1080,6 @@ int main(void)
         cmocka_unit_test(a_run_shows_everything),
         cmocka_unit_test(limits_and_odd_values_are_findings),
         cmocka_unit_test(too_many_calls_headers_or_statuses_are_refused),
-        cmocka_unit_test(every_key_to_come_is_refused_by_name),
         cmocka_unit_test(eight_flows_take_the_time_of_a_few),
         cmocka_unit_test(folders_that_hold_no_flows_are_findings),
         cmocka_unit_test(only_flow_files_are_read),
