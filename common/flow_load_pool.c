@@ -244,10 +244,11 @@ static bool is_no_refills(const struct yaml_node *entry)
 void flow_lint_pool(struct flow_file *f)
 {
     const struct yaml_node *root = yaml_root(f->yaml);
-    const struct yaml_node *entries[] = {f->loads, yaml_get(root, "check"), f->calls};
+    enum { PARTS = 3 };
+    const struct yaml_node *entries[PARTS] = {f->loads, yaml_get(root, "check"), f->calls};
     if (!f->pool || !f->flow->pool.fields_n)
         return; /* without fields there is a finding already */
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+    for (size_t i = 0; i < PARTS; i++)
         for (const struct yaml_node *e = entries[i] ? entries[i]->first : NULL; e; e = e->next)
             if (!is_no_refills(e))
                 lint_part(f, e);

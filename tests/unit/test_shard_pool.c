@@ -353,6 +353,72 @@ static void a_header_makes_a_refill_of_it(void **state)
     world_free(w);
 }
 
+/* Whatever answer is lost: the job ends well, and who has an item has it alone. */
+static void a_lost_answer_gives_no_item_twice(void **state)
+{
+    (void)state;
+    for (unsigned nth = 1; nth <= 12; nth++) {
+        struct rule rule = {.bad = {0}};
+        struct world *w = pool_world(&rule);
+        put_item(w, ITEM_A, "\"a\"");
+        put_item(w, ITEM_B, "\"b\"");
+        struct event one = put_job(w, REQUEST), two = put_job(w, REQUEST);
+        record_fake_lose(w->db, nth);
+        world_run(w, 5000);
+        record_fake_lose(w->db, 0); /* none of the test's own */
+        struct seen s = world_final(w, &one.job), t = world_final(w, &two.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(t.job.state, JOB_SUCCEEDED);
+        assert_string_not_equal(s.job.result, t.job.result);
+        assert_null(seen_call(&s, "copy"));
+        assert_null(seen_call(&t, "copy"));
+        refills(w);
+        assert_int_equal(length(w, "LLEN", Q), 4);
+        seen_fini(&s);
+        seen_fini(&t);
+        world_free(w);
+    }
+}
+
+static void a_command_that_fails_costs_the_item_at_most(void **state)
+{
+    (void)state;
+    for (unsigned nth = 1; nth <= 8; nth++) {
+        struct rule rule = {.bad = {0}};
+        struct world *w = pool_world(&rule);
+        put_item(w, ITEM_A, "\"a\"");
+        cache_fake_fail(w->redis, nth, ERR_TIMEOUT);
+        struct seen s = run_job(w, REQUEST);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_true((strcmp(s.job.result, "\"a\"") == 0) != (seen_call(&s, "copy") != NULL));
+        refills(w);
+        assert_true(length(w, "LLEN", Q) <= 4);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
+/* The row is not written yet when the lease is lost: the same item, for the same job. */
+static void a_lease_lost_in_the_middle_costs_no_item(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {0}};
+    struct world *w = pool_world(&rule);
+    put_item(w, ITEM_A, "\"a\"");
+    put_item(w, ITEM_B, "\"b\"");
+    struct event e = put_job(w, REQUEST);
+    world_run(w, 5);
+    record_fake_down(w->db, true);
+    world_run(w, 1000);
+    record_fake_down(w->db, false);
+    lose_lease(w, &e.job);
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_string_equal(s.job.result, "\"a\"");
+    seen_fini(&s);
+    world_free(w);
+}
+
 static void a_pools_refills_have_a_topic_to_create(void **state)
 {
     (void)state;
@@ -381,6 +447,9 @@ int main(void)
         cmocka_unit_test(a_refills_deadline_starts_at_its_claim),
         cmocka_unit_test(a_refill_that_comes_too_late_is_no_dead_letter),
         cmocka_unit_test(a_header_makes_a_refill_of_it),
+        cmocka_unit_test(a_lost_answer_gives_no_item_twice),
+        cmocka_unit_test(a_command_that_fails_costs_the_item_at_most),
+        cmocka_unit_test(a_lease_lost_in_the_middle_costs_no_item),
         cmocka_unit_test(a_pools_refills_have_a_topic_to_create),
     };
     return cmocka_run_group_tests(tests, start, stop);
