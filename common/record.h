@@ -91,7 +91,8 @@ void record_claim_fini(struct record_claim *c);
 struct record_ledger { /* T5 */
     uint64_t worker;
     struct record_call call; /* borrowed */
-    /* out: 0; ERR_EXISTS: another outcome stood there and counts: `stored` is it (owned) */
+    /* out: 0; ERR_EXISTS: another outcome stood there and counts: `stored` is it (owned);
+     * ERR_CONFLICT: `$save` of a job that was cancelled first: it is not written */
     int status;
     struct record_call stored;
 };
@@ -100,6 +101,19 @@ struct record_post {   /* a record to be published: a row of op_outbox; borrowed
     const char *topic;
     const void *key, *value, *headers; /* headers: packed by record_headers_pack; key NULL: none */
     size_t key_len, value_len, headers_len;
+};
+#define RECORD_SAVE "$save" /* the name of what is to be saved elsewhere (protocols: Save) */
+struct sql_statement;
+enum { RECORD_WHY = 256 };
+struct record_saves { /* what T6 does in users' databases on the record's server; borrowed */
+    const struct sql_statement *list; /* each with its schema */
+    size_t n;
+    bool forget; /* the row `$save` goes: nothing of it is applied anywhere */
+    /* out: ERR_EXISTS (a duplicate key), ERR_REFUSED (never): of a user's statement. Then nothing
+     * is written, `status` is the same, and why says more. Locked or away is an error of the call.
+     */
+    int err;
+    char why[RECORD_WHY];
 };
 struct record_finish { /* T6; with state JOB_QUEUED T7 */
     uint64_t worker;
@@ -120,6 +134,7 @@ struct record_finish { /* T6; with state JOB_QUEUED T7 */
     /* T7 alone: the job is queued again, with the next round. If a cancel came first nothing is
      * written, `stored` says so, and it is the caller's to end it. */
     int64_t due_us, sweep_at_us;
+    struct record_saves *saves; /* NULL: none; with them a job is a transaction of its own */
     /* out: 0; ERR_CONFLICT: not mine or not running */
     int status;
     enum job_state stored; /* what it is now: `state`, or JOB_CANCELLED when a cancel came first */

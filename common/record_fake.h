@@ -23,6 +23,10 @@ void record_fake_down(struct record_fake *f, bool down);
 void record_fake_poison(struct record_fake *f, const struct job_id *id);
 unsigned record_fake_calls(struct record_fake *f); /* so far, failed ones too */
 
+/* Where T6 saves; lent until free. Without, a finish with saves is ERR_REFUSED. */
+struct sql_fake;
+void record_fake_sql(struct record_fake *f, struct sql_fake *sql);
+
 /* ---- looking, and what others do */
 bool record_fake_has(struct record_fake *f, const struct job_id *id);
 /* T9 as the gateway does it: 0, ERR_CONFLICT (final), ERR_NOT_FOUND (another owner). */

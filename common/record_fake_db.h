@@ -46,6 +46,7 @@ struct record_fake {
     int fail_err;
     bool down, poisoned;
     struct job_id poison;
+    struct sql_fake *sql;
 };
 struct fake_connection {
     struct record record; /* first */
@@ -70,6 +71,8 @@ int fake_claim(struct record *r, struct record_claim **rows, size_t n);
 int fake_ledger(struct record *r, struct record_ledger **rows, size_t n);
 int fake_finish(struct record *r, struct record_finish **rows, size_t n);
 int fake_pool(struct record *r, struct record_pool **rows, size_t n);
+/* What T6 saves (record_fake_saves.c): as record_saves_run of one finish. */
+int fake_save(struct record_fake *f, struct fake_job *j, struct record_finish *a) must_use;
 int fake_release(struct record *r, struct record_release **rows, size_t n);
 int fake_watch(struct record *r, struct record_watch *rows, size_t n);
 int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struct job_id *ids,

@@ -126,6 +126,13 @@ int fake_call_add(struct fake_job *j, const struct record_call *c)
     return 0;
 }
 
+/* A cancel that came before `$save` wins. */
+static bool is_cancelled_save(struct record_fake *f, const struct record_call *c)
+{
+    const struct fake_job *j = strcmp(c->name, RECORD_SAVE) == 0 ? fake_find(f, &c->job) : NULL;
+    return j && j->row.cancel;
+}
+
 static int ledger_one(struct record_fake *f, struct record_ledger *l)
 {
     struct record_call mine;
@@ -133,6 +140,10 @@ static int ledger_one(struct record_fake *f, struct record_ledger *l)
     l->status = fake_alive(f, l->worker) ? 0 : ERR_FENCED;
     if (l->status)
         return 0;
+    if (is_cancelled_save(f, &l->call)) {
+        l->status = ERR_CONFLICT;
+        return 0;
+    }
     struct fake_job *j = fake_make(f, &l->call.job); /* op_call asks for no op_job row */
     if (!j || fake_call_copy(&l->call, &mine))
         return ERR_NOMEM;
@@ -236,6 +247,9 @@ static int end_one(struct record_fake *f, struct fake_job *j, struct record_fini
     a->stored = j->row.cancel && !has_save(j) ? JOB_CANCELLED : a->state;
     if (a->stored != a->state && a->state == JOB_QUEUED)
         return 0;
+    int err = fake_save(f, j, a);
+    if (err)
+        return err;
     if (a->stored == JOB_QUEUED)
         again_row(j, a);
     else
@@ -262,7 +276,7 @@ static int finish_one(struct record_fake *f, struct record_finish *a)
         a->stored = j->row.state;
         a->status = job_is_final(j->row.state) && j->row.seq == a->seq ? 0 : ERR_CONFLICT;
     }
-    return err;
+    return a->saves && a->saves->err ? 0 : err;
 }
 
 int fake_finish(struct record *r, struct record_finish **rows, size_t n)

@@ -217,7 +217,20 @@ static int finish(struct record_mysql *r, void *arg)
         err = record_again(r, a->rows, &a->rows_n, a->rounds);
     if (!err)
         err = write_jobs(r, a);
-    return err ? err : write_letters(r, a);
+    if (!err)
+        err = write_letters(r, a);
+    return err ? err : record_saves_run(r, a->rows, a->rows_n);
+}
+
+/* What a user's statement spoiled is an answer, not an error of the record. */
+static int refused_save(struct finishing *a, int err)
+{
+    struct record_finish *f = a->given[0];
+    if (a->n != 1 || !f->saves || !f->saves->err)
+        return err;
+    f->status = f->saves->err;
+    f->stored = JOB_NONE;
+    return 0;
 }
 
 int record_finish(struct record *record, struct record_finish **rows, size_t n)
@@ -227,6 +240,7 @@ int record_finish(struct record *record, struct record_finish **rows, size_t n)
         struct finishing a = {.given = rows + at,
                               .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
         err = record_transact((struct record_mysql *)(void *)record, finish, &a);
+        err = err ? refused_save(&a, err) : 0;
         at += a.n;
     }
     return err;

@@ -140,12 +140,33 @@ static int read_back(struct record_mysql *r, struct writing *a)
     return err;
 }
 
+/* Those that a cancel came before are left out. */
+static int check_saves(struct record_mysql *r, struct writing *a)
+{
+    size_t kept = 0;
+    int err = 0;
+    for (size_t i = 0; i < a->rows_n && !err; i++) {
+        struct record_ledger *l = a->rows[i];
+        bool may = true;
+        if (strcmp(l->call.name, RECORD_SAVE) == 0)
+            err = record_saves_may(r, &l->call.job, &may);
+        if (may)
+            a->rows[kept++] = l;
+        else
+            l->status = ERR_CONFLICT;
+    }
+    a->rows_n = kept;
+    return err;
+}
+
 static int write_ledger(struct record_mysql *r, void *arg)
 {
     struct writing *a = arg;
     bool all_new;
     reset(a);
     int err = fence(r, a);
+    if (!err)
+        err = check_saves(r, a);
     if (err || a->rows_n == 0)
         return err;
     err = write_rows(r, a, &all_new);

@@ -33,6 +33,8 @@ static int attempt(struct record_mysql *r, bool alone, record_body *body, void *
     if (err == ERR_REFUSED) /* the server, not a row: a login can be mended */
         err = ERR_IO;
     if (!err)
+        err = store_use(r->store, r->url.db); /* a user's statement may have been elsewhere */
+    if (!err)
         err = store_mode(r->store, alone ? STORE_ALONE : STORE_TOGETHER);
     if (err)
         return err;

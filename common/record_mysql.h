@@ -98,6 +98,11 @@ int record_posts_write(struct record_mysql *r, struct record_finish *const *rows
 /* T7: write the rows that are to run again, and leave the others, with their rounds. */
 int record_again(struct record_mysql *r, struct record_finish **rows, size_t *n,
                  uint16_t *rounds) must_use;
+/* T6: the users' statements of these finishes (those that were not cancelled), and `$save` goes
+ * where it shall (record_saves.c). ERR_REFUSED: one was refused, its finish says which. */
+int record_saves_run(struct record_mysql *r, struct record_finish *const *rows, size_t n) must_use;
+/* T5: may `$save` of this job be written? A cancel that came first wins. */
+int record_saves_may(struct record_mysql *r, const struct job_id *id, bool *may) must_use;
 
 /* ---- operations, by file */
 int record_now(struct record *, int64_t *us);

@@ -1,0 +1,265 @@
+/* Users' databases on a real server: what rows become, transactions, offpath_applied, and T6 with a
+ * user's statements in it. */
+#include "record_db.h"
+
+#include "common/json.h"
+#include "common/sql.h"
+
+static struct database database_of(const struct db *d)
+{
+    static struct store_url u;
+    char why[STORE_WHY];
+    assert_int_equal(store_url_parse(d->url, &u, why), 0);
+    return (struct database){.name = (char[]){"users"},
+                             .host = u.host,
+                             .schema = u.db,
+                             .user = u.user,
+                             .password = u.pass,
+                             .port = u.port};
+}
+
+static struct sql *open_sql(const struct database *d)
+{
+    static const struct sql_settings s = {5000, 10000};
+    struct sql *sql = NULL;
+    assert_int_equal(sql_mysql_open(&s, d, &sql), 0);
+    return sql;
+}
+
+static struct json *parse(const char *text)
+{
+    struct json *v = NULL;
+    assert_int_equal(json_parse(text, strlen(text), NULL, &v, NULL), 0);
+    return v;
+}
+
+static int ask(struct sql *sql, const char *text, const char *params, unsigned max,
+               struct json **rows)
+{
+    struct json *p = parse(params);
+    const struct sql_statement q = {.text = text, .params = p};
+    int err = sql->ops->select(sql, &q, max, rows);
+    json_free(p);
+    return err;
+}
+
+static void assert_rows(struct sql *sql, const char *text, const char *params, const char *expected)
+{
+    struct json *rows = NULL;
+    struct buf out;
+    int err = ask(sql, text, params, 100, &rows);
+    if (err)
+        fail_msg("%s: %s", text, sql->ops->why(sql));
+    buf_init(&out, 0);
+    json_print(rows, &out);
+    assert_string_equal(buf_str(&out), expected);
+    buf_fini(&out);
+    json_free(rows);
+}
+
+static int apply(struct sql *sql, unsigned job, int step, const char *text, const char *params)
+{
+    struct job_id id = id_of(job);
+    struct json *p = parse(params);
+    const struct sql_statement q = {.text = text, .params = p};
+    int err = sql->ops->apply(sql, &id, step, &q, 1);
+    json_free(p);
+    return err;
+}
+
+static void rows_become_json(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    struct sql *sql = open_sql(&users);
+    db_exec(d, "CREATE TABLE t1 (a INT, b BIGINT, c BIGINT UNSIGNED, d DECIMAL(10,2), e DOUBLE,"
+               " f DATE, g DATETIME(3), h TIME, i YEAR, j BIT(10), k TINYINT(1), l JSON,"
+               " m VARCHAR(300), n TEXT)");
+    assert_rows(sql, "SELECT * FROM t1", "[]", "[]");
+    db_exec(d, "INSERT INTO t1 VALUES (-7, 9007199254740992, 18446744073709551615, 12.50, 1.5,"
+               " '2026-02-28', '2026-02-28 01:02:03.045', '10:11:12', 2026, b'1000000001', 1,"
+               " '{\"x\": [1, null]}', REPEAT('\xc3\xa4', 150), NULL)");
+    assert_rows(sql, "SELECT a,b,c,d,e FROM t1", "[]",
+                "[{\"a\":-7,\"b\":9007199254740992,\"c\":\"18446744073709551615\",\"d\":\"12.50\","
+                "\"e\":1.5}]");
+    assert_rows(sql, "SELECT f,g,h,i,j,k,l,n FROM t1", "[]",
+                "[{\"f\":\"2026-02-28\",\"g\":\"2026-02-28 01:02:03.045\",\"h\":\"10:11:12\","
+                "\"i\":2026,\"j\":513,\"k\":1,\"l\":{\"x\":[1,null]},\"n\":null}]");
+    assert_rows(sql,
+                "SELECT CHAR_LENGTH(m) AS len, b + 1 AS big FROM t1 WHERE m=REPEAT('\xc3\xa4', ?)",
+                "[150]", "[{\"len\":150,\"big\":\"9007199254740993\"}]");
+    assert_rows(
+        sql,
+        "SELECT ? AS t, a + ? AS n, a = ? AS i, e = ? AS f, k = ? AS b, ? IS NULL AS z FROM t1",
+        "[\"'; DROP\",5,-7,1.5,true,null]",
+        "[{\"t\":\"'; DROP\",\"n\":-2,\"i\":1,\"f\":1,\"b\":1,\"z\":1}]");
+    db_exec(d, "ALTER TABLE t1 DROP COLUMN b, ADD COLUMN z INT DEFAULT 3"); /* meanwhile */
+    assert_rows(sql, "SELECT a,z FROM t1 WHERE a=?", "[-7]", "[{\"a\":-7,\"z\":3}]");
+    sql->ops->close(sql);
+}
+
+/* Text is compared as the column says, not byte by byte. */
+static void parameters_are_text(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    struct sql *sql = open_sql(&users);
+    db_exec(d, "CREATE TABLE t2 (mail VARCHAR(50) COLLATE utf8mb4_general_ci UNIQUE, j JSON)");
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t2 VALUES (?, ?)", "[\"Kim@x.kr\",\"[1,2]\"]"),
+                     0);
+    assert_rows(sql, "SELECT j FROM t2 WHERE mail=?", "[\"kim@X.kr\"]", "[{\"j\":[1,2]}]");
+    sql->ops->close(sql);
+}
+
+static void too_many_rows_are_not_fetched(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    struct sql *sql = open_sql(&users);
+    struct json *rows = NULL;
+    db_exec(d, "CREATE TABLE t3 (a INT)");
+    db_exec(d, "INSERT INTO t3 VALUES (1),(2),(3)");
+    assert_int_equal(ask(sql, "SELECT a FROM t3", "[]", 2, &rows), ERR_TOO_LARGE);
+    assert_int_equal(ask(sql, "SELECT a FROM t3 LIMIT 3", "[]", 2, &rows), ERR_TOO_LARGE);
+    assert_int_equal(ask(sql, "SELECT a FROM t3", "[]", 3, &rows), 0);
+    assert_int_equal(json_size(rows), 3);
+    json_free(rows);
+    assert_rows(sql, "SELECT SUM(a) AS s FROM t3", "[]", "[{\"s\":\"6\"}]");
+    sql->ops->close(sql);
+}
+
+static void errors_say_whether_repeating_helps(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    struct sql *sql = open_sql(&users);
+    struct json *rows = NULL;
+    db_exec(d, "CREATE TABLE t4 (a INT PRIMARY KEY, b VARCHAR(2) NOT NULL, CHECK (a < 100))");
+    db_exec(d, "CREATE TRIGGER t4t BEFORE INSERT ON t4 FOR EACH ROW IF NEW.a=13 THEN SIGNAL"
+               " SQLSTATE '45000' SET MESSAGE_TEXT='no'; END IF");
+    assert_int_equal(ask(sql, "SELECT nothing FROM nowhere", "[]", 1, &rows), ERR_REFUSED);
+    assert_int_equal(ask(sql, "SELEC 1", "[]", 1, &rows), ERR_REFUSED);
+    assert_int_equal(ask(sql, "SELECT 1; SELECT 2", "[]", 1, &rows), ERR_REFUSED);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[1,\"a\"]"), 0);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[1,\"a\"]"), ERR_EXISTS);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[2,\"abc\"]"), ERR_REFUSED);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[2,null]"), ERR_REFUSED);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[200,\"a\"]"), ERR_REFUSED);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[13,\"a\"]"), ERR_REFUSED);
+    assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[2]"), ERR_REFUSED);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM t4", NULL), 1);
+    sql->ops->close(sql);
+    users.port = 1;
+    sql = open_sql(&users);
+    assert_int_equal(ask(sql, "SELECT 1", "[]", 1, &rows), ERR_IO);
+    sql->ops->close(sql);
+}
+
+static void a_step_is_applied_once(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    struct sql *sql = open_sql(&users);
+    db_exec(d, "CREATE TABLE t5 (a INT PRIMARY KEY)");
+    db_exec(d, "DROP TABLE offpath_applied"); /* the record's tables bring one */
+    assert_int_equal(sql->ops->look(sql, false), 0);
+    assert_int_equal(sql->ops->look(sql, true), ERR_SETUP);
+    assert_int_equal(apply(sql, 1, 0, "INSERT INTO t5 VALUES (?)", "[1]"), ERR_REFUSED);
+    assert_int_equal(sql->ops->prepare(sql), 0);
+    assert_int_equal(sql->ops->prepare(sql), 0);
+    assert_int_equal(sql->ops->look(sql, true), 0);
+    assert_int_equal(apply(sql, 1, 0, "INSERT INTO t5 VALUES (?)", "[1]"), 0);
+    assert_int_equal(apply(sql, 1, 0, "INSERT INTO t5 VALUES (?)", "[1]"), 0);
+    assert_int_equal(apply(sql, 1, 1, "INSERT INTO t5 VALUES (?)", "[1]"), ERR_EXISTS);
+    assert_int_equal(apply(sql, 1, 1, "INSERT INTO t5 VALUES (?)", "[2]"),
+                     0); /* rolled back before */
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM t5", NULL), 2);
+    sql->ops->close(sql);
+}
+
+/* ---- T6 */
+
+static int finish_with(struct db *d, unsigned n, const char *sql, const char *params,
+                       struct record_finish *out)
+{
+    static struct record_saves saves;
+    struct json *p = parse(params);
+    char schema[64];
+    snprintf(schema, sizeof schema, "%s_u", d->name);
+    const struct sql_statement list[] = {{.schema = schema, .text = sql, .params = p}};
+    saves = (struct record_saves){.list = list, .n = 1};
+    *out = end_of(n, JOB_SUCCEEDED, d->wa);
+    out->saves = &saves;
+    int status = finish_one(d->a, out);
+    json_free(p);
+    return status;
+}
+
+static void the_end_and_its_saves_are_one_transaction(void **state)
+{
+    struct db *d = *state;
+    struct record_finish f;
+    char sql[200];
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s_u", d->name);
+    db_exec(d, sql);
+    snprintf(sql, sizeof sql, "CREATE TABLE %s_u.t6 (a INT PRIMARY KEY)", d->name);
+    db_exec(d, sql);
+    snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM %s_u.t6", d->name);
+    claim_mine(d->a, 61, d->wa);
+    claim_mine(d->a, 62, d->wa);
+    claim_mine(d->a, 63, d->wa);
+    assert_int_equal(finish_with(d, 61, "INSERT INTO t6 VALUES (?)", "[1]", &f), 0);
+    assert_int_equal(f.stored, JOB_SUCCEEDED);
+    assert_int_equal(db_number(d, sql, NULL), 1);
+    assert_int_equal(finish_with(d, 62, "INSERT INTO t6 VALUES (?)", "[1]", &f), ERR_EXISTS);
+    assert_int_equal(f.saves->err, ERR_EXISTS);
+    struct job_id id = id_of(62);
+    assert_int_equal(db_number(d, "SELECT state FROM op_job WHERE id=?", &id), JOB_RUNNING);
+    assert_int_equal(finish_with(d, 62, "INSERT INTO nowhere VALUES (?)", "[2]", &f), ERR_REFUSED);
+    assert_int_equal(f.saves->err, ERR_REFUSED);
+    struct owner owner = job_of(63).owner;
+    struct record_cancel c = {.id = id_of(63), .owner = owner};
+    assert_int_equal(d->b->ops->cancel(d->b, &c), 0);
+    assert_int_equal(finish_with(d, 63, "INSERT INTO t6 VALUES (?)", "[3]", &f), 0);
+    assert_int_equal(f.stored, JOB_CANCELLED);
+    assert_int_equal(db_number(d, sql, NULL), 1);
+    snprintf(sql, sizeof sql, "DROP DATABASE %s_u", d->name);
+    db_exec(d, sql);
+}
+
+static void a_save_is_recorded_unless_a_cancel_came_first(void **state)
+{
+    struct db *d = *state;
+    for (unsigned n = 71; n <= 72; n++) {
+        struct record_ledger l = call_of(n, 0, OUTCOME_OK, d->wa);
+        struct record_cancel c = {.id = id_of(n), .owner = job_of(n).owner};
+        snprintf(l.call.name, sizeof l.call.name, RECORD_SAVE);
+        claim_mine(d->a, n, d->wa);
+        if (n == 72)
+            assert_int_equal(d->b->ops->cancel(d->b, &c), 0);
+        assert_int_equal(ledger_one(d->a, &l), n == 72 ? ERR_CONFLICT : 0);
+        if (n == 71)
+            assert_int_equal(d->b->ops->cancel(d->b, &c), 0);
+        struct record_finish f = end_of(n, JOB_FAILED, d->wa);
+        struct record_saves saves = {.forget = true};
+        f.saves = &saves;
+        assert_int_equal(finish_one(d->a, &f), 0);
+        assert_int_equal(f.stored, n == 72 ? JOB_CANCELLED : JOB_FAILED);
+        struct job_id id = id_of(n);
+        assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_call WHERE job=?", &id), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_become_json),
+        cmocka_unit_test(parameters_are_text),
+        cmocka_unit_test(too_many_rows_are_not_fetched),
+        cmocka_unit_test(errors_say_whether_repeating_helps),
+        cmocka_unit_test(a_step_is_applied_once),
+        cmocka_unit_test(the_end_and_its_saves_are_one_transaction),
+        cmocka_unit_test(a_save_is_recorded_unless_a_cancel_came_first),
+    };
+    return cmocka_run_group_tests(tests, db_setup_tables, db_teardown);
+}
