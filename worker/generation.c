@@ -9,6 +9,7 @@
 struct generation {
     struct generation_settings s;
     struct generation_flows flows;
+    struct databases *databases;
     struct shard_thread *threads[SETTINGS_SHARDS_MAX];
     _Atomic unsigned n;
     pthread_mutex_t lock; /* of what follows */
@@ -70,7 +71,10 @@ static int await_opened(struct generation *g)
 static int start_threads(struct generation *g)
 {
     struct shard_thread_settings t = g->s.thread;
-    int err = 0;
+    struct databases_settings databases = g->s.databases;
+    databases.set = g->flows.set;
+    int err = databases_start(&databases, &g->databases);
+    t.shard.databases = g->databases;
     t.shard.set = g->flows.set;
     t.shard.limits = &g->flows.topics.limits;
     t.shard.retention_ms = g->flows.topics.retention_ms;
@@ -143,6 +147,7 @@ void generation_free(struct generation *g)
 {
     if (!g)
         return;
+    databases_stop(g->databases);
     for (unsigned i = 0; i < g->n; i++)
         shard_thread_free(g->threads[i]);
     generation_flows_fini(&g->flows);

@@ -4,6 +4,7 @@
  * to the main thread, but what is said. */
 #pragma once
 #include "common/flow.h"
+#include "worker/databases.h"
 #include "worker/preflight.h"
 #include "worker/shard_thread.h"
 
@@ -16,6 +17,7 @@ void generation_flows_fini(struct generation_flows *f);
 struct generation_settings {             /* lent until freed, but what is said */
     struct shard_thread_settings thread; /* set, limits, retention, admin_fd, answer_arg, opened,
                                             ended, arg are filled in; fatal's arg is `owner` */
+    struct databases_settings databases; /* set is filled in */
     unsigned shards;
     int admin_fd; /* listening; a copy of it is used; -1: none */
     void *owner;

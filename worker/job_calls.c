@@ -1,6 +1,7 @@
 /* The calling phase of a job: begin calls whose `after` have ended, start their items, stop what is
  * open. What the ledger has of an earlier worker is not made again. */
 #include "common/log.h"
+#include "worker/each.h"
 #include "worker/job_run.h"
 #include "worker/plan.h"
 
@@ -189,38 +190,6 @@ static void resume(struct job_run *j, struct call_items *c)
     }
 }
 
-static int is_wanted(const struct flow_call *call, const struct expr_vars *vars, bool *wanted,
-                     struct expr_error *error)
-{
-    const struct json *v = NULL;
-    struct json *owned = NULL;
-    if (!call->when)
-        return 0;
-    int err = expr_view(call->when, vars, &v, &owned, error);
-    if (!err && !json_is(v, JSON_BOOL) && !json_is(v, JSON_NULL)) {
-        snprintf(error->text, sizeof error->text, "`when` is neither true nor false");
-        err = ERR_EXPRESSION;
-    }
-    if (!err)
-        *wanted = json_bool(v);
-    json_free(owned);
-    return err;
-}
-
-static int list_items(const struct flow_call *call, const struct expr_vars *vars,
-                      struct call_items *c, struct expr_error *error)
-{
-    const struct json *list = call->each.list;
-    int err = list ? 0 : expr_view(call->each.expr, vars, &list, &c->list_owned, error);
-    if (!err && !json_is(list, JSON_ARRAY)) {
-        snprintf(error->text, sizeof error->text, "`for_each` is no array");
-        err = ERR_EXPRESSION;
-    }
-    if (!err)
-        c->list = list;
-    return err;
-}
-
 /* Its items, as many as there are; CALL_OK, or why it fails as a whole. */
 static enum call_code expand(struct job_run *j, const struct flow_call *call, struct call_items *c)
 {
@@ -258,9 +227,9 @@ static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
     struct expr_vars vars = j->vars;
     vars.value[VAR_CALLS] = c->seen;
     if (!err)
-        err = is_wanted(call, &vars, wanted, &error);
+        err = each_wanted(call->when, &vars, wanted, &error);
     if (!err && *wanted && flow_call_has_items(call))
-        err = list_items(call, &vars, c, &error);
+        err = each_list(&call->each, &vars, &c->list, &c->list_owned, &error);
     if (err) {
         log_info("call-expression", "call", call->name, "error", error.text);
         return CALL_EXPRESSION;
@@ -362,6 +331,8 @@ static void deadline(void *arg)
     j->late = true;
     if (j->phase == PHASE_QUEUED) {
         job_run_enter(j, PHASE_LOADING); /* makes no call, so it need not run alone */
+    } else if (j->phase == PHASE_LOADING) {
+        job_load_stop(j);
     } else {
         job_calls_stop(j, CALL_DEADLINE);
         over(j);

@@ -49,6 +49,7 @@ void job_env_fill(struct job_env *env, const struct shard_settings *s, struct du
         .due = due,
         .loop = s->loop,
         .writer = s->writer,
+        .databases = s->databases,
         .cache = s->cache,
         .watch = s->watch,
         .set = s->set,

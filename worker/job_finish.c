@@ -6,6 +6,7 @@
 #include "worker/job_run.h"
 #include "common/live.h"
 #include "worker/plan.h"
+#include "worker/saves.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ void job_ending_fail(struct job_ending *e, enum job_reason reason)
     e->result = NULL;
     e->result_len = 0;
     job_emits_fini(&e->emits);
+    saves_put(e->saves);
+    e->saves = NULL;
 }
 
 void job_ending_free(struct job_ending *e)
@@ -31,6 +34,7 @@ void job_ending_free(struct job_ending *e)
     free(e->calls);
     free(e->detail);
     job_emits_fini(&e->emits);
+    saves_put(e->saves);
     free(e);
 }
 
@@ -99,10 +103,26 @@ static void compute(struct job_run *j, struct job_ending *e)
     }
     j->vars.value[VAR_CALLS] = calls;
     compute_result(j, e, &result);
+    j->vars.value[VAR_RESULT] = result;
+    if (e->state != JOB_FAILED)
+        job_save_compute(j, e);
     compute_emits(j, e, result);
-    j->vars.value[VAR_CALLS] = NULL;
+    j->vars.value[VAR_CALLS] = j->vars.value[VAR_RESULT] = NULL;
     json_free(calls);
     json_free(result);
+}
+
+/* It never came to its calls. */
+static void judge_stopped(struct job_run *j, struct job_ending *e)
+{
+    e->detail = j->detail;
+    j->detail = NULL;
+    if (j->stopped) {
+        job_ending_fail(e, (enum job_reason)j->stopped);
+    } else {
+        e->state = j->cancel ? JOB_CANCELLED : JOB_EXPIRED;
+        e->reason = j->cancel ? REASON_CANCELLED : REASON_DEADLINE;
+    }
 }
 
 static void judge(struct job_run *j, struct job_ending *e)
@@ -111,8 +131,13 @@ static void judge(struct job_run *j, struct job_ending *e)
         job_ending_fail(e, j->claim.bad ? j->claim.bad : REASON_TOO_BIG);
         return;
     }
+    bool pooled = j->pool.item || j->pool.idle;
+    if (!j->calls && !pooled) {
+        judge_stopped(j, e);
+        return;
+    }
     struct plan_verdict v = {.state = JOB_SUCCEEDED}; /* where no call was wanted */
-    if (!j->pool.item && !j->pool.idle)
+    if (!pooled)
         plan_judge(j->claim.flow, j->calls, j->late, &v);
     e->state = v.state;
     e->reason = v.reason;
@@ -213,6 +238,13 @@ static void refused(struct job_run *j)
     job_run_enter(j, PHASE_FINISHING);
 }
 
+void job_finish_tell(struct job_run *j, struct job_op *ended)
+{
+    tell(j, &ended->op.finish, ended->op.finish.stored);
+    job_op_free(ended);
+    job_run_enter(j, PHASE_SETTLED);
+}
+
 static void finished(void *arg)
 {
     struct job_op *op = arg;
@@ -227,14 +259,17 @@ static void finished(void *arg)
             job_emits_publish(&op->ending->emits, j->env->relay);
         count(j, f->stored);
         to_cache(j, f->stored, f->stored == f->state ? f->result : NULL);
-        tell(j, f, f->stored);
-        job_run_enter(j, PHASE_SETTLED);
+        job_save_optional(j, op);
+        op = NULL;
+    } else if (job_save_was_refused(j, op)) {
+        log_debug("finish-anew", "flow", j->claim.flow->name);
     } else if (f->status == ERR_CONFLICT) {
         job_run_restart(j); /* ended or taken over meanwhile: the row decides */
     } else {
         refused(j);
     }
-    job_op_free(op);
+    if (op)
+        job_op_free(op);
     log_scope_restore(&before);
 }
 
@@ -286,6 +321,7 @@ void job_finish_write(struct job_run *j)
     f->keep_ms = j->claim.flow->keep_ms;
     f->calls = e->calls;
     f->calls_len = e->calls_len;
+    f->detail = e->detail;
     f->result = e->result;
     f->result_len = e->result_len;
     f->posts = e->emits.posts;
@@ -294,6 +330,7 @@ void job_finish_write(struct job_run *j)
     bool called = e->called || j->claim.event.refill; /* one that came too late is nobody's loss */
     if (j->refused < REFUSED_BARE && finish_is_dead(e->state, e->reason, called))
         dead_letter(j, op, e);
+    job_save_add(op);
     op->op.bytes += f->calls_len + f->result_len + e->emits.bytes;
     FAILPOINT("before-finish");
     job_op_put(op);
@@ -301,10 +338,12 @@ void job_finish_write(struct job_run *j)
 
 void job_finish_begin(struct job_run *j)
 {
-    job_ending_free(j->ending);
-    j->ending = conclude(j);
+    if (!j->ending)
+        j->ending = conclude(j);
     if (!j->ending)
         job_run_restart(j);
+    else if (job_save_is_elsewhere(j->ending))
+        job_run_enter(j, PHASE_SAVING);
     else if (!job_pool_put(j))
         job_finish_write(j);
 }

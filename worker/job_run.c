@@ -91,10 +91,13 @@ static void run_free(struct job_run *j)
     job_ending_free(j->ending);
     j->ending = NULL;
     job_pool_stop(j);
+    free(j->detail);
+    j->detail = NULL;
+    json_free(j->rows);
     json_free(j->request);
     json_free(j->user);
     json_free(j->job);
-    j->request = j->user = j->job = NULL;
+    j->rows = j->request = j->user = j->job = NULL;
     j->vars = (struct expr_vars){0};
 }
 
@@ -105,6 +108,7 @@ static void stop(struct job_run *j)
         watch_remove(j->env->watch, j->watched);
     j->watched = NULL;
     due_stop(j->env->due, &j->deadline);
+    due_stop(j->env->due, &j->again);
     job_calls_stop(j, CALL_CANCELLED);
     run_free(j);
     next_suspect(j);
@@ -138,6 +142,7 @@ static void reset(struct job_run *j)
     j->dropped = false;
     j->worker = 0;
     j->late = false;
+    j->stopped = REASON_NONE;
     j->seq = 0;
     if (!j->bad_record)
         j->claim.bad = REASON_NONE;
@@ -238,7 +243,8 @@ static void load_begin(struct job_run *j)
     j->vars.value[VAR_USER] = j->user;
     j->vars.value[VAR_JOB] = j->job;
     j->vars.created_us = j->claim.event.created_us;
-    job_run_enter(j, j->claim.flow->pool.key ? PHASE_POOL : PHASE_CALLING);
+    if (!job_save_resume(j))
+        job_load_begin(j);
 }
 
 static void tell_running(struct job_run *j)
@@ -285,6 +291,10 @@ static void begin(struct job_run *j, enum job_phase p)
         break;
     case PHASE_CALLING:
         job_calls_begin(j);
+        break;
+    case PHASE_SAVING:
+        due_stop(j->env->due, &j->deadline);
+        job_save_begin(j);
         break;
     case PHASE_FINISHING:
         due_stop(j->env->due, &j->deadline);
@@ -389,13 +399,14 @@ void job_run_release(struct job_run *j)
 
 void job_run_cancel(struct job_run *j)
 {
-    if (j->phase != PHASE_CALLING) {
-        j->cancel = true;
-        return;
-    }
-    if (j->cancel)
-        return;
+    bool before = j->cancel;
     j->cancel = true;
+    if (before)
+        return;
+    if (j->phase == PHASE_LOADING)
+        job_load_stop(j);
+    if (j->phase != PHASE_CALLING)
+        return;
     job_calls_stop(j, CALL_CANCELLED);
     if (!j->writes)
         job_run_enter(j, PHASE_FINISHING);

@@ -3,12 +3,14 @@
  * lease lost. Belongs to its shard's thread.
  *
  *   HELD -> CLAIMING -> LOADING -> POOL -> CALLING -> FINISHING -> SETTLED
+ *                          |                           |  ^  |
+ *                          +-------------------------> SAVING  (elsewhere; also found at a claim)
  *     ^        |  ^        ^
  *     |        v  |        |
  *     |     WATCHING    QUEUED (jobs that killed workers run one at a time)
  *     +--- lease lost, from anywhere: calls stop, and it is claimed anew
  *
- * HELD waits for the lease. What the flow language gets later (load, check, pool, save, emit) are
+ * HELD waits for the lease. What the flow language gets later (pool) are
  * further phases in the one switch of job_run.c. */
 #pragma once
 #include "common/cache.h"
@@ -29,6 +31,7 @@ enum job_phase {
     PHASE_LOADING,
     PHASE_POOL,
     PHASE_CALLING,
+    PHASE_SAVING,
     PHASE_FINISHING,
     PHASE_RELEASING,
     PHASE_SETTLED
@@ -43,6 +46,9 @@ struct job_place { /* a record of the job: settling marks its offset as done */
 };
 
 struct job_run;
+struct job_op;
+struct saves;
+struct databases;
 /* 0 or ERR_NOMEM. */
 int job_place_add(struct job_run *j, struct partition *p, int64_t offset) must_use;
 void job_place_remove(struct job_run *j, const struct partition *p); /* all that are in it */
@@ -72,11 +78,16 @@ struct job_ending { /* what a job comes to, from when it is computed until T6 ha
     enum job_reason reason;
     const struct upstream *culprit; /* of its failure; may be NULL */
     bool called;
-    char *result, *calls; /* JSON text, owned; NULL: none */
+    char *result, *calls, *detail; /* JSON text, text; owned; NULL: none */
     size_t result_len, calls_len;
     struct job_emits emits; /* owned; of a job that runs again: the record that brings it back */
     int64_t due_us;         /* then: when */
-    char *detail;           /* for people; owned; NULL: none */
+    struct saves *saves;    /* counted; NULL: none */
+    size_t at;              /* the next of them elsewhere */
+    bool recorded;          /* `$save` is in the ledger */
+    bool applied;           /* some of them are */
+    bool elsewhere;         /* none is left but on the record's server */
+    bool forget;            /* `$save` goes with T6 */
 };
 
 struct job_env { /* what all jobs of a shard share; borrowed parts outlive the jobs */
@@ -84,7 +95,8 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     struct due *due;
     struct loop *loop;
     struct writer *writer;
-    struct cache_async *cache; /* NULL: none */
+    struct databases *databases; /* NULL: no flow uses any */
+    struct cache_async *cache;   /* NULL: none */
     struct lease_shard *lease;
     struct watch *watch;
     const struct flow_set *set;
@@ -142,10 +154,16 @@ struct job_run {
     /* while it runs */
     struct json *request, *user, *job;
     struct expr_vars vars;
-    struct call_items *calls;   /* by place in the flow's; NULL: not yet */
-    bool advancing;             /* calls are being started: none of them ends the job meanwhile */
-    struct due_item turn;       /* there is more to start than one turn of the loop bears */
-    size_t kept, copied;        /* bytes of results, and of copies for calls that see them */
+    struct call_items *calls; /* by place in the flow's; NULL: not yet */
+    bool advancing;           /* calls are being started: none of them ends the job meanwhile */
+    struct due_item turn;     /* there is more to start than one turn of the loop bears */
+    size_t kept, copied;      /* bytes of results, and of copies for calls that see them */
+    struct json *rows;        /* `$rows`, owned */
+    size_t load_at, loaded;   /* the entry being loaded; bytes so far */
+    struct due_item again;    /* a database was away */
+    int64_t again_ms;
+    uint8_t stopped;            /* enum job_reason: why it ends before its calls */
+    char *detail;               /* of that, owned */
     struct record_call *ledger; /* as claimed; owned */
     size_t ledger_n;
     struct job_pool pool;
@@ -218,6 +236,21 @@ bool job_pool_put(struct job_run *j);
 void job_pool_stop(struct job_run *j);
 void job_finish_begin(struct job_run *j); /* job_finish.c: compute, */
 void job_finish_write(struct job_run *j); /* and T6 of its ending */
+/* All is written: tell everybody and settle. ended: T6, taken. */
+void job_finish_tell(struct job_run *j, struct job_op *ended);
+void job_load_begin(struct job_run *j); /* job_load.c: `load` and `check`, then the calls */
+void job_load_stop(struct job_run *j);  /* its time is over, or it is cancelled */
+/* ---- job_save.c. All parameters of `save`, with `$calls` and `$result` in the job's variables. */
+void job_save_compute(struct job_run *j, struct job_ending *e);
+bool job_save_is_elsewhere(const struct job_ending *e); /* PHASE_SAVING comes before T6 */
+void job_save_begin(struct job_run *j);
+/* Go on with what an earlier worker recorded; false: it recorded nothing. */
+bool job_save_resume(struct job_run *j);
+void job_save_add(struct job_op *op); /* what of its ending belongs into T6 */
+/* T6 is back because a user's statement was refused: the job fails with that, written anew. */
+bool job_save_was_refused(struct job_run *j, struct job_op *op);
+/* What is optional, then job_finish_tell. ended: T6, taken. */
+void job_save_optional(struct job_run *j, struct job_op *ended);
 void job_ending_fail(struct job_ending *e, enum job_reason reason);
 void job_ending_free(struct job_ending *e); /* NULL is fine */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
@@ -240,6 +273,7 @@ struct job_op {
     struct plan_item *item;    /* ledger: which call; lent with the job's calls */
     char *tries, *text;        /* owned: what the row borrows */
     struct job_ending *ending; /* owned: what T6 borrows */
+    struct record_saves saves; /* of T6 */
     struct record_dead dead;
     struct job_emits posts; /* pool: what it borrows */
 };

@@ -1,6 +1,7 @@
 /* offpath-worker: takes jobs from Kafka, makes their calls, saves what came of them. Wiring only.
  */
 #include "common/expr.h"
+#include "common/flow_load.h"
 #include "common/log.h"
 #include "worker/admin.h"
 #include "worker/check.h"
@@ -11,6 +12,7 @@
 #include "worker/run.h"
 #include "worker/test.h"
 #include "worker/topics.h"
+#include "worker/user_databases.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +56,8 @@ static int exit_of(int err)
     }
 }
 
+static const struct sql_settings user_connect = {5000, 10000};
+
 /* ---- run */
 
 static int preflight(const struct settings *s, struct run *r, char why[PREFLIGHT_WHY])
@@ -66,6 +70,8 @@ static int preflight(const struct settings *s, struct run *r, char why[PREFLIGHT
         err = preflight_topics(&broker, r->flows->set, &r->flows->topics, why);
     if (!err)
         err = preflight_record(&record, why);
+    if (!err)
+        err = preflight_databases(s, r->flows->set, stderr, why);
     return err;
 }
 
@@ -115,9 +121,37 @@ static int verb_run(const struct program *p)
 
 /* ---- check */
 
+/* Those of the settings, if there are any; errors in them are `check`'s to show. */
+static int flows_of(const struct config *c, struct flow_set **set)
+{
+    const struct flow_load_settings load = {.flows_dir = config_text(c, "flows"),
+                                            .upstreams_file = config_text(c, "upstreams"),
+                                            .secrets_dir = config_text(c, "secrets")};
+    struct findings f;
+    if (!load.flows_dir || access(load.flows_dir, F_OK))
+        return 0;
+    findings_init(&f);
+    int err = flow_load(&load, &f, set);
+    findings_fini(&f);
+    return err;
+}
+
 static int servers(void *arg, FILE *out)
 {
-    return preflight_servers(arg, out) ? WORKER_DEPENDENCY : WORKER_GOOD;
+    const struct config *c = arg;
+    struct flow_set *set = NULL;
+    const char *record = config_text(c, "mysql");
+    int err = preflight_servers(c, out);
+    if (expr_start())
+        return WORKER_BUG;
+    if (record && !flows_of(c, &set) && set) {
+        const struct user_databases users = {
+            .set = set, .record = record, .connect = &user_connect};
+        err |= user_databases_show(&users, out);
+    }
+    flow_set_put(set);
+    expr_stop();
+    return err ? WORKER_DEPENDENCY : WORKER_GOOD;
 }
 
 static int verb_check(const struct program *p)
@@ -225,7 +259,19 @@ static int verb_migrate(const struct program *p)
     const struct operator_io io = operator_of(p);
     if (!s.url)
         return complain(WORKER_USAGE, "--mysql is not set; write mysql://user:pass@host:port/db");
-    return migrate_verb(&s, p->words_n > 1 ? p->words[1] : "", &io);
+    struct flow_set *set = NULL;
+    if (expr_start())
+        return complain(WORKER_BUG, "the expression engine does not start");
+    if (flows_of(p->config, &set))
+        fputs(
+            "migrate: the flows cannot be read (`offpath-worker check` says why): users' databases "
+            "are left out\n",
+            stderr);
+    const struct user_databases users = {.set = set, .record = s.url, .connect = &user_connect};
+    int code = migrate_verb(&s, set ? &users : NULL, p->words_n > 1 ? p->words[1] : "", &io);
+    flow_set_put(set);
+    expr_stop();
+    return code;
 }
 
 /* ---- verbs */

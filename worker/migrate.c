@@ -20,23 +20,34 @@ static int status(const struct operator_io *io, bool up_to_date)
     return up_to_date ? EXIT_GOOD : EXIT_FINDINGS;
 }
 
-static int apply(const struct record_settings *s, const struct operator_io *io)
+static int apply(const struct record_settings *s, const struct user_databases *users,
+                 const struct operator_io *io)
 {
-    char why[256] = "";
+    char why[USER_DATABASES_WHY] = "";
     if (!operator_confirms(io, "migrate"))
         return EXIT_UNCONFIRMED;
     int err = record_migrate_apply(s, why);
+    if (!err && users)
+        err = user_databases_apply(users, why);
     if (err)
         return failed(io, err, why);
     fprintf(io->out, "applied: version %d\n", RECORD_SCHEMA);
     return EXIT_GOOD;
 }
 
-static int run(const struct record_settings *s, const char *verb, const struct operator_io *io,
-               struct buf *plan)
+struct migrating {
+    const struct record_settings *record;
+    const struct user_databases *users;
+    const struct operator_io *io;
+};
+
+static int run(const struct migrating *m, const char *verb, struct buf *plan)
 {
-    char why[256] = "";
-    int err = record_migrate_plan(s, plan, why);
+    const struct operator_io *io = m->io;
+    char why[USER_DATABASES_WHY] = "";
+    int err = record_migrate_plan(m->record, plan, why);
+    if (!err && m->users)
+        err = user_databases_plan(m->users, plan, why);
     if (err)
         return failed(io, err, why);
     if (strcmp(verb, "status") == 0)
@@ -47,10 +58,11 @@ static int run(const struct record_settings *s, const char *verb, const struct o
     }
     fputs(buf_str(plan), io->out);
     fflush(io->out);
-    return strcmp(verb, "apply") == 0 ? apply(s, io) : EXIT_GOOD;
+    return strcmp(verb, "apply") == 0 ? apply(m->record, m->users, io) : EXIT_GOOD;
 }
 
-int migrate_verb(const struct record_settings *s, const char *verb, const struct operator_io *io)
+int migrate_verb(const struct record_settings *s, const struct user_databases *users,
+                 const char *verb, const struct operator_io *io)
 {
     struct buf plan;
     if (strcmp(verb, "status") != 0 && strcmp(verb, "plan") != 0 && strcmp(verb, "apply") != 0) {
@@ -58,7 +70,8 @@ int migrate_verb(const struct record_settings *s, const char *verb, const struct
         return EXIT_USAGE;
     }
     buf_init(&plan, 0);
-    int code = run(s, verb, io, &plan);
+    const struct migrating m = {s, users, io};
+    int code = run(&m, verb, &plan);
     buf_fini(&plan);
     return code;
 }

@@ -4,6 +4,7 @@
 #include "common/flow_load.h"
 #include "common/store.h"
 #include "worker/topics.h"
+#include "worker/user_databases.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,14 @@ int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY])
     }
     record->ops->close(record);
     return 0;
+}
+
+int preflight_databases(const struct settings *s, const struct flow_set *set, FILE *away,
+                        char why[PREFLIGHT_WHY])
+{
+    static const struct sql_settings connect = {CONNECT_MS, CONNECT_MS};
+    const struct user_databases users = {.set = set, .record = s->mysql, .connect = &connect};
+    return user_databases_check(&users, away, why);
 }
 
 /* ---- check */

@@ -34,5 +34,10 @@ int preflight_topics(const struct broker_settings *b, const struct flow_set *set
 /* The record answers and its tables fit. 0; ERR_SETUP with why. */
 int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY]) must_use;
 
+/* The databases that flows use are there, with offpath_applied where it is needed; one that is away
+ * is only told: away, NULL: not. 0; ERR_SETUP with why. */
+int preflight_databases(const struct settings *s, const struct flow_set *set, FILE *away,
+                        char why[PREFLIGHT_WHY]) must_use;
+
 /* For `check`: one line per server that is set. 0, or ERR_SETUP when one does not answer. */
 int preflight_servers(const struct config *c, FILE *out) must_use;

@@ -52,7 +52,9 @@ static int read_flows(struct reload *r, struct generation_flows *out, char why[P
     findings_fini(&findings);
     if (!err)
         err = preflight_only(r->s.settings, out->set, why);
-    return err ? err : preflight_topics(&r->s.broker, out->set, &out->topics, why);
+    if (!err)
+        err = preflight_topics(&r->s.broker, out->set, &out->topics, why);
+    return err ? err : preflight_databases(r->s.settings, out->set, NULL, why);
 }
 
 static void retire(struct reload *r)

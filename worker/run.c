@@ -35,6 +35,7 @@ struct worker {
     struct record_settings record;
     char name[NAME_MAX_];
     struct writer *writer;
+    struct store_url record_url;
     struct lease *lease;
     struct watch *watch;
     struct server_clock *clock;
@@ -50,6 +51,13 @@ static int open_record(void *arg, struct record **out)
 {
     const struct worker *w = arg;
     return record_mysql_open(&w->record, out, NULL);
+}
+
+static int open_database(void *arg, const struct database *d, struct sql **out)
+{
+    static const struct sql_settings s = {CONNECT_MS, IO_MS};
+    (void)arg;
+    return sql_mysql_open(&s, d, out);
 }
 
 static int open_consumer(void *arg, const char *group, const char *const *topics, size_t n,
@@ -210,7 +218,10 @@ static int start_record(struct worker *w)
                                          .lease_ms = lease_ms,
                                          .shards = w->run->settings->shards};
     const struct watch_settings watch = {.open = open_record, .open_arg = w, .lease_ms = lease_ms};
-    int err = writer_start(&writer, &w->writer);
+    char why[STORE_WHY];
+    int err = store_url_parse(w->record.url, &w->record_url, why);
+    if (!err)
+        err = writer_start(&writer, &w->writer);
     if (!err)
         err = lease_start(&lease, &w->lease);
     if (!err)
@@ -254,6 +265,7 @@ static int start_shards(struct worker *w)
                                  .calls_max = files_for_calls(files_raise(), s->shards)},
                        .redis = {.url = s->redis, .wait_ms = REDIS_WAIT_MS, .connections = 1},
                        .answer = answer},
+            .databases = {.open = open_database, .record = &w->record_url},
             .shards = s->shards,
             .admin_fd = w->run->admin_fd,
             .owner = w,

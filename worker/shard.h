@@ -24,6 +24,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     struct http_client *http;
     struct cache_async *cache; /* NULL: none */
     struct writer *writer;
+    struct databases *databases; /* NULL: no flow uses any */
     struct lease *lease;
     struct watch *watch;
     struct cancels *cancels;

@@ -1,3 +1,4 @@
+#include "worker/databases.h"
 #include "worker/trial.h"
 
 #include <stdio.h>
@@ -31,6 +32,8 @@ struct trial {
     struct record *eyes;
     struct http_client *http;
     struct writer *writer;
+    struct sql_fake *sql; /* all of users' databases, each on a server of its own */
+    struct databases *databases;
     struct lease *lease;
     struct watch *watch;
     struct cancels *cancels;
@@ -106,7 +109,9 @@ static int open_servers(struct trial *t)
         err = http_client_fake_open(t->loop, &t->http);
     if (!err)
         t->db = record_fake_new(clock);
-    if (!err && !t->db)
+    if (!err)
+        t->sql = sql_fake_new();
+    if (!err && (!t->db || !t->sql))
         err = ERR_NOMEM;
     return err ? err : record_fake_open(t->db, &t->eyes);
 }
@@ -125,7 +130,15 @@ static int open_record(struct trial *t)
         .open = record_fake_open, .open_arg = t->db, .lease_ms = LEASE_MS, .loop = t->loop};
     const struct cancels_settings cancels = {
         .open = record_fake_open, .open_arg = t->db, .loop = t->loop};
+    static const struct store_url record = {.port = 0};
+    const struct databases_settings databases = {.set = t->set,
+                                                 .open = sql_fake_open,
+                                                 .open_arg = t->sql,
+                                                 .record = &record,
+                                                 .loop = t->loop};
     int err = writer_start(&writer, &t->writer);
+    if (!err)
+        err = databases_start(&databases, &t->databases);
     if (!err)
         err = lease_start(&lease, &t->lease);
     if (!err)
@@ -142,6 +155,7 @@ static int open_shard(struct trial *t)
                                      .http = t->http,
                                      .cache = t->cache,
                                      .writer = t->writer,
+                                     .databases = t->databases,
                                      .lease = t->lease,
                                      .watch = t->watch,
                                      .cancels = t->cancels,
@@ -184,6 +198,11 @@ int trial_open(struct flow_set *set, const struct flow *f, struct trial **out)
     return err;
 }
 
+struct sql_fake *trial_sql(struct trial *t)
+{
+    return t->sql;
+}
+
 struct http_client *trial_http(struct trial *t)
 {
     return t->http;
@@ -216,6 +235,7 @@ void trial_close(struct trial *t)
     if (t->lease)
         lease_stop(t->lease);
     writer_stop(t->writer, 0);
+    databases_stop(t->databases);
     http_client_close(t->http);
     if (t->cache)
         cache_async_close(t->cache);
@@ -224,6 +244,7 @@ void trial_close(struct trial *t)
         t->eyes->ops->close(t->eyes);
     if (t->db)
         record_fake_free(t->db);
+    sql_fake_free(t->sql);
     broker_fake_close(t->broker);
     if (t->loop) {
         loop_fake_run_for(t->loop, 10);

@@ -4,6 +4,7 @@
 #pragma once
 #include "common/http_client_fake.h"
 #include "common/record.h"
+#include "common/sql_fake.h"
 
 struct trial;
 
@@ -14,6 +15,9 @@ void trial_close(struct trial *t); /* NULL is fine */
 
 /* Its upstreams: script them with http_client_fake.h. Lent. */
 struct http_client *trial_http(struct trial *t);
+/* Users' databases: what a SELECT answers is scripted with sql_fake.h (no rows), what is saved is
+ * noted there. Lent. */
+struct sql_fake *trial_sql(struct trial *t);
 
 struct trial_end {
     struct record_job job;

@@ -9,6 +9,7 @@
 
 #include "common/metrics.h"
 #include "worker/clerk.h"
+#include "worker/savers.h"
 
 enum {
     BATCH_ROWS = 100,
@@ -47,6 +48,7 @@ struct writer {
     struct desk desks[THREADS_MAX];
     unsigned n, active; /* desks; those that get new work */
     bool in_loop;
+    struct savers *savers;
     atomic_size_t waiting;
     pthread_mutex_t lock;
     pthread_cond_t idle;
@@ -319,6 +321,9 @@ int writer_start(const struct writer_settings *s, struct writer **out)
     w->active = 1;
     while (w->n < n && !err)
         err = desk_start(w, s);
+    const struct savers_settings savers = {s->open, s->open_arg, s->savers, s->loop};
+    if (!err)
+        err = savers_start(&savers, &w->savers);
     if (err) {
         writer_stop(w, 0);
         return err;
@@ -340,6 +345,10 @@ static void active_set(struct writer *w, size_t waiting)
 
 void writer_put(struct writer *w, struct writer_op *op)
 {
+    if (op->kind == WRITE_FINISH && op->finish.saves) {
+        savers_put(w->savers, op);
+        return;
+    }
     op->next = NULL;
     size_t waiting = atomic_fetch_add(&w->waiting, 1);
     pthread_mutex_lock(&w->lock);
@@ -396,6 +405,7 @@ void writer_stop(struct writer *w, int64_t wait_ms)
     if (!w->in_loop && wait_ms > 0)
         wait_idle(w, wait_ms);
     desks_stop(w);
+    savers_stop(w->savers);
     pthread_cond_destroy(&w->idle);
     pthread_mutex_destroy(&w->lock);
     free(w);

@@ -2,6 +2,7 @@
  * Each thread has its own connection; a job keeps its thread while an operation of it waits, so its
  * rows commit in order. The second thread works only when the first is three batches behind.
  * A finish or release is never written before a ledger row that was put earlier.
+ * A finish that saves in users' databases goes to the savers instead (savers.h).
  * A batch is all that waits of the fullest kind, up to 100 rows and 4 MB, taken when the thread is
  * free: no timer. An operation is embedded in its owner's struct and lent to the writer until its
  * done callback, which runs in the loop of the shard that asked. MySQL away: operations wait and
@@ -46,6 +47,7 @@ struct writer_settings {
     int (*open)(void *arg, struct record **out);
     void *open_arg;
     unsigned threads;  /* 2 */
+    unsigned savers;   /* 0: SAVERS */
     struct loop *loop; /* NULL; set: they are timers of this loop instead (virtual time) */
 };
 int writer_start(const struct writer_settings *s, struct writer **out) must_use;

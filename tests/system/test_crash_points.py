@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -48,6 +49,24 @@ POOL_POINTS = {
     "after-take": 1,   # the item is the job's, the job is not saved
     "after-put": 0,    # a refill's item is in the pool, the next refill is not asked for
 }
+
+# where the worker dies while it saves in two databases, one not on the record's server by its name
+SAVE_POINTS = {
+    "before-save": 0,
+    "after-save": 0,
+    "after-applied": 1,
+}
+SAVER = r"""
+flow: saver
+title: Saves in two databases
+access: guests
+topic: {name: saver-MARK, group: saver-MARK, partitions: 1}
+deadline: 3m
+result: $request.n
+save:
+  - {database: own, sql: 'INSERT INTO saved VALUES (\($job.id), \($result))'}
+  - {database: far, sql: 'INSERT INTO saved VALUES (\($job.id), \($result))'}
+"""
 
 
 def shops(site):
@@ -318,3 +337,71 @@ def test_a_worker_killed_beside_the_pool_gives_each_item_once_and_keeps_it_fille
     first = out["jobs"][0]
     assert first == ["ready-0"] if POOL_POINTS[point] else len(first) == 3
     assert len({tuple(i) for i in out["jobs"] + out["items"]}) == 6, "each is somebody's alone"
+
+
+# ---- saves on two servers: a host of another name is another one
+
+def save_site(stack, work_folder, binaries):
+    site = Site(stack, work_folder, binaries, edit=LONG, extra_flows={"saver": SAVER})
+    u = urllib.parse.urlsplit(stack.env["OFFPATH_MYSQL"])
+    for name in ("own", "far"):
+        stack.sql(f"CREATE DATABASE {name}_{site.mark}")
+        stack.sql("CREATE TABLE saved (job CHAR(36) NOT NULL, n INT NOT NULL)", f"{name}_{site.mark}")
+    account = f"port: {u.port}, user: {u.username}, password: '{u.password}'"
+    with open(site.folder / "upstreams.yaml", "a") as f:
+        f.write(f"""
+databases:
+  own: {{host: {u.hostname}, {account}, name: own_{site.mark}}}
+  far: {{host: localhost, {account}, name: far_{site.mark}}}
+""")
+    return site
+
+
+def saved(site, name):
+    return site.stack.sql("SELECT job, n FROM saved", f"{name}_{site.mark}")
+
+
+def save_crash_at(site, point, out):
+    try:
+        site.prepare()
+        site.address = site.gateway().address()
+        first = site.worker(OFFPATH_FAILPOINT=point)
+        a = request(site.address, "POST", "/v1/flows/saver/jobs", json.dumps({"n": 7}),
+                    {"Content-Type": "application/json"})
+        assert a.status == 202, a
+        id = a.json()["id"]
+        status = first.wait_exit(60)
+        between = saved(site, "far")
+        site.worker()
+        job = site.wait_final(id, 120)
+        out.update(status=status, id=id, job=job, between=between, own=saved(site, "own"), far=saved(site, "far"))
+    except BaseException as e:  # noqa: the test of this point tells it
+        out["error"] = e
+
+
+@pytest.fixture(scope="module")
+def save_crashed(stack, work_folder, binaries):
+    sites = {p: save_site(stack, work_folder, binaries) for p in SAVE_POINTS}
+    outs = {p: {} for p in SAVE_POINTS}
+    threads = [threading.Thread(target=save_crash_at, args=(sites[p], p, outs[p])) for p in SAVE_POINTS]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    yield outs
+    for site in sites.values():
+        for name in ("own", "far"):
+            site.stack.sql(f"DROP DATABASE {name}_{site.mark}")
+    reports = [r for s in sites.values() for r in s.close()]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.mark.parametrize("point", SAVE_POINTS)
+def test_a_worker_killed_while_it_saves_leaves_each_row_once(save_crashed, point):
+    out = save_crashed[point]
+    if "error" in out:
+        raise out["error"]
+    assert out["status"] == -9, "the stop was reached"
+    assert len(out["between"]) == SAVE_POINTS[point]
+    assert out["job"]["state"] == "succeeded" and out["job"]["result"] == 7, out["job"]
+    assert out["own"] == out["far"] == [[out["id"], "7"]]

@@ -53,7 +53,13 @@ static struct world *world_of(const char *calls, struct rule *rule)
     char beside[] = "/tmp/test_shard_upstreams-XXXXXX";
     assert_non_null(mkdtemp(beside));
     write_file(beside, "upstreams.yaml",
-               "upstreams:\n  up: {url: '" BASE "', concurrency: 2000, breaker: off}\n", upstreams);
+               "upstreams:\n  up: {url: '" BASE "', concurrency: 2000, breaker: off}\n"
+               "databases:\n"
+               "  own: {host: record, name: own, user: op}\n"
+               "  also: {host: record, name: also, user: op}\n"
+               "  far: {host: far, name: far, user: f, connections: 2}\n"
+               "  away: {host: away, name: away, user: a}\n",
+               upstreams);
     struct world *w = world_new_of(
         0, &(struct flow_load_settings){.flows_dir = dir, .upstreams_file = upstreams});
     unlink(flow);

@@ -16,6 +16,8 @@
 #include "common/http_client_fake.h"
 #include "common/loop_fake.h"
 #include "common/record_fake.h"
+#include "common/sql_fake.h"
+#include "worker/databases.h"
 #include "worker/shard.h"
 
 #define TOPIC "price-compare-requests"
@@ -31,6 +33,9 @@ struct world {
     struct record *eyes; /* a connection of the test's */
     struct http_client *http;
     struct writer *writer;
+    struct sql_fake *sql; /* users' databases; those at host `record` are on the record's server */
+    struct store_url record_url;
+    struct databases *databases;
     struct lease *lease;
     struct watch *watch;
     struct cancels *cancels;
@@ -92,6 +97,7 @@ static void world_shard(struct world *w, unsigned i)
                                      .http = w->http,
                                      .cache = w->cache,
                                      .writer = w->writer,
+                                     .databases = w->databases,
                                      .lease = w->lease,
                                      .watch = w->watch,
                                      .cancels = w->cancels,
@@ -159,6 +165,15 @@ static struct world *world_new_with(int64_t jobs_max, const struct flow_load_set
         .open = record_fake_open, .open_arg = w->db, .lease_ms = LEASE_MS, .loop = w->loop};
     const struct cancels_settings cancels = {
         .open = record_fake_open, .open_arg = w->db, .loop = w->loop};
+    w->sql = sql_fake_new();
+    record_fake_sql(w->db, w->sql);
+    w->record_url = (struct store_url){.host = "record", .user = "op", .port = 3306};
+    const struct databases_settings databases = {.set = w->set,
+                                                 .open = sql_fake_open,
+                                                 .open_arg = w->sql,
+                                                 .record = &w->record_url,
+                                                 .loop = w->loop};
+    assert_int_equal(databases_start(&databases, &w->databases), 0);
     assert_int_equal(writer_start(&writer, &w->writer), 0);
     assert_int_equal(lease_start(&lease, &w->lease), 0);
     assert_int_equal(watch_start(&watch, &w->watch), 0);
@@ -206,11 +221,13 @@ static void world_free(struct world *w)
     watch_stop(w->watch);
     lease_stop(w->lease);
     writer_stop(w->writer, 0);
+    databases_stop(w->databases);
     http_client_close(w->http);
     cache_async_close(w->cache);
     cache_fake_close(w->redis);
     w->eyes->ops->close(w->eyes);
     record_fake_free(w->db);
+    sql_fake_free(w->sql);
     broker_fake_close(w->broker);
     world_run(w, 10);
     loop_close(w->loop);

@@ -1,0 +1,222 @@
+#include "worker/databases.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "worker/clerk.h"
+
+struct desk { /* a connection and its thread */
+    struct counter *counter;
+    struct clerk *clerk;
+    struct sql *sql; /* the clerk's */
+    bool idle;       /* with the lock */
+};
+
+struct counter { /* one database */
+    const struct database *database;
+    struct databases *all;
+    pthread_mutex_t lock; /* of all below */
+    struct sql_op *first, *last;
+    bool away;
+    int64_t away_until_ms;
+    struct desk *desks;
+    unsigned n;
+    struct metric *seconds[2];
+};
+
+struct databases {
+    struct databases_settings s;
+    const struct clock *clock;
+    struct counter *list; /* by place in the set */
+    size_t n;
+};
+
+bool databases_is_used(const struct flow_set *set, const struct database *d)
+{
+    for (size_t i = 0; i < set->flows_n; i++) {
+        const struct flow *f = &set->flows[i];
+        for (size_t k = 0; k < f->loads_n; k++)
+            if (f->loads[k].database == d)
+                return true;
+        for (size_t k = 0; k < f->saves_n; k++)
+            if (f->saves[k].database == d)
+                return true;
+    }
+    return false;
+}
+
+bool databases_is_own(const struct databases *d, const struct database *database)
+{
+    return sql_is_record(database, d->s.record);
+}
+
+/* ---- the queue */
+
+static struct sql_op *take(struct desk *d, bool *away)
+{
+    struct counter *c = d->counter;
+    pthread_mutex_lock(&c->lock);
+    struct sql_op *op = c->first;
+    if (op)
+        c->first = op->next;
+    if (!c->first)
+        c->last = NULL;
+    d->idle = !op;
+    *away = c->away && clock_mono_ms(c->all->clock) < c->away_until_ms;
+    pthread_mutex_unlock(&c->lock);
+    return op;
+}
+
+void databases_put(struct databases *d, struct sql_op *op)
+{
+    struct counter *c = &d->list[op->database->index];
+    struct clerk *wake = NULL;
+    op->next = NULL;
+    pthread_mutex_lock(&c->lock);
+    if (c->last)
+        c->last->next = op;
+    else
+        c->first = op;
+    c->last = op;
+    for (unsigned i = 0; i < c->n && !wake; i++) {
+        if (!c->desks[i].idle)
+            continue;
+        c->desks[i].idle = false;
+        wake = c->desks[i].clerk;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (wake)
+        clerk_wake(wake);
+}
+
+/* ---- one operation */
+
+/* Said once when it goes, and once when it is back. */
+static void note(struct counter *c, const struct sql_op *op)
+{
+    bool away = op->status == ERR_IO;
+    pthread_mutex_lock(&c->lock);
+    bool changed = away != c->away;
+    c->away = away;
+    if (away)
+        c->away_until_ms = clock_mono_ms(c->all->clock) + DATABASES_AWAY_MS;
+    pthread_mutex_unlock(&c->lock);
+    if (changed && away)
+        log_warn("database-away", "database", c->database->name, "why", op->why);
+    else if (changed)
+        log_info("database-back", "database", c->database->name);
+}
+
+static void run(struct desk *d, struct sql_op *op)
+{
+    struct counter *c = d->counter;
+    op->status = d->sql ? 0 : c->all->s.open(c->all->s.open_arg, c->database, &d->sql);
+    if (op->status)
+        return;
+    int64_t from = clock_mono_us(c->all->clock);
+    if (op->kind == SQL_LOAD)
+        op->status = d->sql->ops->select(d->sql, op->list, op->rows_max, &op->rows);
+    else
+        op->status = d->sql->ops->apply(d->sql, &op->job, op->step, op->list, op->n);
+    metrics_observe_us(c->seconds[op->kind], clock_mono_us(c->all->clock) - from);
+    if (op->status)
+        snprintf(op->why, sizeof op->why, "%s", d->sql->ops->why(d->sql));
+    note(c, op);
+}
+
+static int step(void *arg, struct record *r, int64_t *next_ms)
+{
+    static const struct timespec pause = {0, 1000000};
+    struct desk *d = arg;
+    bool away;
+    struct sql_op *op = take(d, &away);
+    (void)r;
+    if (!op)
+        return 0;
+    *next_ms = 0;
+    op->rows = NULL;
+    op->why[0] = 0;
+    if (away)
+        op->status = ERR_IO;
+    else
+        run(d, op);
+    while (loop_post(op->loop, op->done, op->arg)) /* no memory: it must not be lost */
+        nanosleep(&pause, NULL);
+    return 0;
+}
+
+/* ---- */
+
+static void metrics_name(struct counter *c)
+{
+    static const char *const kinds[] = {"load", "save"};
+    char labels[120];
+    for (int i = 0; i < 2; i++) {
+        snprintf(labels, sizeof labels, "database=\"%s\",kind=\"%s\"", c->database->name, kinds[i]);
+        c->seconds[i] = metrics_histogram("offpath_database_seconds", labels,
+                                          "Time of a statement or transaction of a flow.");
+    }
+}
+
+static int counter_start(struct databases *d, struct counter *c)
+{
+    unsigned n = c->database->connections;
+    int err = 0;
+    metrics_name(c);
+    c->desks = calloc(n, sizeof *c->desks);
+    if (!c->desks)
+        return ERR_NOMEM;
+    for (; c->n < n && !err; c->n += err == 0) {
+        struct desk *desk = &c->desks[c->n];
+        desk->counter = c;
+        const struct clerk_settings s = {.step = step, .arg = desk, .loop = d->s.loop};
+        err = clerk_start(&s, &desk->clerk);
+    }
+    return err;
+}
+
+int databases_start(const struct databases_settings *s, struct databases **out)
+{
+    struct databases *d = calloc(1, sizeof *d);
+    if (!d)
+        return ERR_NOMEM;
+    d->s = *s;
+    d->clock = s->loop ? s->loop->clock : clock_real();
+    d->list = calloc(s->set->databases_n ? s->set->databases_n : 1, sizeof *d->list);
+    int err = d->list ? 0 : ERR_NOMEM;
+    for (size_t i = 0; i < s->set->databases_n && !err; i++) {
+        struct counter *c = &d->list[d->n++];
+        c->database = &s->set->databases[i];
+        c->all = d;
+        pthread_mutex_init(&c->lock, NULL);
+        if (databases_is_used(s->set, c->database))
+            err = counter_start(d, c);
+    }
+    if (err)
+        databases_stop(d);
+    else
+        *out = d;
+    return err;
+}
+
+void databases_stop(struct databases *d)
+{
+    if (!d)
+        return;
+    for (size_t i = 0; i < d->n; i++) {
+        struct counter *c = &d->list[i];
+        for (unsigned k = 0; k < c->n; k++) {
+            clerk_stop(c->desks[k].clerk);
+            if (c->desks[k].sql)
+                c->desks[k].sql->ops->close(c->desks[k].sql);
+        }
+        free(c->desks);
+        pthread_mutex_destroy(&c->lock);
+    }
+    free(d->list);
+    free(d);
+}

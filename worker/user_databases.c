@@ -1,0 +1,134 @@
+#include "worker/user_databases.h"
+
+#include <string.h>
+
+#include "worker/databases.h"
+
+/* A save that is not optional writes there, in a transaction of its own. */
+static bool needs_applied(const struct user_databases *u, const struct database *d)
+{
+    struct store_url record;
+    char why[STORE_WHY];
+    if (store_url_parse(u->record, &record, why) || sql_is_record(d, &record))
+        return false;
+    for (size_t i = 0; i < u->set->flows_n; i++) {
+        const struct flow *f = &u->set->flows[i];
+        for (size_t k = 0; k < f->saves_n; k++)
+            if (f->saves[k].database == d && !f->saves[k].optional)
+                return true;
+    }
+    return false;
+}
+
+static int open_one(const struct user_databases *u, const struct database *d, struct sql **out)
+{
+    return u->open ? u->open(u->arg, d, out) : sql_mysql_open(u->connect, d, out);
+}
+
+/* 0, or the error and what to do about it. */
+static int look(const struct user_databases *u, const struct database *d,
+                char why[USER_DATABASES_WHY])
+{
+    struct sql *sql = NULL;
+    bool applied = needs_applied(u, d);
+    int err = open_one(u, d, &sql);
+    if (err)
+        return err;
+    err = sql->ops->look(sql, applied);
+    if (err == ERR_SETUP)
+        snprintf(why, USER_DATABASES_WHY,
+                 "database %s: the table offpath_applied is missing in %s: run `offpath-worker "
+                 "migrate apply`",
+                 d->name, d->schema);
+    else if (err)
+        snprintf(why, USER_DATABASES_WHY, "database %s at %s:%u: %s; %s", d->name, d->host, d->port,
+                 sql->ops->why(sql),
+                 err == ERR_IO ? "start it, or mend `databases` in upstreams.yaml"
+                               : "create it, or mend `databases` in upstreams.yaml");
+    sql->ops->close(sql);
+    return err;
+}
+
+int user_databases_check(const struct user_databases *u, FILE *away, char why[USER_DATABASES_WHY])
+{
+    for (size_t i = 0; i < u->set->databases_n; i++) {
+        const struct database *d = &u->set->databases[i];
+        char line[USER_DATABASES_WHY] = "";
+        int err = databases_is_used(u->set, d) ? look(u, d, line) : 0;
+        if (err == ERR_IO && away)
+            fprintf(away, "offpath-worker: %s; jobs wait for it\n", line);
+        if (!err || err == ERR_IO)
+            continue;
+        memcpy(why, line, sizeof line);
+        return ERR_SETUP;
+    }
+    return 0;
+}
+
+int user_databases_show(const struct user_databases *u, FILE *out)
+{
+    int err = 0;
+    for (size_t i = 0; i < u->set->databases_n; i++) {
+        const struct database *d = &u->set->databases[i];
+        char line[USER_DATABASES_WHY] = "";
+        if (!databases_is_used(u->set, d))
+            continue;
+        int one = look(u, d, line);
+        if (one)
+            fprintf(out, "%s\n", line);
+        else
+            fprintf(out, "database %s ok\n", d->name);
+        err = one ? ERR_SETUP : err;
+    }
+    return err;
+}
+
+typedef int act_fn(const struct database *d, struct sql *sql, struct buf *out);
+
+static int act_all(const struct user_databases *u, act_fn *act, struct buf *out,
+                   char why[USER_DATABASES_WHY])
+{
+    int err = 0;
+    for (size_t i = 0; i < u->set->databases_n && !err; i++) {
+        const struct database *d = &u->set->databases[i];
+        struct sql *sql = NULL;
+        if (!needs_applied(u, d))
+            continue;
+        err = open_one(u, d, &sql);
+        if (!err)
+            err = act(d, sql, out);
+        if (err)
+            snprintf(why, USER_DATABASES_WHY, "database %s at %s:%u: %s", d->name, d->host, d->port,
+                     sql ? sql->ops->why(sql) : err_text(err));
+        if (sql)
+            sql->ops->close(sql);
+    }
+    return err;
+}
+
+static int plan_one(const struct database *d, struct sql *sql, struct buf *out)
+{
+    int err = sql->ops->look(sql, true);
+    if (err == ERR_SETUP)
+        buf_printf(out, "-- database %s: %s at %s:%u\n%s;\n", d->name, d->schema, d->host, d->port,
+                   sql_applied_table);
+    return err == ERR_SETUP ? buf_ok(out) : err;
+}
+
+static int apply_one(const struct database *d, struct sql *sql, struct buf *out)
+{
+    (void)d;
+    (void)out;
+    return sql->ops->prepare(sql);
+}
+
+int user_databases_plan(const struct user_databases *u, struct buf *out,
+                        char why[USER_DATABASES_WHY])
+{
+    return act_all(u, plan_one, out, why);
+}
+
+int user_databases_apply(const struct user_databases *u, char why[USER_DATABASES_WHY])
+{
+    return act_all(u, apply_one, NULL, why);
+}
