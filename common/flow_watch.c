@@ -34,7 +34,7 @@ static int is_visible(const struct dirent *e)
 static uint64_t look(const struct flow_watch *w)
 {
     uint64_t hash = 0xcbf29ce484222325;
-    char path[PATH_LEN];
+    char path[PATH_LEN] = "";
     struct dirent **list = NULL;
     const char *dir = w->settings->flows_dir;
     int n = scandir(dir, &list, is_visible, alphasort);

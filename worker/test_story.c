@@ -115,6 +115,31 @@ static struct json *all_requests(struct trial *t, int64_t begin_ms)
     return list;
 }
 
+static struct json *emit_of(const struct record_outbox *row)
+{
+    struct json *v = json_new_object();
+    if (!v)
+        return NULL;
+    int err = json_put(v, "topic", json_new_text(row->topic));
+    err |= json_put(v, "key", row->key ? json_new_text_n(row->key, row->key_len) : json_new_null());
+    err |= json_put(v, "value", parsed(row->value, row->value_len));
+    if (!err)
+        return v;
+    json_free(v);
+    return NULL;
+}
+
+static struct json *all_emits(const struct trial_end *end)
+{
+    struct json *list = json_new_array();
+    for (size_t i = 0; list && i < end->emits_n; i++)
+        if (json_push(list, emit_of(&end->sent[i]))) {
+            json_free(list);
+            return NULL;
+        }
+    return list;
+}
+
 int test_story(const struct flow *f, const struct trial_end *end, struct trial *t,
                struct json **out)
 {
@@ -128,6 +153,7 @@ int test_story(const struct flow *f, const struct trial_end *end, struct trial *
     err |= json_put(v, "ms", json_new_number((double)end->ms));
     err |= json_put(v, "calls", all_calls(f, end));
     err |= json_put(v, "requests", all_requests(t, end->begin_ms));
+    err |= json_put(v, "emits", all_emits(end));
     if (err)
         json_free(v);
     else

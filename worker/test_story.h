@@ -1,7 +1,7 @@
 /* test_story.h - what happened in a trial, as the document that a test's `expect` looks into:
  * {state, reason, detail, result, ms, calls: {NAME: {state, code, status, attempts, ms, result}},
- * requests: [{call, item, method, url, body, at}]}; with for_each NAME holds a list in item order.
- * Belongs to one thread. */
+ * requests: [{call, item, method, url, body, at}], emits: [{topic, key, value}]}; with for_each
+ * NAME holds a list in item order. Belongs to one thread. */
 #pragma once
 #include "worker/trial.h"
 

@@ -16,7 +16,8 @@ enum {
     LEASE_MS = 15000,
     CONSUMERS_MAX = 4,
     JOIN_MS = 2000,
-    AFTER_MS = 3000, /* events, what is sent on */
+    AFTER_MS = 3000, /* events, commits */
+    HELD_MS = 31000, /* so long what is sent on is its worker's */
     DAY_MS = 24 * 3600 * 1000
 };
 
@@ -300,6 +301,39 @@ static int put(struct trial *t, const char *request, const char *user, struct jo
     return err ? err : broker_fake_put(t->broker, &r);
 }
 
+static bool is_emitted(const struct flow *f, const char *topic)
+{
+    for (size_t i = 0; i < f->emits_n; i++) {
+        const struct flow_emit *e = &f->emits[i];
+        if (strcmp(topic, e->topic ? e->topic : e->flow->topic.name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int read_sent(struct trial *t, struct trial_end *out)
+{
+    struct record_outbox *rows = NULL;
+    size_t n = 0, kept = 0;
+    if (t->flow->emits_n == 0)
+        return 0;
+    loop_fake_run_for(t->loop, HELD_MS);
+    int err = t->eyes->ops->outbox_take(t->eyes, shard_worker(t->shard), &rows, &n);
+    if (err)
+        return err;
+    for (size_t i = 0; i < n; i++) {
+        struct record_outbox row = rows[i];
+        if (!is_emitted(t->flow, row.topic))
+            continue;
+        rows[i] = rows[kept];
+        rows[kept++] = row;
+    }
+    out->sent = rows;
+    out->sent_n = n; /* all are freed; those behind `kept` are of no emit */
+    out->emits_n = kept;
+    return 0;
+}
+
 int trial_run(struct trial *t, const char *request, const char *user, struct trial_end *out)
 {
     struct job_id id;
@@ -312,8 +346,10 @@ int trial_run(struct trial *t, const char *request, const char *user, struct tri
     int64_t ms = loop_now_ms(t->loop) - begin;
     loop_fake_run_for(t->loop, AFTER_MS);
     *out = (struct trial_end){.begin_ms = begin, .ms = ms};
-    return t->eyes->ops->read(t->eyes, &id, &out->job, &out->calls, &out->calls_n) ? ERR_NOT_FOUND
-                                                                                   : 0;
+    err = read_sent(t, out);
+    if (!err && t->eyes->ops->read(t->eyes, &id, &out->job, &out->calls, &out->calls_n))
+        err = ERR_NOT_FOUND;
+    return err;
 }
 
 void trial_end_fini(struct trial_end *e)
@@ -322,5 +358,7 @@ void trial_end_fini(struct trial_end *e)
     for (size_t i = 0; i < e->calls_n; i++)
         record_call_fini(&e->calls[i]);
     free(e->calls);
+    if (e->sent)
+        record_outbox_free(e->sent, e->sent_n);
     *e = (struct trial_end){0};
 }

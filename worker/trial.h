@@ -23,6 +23,8 @@ struct trial_end {
     struct record_job job;
     struct record_call *calls; /* the ledger, in order of seq */
     size_t calls_n;
+    struct record_outbox *sent; /* the first emits_n of them are what the flow emits, in order */
+    size_t sent_n, emits_n;
     int64_t begin_ms; /* of the loop, when the record came */
     int64_t ms;       /* from the record to the final state */
 };

@@ -99,7 +99,7 @@ BAD_FLOWS = [
     ("deadline: 12s", "deadline: twelve", "deadline"),
     ("need: 1", "ned: 1", "need"),
     ("upstream: a-mart", "upstream: a-smart", "a-mart"),
-    ("need: 1", "need: 1\npool: {key: $request.productId}", "pool"),
+    ("need: 1", "need: 1\npool: {key: $request.productId}", "refill"),
 ]
 
 

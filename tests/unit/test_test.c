@@ -62,7 +62,9 @@ static int run_text(const char *tests, bool json)
         "  list:\n    upstream: a-mart\n    request: {path: /list}\n"
         "  get:\n    after: [list]\n    for_each: $calls.list.result\n    upstream: a-mart\n"
         "    request: {path: '/\\($item)', method: POST, body: {n: '\\($index)'}}\n"
-        "result: '{got: [$calls.get[] | .result], user: $user.id}'\n";
+        "result: '{got: [$calls.get[] | .result], user: $user.id}'\n"
+        "emit:\n  - {for_each: $result.got, topic: others, key: $index, value: {n: '\\($item)'}}\n"
+        "  - {when: $user.id == null, topic: guests, value: 1}\n";
     char dir[] = "/tmp/test_test-XXXXXX", one[100], test[100];
     assert_non_null(mkdtemp(dir));
     write_file(dir, "one.yaml", flow, one);
@@ -104,7 +106,10 @@ static void a_story_tells_states_results_and_requests(void **state)
                              "      '.requests | map([.call, .item, .method, .body])':\n"
                              "        - [list, null, GET, null]\n"
                              "        - [get, 0, POST, {n: 0}]\n"
-                             "        - [get, 1, POST, {n: 1}]\n",
+                             "        - [get, 1, POST, {n: 1}]\n"
+                             "      .emits:\n"
+                             "        - {topic: others, key: '0', value: {n: null}}\n"
+                             "        - {topic: others, key: '1', value: {n: 5}}\n",
                         false);
     if (code)
         fail_msg("%s%s", output, complaint);
