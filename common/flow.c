@@ -107,20 +107,37 @@ static void flow_fini(struct flow *f)
     template_free(f->notify.failed);
 }
 
+void credentials_free(struct credentials *c)
+{
+    for (struct credentials *older; c; c = older) {
+        older = c->older;
+        for (size_t i = 0; i < c->headers_n; i++) {
+            free(c->headers[i].name);
+            free(c->headers[i].value);
+        }
+        free(c->headers);
+        free(c->sign.service);
+        free(c->sign.region);
+        free(c->sign.access_key);
+        free(c->sign.secret_key);
+        free(c->sign.session_token);
+        free(c);
+    }
+}
+
+const struct credentials *upstream_credentials(const struct upstream *u)
+{
+    static const struct credentials none;
+    const struct credentials *c = u->credentials;
+    return c ? c : &none;
+}
+
 static void upstream_fini(struct upstream *u)
 {
     free(u->name);
     free(u->url);
-    for (size_t i = 0; i < u->headers_n; i++) {
-        free(u->headers[i].name);
-        free(u->headers[i].value);
-    }
-    free(u->headers);
-    free(u->sign.service);
-    free(u->sign.region);
-    free(u->sign.access_key);
-    free(u->sign.secret_key);
-    free(u->sign.session_token);
+    credentials_free(u->credentials);
+    credentials_free(u->sources);
     free(u->tls.ca);
     free(u->tls.cert);
     free(u->tls.key);

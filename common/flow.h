@@ -40,16 +40,25 @@ struct upstream_tls { /* paths of PEM files; NULL: the system's authorities, no 
     char *ca, *cert, *key;
 };
 
-struct upstream {
-    char *name;
-    char *url;              /* without trailing / */
+/* What a call brings to say who calls: filled from files that may change while it runs
+ * (flow_secrets.h). */
+struct credentials {
     struct header *headers; /* secrets: never logged */
     size_t headers_n;
-    unsigned concurrency; /* calls in flight over all workers */
-    double rate;          /* per second over all workers; 0 = none */
-    unsigned queue;       /* waiting calls per worker */
+    struct sigv4_keys sign;    /* service NULL: not signed */
+    struct credentials *older; /* owned: calls may still read them */
+};
+
+struct upstream {
+    char *name;
+    char *url;                                 /* without trailing / */
+    _Atomic(struct credentials *) credentials; /* never NULL once read */
+    struct credentials *sources; /* the same as the file has it, `${file:}` unfilled; NULL parts:
+                                    nothing to fill in */
+    unsigned concurrency;        /* calls in flight over all workers */
+    double rate;                 /* per second over all workers; 0 = none */
+    unsigned queue;              /* waiting calls per worker */
     struct breaker_policy breaker;
-    struct sigv4_keys sign; /* service NULL: not signed */
     struct upstream_tls tls;
     bool allow_private;
     unsigned index; /* place in flow_set.upstreams */
@@ -234,6 +243,10 @@ struct flow_set {
     size_t databases_n;
     _Atomic unsigned refs;
 };
+
+/* What its calls bring now; never NULL. Lent with the set. Any thread. */
+const struct credentials *upstream_credentials(const struct upstream *u);
+void credentials_free(struct credentials *c); /* and all older ones; NULL is fine */
 
 struct flow_set *flow_set_get(struct flow_set *s); /* one more user */
 void flow_set_put(struct flow_set *s);             /* the last one frees; NULL is fine */

@@ -20,8 +20,9 @@ struct filling {
 
 static void fill_error(struct filling *f, size_t offset, const char *what, const char *todo)
 {
-    findings_add(f->loader->findings, yaml_place_in(f->node, offset), FINDING_PLACEHOLDER, "%s\n%s",
-                 what, todo);
+    if (f->node) /* else it is filled in again, and who asked says so */
+        findings_add(f->loader->findings, yaml_place_in(f->node, offset), FINDING_PLACEHOLDER,
+                     "%s\n%s", what, todo);
     f->failed = true;
 }
 
@@ -74,10 +75,17 @@ static int secret_read(const char *path, char *text)
     return 0;
 }
 
+void flow_env_path(const struct flow_load_settings *settings, const char *name, char *out,
+                   size_t size)
+{
+    const char *dir = settings->secrets_dir ? settings->secrets_dir : "/run/secrets";
+    bool whole = name[0] == '/';
+    snprintf(out, size, "%s%s%s", whole ? "" : dir, whole ? "" : "/", name);
+}
+
 static void fill_file(struct filling *f, size_t offset, const char *name)
 {
     char path[PATH_LEN_MAX], what[PATH_LEN_MAX + 60];
-    const char *dir = f->loader->settings->secrets_dir;
     if (!f->secrets) {
         fill_error(f, offset, "a flow file takes no `${file:}`",
                    "put the secret into upstreams.yaml, out of sight of expressions");
@@ -88,11 +96,7 @@ static void fill_file(struct filling *f, size_t offset, const char *name)
                    "write `${file:name}`");
         return;
     }
-    snprintf(path, sizeof path, "%s%s%s",
-             name[0] == '/' ? ""
-             : dir          ? dir
-                            : "/run/secrets",
-             name[0] == '/' ? "" : "/", name);
+    flow_env_path(f->loader->settings, name, path, sizeof path);
     char *text = malloc(FILLED_MAX + 2);
     int err = text ? secret_read(path, text) : ERR_NOMEM;
     if (err == 0) {
@@ -147,6 +151,20 @@ static void fill_text(struct filling *f, const char *text)
             p = fill_one(f, text, next);
         }
     }
+}
+
+int flow_env_again(const struct flow_load_settings *settings, const char *source, char **out)
+{
+    struct flow_loader l = {.settings = settings};
+    struct filling f = {.loader = &l, .secrets = true};
+    buf_init(&f.out, FILLED_MAX);
+    buf_text(&f.out, "");
+    fill_text(&f, source);
+    int err = f.failed ? ERR_NOT_FOUND : buf_ok(&f.out);
+    if (!err)
+        *out = buf_take(&f.out, NULL);
+    buf_fini(&f.out);
+    return err;
 }
 
 static void fill_scalar(struct flow_loader *l, struct yaml *y, struct yaml_node *n, bool secrets)

@@ -42,11 +42,12 @@ static char *read_part(struct flow_loader *l, const struct yaml_node *map, const
 static void check_headers(struct flow_loader *l, const struct yaml_node *map,
                           const struct upstream *u)
 {
-    for (size_t i = 0; i < u->headers_n; i++)
-        if (u->headers[i].name && sigv4_owns(u->headers[i].name))
+    const struct credentials *c = upstream_credentials(u);
+    for (size_t i = 0; i < c->headers_n; i++)
+        if (c->headers[i].name && sigv4_owns(c->headers[i].name))
             findings_add(l->findings, yaml_place_key(map), FINDING_VALUE,
                          "`sign` writes the header `%s`, which `headers` sets too\nremove it there",
-                         u->headers[i].name);
+                         c->headers[i].name);
 }
 
 void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u)
@@ -67,9 +68,16 @@ void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct u
         flow_key_missing(l, map, "type", "write `type: aws-sigv4`");
     value_choice(l, yaml_get(map, "type"), types, 1, 0);
     check_headers(l, map, u);
-    u->sign = (struct sigv4_keys){.service = read_part(l, map, &service),
+    struct credentials *c = u->credentials;
+    c->sign = (struct sigv4_keys){.service = read_part(l, map, &service),
                                   .region = read_part(l, map, &region),
                                   .access_key = read_part(l, map, &access),
                                   .secret_key = read_part(l, map, &secret),
                                   .session_token = read_part(l, map, &token)};
+    u->sources->sign =
+        (struct sigv4_keys){.service = flow_source(l, yaml_get(map, "service")),
+                            .region = flow_source(l, yaml_get(map, "region")),
+                            .access_key = flow_source(l, yaml_get(map, "access_key")),
+                            .secret_key = flow_source(l, yaml_get(map, "secret_key")),
+                            .session_token = flow_source(l, yaml_get(map, "session_token"))};
 }

@@ -96,6 +96,11 @@ static bool looks_secret(const char *name)
     return false;
 }
 
+char *flow_source(struct flow_loader *l, const struct yaml_node *n)
+{
+    return n && n->source && strstr(n->source, "${file:") ? value_copy(l, n->source) : NULL;
+}
+
 void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n)
 {
     if (!strstr(n->text, "${") && !n->filled)
@@ -117,8 +122,10 @@ static void read_header(struct flow_loader *l, const struct yaml_node *m, struct
         }
     if (looks_secret(m->key))
         flow_lint_secret(l, m);
-    u->headers[u->headers_n++] =
+    struct credentials *c = u->credentials;
+    c->headers[c->headers_n++] =
         (struct header){.name = value_copy(l, m->key), .value = value_copy(l, value)};
+    u->sources->headers[u->sources->headers_n++].value = flow_source(l, m);
 }
 
 static void read_headers(struct flow_loader *l, const struct yaml_node *map, struct upstream *u)
@@ -129,8 +136,10 @@ static void read_headers(struct flow_loader *l, const struct yaml_node *map, str
         finding(l, map, FINDING_LIMIT, "more than 32 headers\nremove some");
         return;
     }
-    u->headers = value_array(l, map->n, sizeof *u->headers);
-    for (const struct yaml_node *m = map->first; m && u->headers; m = m->next)
+    struct credentials *c = u->credentials, *sources = u->sources;
+    c->headers = value_array(l, map->n, sizeof *c->headers);
+    sources->headers = value_array(l, map->n, sizeof *sources->headers);
+    for (const struct yaml_node *m = map->first; m && c->headers && sources->headers; m = m->next)
         read_header(l, m, u);
 }
 
@@ -199,6 +208,10 @@ static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
                            .url = read_url(l, m),
                            .index = (unsigned)l->set->upstreams_n};
     l->set->upstreams_n++;
+    u->credentials = value_array(l, 1, sizeof(struct credentials));
+    u->sources = value_array(l, 1, sizeof *u->sources);
+    if (!u->credentials || !u->sources)
+        return;
     read_headers(l, yaml_get(m, "headers"), u);
     u->concurrency =
         (unsigned)value_number(l, yaml_get(m, "concurrency"), (struct value_range){1, 100000, 64});

@@ -51,6 +51,13 @@ void flow_key_missing(struct flow_loader *l, const struct yaml_node *map, const 
 
 /* ---- ${env:} and ${file:} (flow_env.c): fill in all scalars of a file; secrets: ${file:} too */
 void flow_env_fill(struct flow_loader *l, struct yaml *y, bool secrets);
+/* Fill in a text again, as its files are now. *out: owned. ERR_NOT_FOUND (a file is missing or no
+ * good), ERR_TOO_LARGE, ERR_NOMEM. */
+int flow_env_again(const struct flow_load_settings *settings, const char *source,
+                   char **out) must_use;
+/* The file of `${file:name}`, of at most size bytes. */
+void flow_env_path(const struct flow_load_settings *settings, const char *name, char *out,
+                   size_t size);
 
 /* ---- values (flow_value.c); node NULL = absent: the fallback, no finding */
 struct value_range {
@@ -153,6 +160,8 @@ void flow_load_saves(struct flow_file *f, const struct yaml_node *list);
 void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
 /* `tls` of an upstream (flow_load_tls.c); its URL is read already. */
 void flow_load_tls(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
+/* The text to fill in again when its file changes, a copy; NULL: there is no `${file:}` in it. */
+char *flow_source(struct flow_loader *l, const struct yaml_node *n);
 /* The warning for a secret that stands in the file as it is. */
 void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n);
 enum { POOL_TTL_DAYS = 60 }; /* who took an item is known that long (op_pool_used, T11) */

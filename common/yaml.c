@@ -182,6 +182,7 @@ int yaml_set_text(struct yaml *y, struct yaml_node *node, const char *text)
         memcpy(whole, text, len);
         memcpy(whole + len, "\n", 2);
     }
+    node->source = node->text;
     node->text = copy;
     node->whole = whole;
     node->type = YAML_TEXT;

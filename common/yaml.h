@@ -20,12 +20,13 @@ struct yaml_node {
     unsigned line, column; /* from 1, of its first character (a block's `|`) */
     bool truth;            /* YAML_BOOL */
     double number;         /* YAML_NUMBER */
-    const char *text;  /* every scalar as written, without quotes and a block's last newline; NULL
-                          for  list, map */
-    const char *whole; /* the same with the block's last newline */
-    bool missing;      /* a key without a value; a finding says so already */
-    bool filled;       /* yaml_set_text was here: `text` stands nowhere in the file */
-    const char *key;   /* member of a map: its name; else NULL */
+    const char *text;   /* every scalar as written, without quotes and a block's last newline; NULL
+                           for  list, map */
+    const char *whole;  /* the same with the block's last newline */
+    bool missing;       /* a key without a value; a finding says so already */
+    bool filled;        /* yaml_set_text was here: `text` stands nowhere in the file */
+    const char *source; /* what `text` was before; NULL: it was not filled */
+    const char *key;    /* member of a map: its name; else NULL */
     unsigned key_line, key_column;
     struct yaml_node *first, *last, *next; /* children of list and map in their order */
     size_t n;                              /* how many */

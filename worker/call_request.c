@@ -123,8 +123,9 @@ size_t call_request_headers(const struct flow_call *c, const struct call_request
     /* the call's own stand first: they win over the upstream's of the same name */
     for (size_t i = 0; i < r->headers_n; i++)
         n = add(list, n, r->headers[i].name, r->headers[i].value);
-    for (size_t i = 0; i < c->upstream->headers_n; i++)
-        n = add(list, n, c->upstream->headers[i].name, c->upstream->headers[i].value);
+    const struct credentials *own = upstream_credentials(c->upstream);
+    for (size_t i = 0; i < own->headers_n; i++)
+        n = add(list, n, own->headers[i].name, own->headers[i].value);
     if (r->body)
         n = add(list, n, "Content-Type", "application/json");
     if (c->response == RESPONSE_JSON)

@@ -15,7 +15,8 @@ int call_headers_make(const struct flow_call *c, const struct call_request *r,
 {
     out->signature = (struct sigv4){0};
     out->n = call_request_headers(c, r, m, out->list);
-    if (!c->upstream->sign.service)
+    const struct sigv4_keys *keys = &upstream_credentials(c->upstream)->sign;
+    if (!keys->service)
         return 0;
     drop_own(out);
     const struct sigv4_request q = {.method = c->method,
@@ -24,7 +25,7 @@ int call_headers_make(const struct flow_call *c, const struct call_request *r,
                                     .headers_n = out->n,
                                     .body = r->body,
                                     .body_len = r->body_len};
-    int err = sigv4_sign(&c->upstream->sign, &q, wall_us, &out->signature);
+    int err = sigv4_sign(keys, &q, wall_us, &out->signature);
     for (size_t i = 0; !err && i < out->signature.headers_n; i++)
         out->list[out->n++] = out->signature.headers[i];
     return err;

@@ -1,4 +1,5 @@
 #include "worker/generation.h"
+#include "common/flow_secrets.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@ struct generation {
     struct generation_settings s;
     struct generation_flows flows;
     struct databases *databases;
+    struct flow_secrets *secrets;
     struct shard_thread *threads[SETTINGS_SHARDS_MAX];
     _Atomic unsigned n;
     pthread_mutex_t lock; /* of what follows */
@@ -106,7 +108,9 @@ int generation_start(const struct generation_settings *s, struct generation_flow
     *flows = (struct generation_flows){0};
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
-    int err = start_threads(g);
+    int err = flow_secrets_open(g->flows.set, s->secrets, &g->secrets);
+    if (!err)
+        err = start_threads(g);
     if (!err) {
         *out = g;
         return 0;
@@ -121,6 +125,11 @@ void generation_retire(struct generation *g)
 {
     for (unsigned i = 0; i < g->n; i++)
         shard_thread_retire(g->threads[i], RETIRED_MS);
+}
+
+void generation_look(struct generation *g)
+{
+    flow_secrets_look(g->secrets);
 }
 
 void generation_drain(struct generation *g, int64_t drain_ms)
@@ -150,6 +159,7 @@ void generation_free(struct generation *g)
     databases_stop(g->databases);
     for (unsigned i = 0; i < g->n; i++)
         shard_thread_free(g->threads[i]);
+    flow_secrets_close(g->secrets);
     generation_flows_fini(&g->flows);
     pthread_cond_destroy(&g->changed);
     pthread_mutex_destroy(&g->lock);

@@ -19,7 +19,8 @@ struct generation_settings {             /* lent until freed, but what is said *
                                             ended, arg are filled in; fatal's arg is `owner` */
     struct databases_settings databases; /* set is filled in */
     unsigned shards;
-    int admin_fd; /* listening; a copy of it is used; -1: none */
+    const char *secrets; /* folder of `${file:}` */
+    int admin_fd;        /* listening; a copy of it is used; -1: none */
     void *owner;
     void (*fatal)(void *owner, const char *why); /* from a shard's thread */
     void (*ended)(void *owner); /* one of its threads has ended; from that thread */
@@ -32,6 +33,8 @@ int generation_start(const struct generation_settings *s, struct generation_flow
                      struct generation **out) must_use;
 /* Leave the groups, finish what is claimed; the admin port is the next one's. */
 void generation_retire(struct generation *g);
+/* Read `${file:}` of upstreams.yaml again where it has changed. */
+void generation_look(struct generation *g);
 void generation_drain(struct generation *g, int64_t drain_ms); /* again: with less time */
 bool generation_is_over(struct generation *g);                 /* all its threads have ended */
 /* Wait for its end. What it left behind at the writer may still come back, until: */

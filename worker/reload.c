@@ -125,6 +125,9 @@ void reload_tick(struct reload *r)
     if (r->draining)
         return;
     collect(r);
+    generation_look(r->now);
+    for (size_t i = 0; i < r->retired_n; i++)
+        generation_look(r->retired[i].generation);
     if (flow_watch_changed(&r->watch))
         reload_read(r);
 }

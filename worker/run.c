@@ -267,6 +267,7 @@ static int start_shards(struct worker *w)
                        .answer = answer},
             .databases = {.open = open_database, .record = &w->record_url},
             .shards = s->shards,
+            .secrets = s->secrets,
             .admin_fd = w->run->admin_fd,
             .owner = w,
             .fatal = fatal,

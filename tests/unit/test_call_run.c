@@ -181,10 +181,12 @@ static void a_body_becomes_the_result(void **state)
 static void an_attempt_is_signed_and_the_next_anew(void **state)
 {
     struct world *w = *state;
-    w->upstream.sign = (struct sigv4_keys){.service = (char[]){"s3"},
-                                           .region = (char[]){"eu-west-1"},
-                                           .access_key = (char[]){"AKID"},
-                                           .secret_key = (char[]){"secret"}};
+    struct credentials signs = {0};
+    w->upstream.credentials = &signs;
+    signs.sign = (struct sigv4_keys){.service = (char[]){"s3"},
+                                     .region = (char[]){"eu-west-1"},
+                                     .access_key = (char[]){"AKID"},
+                                     .secret_key = (char[]){"secret"}};
     struct header_template own[] = {
         {(char[]){"x-amz-copy-source"}, template_of("/b/\\($request.id)", TEMPLATE_HEADER)},
         {(char[]){"X-Amz-Date"}, template_of("yesterday", TEMPLATE_HEADER)}};

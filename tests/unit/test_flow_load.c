@@ -735,9 +735,9 @@ static void upstreams_are_read_whole(void **state)
     assert_int_equal(x.findings.n, 0);
     const struct upstream *u = &x.set->upstreams[0];
     assert_string_equal(u->url, "https://example.com:8080/v1");
-    assert_int_equal(u->headers_n, 2);
-    assert_string_equal(u->headers[0].name, "Authorization");
-    assert_string_equal(u->headers[0].value, "Bearer s3cret-value");
+    assert_int_equal(upstream_credentials(u)->headers_n, 2);
+    assert_string_equal(upstream_credentials(u)->headers[0].name, "Authorization");
+    assert_string_equal(upstream_credentials(u)->headers[0].value, "Bearer s3cret-value");
     assert_int_equal(u->concurrency, 7);
     assert_true(u->rate == 1.5);
     assert_int_equal(u->queue, 5);
@@ -857,7 +857,7 @@ static void a_secret_from_a_file_never_reaches_the_log(void **state)
     FILE *log = tmpfile();
     int saved = dup(STDERR_FILENO);
     assert_true(log && dup2(fileno(log), STDERR_FILENO) >= 0);
-    log_error("test", "value", x.set->upstreams[0].headers[0].value);
+    log_error("test", "value", upstream_credentials(&x.set->upstreams[0])->headers[0].value);
     dup2(saved, STDERR_FILENO);
     close(saved);
     rewind(log);

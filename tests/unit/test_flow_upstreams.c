@@ -11,6 +11,7 @@
 
 #include "common/expr.h"
 #include "common/flow_load.h"
+#include "common/flow_secrets.h"
 
 /* A folder of its own: flows/one.yaml, upstreams.yaml, secrets/. */
 struct fixture {
@@ -94,7 +95,7 @@ static void sign_is_read_with_its_secrets(void **state)
     put(x, "secrets/id", "AKID\n");
     put(x, "secrets/key", "very/secret\n");
     assert_int_equal(load(x, SIGN "      secret_key: ${file:key}\n      session_token: ''\n"), 0);
-    const struct sigv4_keys *k = &x->set->upstreams[0].sign;
+    const struct sigv4_keys *k = &upstream_credentials(&x->set->upstreams[0])->sign;
     assert_string_equal(k->service, "s3");
     assert_string_equal(k->region, "eu-west-1");
     assert_string_equal(k->access_key, "AKID");
@@ -122,6 +123,45 @@ static void what_is_wrong_with_sign_is_found(void **state)
         (void)!load(x, cases[i][0]);
         check_says(x, cases[i][1]);
     }
+}
+
+static void a_secret_is_read_again_when_its_file_changes(void **state)
+{
+    struct fixture *x = *state;
+    struct flow_secrets *s = NULL;
+    char dir[100], path[160];
+    put(x, "secrets/id", "AKID\n");
+    put(x, "secrets/key", "first\n");
+    snprintf(dir, sizeof dir, "%s/secrets", x->dir);
+    snprintf(path, sizeof path, "%s/key", dir);
+    assert_int_equal(
+        load(x, SIGN
+             "      secret_key: ${file:key}\n    headers: {X-Key: 'a ${file:key} b', X-N: '1'}\n"),
+        0);
+    const struct upstream *u = &x->set->upstreams[0];
+    const struct credentials *first = upstream_credentials(u);
+    assert_int_equal(flow_secrets_open(x->set, dir, &s), 0);
+    assert_int_equal(flow_secrets_look(s), 0);
+    put(x, "secrets/key", "second, longer\n");
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second, longer");
+    assert_string_equal(upstream_credentials(u)->sign.access_key, "AKID");
+    assert_string_equal(upstream_credentials(u)->headers[0].value, "a second, longer b");
+    assert_string_equal(upstream_credentials(u)->headers[1].value, "1");
+    assert_string_equal(first->sign.secret_key, "first"); /* a call may hold it still */
+    assert_int_equal(flow_secrets_look(s), 0);
+
+    assert_int_equal(unlink(path), 0); /* it vanishes: what was read stays */
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second, longer");
+    put(x, "secrets/key", "a line\nbreak\n"); /* cannot be sent */
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second, longer");
+    put(x, "secrets/key", "third\n");
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "third");
+    flow_secrets_close(s);
 }
 
 #define TLS "upstreams:\n  s3:\n    url: https://s3:9000\n"
@@ -169,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(sign_is_read_with_its_secrets),
         TEST(what_is_wrong_with_sign_is_found),
+        TEST(a_secret_is_read_again_when_its_file_changes),
         TEST(tls_is_read_and_its_files_are_there),
     };
     return cmocka_run_group_tests(tests, start, end);

@@ -1,0 +1,219 @@
+#include "common/flow_secrets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/flow_loader.h"
+#include "common/log.h"
+
+enum { FILES_MAX = 1000, PATH_SIZE = 4200 };
+
+struct secret_file {
+    char *path;
+    bool there;
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+};
+
+struct flow_secrets {
+    struct flow_set *set;
+    struct flow_load_settings settings;
+    struct secret_file *files;
+    size_t files_n;
+};
+
+/* ---- files */
+
+/* Has it changed since the last look? */
+static bool file_look(struct secret_file *f)
+{
+    struct stat st = {0};
+    struct secret_file before = *f;
+    f->there = stat(f->path, &st) == 0;
+    f->device = st.st_dev;
+    f->inode = st.st_ino;
+    f->size = st.st_size;
+    f->changed = st.st_mtim;
+    return f->there != before.there || f->device != before.device || f->inode != before.inode ||
+           f->size != before.size || f->changed.tv_sec != before.changed.tv_sec ||
+           f->changed.tv_nsec != before.changed.tv_nsec;
+}
+
+static int file_add(struct flow_secrets *s, const char *name)
+{
+    char path[PATH_SIZE];
+    flow_env_path(&s->settings, name, path, sizeof path);
+    for (size_t i = 0; i < s->files_n; i++)
+        if (strcmp(s->files[i].path, path) == 0)
+            return 0;
+    if (s->files_n == FILES_MAX)
+        return 0;
+    struct secret_file *more = realloc(s->files, (s->files_n + 1) * sizeof *more);
+    if (!more)
+        return ERR_NOMEM;
+    s->files = more;
+    struct secret_file *f = &s->files[s->files_n];
+    *f = (struct secret_file){.path = strdup(path)};
+    if (!f->path)
+        return ERR_NOMEM;
+    file_look(f);
+    s->files_n++;
+    return 0;
+}
+
+static int files_of(struct flow_secrets *s, const char *source)
+{
+    int err = 0;
+    for (const char *p = source; p && !err && (p = strstr(p, "${file:")) != NULL;) {
+        const char *end = strchr(p, '}');
+        char *name = end ? strndup(p + 7, (size_t)(end - p - 7)) : NULL;
+        err = name ? file_add(s, name) : ERR_NOMEM;
+        free(name);
+        p = end;
+    }
+    return err;
+}
+
+/* ---- values */
+
+static bool can_be_sent(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    return true;
+}
+
+/* source NULL: as it was. */
+static int again(const struct flow_secrets *s, const char *source, const char *was, char **out)
+{
+    if (source) {
+        int err = flow_env_again(&s->settings, source, out);
+        return err ? err : can_be_sent(*out) ? 0 : ERR_INVALID;
+    }
+    *out = was ? strdup(was) : NULL;
+    return was && !*out ? ERR_NOMEM : 0;
+}
+
+static int sign_again(const struct flow_secrets *s, const struct sigv4_keys *sources,
+                      const struct sigv4_keys *was, struct sigv4_keys *out)
+{
+    int err = again(s, sources->service, was->service, &out->service);
+    err = err ? err : again(s, sources->region, was->region, &out->region);
+    err = err ? err : again(s, sources->access_key, was->access_key, &out->access_key);
+    err = err ? err : again(s, sources->secret_key, was->secret_key, &out->secret_key);
+    return err ? err : again(s, sources->session_token, was->session_token, &out->session_token);
+}
+
+static int renew(const struct flow_secrets *s, const struct upstream *u, struct credentials *out)
+{
+    const struct credentials *was = upstream_credentials(u);
+    int err = 0;
+    out->headers = calloc(was->headers_n + 1, sizeof *out->headers);
+    if (!out->headers)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < was->headers_n && !err; i++) {
+        struct header *h = &out->headers[out->headers_n++];
+        err = again(s, NULL, was->headers[i].name, &h->name);
+        if (!err)
+            err = again(s, u->sources->headers[i].value, was->headers[i].value, &h->value);
+    }
+    return err ? err : sign_again(s, &u->sources->sign, &was->sign, &out->sign);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_same(const struct credentials *a, const struct credentials *b)
+{
+    for (size_t i = 0; i < a->headers_n; i++)
+        if (!same(a->headers[i].value, b->headers[i].value))
+            return false;
+    return same(a->sign.access_key, b->sign.access_key) &&
+           same(a->sign.secret_key, b->sign.secret_key) &&
+           same(a->sign.session_token, b->sign.session_token) &&
+           same(a->sign.region, b->sign.region) && same(a->sign.service, b->sign.service);
+}
+
+static bool renew_upstream(const struct flow_secrets *s, struct upstream *u)
+{
+    struct credentials *new = calloc(1, sizeof *new);
+    int err = new ? renew(s, u, new) : ERR_NOMEM;
+    if (err || is_same(new, upstream_credentials(u))) {
+        credentials_free(new);
+        if (err)
+            log_warn("secret-not-read", "upstream", u->name, "why", err_text(err), "means",
+                     "the values read before stay in use");
+        return false;
+    }
+    new->older = u->credentials;
+    u->credentials = new;
+    log_info("secret-read-again", "upstream", u->name);
+    return true;
+}
+
+/* ---- the whole */
+
+static int sources_of(struct flow_secrets *s, const struct upstream *u)
+{
+    const struct credentials *c = u->sources;
+    int err = 0;
+    for (size_t i = 0; c && i < c->headers_n && !err; i++)
+        err = files_of(s, c->headers[i].value);
+    const char *parts[] = {c ? c->sign.service : NULL, c ? c->sign.region : NULL,
+                           c ? c->sign.access_key : NULL, c ? c->sign.secret_key : NULL,
+                           c ? c->sign.session_token : NULL};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !err; i++)
+        err = files_of(s, parts[i]);
+    return err;
+}
+
+int flow_secrets_open(struct flow_set *set, const char *secrets_dir, struct flow_secrets **out)
+{
+    struct flow_secrets *s = calloc(1, sizeof *s);
+    if (!s)
+        return ERR_NOMEM;
+    s->set = flow_set_get(set);
+    s->settings.secrets_dir = secrets_dir;
+    int err = 0;
+    for (size_t i = 0; i < set->upstreams_n && !err; i++)
+        err = sources_of(s, &set->upstreams[i]);
+    if (err)
+        flow_secrets_close(s);
+    else
+        *out = s;
+    return err;
+}
+
+unsigned flow_secrets_look(struct flow_secrets *s)
+{
+    bool changed = false;
+    unsigned renewed = 0;
+    for (size_t i = 0; i < s->files_n; i++) {
+        bool was = s->files[i].there, differs = file_look(&s->files[i]);
+        changed |= differs && s->files[i].there;
+        if (was && !s->files[i].there)
+            log_warn("secret-gone", "file", s->files[i].path, "means",
+                     "the value read before stays in use");
+    }
+    for (size_t i = 0; i < s->set->upstreams_n && changed; i++)
+        if (s->set->upstreams[i].sources)
+            renewed += renew_upstream(s, &s->set->upstreams[i]);
+    return renewed;
+}
+
+void flow_secrets_close(struct flow_secrets *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->files_n; i++)
+        free(s->files[i].path);
+    free(s->files);
+    flow_set_put(s->set);
+    free(s);
+}

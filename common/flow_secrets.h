@@ -1,0 +1,14 @@
+/* flow_secrets.h - `${file:}` of upstreams.yaml read again when a file changes, so that a key or a
+ * session token is renewed without a restart. Calls take what is there when they are sent. A file
+ * that vanishes, or holds what cannot be sent, leaves the values as they were and is named once. */
+#pragma once
+#include "common/flow.h"
+
+struct flow_secrets;
+
+/* set: one more user. secrets_dir: as it was loaded with; borrowed until close. 0 or ERR_NOMEM. */
+int flow_secrets_open(struct flow_set *set, const char *secrets_dir,
+                      struct flow_secrets **out) must_use;
+/* Look at the files; how many upstreams have new values. Blocking; one thread at a time. */
+unsigned flow_secrets_look(struct flow_secrets *s);
+void flow_secrets_close(struct flow_secrets *s); /* NULL is fine */

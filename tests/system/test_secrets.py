@@ -1,0 +1,25 @@
+"""`${file:}` of upstreams.yaml is read again while the programs run."""
+from harness import wait_for
+
+
+def keys_seen(site):
+    """What b-shop's calls brought as X-Api-Key, in order."""
+    return [x["headers"].get("X-Api-Key") for x in site.standin.log_of("b-shop")]
+
+
+def test_a_new_key_is_used_without_a_restart(new_site):
+    site = new_site().open()
+    first = site.run()
+    assert first["state"] == "succeeded", first
+    old, file = keys_seen(site)[-1], site.folder / "secrets/b_shop_key"
+    assert old and old == file.read_text().strip()
+    (site.folder / "secrets/next").write_text("a-new-key-of-the-shop\n")
+    (site.folder / "secrets/next").rename(file)
+    wait_for("it is read", lambda: "secret-read-again" in site.workers[0].text(), 20)
+    assert site.run()["state"] == "succeeded"
+    assert keys_seen(site)[-1] == "a-new-key-of-the-shop"
+    file.unlink()
+    wait_for("it is missed", lambda: "secret-gone" in site.workers[0].text(), 20)
+    assert site.run()["state"] == "succeeded"
+    assert keys_seen(site)[-1] == "a-new-key-of-the-shop"
+    assert "a-new-key-of-the-shop" not in site.workers[0].text()
