@@ -96,17 +96,17 @@ static enum call_code call(int which, const struct upstream_tls *tls)
     return seen.code;
 }
 
+/* NULL stays NULL. */
 static char *file(char out[128], const char *name)
 {
-    snprintf(out, 128, "%s/%s", t.dir, name);
-    return out;
+    snprintf(out, 128, "%s/%s", t.dir, name ? name : "");
+    return name ? out : NULL;
 }
 
-#define FILES(ca_, cert_, key_)                                                \
-    char a_[128], b_[128], c_[128];                                            \
-    const struct upstream_tls tls = {.ca = (ca_) ? file(a_, ca_) : NULL,       \
-                                     .cert = (cert_) ? file(b_, cert_) : NULL, \
-                                     .key = (key_) ? file(c_, key_) : NULL}
+#define FILES(ca_, cert_, key_)       \
+    char a_[128], b_[128], c_[128];   \
+    const struct upstream_tls tls = { \
+        .ca = file(a_, ca_), .cert = file(b_, cert_), .key = file(c_, key_)}
 
 static void an_authority_of_its_own_is_believed_and_no_other(void **state)
 {
