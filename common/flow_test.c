@@ -144,6 +144,31 @@ static void read_replies(struct reader *r, const struct yaml_node *map, struct f
     }
 }
 
+/* ---- rows */
+
+static void read_rows(struct reader *r, const struct yaml_node *map, struct flow_test *t)
+{
+    const char *names[FLOW_LOADS_MAX];
+    if (!map || !value_is(&r->loader, map, YAML_MAP))
+        return;
+    for (size_t i = 0; i < r->flow->loads_n; i++)
+        names[i] = r->flow->loads[i].name;
+    t->rows = value_array(&r->loader, map->n, sizeof *t->rows);
+    for (const struct yaml_node *m = map->first; m && t->rows; m = m->next) {
+        const struct flow_load *load = NULL;
+        for (size_t i = 0; i < r->flow->loads_n && !load; i++)
+            load = strcmp(r->flow->loads[i].name, m->key) == 0 ? &r->flow->loads[i] : NULL;
+        const char *near = load ? NULL : nearest_name(m->key, names, r->flow->loads_n);
+        if (!load)
+            findings_add(r->loader.findings, yaml_place_key(m), FINDING_ROWS,
+                         "nothing of this name is loaded\n%s%s%s",
+                         near ? "did you mean `" : "name an entry of `load`", near ? near : "",
+                         near ? "`?" : "");
+        else if (value_is(&r->loader, m, YAML_LIST))
+            t->rows[t->rows_n++] = (struct flow_test_rows){load, json_text_of(r, m)};
+    }
+}
+
 /* ---- expect */
 
 static void read_want(struct reader *r, const struct yaml_node *m, struct flow_test_want *w)
@@ -225,7 +250,7 @@ static int compile_wants(struct reader *r, const char *path, struct flow_tests *
 
 static void read_test(struct reader *r, const struct yaml_node *n, struct flow_test *t)
 {
-    static const char *const keys[] = {"name", "request", "user", "replies", "expect"};
+    static const char *const keys[] = {"name", "request", "user", "rows", "replies", "expect"};
     struct flow_loader *l = &r->loader;
     if (!keys_check(r, n, keys, sizeof keys / sizeof *keys))
         return;
@@ -241,6 +266,7 @@ static void read_test(struct reader *r, const struct yaml_node *n, struct flow_t
     else
         finding(r, yaml_place(n), FINDING_REQUIRED,
                 "`request` is missing\nwrite what a client would send");
+    read_rows(r, yaml_get(n, "rows"), t);
     read_replies(r, yaml_get(n, "replies"), t);
     read_wants(r, n, t);
 }
@@ -317,6 +343,9 @@ static void test_free(struct flow_test *t)
         expr_free(t->wants[i].expr);
         json_free(t->wants[i].value);
     }
+    for (size_t i = 0; i < t->rows_n; i++)
+        free(t->rows[i].rows);
+    free(t->rows);
     free(t->replies);
     free(t->wants);
     free(t->name);

@@ -5,6 +5,7 @@
  *     - name: one shop down leaves two
  *       request: {productId: '42'}
  *       user: alice                       # a guest without it
+ *       rows: {member: [{id: 1}]}         # of `load`; without it there are none
  *       replies:
  *         a-mart: {body: {price: 18900}, delay: 200ms}
  *         b-shop: [{status: 503}, {fails: timeout}]      # one after the other, the last for ever
@@ -27,6 +28,11 @@ struct flow_test_reply {
     bool used;            /* for who plays them */
 };
 
+struct flow_test_rows { /* what an entry of `load` gives */
+    const struct flow_load *load;
+    char *rows; /* JSON */
+};
+
 struct flow_test_want {
     char *path;        /* jq behind the document of what happened: ".result.offers | length" */
     struct expr *expr; /* the same, of $body */
@@ -41,6 +47,8 @@ struct flow_test {
     char *user;    /* NULL: a guest */
     struct flow_test_reply *replies;
     size_t replies_n;
+    struct flow_test_rows *rows;
+    size_t rows_n;
     struct flow_test_want *wants;
     size_t wants_n;
 };

@@ -3,27 +3,39 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 enum { PATH_LEN = 4096 };
 
 /* FNV-1a: no enemy chooses what is hashed here. */
-static void mix(uint64_t *hash, const void *bytes, size_t len)
+static void mix_byte(uint64_t *hash, uint8_t byte)
 {
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < len; i++)
-        *hash = (*hash ^ p[i]) * 0x100000001b3;
+    *hash = (*hash ^ byte) * 0x100000001b3;
+}
+
+static void mix_text(uint64_t *hash, const char *text)
+{
+    do
+        mix_byte(hash, (uint8_t)*text);
+    while (*text++);
+}
+
+static void mix_number(uint64_t *hash, uint64_t n)
+{
+    for (int shift = 0; shift < 64; shift += 8)
+        mix_byte(hash, (uint8_t)(n >> shift));
 }
 
 static void mix_file(uint64_t *hash, const char *path)
 {
     struct stat st;
-    mix(hash, path, strlen(path) + 1);
+    mix_text(hash, path);
     if (stat(path, &st))
         return;
-    const int64_t facts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (int64_t)st.st_ino};
-    mix(hash, facts, sizeof facts);
+    mix_number(hash, (uint64_t)st.st_size);
+    mix_number(hash, (uint64_t)st.st_mtim.tv_sec);
+    mix_number(hash, (uint64_t)st.st_mtim.tv_nsec);
+    mix_number(hash, (uint64_t)st.st_ino);
 }
 
 static int is_visible(const struct dirent *e)
@@ -34,7 +46,7 @@ static int is_visible(const struct dirent *e)
 static uint64_t look(const struct flow_watch *w)
 {
     uint64_t hash = 0xcbf29ce484222325;
-    char path[PATH_LEN] = "";
+    char path[PATH_LEN];
     struct dirent **list = NULL;
     const char *dir = w->settings->flows_dir;
     int n = scandir(dir, &list, is_visible, alphasort);

@@ -7,7 +7,7 @@
 
 #include "common/json.h"
 
-enum { RULES_MAX = 16 };
+enum { RULES_MAX = 128 };
 
 struct rule {
     const char *part, *rows;
@@ -18,7 +18,8 @@ struct rule {
 };
 
 struct line {
-    char *text;
+    char *text; /* "SCHEMA: TEXT PARAMETERS" */
+    size_t schema_len, params_at;
     struct line *next;
 };
 
@@ -156,12 +157,15 @@ static int line_add(struct line **list, const char *schema, const struct sql_sta
     struct line *l = calloc(1, sizeof *l);
     buf_init(&text, 0);
     buf_printf(&text, "%s: %s ", schema, q->text);
+    size_t params_at = text.len;
     json_print(q->params, &text);
     if (!l || buf_ok(&text)) {
         free(l);
         buf_fini(&text);
         return ERR_NOMEM;
     }
+    l->schema_len = strlen(schema);
+    l->params_at = params_at;
     l->text = buf_take(&text, NULL);
     l->next = *list;
     *list = l;
@@ -176,6 +180,44 @@ static size_t lines_with(struct sql_fake *f, struct line *const *list, const cha
         n += strstr(l->text, part) != NULL;
     pthread_mutex_unlock(&f->lock);
     return n;
+}
+
+/* {schema, sql, params} */
+static struct json *line_value(const struct line *l)
+{
+    struct json *v = json_new_object(), *params = NULL;
+    const char *sql = l->text + l->schema_len + 2, *end = l->text + l->params_at;
+    if (!v || json_parse(end, strlen(end), NULL, &params, NULL)) {
+        json_free(v);
+        return NULL;
+    }
+    int err = json_put(v, "schema", json_new_text_n(l->text, l->schema_len));
+    err |= json_put(v, "sql", json_new_text_n(sql, (size_t)(end - 1 - sql)));
+    err |= json_put(v, "params", params);
+    if (!err)
+        return v;
+    json_free(v);
+    return NULL;
+}
+
+/* The list has the newest first. */
+static int statements_push(const struct line *l, struct json *list)
+{
+    int err = l->next ? statements_push(l->next, list) : 0;
+    return err ? err : json_push(list, line_value(l));
+}
+
+int sql_fake_statements(struct sql_fake *f, struct json **out)
+{
+    struct json *list = json_new_array();
+    pthread_mutex_lock(&f->lock);
+    int err = !list ? ERR_NOMEM : f->saved ? statements_push(f->saved, list) : 0;
+    pthread_mutex_unlock(&f->lock);
+    if (err)
+        json_free(list);
+    else
+        *out = list;
+    return err ? ERR_NOMEM : 0;
 }
 
 size_t sql_fake_saved(struct sql_fake *f, const char *part)

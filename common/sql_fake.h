@@ -24,6 +24,8 @@ void sql_fake_down(struct sql_fake *f, const char *schema, bool down);
 
 /* Statements committed so far as "SCHEMA: TEXT [PARAMETERS]" that hold this part. */
 size_t sql_fake_saved(struct sql_fake *f, const char *part);
+/* All of them, in order: [{schema, sql, params}]. *out: owned. 0 or ERR_NOMEM. */
+int sql_fake_statements(struct sql_fake *f, struct json **out) must_use;
 /* The same of SELECTs asked, answered or not. */
 size_t sql_fake_asked(struct sql_fake *f, const char *part);
 /* A transaction as a server runs it; the record's fake uses it. step: as sql_ops.apply. */

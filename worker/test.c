@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/flow_test.h"
+#include "common/sql_template.h"
 #include "worker/arguments.h"
 #include "worker/test_story.h"
 
@@ -123,10 +124,13 @@ static int try_one(struct testing *t, const struct flow *f, struct flow_test *te
     int err = trial_open(t->set, f, &trial);
     if (!err) {
         http_client_fake_decide(trial_http(trial), play, &script);
+        for (size_t i = 0; i < test->rows_n; i++)
+            sql_fake_rows(trial_sql(trial), sql_template_text(test->rows[i].load->sql),
+                          test->rows[i].rows);
         err = trial_run(trial, test->request, test->user, &end);
     }
     if (!err)
-        err = test_story(f, &end, trial, &story);
+        err = test_story(t->set, f, &end, trial, &story);
     if (!err) {
         v->calls = json_size(json_get(story, "requests"));
         v->virtual_ms = end.ms;

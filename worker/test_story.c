@@ -140,8 +140,34 @@ static struct json *all_emits(const struct trial_end *end)
     return list;
 }
 
-int test_story(const struct flow *f, const struct trial_end *end, struct trial *t,
-               struct json **out)
+/* Names instead of the schemas that only upstreams.yaml knows. */
+static struct json *all_statements(const struct flow_set *set, struct trial *t)
+{
+    struct json *saved = NULL, *list = json_new_array();
+    int err = list ? sql_fake_statements(trial_sql(t), &saved) : ERR_NOMEM;
+    for (const struct json *s = json_first(saved); s && !err; s = json_next(s)) {
+        const char *name = json_text(json_get(s, "schema"));
+        struct json *v = json_new_object();
+        for (size_t i = 0; i < set->databases_n; i++)
+            if (strcmp(set->databases[i].schema, name) == 0)
+                name = set->databases[i].name;
+        err = v ? json_put(v, "database", json_new_text(name)) : ERR_NOMEM;
+        err |= v ? json_put(v, "sql", json_copy(json_get(s, "sql"))) : 0;
+        err |= v ? json_put(v, "params", json_copy(json_get(s, "params"))) : 0;
+        if (err)
+            json_free(v);
+        else
+            err = json_push(list, v);
+    }
+    json_free(saved);
+    if (!err)
+        return list;
+    json_free(list);
+    return NULL;
+}
+
+int test_story(const struct flow_set *set, const struct flow *f, const struct trial_end *end,
+               struct trial *t, struct json **out)
 {
     struct json *v = json_new_object();
     if (!v)
@@ -154,6 +180,7 @@ int test_story(const struct flow *f, const struct trial_end *end, struct trial *
     err |= json_put(v, "calls", all_calls(f, end));
     err |= json_put(v, "requests", all_requests(t, end->begin_ms));
     err |= json_put(v, "emits", all_emits(end));
+    err |= json_put(v, "statements", all_statements(set, t));
     if (err)
         json_free(v);
     else

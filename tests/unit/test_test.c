@@ -115,6 +115,43 @@ static void a_story_tells_states_results_and_requests(void **state)
         fail_msg("%s%s", output, complaint);
 }
 
+static void rows_are_loaded_and_statements_are_told(void **state)
+{
+    (void)state;
+    static const char flow[] =
+        "flow: one\ntitle: One\nload:\n"
+        "  who: {database: member, sql: 'SELECT name FROM m WHERE id = \\($request.x)'}\n"
+        "check:\n  - {that: $rows.who | length > 0, else: nobody}\n"
+        "result: $rows.who[0].name\n"
+        "save:\n  - {database: member, sql: 'INSERT INTO s VALUES (\\($result), \\($job.flow))'}\n";
+    static const char tests[] =
+        "tests:\n"
+        "  - name: a member\n    request: {x: 1}\n    rows: {who: [{name: Kim}]}\n"
+        "    expect:\n      .state: succeeded\n      .result: Kim\n      .statements:\n"
+        "        - {database: member, sql: 'INSERT INTO s VALUES (?, ?)', params: [Kim, one]}\n"
+        "  - name: nobody\n    request: {x: 1}\n"
+        "    expect: {.state: failed, .reason: refused, .detail: nobody, .statements: []}\n";
+    char dir[] = "/tmp/test_test-XXXXXX", beside[] = "/tmp/test_test_up-XXXXXX";
+    char one[100], test[100], upstreams[100];
+    assert_non_null(mkdtemp(dir));
+    assert_non_null(mkdtemp(beside));
+    write_file(dir, "one.yaml", flow, one);
+    write_file(dir, "one.test.yaml", tests, test);
+    write_file(
+        beside, "upstreams.yaml",
+        "databases:\n  member: {host: h, name: members_db, user: u, password: '${env:X:-p}'}\n",
+        upstreams);
+    int code = run_paths(dir, false, upstreams);
+    unlink(one);
+    unlink(test);
+    unlink(upstreams);
+    rmdir(dir);
+    rmdir(beside);
+    if (code)
+        fail_msg("%s%s", output, complaint);
+    has(output, "2 tests, 0 failed\n");
+}
+
 static void a_difference_is_shown_at_its_line(void **state)
 {
     (void)state;
@@ -187,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tests_that_ship_pass),
         cmocka_unit_test(a_story_tells_states_results_and_requests),
+        cmocka_unit_test(rows_are_loaded_and_statements_are_told),
         cmocka_unit_test(a_difference_is_shown_at_its_line),
         cmocka_unit_test(a_call_nobody_answers_fails_to_connect),
         cmocka_unit_test(what_is_wrong_in_a_test_is_a_finding),
