@@ -49,13 +49,16 @@ static void call_over(void *arg, struct call_run *run)
 }
 
 /* The job would become a dead letter for a reason that may pass: behind an open breaker it waits,
- * and otherwise when too many have gone this way. A job that can do without the call does. */
+ * and otherwise when too many have gone this way, or nothing
+ * more may wait in the outbox. A job that can do without the call does. */
 static bool must_wait(void *arg, const struct call_run *run, enum call_code code)
 {
     struct job_run *j = arg;
     if (!plan_hangs_on(j->claim.flow, j->calls, run->order.item))
         return false;
-    return code == CALL_BREAKER_OPEN ||
+    int64_t due_us;
+    bool behind = j->env->relay && relay_behind(j->env->relay) && job_again_due(j, &due_us);
+    return code == CALL_BREAKER_OPEN || behind ||
            !budget_take(&job_facts(j)->budget, loop_now_ms(j->env->loop));
 }
 

@@ -32,6 +32,8 @@ static void facts_init(struct flow_facts *facts, const struct flow *f)
     }
     buf_clear(&b);
     buf_printf(&b, "flow=\"%s\"", f->name);
+    facts->again = metrics_counter("offpath_jobs_again_total", buf_str(&b),
+                                   "jobs that wait for a later round");
     facts->seconds =
         metrics_histogram("offpath_job_seconds", buf_str(&b), "from acceptance to the final state");
     buf_fini(&b);

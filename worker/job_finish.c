@@ -143,11 +143,14 @@ static void judge(struct job_run *j, struct job_ending *e)
     e->reason = v.reason;
     e->culprit = v.culprit;
     e->called = v.called;
+    int64_t due_us;
     if (j->cancel) {
         e->state = JOB_CANCELLED;
         e->reason = REASON_CANCELLED;
     } else if (e->state == JOB_SUCCEEDED || e->state == JOB_PARTIAL) {
         compute(j, e);
+    } else if (v.again && job_again_due(j, &due_us) && job_again_prepare(j, e, due_us)) {
+        log_warn("not-again", "flow", j->claim.flow->name); /* then it is a dead letter now */
     }
 }
 
@@ -245,6 +248,22 @@ void job_finish_tell(struct job_run *j, struct job_op *ended)
     job_run_enter(j, PHASE_SETTLED);
 }
 
+/* T7 is written; or a cancel came first, and the job ends here. */
+static void queued_again(struct job_run *j, const struct record_finish *f)
+{
+    FAILPOINT("after-again");
+    if (f->stored == JOB_CANCELLED) {
+        j->cancel = true;
+        job_run_enter(j, PHASE_FINISHING);
+        return;
+    }
+    metrics_add(job_facts(j)->again, 1);
+    log_info("job-again", "flow", j->claim.flow->name, "round",
+             log_number(j->claim.event.round + 1), "in_ms",
+             log_number((f->due_us - job_env_now_us(j->env)) / 1000));
+    job_run_enter(j, PHASE_SETTLED);
+}
+
 static void finished(void *arg)
 {
     struct job_op *op = arg;
@@ -253,6 +272,8 @@ static void finished(void *arg)
     struct log_ids before = job_scope(j);
     if (!job_op_back(op, f->status)) {
         job_op_dropped(j);
+    } else if (f->status == 0 && f->state == JOB_QUEUED) {
+        queued_again(j, f);
     } else if (f->status == 0) {
         FAILPOINT("after-finish");
         if (f->stored == f->state)
@@ -317,7 +338,9 @@ void job_finish_write(struct job_run *j)
     f->state = e->state;
     f->flow = j->claim.flow->name;
     f->reason = reason_code(e->reason);
-    f->seq = j->seq + 1;
+    f->seq = j->seq + (e->state != JOB_QUEUED); /* `done` has a number */
+    f->due_us = e->due_us;
+    f->sweep_at_us = job_again_sweep_us(j, e->due_us);
     f->keep_ms = j->claim.flow->keep_ms;
     f->calls = e->calls;
     f->calls_len = e->calls_len;

@@ -66,7 +66,7 @@ struct job_record {    /* the record as it came, for dead letters; one allocatio
 struct flow_facts { /* per flow: what is the same for all its jobs; made once */
     struct budget budget;
     unsigned uses; /* OR of VAR_BIT of all its expressions */
-    struct metric *by_state[5], *seconds;
+    struct metric *by_state[5], *seconds, *again;
 };
 
 struct job_list { /* jobs in order of arrival */
@@ -81,7 +81,8 @@ struct job_ending { /* what a job comes to, from when it is computed until T6 ha
     char *result, *calls, *detail; /* JSON text, text; owned; NULL: none */
     size_t result_len, calls_len;
     struct job_emits emits; /* owned; of a job that runs again: the record that brings it back */
-    int64_t due_us;         /* then: when */
+    int64_t due_us;         /* then: when, */
+    char topic[250];        /* and where */
     struct saves *saves;    /* counted; NULL: none */
     size_t at;              /* the next of them elsewhere */
     bool recorded;          /* `$save` is in the ledger */
@@ -253,6 +254,12 @@ bool job_save_was_refused(struct job_run *j, struct job_op *op);
 void job_save_optional(struct job_run *j, struct job_op *ended);
 void job_ending_fail(struct job_ending *e, enum job_reason reason);
 void job_ending_free(struct job_ending *e); /* NULL is fine */
+/* May it run again after this failure, and when? (job_again.c) */
+bool job_again_due(const struct job_run *j, int64_t *due_us) must_use;
+/* The ending becomes a T7, with its record. Else no change: ERR_NOMEM, ERR_TOO_LARGE, ERR_INVALID
+ * (its headers). */
+int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us) must_use;
+int64_t job_again_sweep_us(const struct job_run *j, int64_t due_us); /* T7's sweep_at */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
 
 static inline struct outcome *job_outcome(const struct job_run *j, const struct plan_item *i)

@@ -154,7 +154,8 @@ bool plan_hangs_on(const struct flow *f, const struct call_items *calls,
 /* ---- the end */
 
 struct tally {
-    size_t counted, succeeded, failed;
+    size_t counted, succeeded, failed, hopes;
+    bool for_now; /* one failed for a reason that may pass */
 };
 
 static void count(const struct flow_call *call, const struct plan_item *i, struct tally *t,
@@ -166,6 +167,8 @@ static void count(const struct flow_call *call, const struct plan_item *i, struc
     t->counted += !call->optional;
     t->succeeded += !call->optional && ok;
     t->failed += !ok;
+    t->hopes += !call->optional && (ok || i->retryable || i->code == CALL_SKIPPED);
+    t->for_now |= !call->optional && !ok && i->retryable;
     out->called |= i->began;
     if (!ok && !call->optional && !out->culprit && i->code != CALL_SKIPPED)
         out->culprit = call->upstream;
@@ -185,5 +188,6 @@ void plan_judge(const struct flow *f, const struct call_items *calls, bool late,
     } else {
         out->state = late ? JOB_EXPIRED : JOB_FAILED;
         out->reason = late ? REASON_DEADLINE : REASON_NEED_NOT_MET;
+        out->again = !late && t.for_now && need_is_met(f, t.counted, t.hopes);
     }
 }

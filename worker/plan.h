@@ -23,6 +23,7 @@ struct plan_verdict {
     enum job_reason reason;
     const struct upstream *culprit; /* of the first failed call when failed; may be NULL */
     bool called;                    /* some call may have reached its upstream */
+    bool again; /* failed, and would not if what failed for now succeeded in a later round */
 };
 /* All items are over. late: the deadline passed while some were open. */
 void plan_judge(const struct flow *f, const struct call_items *calls, bool late,

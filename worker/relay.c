@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
 
@@ -51,6 +52,8 @@ static int delete_acked(struct relay *r, struct record *record)
     for (; n < r->acked_n && n < ROWS_MAX; n++)
         ids[n] = r->acked[n];
     pthread_mutex_unlock(&r->lock);
+    if (n)
+        FAILPOINT("before-outbox-delete");
     int err = n ? record->ops->outbox_delete(record, ids, n) : 0;
     if (err || n == 0)
         return err;
