@@ -26,19 +26,6 @@ void live_print(uint32_t seq, const char *event, const struct buf *data, struct 
     buf_char(out, '}');
 }
 
-void live_print_done(const char *id, enum job_state state, const char *reason, const char *result,
-                     struct buf *out)
-{
-    buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\",", id, job_state_name(state));
-    if (*reason)
-        buf_printf(out, "\"reason\":\"%s\",", reason);
-    else
-        buf_text(out, "\"reason\":null,");
-    buf_text(out, "\"message\":null,\"result\":");
-    buf_text(out, result ? result : "null");
-    buf_char(out, '}');
-}
-
 void live_publish(struct cache_async *cache, const struct job_id *id, uint32_t seq,
                   const char *event, const struct buf *data)
 {
@@ -78,6 +65,16 @@ static void text_member(struct buf *out, const char *key, const char *text)
         json_print_text(text, strlen(text), out);
     else
         buf_text(out, "null");
+}
+
+void live_print_done(const struct live_done *d, struct buf *out)
+{
+    buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\"", d->id, job_state_name(d->state));
+    text_member(out, "reason", *d->reason ? d->reason : NULL);
+    text_member(out, "message", d->message);
+    buf_text(out, ",\"result\":");
+    buf_text(out, d->result ? d->result : "null");
+    buf_char(out, '}');
 }
 
 void live_print_job(const struct live_job *j, struct buf *out)

@@ -30,9 +30,12 @@ void live_channel_of_user(const struct owner *o, char out[LIVE_CHANNEL]);
 /* The messages themselves, appended. */
 void live_print(uint32_t seq, const char *event, const struct buf *data, struct buf *out);
 void live_print_job(const struct live_job *j, struct buf *out);
-/* {"id","state","reason","message","result"}: the data of `done`. reason "", result NULL: null. */
-void live_print_done(const char *id, enum job_state state, const char *reason, const char *result,
-                     struct buf *out);
+struct live_done {                              /* all borrowed */
+    const char *id, *reason, *message, *result; /* reason "", message NULL, result NULL: null */
+    enum job_state state;
+};
+/* {"id","state","reason","message","result"}: the data of `done`. */
+void live_print_done(const struct live_done *d, struct buf *out);
 
 /* The id in a message of op:ctl, "cancel ID". 0 or ERR_INVALID (another message). */
 int live_parse_cancel(const char *message, size_t len, struct job_id *out) must_use;

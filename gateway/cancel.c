@@ -36,7 +36,9 @@ static void add_publish(struct cache_command *c, const char *channel, const stru
 static void print_done(const struct wish *w, struct buf *out)
 {
     struct buf data = {0};
-    live_print_done(w->id, JOB_CANCELLED, reason_code(REASON_CANCELLED), NULL, &data);
+    const struct live_done done = {
+        .id = w->id, .state = JOB_CANCELLED, .reason = reason_code(REASON_CANCELLED)};
+    live_print_done(&done, &data);
     live_print(w->cancel.seq + 1, "done", &data, out);
     buf_fini(&data);
 }

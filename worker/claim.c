@@ -42,7 +42,9 @@ static void place(const struct broker_record *r, struct job_id *out)
 
 static void foreign(struct claim *c, const struct broker_record *r)
 {
-    c->event = (struct event){.created_us = timestamp_us(r)};
+    struct event e = {.created_us = timestamp_us(r)};
+    memcpy(e.trace, c->event.trace, sizeof e.trace);
+    c->event = e;
     if (c->flow->deadline_ms)
         c->event.deadline_us = c->event.created_us + c->flow->deadline_ms * 1000;
 }

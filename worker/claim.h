@@ -21,6 +21,12 @@ int claim_decode(const struct flow_set *set, const struct broker_record *r,
 
 /* A refill that is claimed for the first time: its deadline starts now. */
 void claim_refill(struct claim *c, int64_t now_us);
+/* A record without our headers: the id its flow's topic.id finds, and the owner of topic.user,
+ * whose issuer (NULL: "") is the first of the gateways'. What they cannot find makes it
+ * `bad-event`. Behind claim_decode; no change to other records. */
+enum { CLAIM_VALUE_MAX = 16 << 20 };
+void claim_foreign(struct claim *c, const struct broker_record *r, const char *issuer);
+
 /* The columns of T2 and T3. sweep_at: ten minutes after the deadline, without one retention and a
  * day after creation. Text is lent with the claim. */
 void claim_columns(const struct claim *c, int64_t retention_ms, struct record_register *out);

@@ -130,28 +130,36 @@ void job_claim_begin(struct job_run *j)
     job_op_put(op);
 }
 
+/* Who had the turn has ended; or has left with its partition, which this one may be losing in the
+ * same moment: then it waits for the shard's next look. */
 static void turn_came(void *arg)
 {
     struct job_run *j = arg;
-    job_run_enter(j, PHASE_HELD);
+    if (!j->env->undone)
+        job_run_enter(j, PHASE_HELD);
 }
 
-/* Refills of one key go one by one. Without memory the pool's own count is enough. */
+/* Refills of one key go one by one, and jobs of one partition and key where the file says so.
+ * Without memory a refill goes on, its pool counts too; a job stays held. A record without a key
+ * has no order. */
 static bool has_turn(struct job_run *j)
 {
     struct buf key;
-    bool first = true;
-    if (!j->claim.event.refill)
+    bool ordered = j->claim.flow->ordered && j->record->key;
+    bool first = !ordered;
+    if (!j->claim.event.refill && !ordered)
         return true;
     if (j->turn_of_key.lane)
         return turn_has(&j->turn_of_key);
     buf_init(&key, 0);
     buf_printf(&key, "%s ", j->claim.flow->name);
+    if (ordered)
+        buf_printf(&key, "%d ", (int)j->record->partition);
     buf_add(&key, j->record->key, j->record->key_len);
     j->turn_of_key.fn = turn_came;
     j->turn_of_key.arg = j;
-    if (buf_ok(&key) || turns_enter(&j->env->refills, &j->turn_of_key, key.data, key.len, &first))
-        first = true;
+    if (buf_ok(&key) || turns_enter(&j->env->turns, &j->turn_of_key, key.data, key.len, &first))
+        first = !ordered;
     buf_fini(&key);
     return first;
 }

@@ -21,6 +21,8 @@ void job_ending_fail(struct job_ending *e, enum job_reason reason)
     free(e->result);
     e->result = NULL;
     e->result_len = 0;
+    free(e->notice);
+    e->notice = NULL;
     job_emits_fini(&e->emits);
     saves_put(e->saves);
     e->saves = NULL;
@@ -33,6 +35,7 @@ void job_ending_free(struct job_ending *e)
     free(e->result);
     free(e->calls);
     free(e->detail);
+    free(e->notice);
     job_emits_fini(&e->emits);
     saves_put(e->saves);
     free(e);
@@ -107,6 +110,8 @@ static void compute(struct job_run *j, struct job_ending *e)
     if (e->state != JOB_FAILED)
         job_save_compute(j, e);
     compute_emits(j, e, result);
+    if (e->state != JOB_FAILED)
+        job_notify_compute(j, e);
     j->vars.value[VAR_CALLS] = j->vars.value[VAR_RESULT] = NULL;
     json_free(calls);
     json_free(result);
@@ -202,14 +207,18 @@ static void tell(struct job_run *j, const struct record_finish *f, enum job_stat
     struct buf data;
     const char *result = state == f->state ? f->result : NULL;
     const char *reason = state == f->state ? f->reason : reason_code(REASON_CANCELLED);
-    buf_init(&data, FINISH_RESULT_MAX + 1024);
-    live_print_done(j->id, state, reason, result, &data);
+    const char *message = state == f->state ? f->detail : NULL;
+    const struct live_done done = {
+        .id = j->id, .state = state, .reason = reason, .message = message, .result = result};
+    buf_init(&data, FINISH_RESULT_MAX + 4096);
+    live_print_done(&done, &data);
     live_publish(j->env->cache, &j->claim.event.job, f->seq, "done", &data);
     buf_fini(&data);
     const struct live_job l = {.id = &j->claim.event.job,
                                .owner = &j->claim.event.owner,
                                .flow = j->claim.flow->name,
                                .title = j->claim.flow->title,
+                               .message = message,
                                .state = state,
                                .finished_us = job_env_now_us(j->env)};
     live_publish_job(j->env->cache, &l);
@@ -330,6 +339,8 @@ void job_finish_write(struct job_run *j)
         job_run_restart(j);
         return;
     }
+    if (e->state == JOB_FAILED || e->state == JOB_EXPIRED)
+        job_notify_compute(j, e);
     op->ending = e; /* the job may start over while it is written */
     j->ending = NULL;
     struct record_finish *f = &op->op.finish;
@@ -344,7 +355,7 @@ void job_finish_write(struct job_run *j)
     f->keep_ms = j->claim.flow->keep_ms;
     f->calls = e->calls;
     f->calls_len = e->calls_len;
-    f->detail = e->detail;
+    f->detail = e->detail ? e->detail : e->notice;
     f->result = e->result;
     f->result_len = e->result_len;
     f->posts = e->emits.posts;

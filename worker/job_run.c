@@ -119,7 +119,9 @@ void job_leave(struct job_run *j, bool done)
     struct job_env *env = j->env;
     stop(j);
     j->phase = PHASE_SETTLED;
-    turns_leave(&env->refills, &j->turn_of_key);
+    env->undone = !done;
+    turns_leave(&env->turns, &j->turn_of_key);
+    env->undone = false;
     FAILPOINT("before-settle");
     env->gone(env->arg, j, done);
     job_run_free(j);

@@ -79,6 +79,7 @@ struct job_ending { /* what a job comes to, from when it is computed until T6 ha
     const struct upstream *culprit; /* of its failure; may be NULL */
     bool called;
     char *result, *calls, *detail; /* JSON text, text; owned; NULL: none */
+    char *notice;                  /* of `notify`; owned; NULL: none, or not yet */
     size_t result_len, calls_len;
     struct job_emits emits; /* owned; of a job that runs again: the record that brings it back */
     int64_t due_us;         /* then: when, */
@@ -107,7 +108,8 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     int64_t retention_ms;
     const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
     struct job_list held, queued;
-    struct turns refills;    /* by flow and key, one at a time */
+    struct turns turns;      /* refills of a key; jobs of a key where that is their order */
+    bool undone;             /* who leaves its turn now has not ended */
     int64_t kept;            /* bytes of results that jobs hold */
     struct job_run *suspect; /* the one of `queued` that runs now */
     bool draining;           /* nothing is claimed any more */
@@ -151,7 +153,7 @@ struct job_run {
     uint32_t seq;    /* of the last event */
     struct due_item deadline;
     struct watched *watched;
-    struct turn turn_of_key; /* a refill's, from its record to its end */
+    struct turn turn_of_key; /* from its record to its end */
     /* while it runs */
     struct json *request, *user, *job;
     struct expr_vars vars;
@@ -254,6 +256,9 @@ bool job_save_was_refused(struct job_run *j, struct job_op *op);
 void job_save_optional(struct job_run *j, struct job_op *ended);
 void job_ending_fail(struct job_ending *e, enum job_reason reason);
 void job_ending_free(struct job_ending *e); /* NULL is fine */
+/* The text of `notify` for an end as it is now, where there is one (job_notify.c). One that cannot
+ * be computed is left out: title and state say enough. */
+void job_notify_compute(struct job_run *j, struct job_ending *e);
 /* May it run again after this failure, and when? (job_again.c) */
 bool job_again_due(const struct job_run *j, int64_t *due_us) must_use;
 /* The ending becomes a T7, with its record. Else no change: ERR_NOMEM, ERR_TOO_LARGE, ERR_INVALID

@@ -258,6 +258,7 @@ static int start_shards(struct worker *w)
                                  .watch = w->watch,
                                  .cancels = w->cancels,
                                  .relay = w->relay,
+                                 .issuer = s->issuer,
                                  .open = open_consumer,
                                  .open_arg = w,
                                  .ahead_us = server_clock_ahead_us(w->clock),

@@ -14,6 +14,7 @@ static const struct config_option table[] = {
     {"mysql", CONFIG_TEXT, NULL, "URL", "mysql://user:pass@host:port/db"},
     {"admin", CONFIG_TEXT, "127.0.0.1:8482", "HOST:PORT", "/healthz /readyz /metrics; 0: any port"},
     {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and admin address, written once ready"},
+    {"jwt-issuer", CONFIG_TEXT, NULL, "TEXT", "of the users that topic.user finds in records"},
     {"shards", CONFIG_NUMBER, "1", "N", "loop threads in this process, 1 to 64"},
     {"only", CONFIG_TEXT, NULL, "FLOW,...", "consume these flows only"},
     {"lease", CONFIG_DURATION, "15s", "TIME", "silence after which a worker counts as dead"},
@@ -44,7 +45,6 @@ static const struct config_option table[] = {
     {"overload-floor", CONFIG_NUMBER, NULL, "N", NULL},
     {"jwt-hs256-file", CONFIG_TEXT, NULL, "FILE", NULL},
     {"jwks", CONFIG_TEXT, NULL, "FILE|URL", NULL},
-    {"jwt-issuer", CONFIG_TEXT, NULL, "TEXT", NULL},
     {"jwt-audience", CONFIG_TEXT, NULL, "TEXT", NULL},
     {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", NULL},
 };
@@ -134,7 +134,8 @@ static int read_numbers(const struct config *c, struct settings *s, char why[SET
 
 int settings_read(const struct config *c, struct settings *out, char why[SETTINGS_WHY])
 {
-    struct settings s = {.upstreams = config_text(c, "upstreams"),
+    struct settings s = {.issuer = config_text(c, "jwt-issuer"),
+                         .upstreams = config_text(c, "upstreams"),
                          .secrets = config_text(c, "secrets"),
                          .kafka_properties = config_text(c, "kafka-properties"),
                          .admin = config_text(c, "admin"),

@@ -17,7 +17,8 @@ enum { SETTINGS_WHY = 512, SETTINGS_SHARDS_MAX = 64, SETTINGS_ONLY_MAX = 500 };
 
 const struct config_option *settings_table(size_t *n); /* lent for ever */
 
-struct settings { /* text lent with the config */
+struct settings {       /* text lent with the config */
+    const char *issuer; /* NULL: "" */
     const char *flows, *upstreams, *secrets;
     const char *kafka, *kafka_properties, *redis, *mysql;
     const char *admin, *ports_file;

@@ -98,6 +98,7 @@ static int take(void *arg, struct partition *p, const struct broker_record *r)
         consumer_done(p, r->offset);
         return 0;
     }
+    claim_foreign(&c, r, s->s.issuer);
     struct job_run *here = jobs_find(&s->jobs, &c.event.job, c.event.round);
     if (here && here->phase != PHASE_SETTLED)
         return join(s, here, &c, p, r->offset);

@@ -35,6 +35,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     struct rng *rng;
     const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
     const _Atomic unsigned *shares;  /* shards of all workers, for limits */
+    const char *issuer;              /* of topic.user; NULL: "" */
     int64_t retention_ms;
     int64_t jobs_max, bytes_max;                /* 0: SHARD_JOBS, SHARD_BYTES */
     unsigned calls_max;                         /* in flight; 0: no limit */

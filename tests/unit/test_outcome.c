@@ -266,13 +266,17 @@ static void the_done_event_and_the_cached_body(void **state)
     (void)state;
     struct buf b;
     buf_init(&b, 0);
-    live_print_done("ID", JOB_PARTIAL, "", "{\"x\":1}", &b);
+    const struct live_done partial = {
+        .id = "ID", .state = JOB_PARTIAL, .reason = "", .result = "{\"x\":1}"};
+    live_print_done(&partial, &b);
     assert_string_equal(buf_str(&b), "{\"id\":\"ID\",\"state\":\"partial\",\"reason\":null,"
                                      "\"message\":null,\"result\":{\"x\":1}}");
     buf_clear(&b);
-    live_print_done("ID", JOB_EXPIRED, "deadline", NULL, &b);
+    const struct live_done expired = {
+        .id = "ID", .state = JOB_EXPIRED, .reason = "deadline", .message = "Too \"late\"."};
+    live_print_done(&expired, &b);
     assert_string_equal(buf_str(&b), "{\"id\":\"ID\",\"state\":\"expired\",\"reason\":\"deadline\","
-                                     "\"message\":null,\"result\":null}");
+                                     "\"message\":\"Too \\\"late\\\".\",\"result\":null}");
     buf_clear(&b);
     finish_print_cached(&flow, JOB_SUCCEEDED, "[1]", 0, &b);
     assert_string_equal(buf_str(&b), "{\"flow\":\"f\",\"state\":\"succeeded\",\"result\":[1],"
