@@ -11,6 +11,7 @@ import urllib.parse
 import pytest
 
 from harness import ROOT, SHOPS, Site, call_of, hexid, request, wait_for
+from test_other_programs import AGAIN, GIVER, TAKER, finals, start
 from test_pool import Pool
 
 pytestmark = pytest.mark.crash
@@ -405,3 +406,68 @@ def test_a_worker_killed_while_it_saves_leaves_each_row_once(save_crashed, point
     assert len(out["between"]) == SAVE_POINTS[point]
     assert out["job"]["state"] == "succeeded" and out["job"]["result"] == 7, out["job"]
     assert out["own"] == out["far"] == [[out["id"], "7"]]
+
+
+# ---- what a job sends on, and what brings it back
+
+# where the worker dies -> how often the record stands in its topic then, at least and at most
+SEND_POINTS = {
+    "after-finish": (1, 1),          # before the emit: the outbox has it, 30 s later it goes out
+    "before-outbox-delete": (1, 2),  # after the emit: it goes out again, as the same job
+    "after-again": (1, 1),           # the job is queued again, its first record is not settled
+}
+
+
+def send_crash_at(site, point, out):
+    try:
+        site.prepare()
+        site.address = site.gateway().address()
+        flow, topic = ("again", f"again-{site.mark}.retry") if point == "after-again" else (
+            "giver", f"taker-{site.mark}")
+        site.standin.script("a-mart", {"status": 503})
+        first = site.worker(OFFPATH_FAILPOINT=point)
+        id = start(site, flow, {"list": [7]})
+        status = first.wait_exit(60)
+        site.worker()
+        job = site.wait_final(id, 120)
+        if flow == "giver":
+            wait_for("what it started is final", lambda: finals(site, "taker"), 120)
+        wait_for("the outbox is empty", lambda: site.sql("SELECT COUNT(*) FROM op_outbox") == [["0"]], 120)
+        out.update(status=status, job=job, id=id, taken=finals(site, "taker"), records=site.stack.records(topic),
+                   asked=site.standin.calls("a-mart"), jobs=site.sql("SELECT flow, state, round FROM op_job"))
+    except BaseException as e:  # noqa: the test of this point tells it
+        out["error"] = e
+
+
+@pytest.fixture(scope="module")
+def send_crashed(stack, work_folder, binaries):
+    flows = {"giver": GIVER, "taker": TAKER, "again": AGAIN}
+    sites = {p: Site(stack, work_folder, binaries, edit=LONG, extra_flows=flows) for p in SEND_POINTS}
+    outs = {p: {} for p in SEND_POINTS}
+    threads = [threading.Thread(target=send_crash_at, args=(sites[p], p, outs[p])) for p in SEND_POINTS]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    yield outs
+    reports = [r for s in sites.values() for r in s.close()]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.mark.parametrize("point", SEND_POINTS)
+def test_e12_what_a_job_sends_is_neither_lost_nor_done_twice(send_crashed, point):
+    """E12: killed after the store and before the emit, and before the outbox forgets it; and where a job
+    that runs again is queued."""
+    out = send_crashed[point]
+    if "error" in out:
+        raise out["error"]
+    assert out["status"] == -9, "the stop was reached"
+    assert out["job"]["state"] == "succeeded", out["job"]
+    least, most = SEND_POINTS[point]
+    assert least <= len(out["records"]) <= most, out["records"]
+    assert len({r["headers"]["ce_id"] for r in out["records"]}) == 1
+    if point == "after-again":
+        assert out["jobs"] == [["again", "10", "1"]] and out["asked"] == 2
+    else:
+        assert sorted(out["jobs"]) == [["giver", "10", "0"], ["taker", "10", "0"]]
+        assert [(row[1], row[3]) for row in out["taken"]] == [("10", "7")]

@@ -1,0 +1,57 @@
+// Kafka's own client as other programs use it: strings in, strings out, nothing of ours.
+//   produce SERVERS TOPIC           one record per line of stdin: HEADERS<TAB>VALUE, HEADERS "-" or "name=value"
+//   consume SERVERS TOPIC GROUP N   the first N records as KEY<TAB>VALUE
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.List;
+import java.util.Properties;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+public class KafkaPlain {
+    static void produce(Properties p, String topic) throws Exception {
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        try (KafkaProducer<String, String> producer =
+                 new KafkaProducer<>(p, new StringSerializer(), new StringSerializer())) {
+            for (String line; (line = in.readLine()) != null; ) {
+                String[] parts = line.split("\t", 2);
+                ProducerRecord<String, String> r = new ProducerRecord<>(topic, parts[1]);
+                if (!parts[0].equals("-")) {
+                    String[] header = parts[0].split("=", 2);
+                    r.headers().add(header[0], header[1].getBytes(StandardCharsets.UTF_8));
+                }
+                producer.send(r).get();
+            }
+        }
+    }
+
+    static void consume(Properties p, String topic, String group, int n) {
+        p.put("group.id", group);
+        p.put("auto.offset.reset", "earliest");
+        long end = System.currentTimeMillis() + 60000;
+        try (KafkaConsumer<String, String> consumer =
+                 new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer())) {
+            consumer.subscribe(List.of(topic));
+            while (n > 0 && System.currentTimeMillis() < end)
+                for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofMillis(200))) {
+                    System.out.println(r.key() + "\t" + r.value());
+                    n--;
+                }
+        }
+    }
+
+    public static void main(String[] a) throws Exception {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", a[1]);
+        if (a[0].equals("produce"))
+            produce(p, a[2]);
+        else
+            consume(p, a[2], a[3], Integer.parseInt(a[4]));
+    }
+}

@@ -1,0 +1,145 @@
+"""Kafka beside the gateway: records of other programs, records for them, records of one flow for another,
+and the record that brings a job back. Other programs are Kafka's own Java client."""
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from harness import ROOT, hexid, request, wait_for
+
+PLAIN = r"""
+flow: plain
+title: From elsewhere
+access: internal
+topic: {name: plain-MARK, group: plain-MARK, partitions: 1, id: $request.uuid, user: $request.memberId}
+request:
+  schema: {type: object, required: [uuid], properties: {uuid: {type: string}, memberId: {}}}
+result: '[$request.uuid, $user.id]'
+"""
+GIVER = r"""
+flow: giver
+title: Gives on
+access: guests
+topic: {name: giver-MARK, group: giver-MARK, partitions: 1}
+request:
+  schema: {type: object, properties: {list: {type: array, maxItems: 9}}}
+result: $request.list
+emit:
+  - for_each: $result
+    flow: taker
+    value: {n: \($item), by: \($job.id)}
+"""
+TAKER = r"""
+flow: taker
+title: Takes
+access: internal
+topic: {name: taker-MARK, group: giver-MARK, partitions: 1}
+deadline: none
+request: {key: $request.n, schema: {type: object, required: [n], properties: {n: {type: integer}}}}
+result: $request.n
+"""
+AGAIN = r"""
+flow: again
+title: Tries again
+access: guests
+topic: {name: again-MARK, group: again-MARK, partitions: 1}
+deadline: 3m
+calls:
+  a:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    timeout: 30s
+    retry: {attempts: 1, on: [5xx]}
+    result: $body.price
+result: $calls.a.result
+requeue: [1s, 1s]
+"""
+
+
+def start(site, flow, body):
+    a = request(site.address, "POST", f"/v1/flows/{flow}/jobs", json.dumps(body),
+                {"Content-Type": "application/json"})
+    assert a.status == 202, a
+    return a.json()["id"]
+
+
+def finals(site, flow):
+    return site.sql(f"SELECT HEX(owner), state, reason, result FROM op_job WHERE flow = '{flow}' AND state >= 10")
+
+
+def java(site, verb, *words, stdin=None):
+    cache = os.environ.get("OFFPATH_CACHE") or pathlib.Path.home() / ".cache/offpath"
+    jars = max(pathlib.Path(cache).glob("kafka-*"))
+    done = subprocess.run(["java", "-cp", f"{jars}/libs/*", str(ROOT / "tests/system/KafkaPlain.java"), verb,
+                           site.stack.kafka(), *words],
+                          input=stdin, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def other_site(stack, work_folder, binaries):
+    from conftest import closing
+    from harness import Site
+    site = Site(stack, work_folder, binaries, env={"OFFPATH_JWT_ISSUER": "https://issuer.example"},
+                extra_flows={"plain": PLAIN, "giver": GIVER, "taker": TAKER, "again": AGAIN})
+    site.prepare()
+    site.workers = [site.worker()]
+    site.address = site.gateway(OFFPATH_JWT_ISSUER="").address()
+    yield site
+    closing([site])
+
+
+def test_e16_a12_records_of_a_plain_java_producer_run(other_site):
+    """E16, A12: no key, no headers but Spring's; the member is the one the value names. One sent twice is
+    one job; what is no JSON or breaks the schema is a dead letter, and the next goes on."""
+    site = other_site
+    java(site, "produce", f"plain-{site.mark}", stdin="".join(f"{line}\n" for line in (
+        '-\t{"uuid":"u1","memberId":42}',
+        '__TypeId__=com.example.MemberProfile\t{"uuid":"u2","memberId":null}',
+        '-\t{"uuid":"u1","memberId":42}',
+        '-\tno JSON',
+        '-\t{"memberId":7}',
+        '-\t{"uuid":"u3","memberId":"bob"}')))
+    rows = wait_for("all are final", lambda: len(finals(site, "plain")) == 5 and finals(site, "plain"), 60)
+
+    def owner(sub):
+        return hashlib.sha256(b"https://issuer.example\0" + sub.encode()).hexdigest()[:32].upper()
+    nobody = "0" * 32
+    assert sorted(rows) == sorted([
+        [owner("42"), "10", "", '["u1","42"]'], [nobody, "10", "", '["u2",null]'],
+        [nobody, "12", "bad-event", "NULL"], [owner("7"), "12", "bad-event", "NULL"],
+        [owner("bob"), "10", "", '["u3","bob"]']]), rows
+    assert site.sql("SELECT COUNT(*) FROM op_dead WHERE flow = 'plain' AND reason = 'bad-event'") == [["2"]]
+
+
+def test_e16_a12_a_plain_java_consumer_reads_our_records(other_site):
+    """E16, A12: key and value are text, headers may be ignored; another group reads the topic as well (E17)."""
+    site = other_site
+    id = start(site, "giver", {"list": [5, 6]})
+    site.wait_final(id)
+    wait_for("both children ended", lambda: len(finals(site, "taker")) == 2, 60)
+    out = java(site, "consume", f"taker-{site.mark}", f"others-{site.mark}", "2").splitlines()
+    got = sorted((key, json.loads(value)) for key, value in (line.split("\t") for line in out))
+    assert got == [("5", {"n": 5, "by": id}), ("6", {"n": 6, "by": id})]
+    headers = site.stack.records(f"taker-{site.mark}")[0]["headers"]
+    assert "offpath-deadline" not in headers, "deadline: none"
+    assert wait_for("the outbox is empty", lambda: site.sql("SELECT COUNT(*) FROM op_outbox") == [["0"]], 10)
+
+
+def test_a_job_runs_again_later(other_site):
+    site = other_site
+    site.standin.script("a-mart", {"status": 503, "repeat": 2})
+    id = start(site, "again", {})
+    seen = wait_for("it waits for its second round", lambda: site.job(id).get("retry_at") and site.job(id), 30)
+    assert seen["state"] == "running" and seen["finished"] is None, seen
+    job = site.wait_final(id, 60)
+    site.standin.mend()
+    assert job["state"] == "succeeded" and job["result"] == 18900, job
+    assert site.sql(f"SELECT round, seq FROM op_job WHERE id = x'{hexid(id)}'") == [["2", "4"]]
+    records = site.stack.records(f"again-{site.mark}.retry")
+    assert [r["headers"]["ce_id"] for r in records] == [f"{id}.1", f"{id}.2"]
+    assert len({c["key"] for c in site.standin.log_of("a-mart")}) == 1
