@@ -117,8 +117,8 @@ static void read_requeue(struct flow_file *f)
         return;
     }
     for (const struct yaml_node *n = list->first; n; n = n->next)
-        f->flow->requeue_ms[f->flow->requeue_n++] =
-            value_duration(f->loader, n, (struct value_range){1000, 30 * 24 * HOUR_MS, 1000});
+        f->flow->requeue_ms[f->flow->requeue_n++] = value_duration(
+            f->loader, n, (struct value_range){1000, INT64_C(30) * 24 * HOUR_MS, 1000});
 }
 
 static void read_order(struct flow_file *f)

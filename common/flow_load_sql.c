@@ -37,8 +37,8 @@ static const struct database *read_database(struct flow_file *f, const struct ya
 /* ---- the statement */
 
 static const char *const problems[] = {
-    [SQL_QUOTED_HOLE] = "a hole inside quotes or a comment stays text\nwrite it without quotes: it "
-                        "becomes a parameter",
+    [SQL_QUOTED_HOLE] = ("a hole inside quotes or a comment stays text\n"
+                         "write it without quotes: it becomes a parameter"),
     [SQL_SEVERAL] = "several statements in one `sql`\nwrite one entry for each",
     [SQL_MARK] = "`?` is the place of a parameter\nwrite a hole, like `\\($request.id)`",
     [SQL_OPEN] = "a quote or comment is not closed\nclose it",
@@ -76,7 +76,7 @@ static struct sql_template *read_sql(struct flow_file *f, const struct yaml_node
     if (!n)
         flow_key_missing(f->loader, map, "sql",
                          load ? "write a SELECT" : "write an INSERT, UPDATE, DELETE or REPLACE");
-    if (!value_text(f->loader, n))
+    if (!n || !value_text(f->loader, n))
         return NULL;
     sql_scan(n->text, &scan);
     if (scan.problem)

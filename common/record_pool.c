@@ -66,7 +66,7 @@ static int own_item(struct record_mysql *r, const struct record_pool *p, bool *m
         .head = "INSERT INTO op_pool_used(item,job,at) VALUES (?,?,NOW(6))"
                 " ON DUPLICATE KEY UPDATE item=VALUES(item)"};
     static const struct store_sql whose = {.head = "SELECT job FROM op_pool_used WHERE item=?"};
-    const struct store_value *v;
+    const struct store_value *v = NULL;
     record_bytes(r, p->item.b, sizeof p->item.b);
     record_bytes(r, p->call.job.b, sizeof p->call.job.b);
     int err = record_run(r, &take, 0);
@@ -74,7 +74,7 @@ static int own_item(struct record_mysql *r, const struct record_pool *p, bool *m
         record_bytes(r, p->item.b, sizeof p->item.b);
         err = record_run_first(r, &whose, &v);
     }
-    *mine = err == 1 && memcmp(v[0].p, p->call.job.b, sizeof p->call.job.b) == 0;
+    *mine = err == 1 && v && memcmp(v[0].p, p->call.job.b, sizeof p->call.job.b) == 0;
     return err < 0 ? err : 0;
 }
 

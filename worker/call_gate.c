@@ -40,7 +40,7 @@ static void gate_init(struct call_gate *g, struct call_env *env, const struct up
 /* n of `all`, where only calls_max of them may be. */
 static unsigned part_of(const struct call_env *env, unsigned n, uint64_t all)
 {
-    if (!env->calls_max || all <= env->calls_max)
+    if (!env->calls_max || all == 0 || all <= env->calls_max)
         return n;
     unsigned part = (unsigned)(n * (uint64_t)env->calls_max / all);
     return part ? part : 1;

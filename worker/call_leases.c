@@ -265,7 +265,7 @@ void call_leases_hold(struct call_gate *g, int64_t ms)
 void call_leases_close(struct call_gate *g)
 {
     struct lease_ask *all[] = {g->slot_ask, g->rate_ask, g->probe_ask};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < 3; i++)
         if (all[i])
             all[i]->gate = NULL;
     g->slot_ask = g->rate_ask = g->probe_ask = NULL;

@@ -207,7 +207,7 @@ void databases_stop(struct databases *d)
 {
     if (!d)
         return;
-    for (size_t i = 0; i < d->n; i++) {
+    for (size_t i = 0; d->list && i < d->n; i++) {
         struct counter *c = &d->list[i];
         for (unsigned k = 0; k < c->n; k++) {
             clerk_stop(c->desks[k].clerk);

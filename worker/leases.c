@@ -88,7 +88,7 @@ static unsigned need(const struct governor *g)
 static void measure(struct leases *l, int64_t now_us)
 {
     if (now_us - l->slot.second_us >= SECOND_US) {
-        l->slot.before = now_us - l->slot.second_us < SECOND_US * 2 ? l->slot.peak : 0;
+        l->slot.before = now_us - l->slot.second_us < INT64_C(2) * SECOND_US ? l->slot.peak : 0;
         l->slot.second_us = now_us;
         l->slot.peak = 0;
     }
@@ -189,7 +189,7 @@ static void turn_tenth(struct leases *l, int64_t now_us)
 {
     if (now_us - l->rate.tenth_us < TENTH_US)
         return;
-    l->rate.before = now_us - l->rate.tenth_us < TENTH_US * 2 ? l->rate.used : 0;
+    l->rate.before = now_us - l->rate.tenth_us < INT64_C(2) * TENTH_US ? l->rate.used : 0;
     l->rate.tenth_us = now_us;
     l->rate.used = 0;
 }
