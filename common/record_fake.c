@@ -239,7 +239,15 @@ static int read_job(struct record *r, const struct job_id *id, struct record_job
     if (err)
         return err;
     const struct fake_job *j = fake_find(f, id);
-    return fake_end(f, j ? read_found(j, job, calls, n) : ERR_NOT_FOUND);
+    int found = j ? read_found(j, job, calls, n) : ERR_NOT_FOUND;
+    err = fake_end(f, found);
+    if (err && !found) { /* the answer was lost */
+        record_job_fini(job);
+        for (size_t i = 0; i < *n; i++)
+            record_call_fini(&(*calls)[i]);
+        free(*calls);
+    }
+    return err;
 }
 
 static int worker_start(struct record *r, const char *name, int64_t lease_ms, uint64_t *worker)

@@ -17,7 +17,10 @@ void fake_outbox_fini(struct fake_outbox *o)
 int fake_outbox_put(struct record_fake *f, const struct record_post *p, uint64_t holder,
                     int64_t due_us)
 {
-    struct fake_outbox *list = realloc(f->outbox, (f->outbox_n + 1) * sizeof *list);
+    size_t n = f->outbox_n;
+    struct fake_outbox *list = f->outbox;
+    if ((n & (n - 1)) == 0) /* full: room for as many again */
+        list = realloc(list, (n ? 2 * n : 1) * sizeof *list);
     if (!list)
         return ERR_NOMEM;
     f->outbox = list;
