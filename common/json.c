@@ -241,6 +241,15 @@ int json_push(struct json *array, struct json *value)
     return append(array, JSON_ARRAY, value);
 }
 
+struct json *json_new_lent(const struct json *v)
+{
+    if (json_is(v, JSON_OBJECT))
+        return outer(cJSON_CreateObjectReference(inner(v)->child));
+    if (json_is(v, JSON_ARRAY))
+        return outer(cJSON_CreateArrayReference(inner(v)->child));
+    return json_copy(v);
+}
+
 int json_add(struct json *object, const char *key, struct json *value)
 {
     if (!value)

@@ -61,6 +61,9 @@ struct json *json_new_text_n(const char *text, size_t len);
 struct json *json_new_array(void);
 struct json *json_new_object(void);
 int json_put(struct json *object, const char *key, struct json *value);
+/* Members and elements of v without a copy: a value that is read as v, lent with it and without a
+ * name. v: an object or array that nobody changes; anything else is copied. */
+struct json *json_new_lent(const struct json *v);
 int json_push(struct json *array, struct json *value);
 /* json_put for a name the object does not have yet, which the caller knows: no look-up. */
 int json_add(struct json *object, const char *key, struct json *value);

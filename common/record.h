@@ -161,6 +161,7 @@ struct record_cancel { /* T9 */
     struct job_id id;
     struct owner owner; /* whose job it must be; of the new row, if there is none */
     int64_t created_us; /* of the new row; 0: now */
+    int64_t keep_ms; /* of a queued one that ends so; 0: not known, it is swept when it would be */
     /* out */
     enum job_state
         before; /* QUEUED: it is cancelled; RUNNING: its worker will see; NONE: new row */

@@ -115,6 +115,7 @@ static void decide(struct wish *w, const struct record_job *job)
     memcpy(w->name, job->flow, sizeof w->name);
     w->flow = flow_by_name(w->j->flows, job->flow);
     w->cancel.owner = job->owner;
+    w->cancel.keep_ms = w->flow ? flow_keep_ms(w->flow, &job->owner) : 0;
     if (!jobs_may_read(w->q->user, job))
         refuse(w, ERR_NO_JOB, NULL);
     else if (is_shared(w))

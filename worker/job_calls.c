@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Items started in one turn of the loop: each may cost an expression. */
-enum { STARTS_MAX = 128 };
+/* Items started in one turn of the loop: each may cost an expression. How long one waits to look
+ * whether a full queue has room. */
+enum { STARTS_MAX = 128, FULL_LOOK_MS = 200 };
 
 static const struct flow_call *call_of(const struct job_run *j, const struct plan_item *i)
 {
@@ -223,9 +224,11 @@ static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
         return CALL_OK;
     int err = 0;
     if (call->after_n && flow_call_uses(call) & VAR_BIT(VAR_CALLS)) {
-        err = outcome_seen(f, j->calls, call, &c->seen);
-        j->copied += j->kept; /* at most */
-        j->env->kept += (int64_t)j->kept;
+        bool copied = false;
+        err = outcome_seen(f, j->calls, call, &c->seen, &copied);
+        size_t bytes = copied ? j->kept : 0; /* at most */
+        j->copied += bytes;
+        j->env->kept += (int64_t)bytes;
     }
     struct expr_vars vars = j->vars;
     vars.value[VAR_CALLS] = c->seen;
@@ -273,7 +276,13 @@ static void begin_call(struct job_run *j, size_t at, bool may_start)
 
 /* ---- all calls */
 
-static bool start_items(struct job_run *j, unsigned *left)
+/* As many calls wait for this upstream as may: no more of them are begun. */
+static bool is_full(const struct job_run *j, const struct flow_call *call)
+{
+    return governor_fill(&j->env->calls.gates[call->upstream->index].governor) >= 100;
+}
+
+static bool start_items(struct job_run *j, unsigned *left, bool *full)
 {
     const struct flow *f = j->claim.flow;
     bool any = false;
@@ -281,6 +290,10 @@ static bool start_items(struct job_run *j, unsigned *left)
         struct call_items *c = &j->calls[at];
         size_t k;
         while (*left && (k = plan_next_item(&f->calls[at], c)) < c->n) {
+            if (is_full(j, &f->calls[at])) {
+                *full = true;
+                break;
+            }
             start_item(j, &c->items[k]);
             (*left)--;
             any = true;
@@ -293,7 +306,7 @@ static bool start_items(struct job_run *j, unsigned *left)
 static void advance(struct job_run *j)
 {
     const struct flow *f = j->claim.flow;
-    bool may_start = !j->cancel && !j->late, more = !j->advancing;
+    bool may_start = !j->cancel && !j->late, more = !j->advancing, full = false;
     unsigned left = STARTS_MAX;
     while (more) {
         j->advancing = true;
@@ -303,13 +316,16 @@ static void advance(struct job_run *j)
             begin_call(j, at, may_start);
             more = true;
         }
-        if (may_start && start_items(j, &left))
+        full = false;
+        if (may_start && start_items(j, &left, &full))
             more = true;
         /* without memory to come back, all of it now */
         if (!left && due_set(j->env->due, &j->turn, loop_now_ms(j->env->loop)))
             left = STARTS_MAX;
         j->advancing = false;
     }
+    if (full && left && due_set(j->env->due, &j->turn, loop_now_ms(j->env->loop) + FULL_LOOK_MS))
+        log_warn("no-memory", "for", "a look at a full queue"); /* the next call that ends looks */
 }
 
 void job_calls_go_on(struct job_run *j)
@@ -359,7 +375,7 @@ bool job_deadline_arm(struct job_run *j)
 void job_calls_begin(struct job_run *j)
 {
     if (items_new(j->claim.flow, &j->calls)) {
-        job_run_restart(j);
+        job_give_up(j);
         return;
     }
     j->turn = (struct due_item){.fn = next_turn, .arg = j};

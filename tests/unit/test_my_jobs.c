@@ -280,6 +280,10 @@ static void cancels_a_queued_job_at_once(void **state)
     assert_non_null(strstr(cache_fake_published(s->redis, 2, &channel), "\"title\":\"Plain\""));
     assert_memory_equal(channel, "op:u:", 5);
     assert_string_equal(state_as(s, id, "alice"), "cancelled");
+    struct job_id parsed;
+    assert_int_equal(id_parse(id, &parsed), 0); /* kept as any other end, not until its deadline */
+    assert_in_range(record_fake_sweep_us(s->mysql, &parsed) - clock_wall_us(&s->clock.clock),
+                    INT64_C(89) * 86400000000, INT64_C(90) * 86400000000);
     (void)claim(s, id, &got); /* its record comes: nothing to run */
     assert_int_equal(got, JOB_CANCELLED);
     assert_int_equal(cancel_as(s, id, "alice"), 409);
