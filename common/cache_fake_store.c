@@ -360,6 +360,8 @@ int fake_store_do(struct fake_store *s, const struct cache_command *c, struct ca
                                                       [SCRIPT_LEAD] = lead,
                                                       [SCRIPT_LEAD_DONE] = lead_done,
                                                       [SCRIPT_MARK] = mark,
+                                                      [SCRIPT_LIMIT] = fake_limit,
+                                                      [SCRIPT_REFUND] = fake_refund,
                                                       [SCRIPT_POOL_TAKE] = fake_pool_take,
                                                       [SCRIPT_POOL_RESERVE] = fake_pool_reserve,
                                                       [SCRIPT_POOL_PUT] = fake_pool_put,

@@ -28,8 +28,10 @@ int fake_store_set(struct fake_store *s, const char *key, size_t key_len, const 
                    size_t len, int64_t ttl_ms) must_use;
 bool fake_store_erase(struct fake_store *s, const char *key, size_t key_len);
 
-/* The scripts of a pool (cache_fake_pool.c), and the commands by which tests look at one. */
+/* The scripts of a limit (cache_fake_limit.c). */
 typedef int fake_do_fn(struct fake_store *s, const struct cache_command *c,
                        struct cache_reply *out);
+fake_do_fn fake_limit, fake_refund;
+/* The scripts of a pool (cache_fake_pool.c), and the commands by which tests look at one. */
 fake_do_fn fake_pool_take, fake_pool_reserve, fake_pool_put, fake_pool_length;
 fake_do_fn fake_slot_lease, fake_rate_lease, fake_hold; /* cache_fake_leases.c */

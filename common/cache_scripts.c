@@ -21,6 +21,20 @@
     "  end\n"                                                      \
     "end\n"
 
+/* What the scripts of a limit share. Numbers of 16 digits need a format of their own. */
+#define LIMIT                                                                  \
+    "local t = redis.call('TIME')\n"                                           \
+    "local now = t[1] * 1000000 + t[2]\n"                                      \
+    "local step = tonumber(ARGV[1])\n"                                         \
+    "local full = tonumber(redis.call('GET', KEYS[1]) or now)\n"               \
+    "if full < now then full = now end\n"                                      \
+    "local function us(n) return string.format('%.0f', n) end\n"               \
+    "local function keep(n)\n"                                                 \
+    "  full = n\n"                                                             \
+    "  if n <= now then redis.call('DEL', KEYS[1]) return end\n"               \
+    "  redis.call('SET', KEYS[1], us(n), 'PX', math.ceil((n - now) / 1000))\n" \
+    "end\n"
+
 /* Only calls on KEYS, so that a script runs in a cluster. Those that ask for the time replicate
  * what they do, not themselves: since Redis 5 that is the default. */
 static const char *const text[SCRIPT_COUNT] = {
@@ -55,6 +69,16 @@ static const char *const text[SCRIPT_COUNT] = {
                     "  return 1\n"
                     "end\n"
                     "return 0\n",
+    [SCRIPT_LIMIT] = LIMIT
+    "local window = tonumber(ARGV[2])\n"
+    "if full - now + step > window then\n"
+    "  return '0 ' .. us(full - now + step - window) .. ' ' .. us(full - now)\n"
+    "end\n"
+    "if ARGV[3] ~= '0' then keep(full + step) end\n"
+    "return '1 ' .. us(math.floor((window - (full - now)) / step)) .. ' ' .. us(full - now)\n",
+    [SCRIPT_REFUND] = LIMIT "if full <= now then return 0 end\n"
+                            "keep(full - step)\n"
+                            "return 1\n",
     [SCRIPT_POOL_TAKE] =
         POOL "local item = redis.call('GET', KEYS[2])\n"
              "if item then return item end\n"

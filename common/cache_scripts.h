@@ -9,6 +9,8 @@
  * MARK        k     'a' + mac + id, ttl_ms   1
  * MARK        l     'a' + id, "0"         1: l was 'p' + id; 0: left as it is (finished, or
  * another)
+ * LIMIT       l     step_us, window_us, take   1 left reset_us | 0 wait_us reset_us
+ * REFUND      l     step_us               1: given back; 0: there was nothing to give back to
  * POOL_TAKE     q, t                         an item | nil
  * POOL_RESERVE  q, r     job, size, ms       ok | full
  * POOL_PUT      q, r, d  job, result, size, ms of an item   put | done | refused | back, then
@@ -19,6 +21,10 @@
  *
  * k = 'p' or 'a' + mac + id, kept 24 h; l = 'p' or 'a' + id. mac and id have any fixed length; the
  * same everywhere. MARK with "0" never makes a lead anew: its job may be finished already.
+ *
+ * A limit (GCRA): l = the moment, in Unix us by Redis, at which all is there again; each one taken
+ * moves it by step_us, and it may lie window_us ahead. left: how many more may come at once; reset:
+ * until all is there again; wait: until one is. take "0": only look.
  *
  * A pool: q = list of items `expires|job|result` (Unix ms by Redis, id of the refill that made it,
  * JSON), kept as long as an item from its last push on; r = refills under way, each for so many ms

@@ -268,12 +268,6 @@ static int cache_key(const struct flow *f, const struct expr_vars *vars, struct 
     return err ? err : buf_ok(out) ? ERR_NOMEM : 0;
 }
 
-int64_t flow_keep_ms(const struct flow *f, const struct owner *owner)
-{
-    const int64_t day = INT64_C(86400000);
-    return owner_is_nobody(owner) && f->keep_ms > day ? day : f->keep_ms;
-}
-
 bool flow_caches_for(const struct flow *f, const struct owner *owner)
 {
     return f->cache.scope == SCOPE_SHARED ||

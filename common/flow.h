@@ -231,8 +231,6 @@ struct flow {
 /* OR of VAR_BIT of the expressions of `load`, `check` and `save`. */
 unsigned flow_sql_uses(const struct flow *f);
 
-/* How long a finished job of this owner is kept: nobody's at most a day. */
-int64_t flow_keep_ms(const struct flow *f, const struct owner *owner);
 /* OR of VAR_BIT of `emit` and `notify`. */
 unsigned flow_emit_uses(const struct flow *f);
 

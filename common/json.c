@@ -48,6 +48,12 @@ int json_parse(const char *text, size_t len, const struct json_limits *limits, s
     return 0;
 }
 
+void json_wipe_text(struct json *v)
+{
+    if (json_is(v, JSON_STRING))
+        explicit_bzero(inner(v)->valuestring, strlen(inner(v)->valuestring));
+}
+
 void json_free(struct json *v)
 {
     cJSON_Delete(inner(v));
@@ -239,15 +245,6 @@ static int append(struct json *container, enum json_type type, struct json *valu
 int json_push(struct json *array, struct json *value)
 {
     return append(array, JSON_ARRAY, value);
-}
-
-struct json *json_new_lent(const struct json *v)
-{
-    if (json_is(v, JSON_OBJECT))
-        return outer(cJSON_CreateObjectReference(inner(v)->child));
-    if (json_is(v, JSON_ARRAY))
-        return outer(cJSON_CreateArrayReference(inner(v)->child));
-    return json_copy(v);
 }
 
 int json_add(struct json *object, const char *key, struct json *value)

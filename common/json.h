@@ -29,6 +29,9 @@ struct json_error {
  * Returns 0, ERR_NOT_JSON, ERR_BIG_NUMBER, ERR_TOO_LARGE, ERR_NOMEM. */
 int json_parse(const char *text, size_t len, const struct json_limits *limits, struct json **out,
                struct json_error *error) must_use;
+/* Overwrite the bytes of a text with zeros, so that they are not found in freed memory. Nothing for
+ * other types and NULL. */
+void json_wipe_text(struct json *v);
 void json_free(struct json *v);               /* NULL is fine */
 struct json *json_copy(const struct json *v); /* owned, without name; NULL without memory */
 
@@ -61,9 +64,6 @@ struct json *json_new_text_n(const char *text, size_t len);
 struct json *json_new_array(void);
 struct json *json_new_object(void);
 int json_put(struct json *object, const char *key, struct json *value);
-/* Members and elements of v without a copy: a value that is read as v, lent with it and without a
- * name. v: an object or array that nobody changes; anything else is copied. */
-struct json *json_new_lent(const struct json *v);
 int json_push(struct json *array, struct json *value);
 /* json_put for a name the object does not have yet, which the caller knows: no look-up. */
 int json_add(struct json *object, const char *key, struct json *value);

@@ -161,7 +161,6 @@ struct record_cancel { /* T9 */
     struct job_id id;
     struct owner owner; /* whose job it must be; of the new row, if there is none */
     int64_t created_us; /* of the new row; 0: now */
-    int64_t keep_ms; /* of a queued one that ends so; 0: not known, it is swept when it would be */
     /* out */
     enum job_state
         before; /* QUEUED: it is cancelled; RUNNING: its worker will see; NONE: new row */
@@ -175,9 +174,13 @@ struct record_list { /* a user's jobs, newest first */
     int64_t before_us; /* behind this job: its `created` and id; 0: from the newest */
     struct job_id before_id;
     size_t max, result_max; /* rows; bytes of a result that is still read */
+    size_t scan_max;        /* of the user's jobs looked at, with flow or state; 0: all */
     /* out */
     struct record_job *rows; /* without calls; a longer result: NULL, with its length */
     size_t n;
+    bool cut; /* scan_max ended it: there may be more behind this job */
+    int64_t cut_us;
+    struct job_id cut_id;
 };
 void record_list_fini(struct record_list *l);
 
@@ -194,6 +197,8 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     int (*schema)(struct record *, int *version);
     /* gateway. Puts the rows in order of id */
     int (*register_jobs)(struct record *, struct record_register *, size_t n);
+    /* one job's row alone: no texts, no ledger; ERR_NOT_FOUND */
+    int (*look)(struct record *, const struct job_id *, struct record_job *);
     /* one job with its ledger; ERR_NOT_FOUND. calls: owned array (each record_call_fini, then free)
      */
     int (*read)(struct record *, const struct job_id *, struct record_job *,

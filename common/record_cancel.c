@@ -54,11 +54,8 @@ static int update(struct record_mysql *r, const struct record_cancel *c)
 {
     static const struct store_sql q = {
         .head = "UPDATE op_job SET cancel=1,finished=IF(state=0,NOW(6),NULL),"
-                "sweep_at=IF(state=0 AND ?>0,NOW(6)+INTERVAL ? MICROSECOND,sweep_at),"
                 "reason=IF(state=0,'cancelled',''),state=IF(state=0,13,state)"
                 " WHERE id=? AND owner=? AND state<10"};
-    record_int(r, c->keep_ms);
-    record_int(r, c->keep_ms * 1000);
     record_bytes(r, c->id.b, sizeof c->id.b);
     record_bytes(r, c->owner.b, sizeof c->owner.b);
     return record_run(r, &q, 0);

@@ -231,6 +231,21 @@ static int read_found(const struct fake_job *j, struct record_job *job, struct r
     return 0;
 }
 
+static int look(struct record *r, const struct job_id *id, struct record_job *job)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    const struct fake_job *j = fake_find(f, id);
+    if (!j)
+        return fake_end(f, ERR_NOT_FOUND);
+    *job = j->row;
+    job->detail = job->calls = job->result = NULL;
+    job->calls_len = job->result_len = 0;
+    return fake_end(f, 0);
+}
+
 static int read_job(struct record *r, const struct job_id *id, struct record_job *job,
                     struct record_call **calls, size_t *n)
 {
@@ -308,6 +323,7 @@ static const struct record_ops ops = {
     .now = now,
     .schema = schema,
     .register_jobs = register_jobs,
+    .look = look,
     .read = read_job,
     .cancel = fake_cancel,
     .list = fake_list,

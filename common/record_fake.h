@@ -35,8 +35,6 @@ int record_fake_cancel(struct record_fake *f, const struct job_id *id, const str
 void record_fake_expire(struct record_fake *f, uint64_t worker);
 /* 0 alive, 1 gone, 9 declared dead; -1: no such worker. */
 int record_fake_worker(struct record_fake *f, uint64_t worker);
-/* op_job.sweep_at, 0: no row. */
-int64_t record_fake_sweep_us(struct record_fake *f, const struct job_id *id);
 /* op_dead.status, -1: no row. */
 int record_fake_dead(struct record_fake *f, const struct job_id *id);
 /* op_dead.topic, "" without a row. out: at least 64 bytes. */

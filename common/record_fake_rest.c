@@ -141,15 +141,6 @@ bool record_fake_has(struct record_fake *f, const struct job_id *id)
     return has;
 }
 
-int64_t record_fake_sweep_us(struct record_fake *f, const struct job_id *id)
-{
-    pthread_mutex_lock(&f->lock);
-    const struct fake_job *j = fake_find(f, id);
-    int64_t at = j ? j->sweep_at : 0;
-    pthread_mutex_unlock(&f->lock);
-    return at;
-}
-
 void record_fake_expire(struct record_fake *f, uint64_t worker)
 {
     pthread_mutex_lock(&f->lock);

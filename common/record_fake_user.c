@@ -35,8 +35,6 @@ static int cancel(struct record_fake *f, struct record_cancel *c)
     if (j->row.state == JOB_QUEUED) {
         j->row.state = JOB_CANCELLED;
         j->row.finished_us = fake_now(f);
-        if (c->keep_ms > 0)
-            j->sweep_at = fake_now(f) + c->keep_ms * 1000;
         memcpy(j->row.reason, "cancelled", 10);
     }
     j->cancel_at = fake_now(f);

@@ -154,6 +154,7 @@ static const struct record_ops ops = {
     .now = record_now,
     .schema = record_schema,
     .register_jobs = record_register,
+    .look = record_look,
     .read = record_read,
     .cancel = record_cancel,
     .list = record_list,

@@ -108,6 +108,7 @@ int record_saves_may(struct record_mysql *r, const struct job_id *id, bool *may)
 int record_now(struct record *, int64_t *us);
 int record_schema(struct record *, int *version);
 int record_register(struct record *, struct record_register *, size_t n);
+int record_look(struct record *, const struct job_id *, struct record_job *);
 int record_read(struct record *, const struct job_id *, struct record_job *, struct record_call **,
                 size_t *n);
 int record_cancel(struct record *, struct record_cancel *);

@@ -130,3 +130,26 @@ int record_read(struct record *record, const struct job_id *id, struct record_jo
     *n = a.n;
     return 0;
 }
+
+static int look(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql q = {.head =
+                                           "SELECT " RECORD_JOB_COLUMNS " FROM op_job WHERE id=?"};
+    struct reading *a = arg;
+    const struct store_value *v;
+    record_bytes(r, a->id.b, sizeof a->id.b);
+    int err = record_run_first(r, &q, &v);
+    if (err != 1)
+        return err ? err : ERR_NOT_FOUND;
+    record_job_read(v, &a->job);
+    return 0;
+}
+
+int record_look(struct record *record, const struct job_id *id, struct record_job *job)
+{
+    struct reading a = {.id = *id};
+    int err = record_alone(of(record), look, &a);
+    if (!err)
+        *job = a.job;
+    return err;
+}

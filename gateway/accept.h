@@ -7,10 +7,13 @@
 #include "gateway/accept_metrics.h"
 #include "gateway/admission.h"
 #include "gateway/http.h"
+#include "gateway/hasher.h"
+#include "gateway/limits.h"
 #include "gateway/marks.h"
 #include "gateway/publish.h"
 #include "gateway/reader.h"
 #include "gateway/register.h"
+#include "gateway/waiters.h"
 
 struct accept { /* all borrowed, all there for the gateway's life */
     struct flow_set *flows;
@@ -19,6 +22,9 @@ struct accept { /* all borrowed, all there for the gateway's life */
     struct registrar *registrar;
     struct reader *reader;
     struct admission *admission;
+    struct limits *limits;
+    struct hasher *hasher;
+    struct waiters *waiters;
     const struct id_secret *secret;
     const struct clock *clock;
     struct rng *rng;
@@ -27,7 +33,10 @@ struct accept { /* all borrowed, all there for the gateway's life */
 
 /* The flow of this name, if HTTP may start it; NULL: 404. Lent with the set. */
 const struct flow *accept_flow(const struct accept *a, const char *name);
-/* Answer a POST of q->user for this flow: 202, 200 on a cache hit or a known key's final job, or a
- * problem. */
+/* Answer a POST of q->user for this flow: 202, 200 on a cache hit, a known key's final job or one
+ * that ended while the client waited, or a problem. */
 void accept_post(struct accept *a, struct http_request *q, struct http_reply *r,
                  const struct flow *flow);
+/* ?dry_run=true: what would come of it, without counting, marking or publishing anything. */
+void accept_try(struct accept *a, struct http_request *q, struct http_reply *r,
+                const struct flow *flow);

@@ -5,8 +5,9 @@
 
 #include "common/metrics.h"
 
-static const char *const names[OUTCOMES] = {
-    "accepted", "known", "cached", "invalid", "overloaded", "not-durable", "outcome-unknown"};
+static const char *const names[OUTCOMES] = {"accepted",    "known",           "cached",
+                                            "invalid",     "overloaded",      "rate-limited",
+                                            "not-durable", "outcome-unknown", "tried"};
 
 struct accept_metrics {
     const struct flow *first;

@@ -2,7 +2,18 @@
 #pragma once
 #include "common/flow.h"
 
-enum accept_outcome { ACCEPTED, KNOWN, CACHED, INVALID, SHED, UNDURABLE, UNKNOWN, OUTCOMES };
+enum accept_outcome {
+    ACCEPTED,
+    KNOWN,
+    CACHED,
+    INVALID,
+    SHED,
+    LIMITED,
+    UNDURABLE,
+    UNKNOWN,
+    TRIED,
+    OUTCOMES
+};
 
 struct accept_metrics;
 /* Counters of each flow, made once. flows: borrowed. NULL without memory; free with free. */

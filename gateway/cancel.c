@@ -115,8 +115,7 @@ static void decide(struct wish *w, const struct record_job *job)
     memcpy(w->name, job->flow, sizeof w->name);
     w->flow = flow_by_name(w->j->flows, job->flow);
     w->cancel.owner = job->owner;
-    w->cancel.keep_ms = w->flow ? flow_keep_ms(w->flow, &job->owner) : 0;
-    if (!jobs_may_read(w->q->user, job))
+    if (!jobs_may_read(w->j, w->q->user, job))
         refuse(w, ERR_NO_JOB, NULL);
     else if (is_shared(w))
         refuse(w, ERR_NOT_ALLOWED, "others may wait for the same job");
@@ -148,21 +147,15 @@ void cancel_job(struct jobs *j, const struct http_request *q, struct http_reply 
 {
     struct wish w = {.j = j, .q = q, .r = r};
     struct record_job job;
-    struct record_call *calls = NULL;
-    size_t n = 0;
     if (id_parse(text, &w.cancel.id) != 0) {
         refuse(&w, ERR_NO_JOB, "an id is a UUID");
         return;
     }
     id_format(&w.cancel.id, w.id);
     log_scope(w.id, q->id);
-    int err = reader_read(j->reader, &w.cancel.id, &job, &calls, &n);
+    int err = reader_look(j->reader, &w.cancel.id, &job);
     if (!err) {
         decide(&w, &job);
-        for (size_t i = 0; i < n; i++)
-            record_call_fini(&calls[i]);
-        free(calls);
-        record_job_fini(&job);
     } else if (err == ERR_NOT_FOUND) {
         decide_without_row(&w);
     } else {

@@ -16,6 +16,7 @@
 #include "gateway/drain.h"
 #include "gateway/http_server.h"
 #include "gateway/serving.h"
+#include "gateway/waiting.h"
 
 enum {
     PRODUCE_QUEUE = 10000,
@@ -34,6 +35,7 @@ enum {
     CONNECT_MS = 5000,
     IO_MS = 10000,
     ADMIN_THREADS = 4,
+    OWN_LIMITS = 100000, /* who is counted without Redis */
     DRAIN_REQUESTS_MS = 20000,
     DRAIN_FLUSH_MS = 10000
 };
@@ -51,6 +53,9 @@ struct gateway {
     struct marks *marks;
     struct registrar *registrar;
     struct reader *reader;
+    struct limits *limits;
+    struct hasher *hasher;
+    struct waiting *waiting;
     struct auth_setup *auth;
     struct serve serve; /* but what belongs to a set of flows */
     struct admin admin;
@@ -158,6 +163,19 @@ static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
     return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
 }
 
+/* Waits and hashes hold threads, so that neither may have them all. */
+static int open_accept(struct gateway *g)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct cache_settings redis = {g->o->redis, REDIS_MS, REDIS_CONNECTIONS};
+    struct limits_settings s = {g->cache, clock_real(), g->o->gateways, OWN_LIMITS};
+    if (limits_open(&s, &g->limits) != 0 ||
+        hasher_open(cores > 1 ? (unsigned)cores : 1, g->o->threads / 4, &g->hasher) != 0 ||
+        waiting_open(&redis, g->o->threads / 2, &g->waiting) != 0)
+        return EXIT_BUG;
+    return EXIT_GOOD;
+}
+
 static int open_rest(struct gateway *g)
 {
     struct registrar_settings rows = {.open = open_record,
@@ -176,7 +194,7 @@ static int open_rest(struct gateway *g)
                                     .clock = clock_real()};
     if (registrar_open(&rows, &g->registrar) != 0 || reader_open(&reads, &g->reader) != 0)
         return EXIT_BUG;
-    return EXIT_GOOD;
+    return open_accept(g);
 }
 
 /* ---- HTTP */
@@ -202,6 +220,9 @@ static void fill_handlers(struct gateway *g)
                                          .marks = g->marks,
                                          .registrar = g->registrar,
                                          .reader = g->reader,
+                                         .limits = g->limits,
+                                         .hasher = g->hasher,
+                                         .waiters = waiting_waiters(g->waiting),
                                          .secret = &g->secret,
                                          .clock = clock_real(),
                                          .rng = rng_real()},
@@ -392,6 +413,7 @@ static void unready(void *arg)
     struct gateway *g = arg;
     atomic_store(&g->draining, true);
     http_server_close_connections(g->public_server);
+    waiters_stop(waiting_waiters(g->waiting)); /* who waits for a result asks again elsewhere */
     log_info("draining");
 }
 
@@ -442,6 +464,9 @@ void gateway_close(struct gateway *g)
     http_server_stop(g->public_server);
     http_server_stop(g->admin_server);
     auth_teardown(g->auth);
+    waiting_close(g->waiting);
+    limits_close(g->limits);
+    hasher_close(g->hasher);
     if (g->boxed)
         serving_box_fini(&g->box);
     serving_close(g->first);

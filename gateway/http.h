@@ -26,10 +26,11 @@ struct http_request {
     char id[HTTP_REQUEST_ID];      /* request id: filled by serve.h before any handler runs */
     const struct token_user *user; /* who asks: filled by serve.h, all zero for a guest */
     const char *public_url;        /* before links and problem types; "" for relative ones */
-    /* Read the whole body, at most max bytes. *body: lent until the handler returns, ends in a 0
-     * that is not counted. 0, ERR_TOO_LARGE (nothing or a part was read), ERR_SLOW_BODY,
-     * ERR_BAD_REQUEST (cut short or badly chunked), ERR_NOMEM. Once per request. */
-    int (*read_body)(struct http_request *, size_t max, const char **body, size_t *len);
+    bool secret; /* set before read_body: the body is to be wiped, so it is read into one place */
+    /* Read the whole body, at most max bytes. *body: lent until the handler returns, which may
+     * overwrite it; ends in a 0 that is not counted. 0, ERR_TOO_LARGE (nothing or a part was read),
+     * ERR_SLOW_BODY, ERR_BAD_REQUEST (cut short or badly chunked), ERR_NOMEM. Once per request. */
+    int (*read_body)(struct http_request *, size_t max, char **body, size_t *len);
 };
 
 /* What goes back: the server adds status line, Date, Content-Length, Request-Id and Connection, and

@@ -112,6 +112,8 @@ static int read_chunked(struct exchange *x, struct buf *b, size_t max)
         if (b->len + (size_t)n > max)
             return ERR_TOO_LARGE;
         buf_add(b, part, (size_t)n);
+        if (x->q.secret)
+            explicit_bzero(part, (size_t)n);
         if (buf_ok(b) != 0)
             return ERR_NOMEM;
     }
@@ -130,14 +132,15 @@ static int reserve(struct buf *b, size_t n)
     return 0;
 }
 
-static int read_body(struct http_request *q, size_t max, const char **body, size_t *len)
+static int read_body(struct http_request *q, size_t max, char **body, size_t *len)
 {
     struct exchange *x = (struct exchange *)q;
     struct buf *b = &x->t->body;
     buf_clear(b);
     if (q->content_length > (long long)max)
         return ERR_TOO_LARGE;
-    if (reserve(b, q->content_length > 0 ? (size_t)q->content_length : BODY_FIRST) != 0)
+    size_t first = q->secret ? max : BODY_FIRST; /* what grows leaves copies behind */
+    if (reserve(b, q->content_length > 0 ? (size_t)q->content_length : first) != 0)
         return ERR_NOMEM;
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (x->expect && mg_write(x->c, go_on, sizeof go_on - 1) <= 0)

@@ -53,20 +53,31 @@ static bool may_exist(struct jobs *j, const struct owner *user, const struct job
             marks_exists(j->marks, user, id) != ERR_NOT_FOUND);
 }
 
-bool jobs_may_read(const struct token_user *user, const struct record_job *job)
+bool jobs_may_read(const struct jobs *j, const struct token_user *user,
+                   const struct record_job *job)
 {
     const struct owner *o = &job->owner;
-    bool mine = owner_is_nobody(o) || memcmp(o, &user->owner, sizeof *o) == 0;
+    bool mine = owner_is_nobody(o) ? id_is_of(j->secret, &job->id, &nobody)
+                                   : memcmp(o, &user->owner, sizeof *o) == 0;
     return mine && strcmp(job->reason, "gone") != 0;
+}
+
+struct asker {
+    const struct jobs *j;
+    const struct token_user *user;
+    bool there; /* there is a row, whoever may read it */
+};
+
+static bool may_read(void *arg, const struct record_job *row)
+{
+    struct asker *a = arg;
+    a->there = true;
+    return jobs_may_read(a->j, a->user, row);
 }
 
 static void show(struct jobs *j, const struct http_request *q, struct http_reply *r,
                  struct job_view *v)
 {
-    if (!jobs_may_read(q->user, v->job)) {
-        problem_simple(q, r, ERR_NO_JOB, NULL);
-        return;
-    }
     v->flow = flow_by_name(j->flows, v->job->flow);
     v->public_url = q->public_url;
     v->tries = asks_for(q->query, "include=attempts");
@@ -86,7 +97,9 @@ void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r
         problem_simple(q, r, ERR_NO_JOB, "an id is a UUID");
         return;
     }
-    int err = reader_read(j->reader, &id, &job, &calls, &n);
+    struct asker asker = {j, q->user, false};
+    int err =
+        reader_read(j->reader, &id, &(struct reader_guard){may_read, &asker}, &job, &calls, &n);
     if (!err) {
         show(j, q, r, &(struct job_view){.job = &job, .calls = calls, .calls_n = n});
         for (size_t i = 0; i < n; i++)
@@ -95,7 +108,7 @@ void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r
         record_job_fini(&job);
     } else if (err != ERR_NOT_FOUND) {
         problem_simple(q, r, ERR_UNAVAILABLE, "the job goes on meanwhile");
-    } else if (may_exist(j, &q->user->owner, &id)) {
+    } else if (!asker.there && may_exist(j, &q->user->owner, &id)) {
         job_view_unregistered(&id, q->public_url, &r->body);
         send_body(q, r);
     } else {

@@ -17,8 +17,10 @@ struct jobs { /* all borrowed, all there for the gateway's life */
     int64_t retention_ms; /* longest of the topics */
 };
 
-/* May this user read this row? Not if it is another's, or kept no longer. */
-bool jobs_may_read(const struct token_user *user, const struct record_job *job);
+/* May this user read this row? Not if it is another's, or kept no longer. A row without owner is
+ * for those who hold its id, if a gateway gave it away: ids of other records are no secrets. */
+bool jobs_may_read(const struct jobs *j, const struct token_user *user,
+                   const struct record_job *job);
 /* Without a row: may the id be a job of this owner, given away and not registered yet? */
 bool jobs_may_exist(struct jobs *j, const struct owner *owner, const struct job_id *id);
 

@@ -172,6 +172,23 @@ int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64
     return 0;
 }
 
+void marks_end_lead(struct marks *m, const char *hash, const struct job_id *id)
+{
+    struct cache_command c = {.script = SCRIPT_LEAD_DONE, .keys = 2};
+    struct cache_reply reply = {0};
+    char value[MARKS_NAME], lead[MARKS_NAME], text[ID_TEXT];
+    marks_cache_name(hash, 'v', value);
+    marks_cache_name(hash, 'l', lead);
+    id_format(id, text);
+    cache_arg_text(&c, value);
+    cache_arg_text(&c, lead);
+    cache_arg_text(&c, text);
+    cache_arg(&c, "", 0);
+    cache_arg_text(&c, "0");
+    if (cache_call(m->cache, &c, 1, &reply) == 0)
+        cache_reply_fini(&reply);
+}
+
 int marks_exists(struct marks *m, const struct owner *user, const struct job_id *id)
 {
     struct cache_command c = {.script = SCRIPT_NONE};

@@ -42,6 +42,9 @@ int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, st
 int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64_t ttl_ms,
                struct mark *out);
 
+/* A lead whose job is over without a value: gone, if it is still this job's. */
+void marks_end_lead(struct marks *m, const char *hash, const struct job_id *id);
+
 struct marks_done { /* a job Kafka has */
     bool has_key, has_hash;
     struct marks_key key;

@@ -35,6 +35,7 @@ const struct config_option options_table[] = {
     {"keep-alive", CONFIG_DURATION, "75s", "TIME", "idle connections; over the ingress's own"},
     {"publish-deadline", CONFIG_DURATION, "10s", "TIME", "wait for Kafka's acknowledgement"},
     {"drain-wait", CONFIG_DURATION, "5s", "TIME", "serve on after SIGTERM, for load balancers"},
+    {"gateways", CONFIG_NUMBER, "1", "N", "share a flow's limits while Redis is away"},
     {"overload-floor", CONFIG_NUMBER, "1000", "N", "waiting jobs of a flow that never shed"},
     {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
     {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
@@ -148,6 +149,7 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
 {
     int64_t threads = config_number(c, "threads"), header = config_number(c, "header-max");
     int64_t each = config_number(c, "connections-per-address");
+    int64_t gateways = config_number(c, "gateways");
     if (o->overload_floor < 0)
         return refuse(why, "overload-floor", "negative", "write 0 or more");
     if (threads < 16 || threads > 2048)
@@ -155,8 +157,11 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
     if (each < 0 || each > threads)
         return refuse(why, "connections-per-address", "out of range",
                       "write a number up to that of the threads; 0: half of them");
+    if (gateways < 1 || gateways > 10000)
+        return refuse(why, "gateways", "out of range", "write a number from 1 to 10000");
     if (header < 2048 || header > 1 << 20)
         return refuse(why, "header-max", "out of range", "write a number from 2048 to 1048576");
+    o->gateways = (unsigned)gateways;
     o->threads = (unsigned)threads;
     o->per_address = (unsigned)(each ? each : threads / 2);
     o->header_max = (unsigned)header;

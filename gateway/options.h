@@ -26,7 +26,7 @@ struct options {
     const char *jwt_hs256_file, *jwks, *jwt_issuer, *jwt_audience, *jwt_algorithms;
     bool log_json;
     enum log_level log_level;
-    unsigned threads, per_address, header_max;
+    unsigned threads, per_address, header_max, gateways;
     int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
     int64_t overload_floor;
 };

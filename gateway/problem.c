@@ -53,9 +53,10 @@ void problem_reply(const struct http_request *q, struct http_reply *r, const str
         member(b, "detail", p->detail);
     member(b, "code", info->code);
     member(b, "request_id", q->id);
-    if (info->retry_s >= 0) {
-        buf_printf(b, ",\"retry_after\":%d", info->retry_s);
-        buf_printf(&r->headers, "Retry-After: %d\r\n", info->retry_s);
+    int retry_s = p->retry_s > 0 ? p->retry_s : info->retry_s;
+    if (retry_s >= 0) {
+        buf_printf(b, ",\"retry_after\":%d", retry_s);
+        buf_printf(&r->headers, "Retry-After: %d\r\n", retry_s);
     }
     entries(b, p);
     if (p->job)

@@ -11,6 +11,7 @@ struct problem {
     const struct schema_report *schema; /* errors[]; NULL: none */
     const struct json_error *json;      /* one entry in errors[] if it has a pointer; NULL: none */
     const char *job;                    /* id of the job it is about: member `id`; NULL: none */
+    int retry_s;                        /* Retry-After; 0: as the table says */
 };
 
 /* Make the reply this problem: status, body {type, title, status, detail, code, request_id,

@@ -160,21 +160,38 @@ static int with_connection(struct reader *r, bool takes_long, reader_work *work,
 
 struct one {
     const struct job_id *id;
+    const struct reader_guard *guard;
     struct record_job *job;
     struct record_call **calls;
     size_t *n;
 };
 
+static int look_one(struct record *c, void *arg)
+{
+    struct one *o = arg;
+    return c->ops->look(c, o->id, o->job);
+}
+
+int reader_look(struct reader *r, const struct job_id *id, struct record_job *job)
+{
+    return with_connection(r, false, look_one, &(struct one){.id = id, .job = job});
+}
+
+/* A stranger's question costs a row of a few bytes, not somebody's whole result. */
 static int read_one(struct record *c, void *arg)
 {
     struct one *o = arg;
-    return c->ops->read(c, o->id, o->job, o->calls, o->n);
+    struct record_job row;
+    int err = o->guard ? c->ops->look(c, o->id, &row) : 0;
+    if (!err && o->guard && !o->guard->may(o->guard->arg, &row))
+        err = ERR_NOT_FOUND;
+    return err ? err : c->ops->read(c, o->id, o->job, o->calls, o->n);
 }
 
-int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
-                struct record_call **calls, size_t *n)
+int reader_read(struct reader *r, const struct job_id *id, const struct reader_guard *guard,
+                struct record_job *job, struct record_call **calls, size_t *n)
 {
-    return with_connection(r, false, read_one, &(struct one){id, job, calls, n});
+    return with_connection(r, false, read_one, &(struct one){id, guard, job, calls, n});
 }
 
 static int list(struct record *c, void *arg)

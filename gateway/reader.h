@@ -19,10 +19,18 @@ struct reader_settings {
 
 /* Connects at the first read. *out: owned (reader_close). 0, ERR_NOMEM. */
 int reader_open(const struct reader_settings *s, struct reader **out) must_use;
-/* A job and its ledger, as record_ops.read. 0; ERR_NOT_FOUND; ERR_UNAVAILABLE: MySQL is away or too
- * busy. A connection lost while it rested is replaced once. */
-int reader_read(struct reader *r, const struct job_id *id, struct record_job *job,
-                struct record_call **calls, size_t *n) must_use;
+/* A job's row alone. 0; ERR_NOT_FOUND; ERR_UNAVAILABLE: MySQL is away or too busy. A connection
+ * lost while it rested is replaced once. */
+int reader_look(struct reader *r, const struct job_id *id, struct record_job *job) must_use;
+/* A job and its ledger, as record_ops.read; with `may` only if that lets the row pass, which is
+ * read first (else ERR_NOT_FOUND). Same errors. */
+typedef bool reader_may_fn(void *arg, const struct record_job *row);
+struct reader_guard {
+    reader_may_fn *may;
+    void *arg;
+};
+int reader_read(struct reader *r, const struct job_id *id, const struct reader_guard *guard,
+                struct record_job *job, struct record_call **calls, size_t *n) must_use;
 /* A page of a user's jobs, as record_ops.list. 0, ERR_UNAVAILABLE. */
 int reader_list(struct reader *r, struct record_list *l) must_use;
 /* T9, as record_ops.cancel. 0, ERR_CONFLICT, ERR_NOT_FOUND, ERR_UNAVAILABLE: perhaps done; asking

@@ -40,14 +40,32 @@ static void count(struct serve_metrics *m, enum route route, int status)
     metrics_add(c, 1);
 }
 
-/* Nothing is started that was only to be tried: what this version does not know it refuses. */
+/* dry_run: 1 true, 0 false or not there, ERR_INVALID. Nothing is started that was only to be tried:
+ * what is neither, and what stands twice, is refused. */
+static int read_dry(const char *query)
+{
+    int dry = 0;
+    for (unsigned n = 0; (query = http_query(query, "dry_run")) != NULL; n++) {
+        size_t len = strcspn(query, "&");
+        bool yes = len == 4 && memcmp(query, "true", 4) == 0;
+        bool no = len == 5 && memcmp(query, "false", 5) == 0;
+        if (n > 0 || !(yes || no))
+            return ERR_INVALID;
+        dry = yes;
+        query += len + (query[len] == '&');
+    }
+    return dry;
+}
+
 static void post(struct serve *s, struct http_request *q, struct http_reply *r,
                  const struct flow *flow)
 {
-    const char *dry = http_query(q->query, "dry_run");
-    if (dry && strncmp(dry, "false", 5) != 0)
-        problem_simple(q, r, ERR_NO_ROUTE,
-                       "dry_run is not served by this version; nothing was started");
+    int dry = read_dry(q->query);
+    if (dry < 0)
+        problem_simple(q, r, ERR_BAD_REQUEST,
+                       "dry_run is true or false, once; nothing was started");
+    else if (dry)
+        accept_try(&s->accept, q, r, flow);
     else
         accept_post(&s->accept, q, r, flow);
 }

@@ -57,16 +57,8 @@ static bool is_spent(const struct call_run *r)
     return r->order.call->never_again && r->reached;
 }
 
-/* `repeat: never`: it was sent, and no answer says what became of it. */
-static bool is_unknown(const struct call_run *r, enum call_code code)
-{
-    return is_spent(r) && (code == CALL_TIMEOUT || code == CALL_RESET);
-}
-
 static void fail(struct call_run *r, enum call_code code)
 {
-    if (is_unknown(r, code))
-        code = CALL_UNKNOWN;
     bool listed = code == CALL_BREAKER_OPEN ||
                   retry_is_listed(&r->order.call->retry, code, r->order.outcome->status);
     bool retryable = listed && !is_spent(r);

@@ -231,8 +231,7 @@ static void eval_call(struct eval *e, struct call_items *calls, size_t place)
     struct json *seen = NULL, *list = NULL;
     char of[NAME_LEN], name[NAME_LEN];
     named(of, "calls.%s", c->name);
-    bool copied = false;
-    if (outcome_seen(e->flow, calls, c, &seen, &copied))
+    if (outcome_seen(e->flow, calls, c, &seen))
         e->no_memory = true;
     vars.value[VAR_CALLS] = seen;
     items->begun = true;

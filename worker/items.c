@@ -84,7 +84,6 @@ void items_free(const struct flow *f, struct call_items *calls)
         }
         json_free(c->list_owned);
         json_free(c->seen);
-        json_free(c->told); /* lent to those that see it, which read it no more */
         free(c->own);
     }
     free(calls);

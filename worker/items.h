@@ -44,8 +44,7 @@ struct call_items { /* a declared call */
     void *own;               /* what for_each made; NULL: part of the first allocation */
     const struct json *list; /* the elements; NULL: no for_each, or not begun */
     struct json *list_owned; /* the same, if it is nobody else's */
-    struct json *told;       /* what others see of it, once they do; owned; NULL: not yet */
-    struct json *seen;       /* its `$calls`, owned, lent with what it sees; NULL: none */
+    struct json *seen;       /* its `$calls`, owned; NULL: none */
 };
 
 /* All calls of a flow, not begun. *out: owned (items_free), flow->calls_n of them. 0, ERR_NOMEM. */

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Items started in one turn of the loop: each may cost an expression. How long one waits to look
- * whether a full queue has room. */
-enum { STARTS_MAX = 128, FULL_LOOK_MS = 200 };
+/* Items started in one turn of the loop: each may cost an expression. */
+enum { STARTS_MAX = 128 };
 
 static const struct flow_call *call_of(const struct job_run *j, const struct plan_item *i)
 {
@@ -224,11 +223,9 @@ static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
         return CALL_OK;
     int err = 0;
     if (call->after_n && flow_call_uses(call) & VAR_BIT(VAR_CALLS)) {
-        bool copied = false;
-        err = outcome_seen(f, j->calls, call, &c->seen, &copied);
-        size_t bytes = copied ? j->kept : 0; /* at most */
-        j->copied += bytes;
-        j->env->kept += (int64_t)bytes;
+        err = outcome_seen(f, j->calls, call, &c->seen);
+        j->copied += j->kept; /* at most */
+        j->env->kept += (int64_t)j->kept;
     }
     struct expr_vars vars = j->vars;
     vars.value[VAR_CALLS] = c->seen;
@@ -276,13 +273,7 @@ static void begin_call(struct job_run *j, size_t at, bool may_start)
 
 /* ---- all calls */
 
-/* As many calls wait for this upstream as may: no more of them are begun. */
-static bool is_full(const struct job_run *j, const struct flow_call *call)
-{
-    return governor_fill(&j->env->calls.gates[call->upstream->index].governor) >= 100;
-}
-
-static bool start_items(struct job_run *j, unsigned *left, bool *full)
+static bool start_items(struct job_run *j, unsigned *left)
 {
     const struct flow *f = j->claim.flow;
     bool any = false;
@@ -290,10 +281,6 @@ static bool start_items(struct job_run *j, unsigned *left, bool *full)
         struct call_items *c = &j->calls[at];
         size_t k;
         while (*left && (k = plan_next_item(&f->calls[at], c)) < c->n) {
-            if (is_full(j, &f->calls[at])) {
-                *full = true;
-                break;
-            }
             start_item(j, &c->items[k]);
             (*left)--;
             any = true;
@@ -306,7 +293,7 @@ static bool start_items(struct job_run *j, unsigned *left, bool *full)
 static void advance(struct job_run *j)
 {
     const struct flow *f = j->claim.flow;
-    bool may_start = !j->cancel && !j->late, more = !j->advancing, full = false;
+    bool may_start = !j->cancel && !j->late, more = !j->advancing;
     unsigned left = STARTS_MAX;
     while (more) {
         j->advancing = true;
@@ -316,16 +303,13 @@ static void advance(struct job_run *j)
             begin_call(j, at, may_start);
             more = true;
         }
-        full = false;
-        if (may_start && start_items(j, &left, &full))
+        if (may_start && start_items(j, &left))
             more = true;
         /* without memory to come back, all of it now */
         if (!left && due_set(j->env->due, &j->turn, loop_now_ms(j->env->loop)))
             left = STARTS_MAX;
         j->advancing = false;
     }
-    if (full && left && due_set(j->env->due, &j->turn, loop_now_ms(j->env->loop) + FULL_LOOK_MS))
-        log_warn("no-memory", "for", "a look at a full queue"); /* the next call that ends looks */
 }
 
 void job_calls_go_on(struct job_run *j)
@@ -375,7 +359,7 @@ bool job_deadline_arm(struct job_run *j)
 void job_calls_begin(struct job_run *j)
 {
     if (items_new(j->claim.flow, &j->calls)) {
-        job_give_up(j);
+        job_run_restart(j);
         return;
     }
     j->turn = (struct due_item){.fn = next_turn, .arg = j};

@@ -1,5 +1,4 @@
 #include "worker/job_emit.h"
-#include "worker/each.h"
 #include "worker/job_value.h"
 
 #include <stdio.h>
@@ -216,6 +215,23 @@ static int emit_one(const struct emitting *a, const struct expr_vars *vars, uint
 
 /* ---- entries */
 
+static int is_wanted(const struct emitting *a, bool *wanted)
+{
+    struct json *v = NULL;
+    struct expr_error error = {0};
+    *wanted = true;
+    if (!a->entry->when)
+        return 0;
+    int err = expr_eval(a->entry->when, a->s->vars, &v, &error);
+    if (!err && !json_is(v, JSON_BOOL) && !json_is(v, JSON_NULL)) {
+        snprintf(error.text, sizeof error.text, "`when` is neither true nor false");
+        err = ERR_EXPRESSION;
+    }
+    *wanted = json_bool(v);
+    json_free(v);
+    return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
+}
+
 static int emit_each(const struct emitting *a, const struct json *list)
 {
     struct expr_vars vars = *a->s->vars;
@@ -234,17 +250,22 @@ static int emit_each(const struct emitting *a, const struct json *list)
 
 static int emit_entry(const struct emitting *a)
 {
-    const struct json *list = NULL;
+    const struct flow_each *each = &a->entry->each;
+    const struct json *list = each->list;
     struct json *owned = NULL;
     struct expr_error error = {0};
-    bool wanted = true, each = a->entry->each.expr || a->entry->each.list;
-    int err = each_wanted(a->entry->when, a->s->vars, &wanted, &error);
-    if (!err && wanted && each)
-        err = each_list(&a->entry->each, a->s->vars, &list, &owned, &error);
-    if (err)
-        err = err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
-    else if (wanted)
-        err = each ? emit_each(a, list) : emit_one(a, a->s->vars, 0);
+    bool wanted;
+    int err = is_wanted(a, &wanted);
+    if (err || !wanted)
+        return err;
+    if (!each->expr && !list)
+        return emit_one(a, a->s->vars, 0);
+    if (!list && (err = expr_view(each->expr, a->s->vars, &list, &owned, &error)) != 0)
+        return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
+    if (json_is(list, JSON_ARRAY))
+        err = emit_each(a, list);
+    else
+        err = fail(a, ERR_EXPRESSION, "`for_each` is no array");
     json_free(owned);
     return err;
 }

@@ -336,7 +336,7 @@ void job_finish_write(struct job_run *j)
     struct job_ending *e = j->ending;
     struct job_op *op = job_op_new(j, WRITE_FINISH, finished);
     if (!op) {
-        job_give_up(j);
+        job_run_restart(j);
         return;
     }
     if (e->state == JOB_FAILED || e->state == JOB_EXPIRED)
@@ -352,7 +352,7 @@ void job_finish_write(struct job_run *j)
     f->seq = j->seq + (e->state != JOB_QUEUED); /* `done` has a number */
     f->due_us = e->due_us;
     f->sweep_at_us = job_again_sweep_us(j, e->due_us);
-    f->keep_ms = flow_keep_ms(j->claim.flow, &j->claim.event.owner);
+    f->keep_ms = j->claim.flow->keep_ms;
     f->calls = e->calls;
     f->calls_len = e->calls_len;
     f->detail = e->detail ? e->detail : e->notice;
@@ -375,7 +375,7 @@ void job_finish_begin(struct job_run *j)
     if (!j->ending)
         j->ending = conclude(j);
     if (!j->ending)
-        job_give_up(j);
+        job_run_restart(j);
     else if (job_save_is_elsewhere(j->ending))
         job_run_enter(j, PHASE_SAVING);
     else if (!job_pool_put(j))

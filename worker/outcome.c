@@ -64,10 +64,11 @@ static struct json *list_of(struct call_items *c, bool copy)
     return list;
 }
 
-static struct json *told_of(const struct flow_call *call, struct call_items *c, bool copy)
+static int put(struct json *v, const struct flow_call *call, struct call_items *c, bool copy)
 {
-    return flow_call_has_items(call) ? list_of(c, copy)
-                                     : value_of(c->items, c->outcomes, NULL, copy);
+    return json_put(v, call->name,
+                    flow_call_has_items(call) ? list_of(c, copy)
+                                              : value_of(c->items, c->outcomes, NULL, copy));
 }
 
 int outcome_variable(const struct flow *f, struct call_items *calls, struct json **out)
@@ -75,7 +76,7 @@ int outcome_variable(const struct flow *f, struct call_items *calls, struct json
     struct json *v = json_new_object();
     int err = v ? 0 : ERR_NOMEM;
     for (size_t i = 0; i < f->calls_n && !err; i++)
-        err = json_put(v, f->calls[i].name, told_of(&f->calls[i], &calls[i], false));
+        err = put(v, &f->calls[i], &calls[i], false);
     if (err)
         json_free(v);
     else
@@ -84,20 +85,12 @@ int outcome_variable(const struct flow *f, struct call_items *calls, struct json
 }
 
 int outcome_seen(const struct flow *f, struct call_items *calls, const struct flow_call *by,
-                 struct json **out, bool *copied)
+                 struct json **out)
 {
     struct json *v = json_new_object();
     int err = v ? 0 : ERR_NOMEM;
-    *copied = false;
-    for (size_t i = 0; i < by->after_n && !err; i++) {
-        const struct flow_call *call = &f->calls[by->after[i]];
-        struct call_items *c = &calls[by->after[i]];
-        if (!c->told) {
-            c->told = told_of(call, c, true);
-            *copied = true;
-        }
-        err = c->told ? json_put(v, call->name, json_new_lent(c->told)) : ERR_NOMEM;
-    }
+    for (size_t i = 0; i < by->after_n && !err; i++)
+        err = put(v, &f->calls[by->after[i]], &calls[by->after[i]], true);
     if (err)
         json_free(v);
     else

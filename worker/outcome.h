@@ -20,11 +20,9 @@ void outcome_fini(struct outcome *o);
  * skipped one none. Takes the results out of the outcomes. *out: owned (json_free). 0 or ERR_NOMEM.
  */
 int outcome_variable(const struct flow *f, struct call_items *calls, struct json **out) must_use;
-/* The same for an expression of one call: those of its `after` alone, which are over. Each is
- * copied once, for all that see it. *out: owned, lent with the calls; *copied: some are new copies.
- */
+/* The same for an expression of one call: those of its `after` alone, which are over; copied. */
 int outcome_seen(const struct flow *f, struct call_items *calls, const struct flow_call *by,
-                 struct json **out, bool *copied) must_use;
+                 struct json **out) must_use;
 
 /* One entry {name,item,state,result,error,attempts,ms} appended to out. result: JSON text; NULL:
  * null; OUTCOME_NO_RESULT: the member is left out, the ledger holds it. */

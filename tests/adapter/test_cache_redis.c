@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "common/cache_scripts.h"
 #include "tests/lease_scripts.h"
+#include "tests/limit_scripts.h"
 #include "tests/pool_scripts.h"
 
 enum { WAIT_MS = 10000 };
@@ -244,6 +245,17 @@ static void limits_keep_their_promises(void **state)
     struct limits l = {.cache = c, .prefix = prefix};
     snprintf(prefix, sizeof prefix, "{%s}", fresh(name));
     limits_try_all(&l);
+    cache_close(c);
+}
+
+static void a_limit_keeps_its_promises(void **state)
+{
+    (void)state;
+    char key[64];
+    struct cache_settings s = settings();
+    struct cache *c = cache_of(&s);
+    for (int i = 0; i < LIMIT_PROMISES; i++)
+        limit_promises[i](&(struct limit_tried){c, fresh(key), pool_pass, NULL});
     cache_close(c);
 }
 
@@ -648,6 +660,7 @@ int main(void)
         cmocka_unit_test(scripts_keep_their_contract),
         cmocka_unit_test(a_pool_keeps_its_promises),
         cmocka_unit_test(limits_keep_their_promises),
+        cmocka_unit_test(a_limit_keeps_its_promises),
         cmocka_unit_test(a_flushed_script_is_loaded_again),
         cmocka_unit_test(commands_that_do_not_fit_are_refused),
         cmocka_unit_test(more_threads_than_connections_share_them),

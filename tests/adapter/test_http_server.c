@@ -34,7 +34,8 @@ struct place { /* what the handler does */
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
 {
     struct place *p = arg;
-    const char *body = "", *detail;
+    char *body = NULL;
+    const char *detail;
     size_t len = 0;
     int refused = guard_check(q, &detail);
     snprintf(q->id, sizeof q->id, "test");
@@ -59,7 +60,8 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
     r->status = 200;
     r->type = "text/plain";
     buf_text(&r->body, "got ");
-    buf_add(&r->body, body, len);
+    if (body)
+        buf_add(&r->body, body, len);
 }
 
 static int setup(void **state)

@@ -81,25 +81,6 @@ static void a_finished_job_cannot_be_cancelled(void **state)
     assert_int_equal(number(d, "SELECT COUNT(*) FROM op_cancel WHERE job=?", 3), 0);
 }
 
-/* Who cancels knows the flow, and how long its jobs are kept. */
-static void a_cancelled_job_is_kept_as_any_other(void **state)
-{
-    struct db *d = *state;
-    struct record_register j = job_of(6);
-    struct record_cancel c = cancel_of(6);
-    c.keep_ms = 7200000;
-    assert_int_equal(d->a->ops->register_jobs(d->a, &j, 1), 0);
-    assert_int_equal(d->b->ops->cancel(d->b, &c), 0);
-    assert_int_equal(
-        number(d, "SELECT TIMESTAMPDIFF(SECOND,finished,sweep_at) FROM op_job WHERE id=?", 6),
-        7200);
-    c = cancel_of(7); /* a running one is its worker's to end */
-    c.keep_ms = 7200000;
-    claim_mine(d->a, 7, d->wa);
-    assert_int_equal(d->b->ops->cancel(d->b, &c), 0);
-    assert_int_equal(number(d, "SELECT finished IS NULL FROM op_job WHERE id=?", 7), 1);
-}
-
 static void another_owners_job_is_left_alone(void **state)
 {
     struct db *d = *state;
@@ -338,7 +319,6 @@ int main(void)
         T(a_finished_job_cannot_be_cancelled),
         T(another_owners_job_is_left_alone),
         T(a_job_without_row_is_cancelled_before_it_comes),
-        T(a_cancelled_job_is_kept_as_any_other),
         T(a_cancel_survives_a_closed_connection),
         T(a_cancel_and_a_claim_at_once_agree),
         T(a_cancel_and_a_finish_at_once_agree),

@@ -47,6 +47,8 @@ struct stage {
     /* the body of the request being made */
     const char *body;
     int body_err;
+    char wire[4096]; /* where a handler finds it */
+    const char *client;
 };
 
 static int stage_publish(struct broker_producer *p, const struct broker_record *r, void *tag)
@@ -117,7 +119,7 @@ static void stage_write(const char *folder, const char *name, const char *text, 
 
 /* Flows: plain (no key, no cache), cached, hidden (internal), broken (its cache.key fails without
  * `n`) for guests; own (a cache per user) for guests; mine (its key is the user) and scoped (needs
- * the scope `write`) for users. */
+ * the scope `write`) for users; few (limits) and edited (set, hash, wait) for guests. */
 static void stage_load(struct stage *s)
 {
     char folder[] = "/tmp/offpath-test-XXXXXX", flows[64], upstreams[64], command[128];
@@ -153,6 +155,16 @@ static void stage_load(struct stage *s)
                 stage_call);
     stage_write(flows, "scoped.yaml", "flow: scoped\ntitle: Scoped\ntoken_scope: write\n",
                 stage_call);
+    stage_write(flows, "few.yaml",
+                "flow: few\ntitle: Few\naccess: guests\nlimits:\n"
+                "  - {per: user, count: 2, window: 1m}\n  - {per: flow, count: 100, window: 1h}\n"
+                "cache: {scope: shared, key: $request.n, ttl: 5m}\n",
+                stage_call);
+    stage_write(flows, "edited.yaml",
+                "flow: edited\ntitle: Edited\naccess: guests\nwait: 1s\nrequest:\n"
+                "  schema: {properties: {password: {type: string}}}\n"
+                "  set: {who: $user.id, n: $request.n + 1}\n  hash: {password: bcrypt}\n",
+                stage_call);
     findings_init(&findings);
     int err = flow_load(&(struct flow_load_settings){.flows_dir = flows}, &findings, &s->flows);
     findings_print(&findings, false, &text);
@@ -167,7 +179,7 @@ static void stage_load(struct stage *s)
 static void stage_wire(struct stage *s)
 {
     struct accept *a = &s->serve.accept;
-    static const int partitions[] = {1, 1, 1, 1, 1, 1, 1};
+    static const int partitions[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     struct registrar_settings rows = {.open = stage_open_record,
                                       .arg = s,
                                       .clock = &s->clock.clock,
@@ -190,6 +202,11 @@ static void stage_wire(struct stage *s)
     assert_int_equal(registrar_open(&rows, &a->registrar), 0);
     assert_int_equal(reader_open(&reads, &a->reader), 0);
     assert_int_equal(admission_open(&lag, &a->admission), 0);
+    assert_int_equal(
+        limits_open(&(struct limits_settings){s->cache, &s->clock.clock, 2, 4}, &a->limits), 0);
+    assert_int_equal(hasher_open(2, 2, &a->hasher), 0);
+    assert_int_equal(waiters_open(&(struct waiters_settings){.max = 2, .look_ms = 5}, &a->waiters),
+                     0);
     a->flows = s->flows;
     a->secret = &s->secret;
     a->clock = &s->clock.clock;
@@ -235,6 +252,9 @@ static int stage_teardown(void **state)
     struct stage *s = *state;
     struct accept *a = &s->serve.accept;
     admission_close(a->admission);
+    limits_close(a->limits);
+    hasher_close(a->hasher);
+    waiters_close(a->waiters);
     reader_close(a->reader);
     registrar_close(a->registrar);
     marks_close(a->marks);
@@ -255,14 +275,15 @@ static int stage_teardown(void **state)
 
 static struct stage *stage_now; /* read_body has no argument of its own */
 
-static int stage_read_body(struct http_request *q, size_t max, const char **body, size_t *len)
+static int stage_read_body(struct http_request *q, size_t max, char **body, size_t *len)
 {
     (void)q;
     if (stage_now->body_err)
         return stage_now->body_err;
     if (strlen(stage_now->body) > max)
         return ERR_TOO_LARGE;
-    *body = stage_now->body;
+    snprintf(stage_now->wire, sizeof stage_now->wire, "%s", stage_now->body);
+    *body = stage_now->wire;
     *len = strlen(stage_now->body);
     return 0;
 }
@@ -286,6 +307,7 @@ static int stage_ask(struct stage *s, const char *method, const char *path, cons
     struct http_request q = {.method = method,
                              .path = path,
                              .version = "1.1",
+                             .client = s->client ? s->client : "192.0.2.1",
                              .headers = list,
                              .headers_n = n,
                              .public_url = "",

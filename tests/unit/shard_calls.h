@@ -39,9 +39,6 @@ static void write_file(const char *dir, const char *name, const char *text, char
     assert_int_equal(fclose(out), 0);
 }
 
-/* Of the one upstream; a test may ask for others before it makes its world. */
-static char upstream_limits[100] __attribute__((unused)) = "concurrency: 2000";
-
 /* The flow's file from `need` and `calls` on; the rest is as in the price comparison. */
 static struct world *world_of(const char *calls, struct rule *rule)
 {
@@ -55,16 +52,14 @@ static struct world *world_of(const char *calls, struct rule *rule)
     write_file(dir, "price-compare.yaml", text, flow);
     char beside[] = "/tmp/test_shard_upstreams-XXXXXX";
     assert_non_null(mkdtemp(beside));
-    char servers[600];
-    snprintf(servers, sizeof servers,
-             "upstreams:\n  up: {url: '" BASE "', %s, breaker: off}\n"
-             "databases:\n"
-             "  own: {host: record, name: own, user: op}\n"
-             "  also: {host: record, name: also, user: op}\n"
-             "  far: {host: far, name: far, user: f, connections: 2}\n"
-             "  away: {host: away, name: away, user: a}\n",
-             upstream_limits);
-    write_file(beside, "upstreams.yaml", servers, upstreams);
+    write_file(beside, "upstreams.yaml",
+               "upstreams:\n  up: {url: '" BASE "', concurrency: 2000, breaker: off}\n"
+               "databases:\n"
+               "  own: {host: record, name: own, user: op}\n"
+               "  also: {host: record, name: also, user: op}\n"
+               "  far: {host: far, name: far, user: f, connections: 2}\n"
+               "  away: {host: away, name: away, user: a}\n",
+               upstreams);
     struct world *w = world_new_of(
         0, &(struct flow_load_settings){.flows_dir = dir, .upstreams_file = upstreams});
     unlink(flow);

@@ -371,20 +371,116 @@ static int stop(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
+static int try_one(struct stage *s, const char *flow, const char *body, const char *query)
+{
+    char path[100], length[40];
+    s->body = body;
+    snprintf(path, sizeof path, "/v1/flows/%s/jobs?%s", flow, query);
+    snprintf(length, sizeof length, "Content-Length: %zu", strlen(body));
+    return stage_ask(s, "POST", path, length);
+}
+
 static void starts_nothing_on_trial(void **state)
 {
     struct stage *s = *state;
-    static const char *const asks[] = {"?dry_run=true", "?dry_run", "?a=b&dry_run=1"};
-    s->body = "{\"n\":1}";
-    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
-        char path[100];
-        snprintf(path, sizeof path, "/v1/flows/plain/jobs%s", asks[i]);
-        assert_int_equal(stage_ask(s, "POST", path, "Content-Length: 7"), 404);
-        assert_string_equal(stage_member(s, "code"), "no-route");
-    }
+    assert_int_equal(try_one(s, "few", "{\"n\":1}", "a=b&dry_run=true"), 200);
+    const char *text = buf_str(&s->reply.body);
+    assert_non_null(strstr(text, "\"valid\":true"));
+    assert_non_null(strstr(text, "\"cache\":{\"scope\":\"shared\",\"hit\":false}"));
+    assert_non_null(strstr(text, "{\"per\":\"user\",\"count\":2,\"window_ms\":60000,\"left\":2"));
+    assert_non_null(strstr(text, "\"calls\":[{\"name\":\"one\",\"upstream\":\"u\""));
+    assert_int_equal(try_one(s, "plain", "{}", "dry_run=true"), 422);
+    assert_int_equal(try_one(s, "edited", "{\"n\":1,\"password\":\"secret\"}", "dry_run=true"),
+                     200);
+    assert_null(strstr(buf_str(&s->reply.body), "secret"));
+    static const char *const odd[] = {"dry_run", "dry_run=1", "dry_run=true&dry_run=false"};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        assert_int_equal(try_one(s, "plain", "{\"n\":1}", odd[i]), 400);
     assert_int_equal(s->got_n, 0);
-    assert_int_equal(
-        stage_ask(s, "POST", "/v1/flows/plain/jobs?dry_run=false&x", "Content-Length: 7"), 202);
+    assert_int_equal(try_one(s, "plain", "{\"n\":1}", "dry_run=false&x"), 202);
+}
+
+static void counts_what_is_started_and_nothing_else(void **state)
+{
+    struct stage *s = *state;
+    s->report = REPORT_NOT_PERSISTED; /* given back: a retry must not meet 429 */
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 503);
+    s->report = REPORT_PERSISTED;
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 202);
+    assert_non_null(strstr(buf_str(&s->reply.headers), "RateLimit"));
+    assert_int_equal(stage_post(s, "few", "{\"n\":2}", NULL), 202);
+    assert_int_equal(stage_post(s, "few", "{\"n\":3}", NULL), 429);
+    assert_string_equal(stage_member(s, "code"), "rate-limited");
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Retry-After: 30"));
+    s->client = "198.51.100.7"; /* another guest */
+    assert_int_equal(stage_post(s, "few", "{\"n\":3}", NULL), 202);
+    s->client = NULL;
+    clock_step(&s->clock, 31 * 1000000LL);
+    assert_int_equal(stage_post(s, "few", "{\"n\":4}", NULL), 202);
+    assert_int_equal(stage_post(s, "few", "{\"n\":5}", NULL), 429);
+}
+
+static void counts_its_share_while_redis_is_away(void **state)
+{
+    struct stage *s = *state;
+    cache_fake_away(s->redis, true);
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 202);
+    assert_int_equal(stage_post(s, "few", "{\"n\":2}", NULL), 429); /* two gateways share 2 */
+    cache_fake_away(s->redis, false);
+}
+
+static void sets_fields_and_hides_a_password(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(stage_post(s, "edited", "{\"who\":\"me\",\"password\":\"secret\",\"n\":1}",
+                                "Prefer: wait=0"),
+                     202);
+    assert_int_equal(s->got_n, 1);
+    const char *value = s->got[0].value;
+    assert_null(strstr(value, "secret"));
+    assert_non_null(strstr(value, "{\"who\":null,\"password\":\"$2b$"));
+    assert_non_null(strstr(value, "\"n\":2}"));
+    assert_null(strstr(s->wire, "secret")); /* wiped where it came */
+    assert_int_equal(stage_post(s, "edited", "{\"n\":1,\"password\":7}", NULL), 422);
+    char body[120];
+    snprintf(body, sizeof body, "{\"n\":1,\"password\":\"%073d\"}", 0);
+    assert_int_equal(stage_post(s, "edited", body, NULL), 422); /* bcrypt takes 72 bytes */
+    assert_int_equal(s->got_n, 1);
+}
+
+static void waits_for_the_end_if_asked(void **state)
+{
+    struct stage *s = *state;
+    struct job_id id;
+    struct owner nobody = {0};
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", "Prefer: respond-async, wait=0"), 202);
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Preference-Applied: wait=0"));
+    assert_int_equal(id_parse(stage_member(s, "id"), &id), 0);
+    stage_flush(s);
+    assert_int_equal(record_fake_cancel(s->mysql, &id, &nobody), 0);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", "Prefer: wait=1"), 200);
+    assert_string_equal(stage_member(s, "state"), "cancelled");
+    assert_int_equal(s->got_n, 1);
+    waiters_stop(s->serve.accept.waiters); /* the drain keeps nobody */
+    assert_int_equal(stage_post(s, "cached", "{\"n\":2}", "Prefer: wait=30"), 202);
+    assert_null(strstr(buf_str(&s->reply.headers), "Preference-Applied"));
+}
+
+static void joins_no_job_that_was_cancelled(void **state)
+{
+    struct stage *s = *state;
+    char path[100], first[ID_TEXT], token[1000];
+    snprintf(token, sizeof token, "%s", stage_token(s, "ann", NULL));
+    assert_int_equal(stage_post(s, "own", "{\"n\":1}", token), 202);
+    snprintf(first, sizeof first, "%s", stage_member(s, "id"));
+    stage_flush(s);
+    assert_int_equal(stage_post(s, "own", "{\"n\":1}", token), 202);
+    assert_string_equal(stage_member(s, "id"), first);
+    snprintf(path, sizeof path, "/v1/jobs/%s", first);
+    assert_int_equal(stage_ask(s, "DELETE", path, token), 202);
+    assert_int_equal(stage_post(s, "own", "{\"n\":1}", token), 202);
+    assert_string_not_equal(stage_member(s, "id"), first);
+    assert_int_equal(s->got_n, 2);
 }
 
 /* No token can be good where none is checked. */
@@ -426,6 +522,11 @@ int main(void)
         TEST(tells_what_was_not_sent),
         TEST(accepts_without_mysql),
         TEST(starts_nothing_on_trial),
+        TEST(counts_what_is_started_and_nothing_else),
+        TEST(counts_its_share_while_redis_is_away),
+        TEST(sets_fields_and_hides_a_password),
+        TEST(waits_for_the_end_if_asked),
+        TEST(joins_no_job_that_was_cancelled),
         cmocka_unit_test_setup_teardown(makes_nobody_a_guest_by_accident, stage_setup,
                                         stage_teardown),
     };

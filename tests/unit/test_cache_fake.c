@@ -11,6 +11,7 @@
 #include "common/cache_scripts.h"
 #include "common/loop_fake.h"
 #include "tests/lease_scripts.h"
+#include "tests/limit_scripts.h"
 #include "tests/pool_scripts.h"
 
 struct world {
@@ -164,6 +165,16 @@ static void a_pool_keeps_its_promises(void **state)
         struct pool p = {w->cache, prefix, pool_now, pool_pass, w, ""};
         snprintf(prefix, sizeof prefix, "{%d}", i);
         pool_promises[i](&p);
+    }
+}
+
+static void a_limit_keeps_its_promises(void **state)
+{
+    struct world *w = *state;
+    char key[16];
+    for (int i = 0; i < LIMIT_PROMISES; i++) {
+        snprintf(key, sizeof key, "l%d", i);
+        limit_promises[i](&(struct limit_tried){w->cache, key, pool_pass, w});
     }
 }
 
@@ -361,6 +372,7 @@ int main(void)
         with_world(admission_and_leading_keep_their_contract),
         with_world(a_pool_keeps_its_promises),
         with_world(limits_keep_their_promises),
+        with_world(a_limit_keeps_its_promises),
         cmocka_unit_test(answers_are_told_apart_by_their_first_character),
         with_world(failures_come_where_they_are_asked_for),
         with_world(what_the_test_puts_is_there),

@@ -60,6 +60,23 @@ static void sends_nothing_that_is_known(void **state)
     assert_string_equal(stage_member(s, "state"), "cancelled");
 }
 
+/* Of another producer, an emit, a refill: its id can be computed by who knows the record. */
+static void hides_what_is_nobodys_and_not_of_a_gateway(void **state)
+{
+    struct stage *s = *state;
+    char path[80];
+    struct register_row row = {.id = {{1, 2, 3, 4, 5, 6, 0x80, 1, 0x80, 5}},
+                               .flow = flow_by_name(s->flows, "plain"),
+                               .created_us = clock_wall_us(&s->clock.clock)};
+    registrar_put(s->serve.accept.registrar, &row);
+    stage_flush(s);
+    assert_true(record_fake_has(s->mysql, &row.id));
+    job_path(path, "01020304-0506-8001-8005-000000000000");
+    assert_int_equal(stage_ask(s, "GET", path, NULL), 404);
+    assert_int_equal(stage_ask(s, "DELETE", path, NULL), 404);
+    assert_int_equal(stage_ask(s, "GET", path, stage_token(s, "ann", NULL)), 404);
+}
+
 static void shows_a_job_before_it_is_registered(void **state)
 {
     struct stage *s = *state;
@@ -279,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(shows_a_registered_job),
         TEST(sends_nothing_that_is_known),
+        TEST(hides_what_is_nobodys_and_not_of_a_gateway),
         TEST(shows_a_job_before_it_is_registered),
         TEST(knows_its_own_ids_only),
         TEST(believes_in_a_keyed_job_while_its_mark_stands),

@@ -229,7 +229,7 @@ static int read_job(struct reader *r, uint8_t n, struct record_job *job)
     struct job_id id = {.b = {[15] = n}};
     struct record_call *calls = NULL;
     size_t calls_n = 0;
-    int err = reader_read(r, &id, job, &calls, &calls_n);
+    int err = reader_read(r, &id, NULL, job, &calls, &calls_n);
     if (!err)
         free(calls);
     return err;
