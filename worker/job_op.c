@@ -47,9 +47,17 @@ void job_op_free(struct job_op *op)
     free(op);
 }
 
+/* A password that came as plain text is not written down once more. */
+static bool holds_plain_text(const struct job_run *j)
+{
+    const struct flow *f = j->claim.flow;
+    return f && f->hash_n && !(j->request && flow_holds_hashes(f, j->request));
+}
+
 void job_op_dead(struct job_op *op, enum job_reason reason, const char *upstream)
 {
     const struct job_record *r = op->job->record;
+    bool hidden = holds_plain_text(op->job);
     op->dead = (struct record_dead){
         .topic = r->topic,
         .reason = reason_code(reason),
@@ -58,8 +66,8 @@ void job_op_dead(struct job_op *op, enum job_reason reason, const char *upstream
         .off = r->offset,
         .key = r->key,
         .key_len = r->key_len,
-        .value = r->value,
-        .value_len = r->value_len,
+        .value = hidden ? NULL : r->value,
+        .value_len = hidden ? 0 : r->value_len,
         .headers = r->headers,
         .headers_len = r->headers_len,
     };

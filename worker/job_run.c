@@ -222,6 +222,9 @@ static void load_request(struct job_run *j)
     } else if (schema && schema_check(schema, j->request, &report)) {
         c->bad = REASON_BAD_EVENT;
         c->why = "its value does not fit the schema";
+    } else if (!flow_holds_hashes(c->flow, j->request)) {
+        c->bad = REASON_BAD_EVENT;
+        c->why = "its value holds plain text where a hash belongs";
     }
 }
 
