@@ -215,6 +215,7 @@ static void world_free(struct world *w)
         assert_true(w->closed[i]);
         assert_int_equal(shard_jobs(w->shard[i]), 0);
         shard_free(w->shard[i]);
+        w->shard[i] = NULL; /* the relay asks for its worker */
     }
     relay_stop(w->relay);
     cancels_stop(w->cancels);
