@@ -13,22 +13,47 @@
 
 struct expr {
     char *text;
+    bool ready;
 };
 
-int expr_compile(const char *text, unsigned visible, struct expr **out, struct expr_error *error)
+static int compile(struct expr *e, struct expr_error *error)
 {
-    (void)visible;
-    const char *bad = strstr(text, "bad");
+    const char *bad = strstr(e->text, "bad");
     if (bad) {
-        error->line = (unsigned)(bad - text) % 5;
-        error->column = (unsigned)(bad - text) % 7;
+        error->line = (unsigned)(bad - e->text) % 5;
+        error->column = (unsigned)(bad - e->text) % 7;
         snprintf(error->text, sizeof error->text, "%.30s/0 is not defined", bad + 3);
         return ERR_EXPRESSION;
     }
+    e->ready = true;
+    return 0;
+}
+
+int expr_compile(const char *text, unsigned visible, struct expr **out, struct expr_error *error)
+{
     struct expr *e = calloc(1, sizeof *e);
     e->text = strdup(text);
+    if (!(visible & EXPR_LATER) && compile(e, error) != 0) {
+        expr_free(e);
+        return ERR_EXPRESSION;
+    }
     *out = e;
     return 0;
+}
+
+int expr_compile_later(struct expr *const *list, size_t n, expr_wrong_fn *wrong, void *arg)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct expr_error error = {0};
+        if (!list[i]->ready && compile(list[i], &error) != 0)
+            wrong(arg, list[i], &error);
+    }
+    return 0;
+}
+
+bool expr_is_ready(const struct expr *e)
+{
+    return e->ready;
 }
 
 void expr_free(struct expr *e)
@@ -112,8 +137,11 @@ static void fuzz_flow(struct flow_loader *l, const uint8_t *data, size_t size)
         f.uses = calloc(FLOW_USES_MAX, sizeof *f.uses);
         f.call_read = calloc(FLOW_CALLS_MAX, sizeof *f.call_read);
         flow_env_fill(l, f.yaml, false);
-        if (flow_keys_check(l, yaml_root(f.yaml), MAP_FLOW))
+        if (flow_keys_check(l, yaml_root(f.yaml), MAP_FLOW)) {
             flow_load_flow(&f);
+            flow_compile(l, &f, 1);
+            flow_lint(&f);
+        }
     }
     free(f.uses);
     free(f.call_read);
@@ -132,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_upstreams(&l, data, size);
     else
         fuzz_flow(&l, data, size);
+    flow_load_emit_end(&l);
     findings_sort(&findings);
     buf_init(&text, 0);
     findings_print(&findings, true, &text);
