@@ -26,12 +26,18 @@ static void insert(struct finishing *a, struct record_finish *f)
     a->rows[at] = f;
 }
 
+/* One job alone, with statements of a user: nobody knows how long they wait. */
+static bool is_slow(const struct finishing *a)
+{
+    return a->n == 1 && a->given[0]->saves;
+}
+
 static int fence(struct record_mysql *r, struct finishing *a)
 {
     a->fence.n = a->rows_n = 0;
     for (size_t i = 0; i < a->n; i++)
         record_fence_add(&a->fence, a->given[i]->worker);
-    int err = record_fence_check(r, &a->fence);
+    int err = is_slow(a) ? record_fence_look(r, &a->fence) : record_fence_check(r, &a->fence);
     for (size_t i = 0; i < a->n && !err; i++) {
         struct record_finish *f = a->given[i];
         f->stored = JOB_NONE;
@@ -202,6 +208,17 @@ static int write_letters(struct record_mysql *r, struct finishing *a)
     return err || n == 0 ? err : mend_dead(r, mended, n);
 }
 
+/* The fence held while a user's statement waits would keep the lease from being renewed, and with
+ * it all else of the shard; so it comes last. A take-over waits for the job's row until then. */
+static int save(struct record_mysql *r, struct finishing *a)
+{
+    int err = record_saves_run(r, a->rows, a->rows_n);
+    if (err || !is_slow(a))
+        return err;
+    err = record_fence_check(r, &a->fence);
+    return err || record_fence_alive(&a->fence, a->given[0]->worker) ? err : ERR_FENCED;
+}
+
 static int finish(struct record_mysql *r, void *arg)
 {
     struct finishing *a = arg;
@@ -219,16 +236,16 @@ static int finish(struct record_mysql *r, void *arg)
         err = write_jobs(r, a);
     if (!err)
         err = write_letters(r, a);
-    return err ? err : record_saves_run(r, a->rows, a->rows_n);
+    return err ? err : save(r, a);
 }
 
-/* What a user's statement spoiled is an answer, not an error of the record. */
+/* What a user's statement or the fence spoiled is an answer, not an error of the record. */
 static int refused_save(struct finishing *a, int err)
 {
     struct record_finish *f = a->given[0];
-    if (a->n != 1 || !f->saves || !f->saves->err)
+    if (!is_slow(a) || (err != ERR_FENCED && !f->saves->err))
         return err;
-    f->status = f->saves->err;
+    f->status = err == ERR_FENCED ? err : f->saves->err;
     f->stored = JOB_NONE;
     return 0;
 }

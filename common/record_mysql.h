@@ -71,6 +71,8 @@ struct record_fence {
 };
 void record_fence_add(struct record_fence *f, uint64_t worker); /* once each */
 int record_fence_check(struct record_mysql *r, struct record_fence *f) must_use;
+/* As it is now, without a lock: a check must follow before the transaction commits. */
+int record_fence_look(struct record_mysql *r, struct record_fence *f) must_use;
 bool record_fence_alive(const struct record_fence *f, uint64_t worker);
 
 /* Locks jobs (ids in order, n <= 100) and reads what guards look at. */

@@ -154,16 +154,16 @@ void record_fence_add(struct record_fence *f, uint64_t worker)
         f->ids[f->n++] = worker;
 }
 
-int record_fence_check(struct record_mysql *r, struct record_fence *f)
+#define WORKERS "SELECT id,state,NOW(6) FROM op_worker WHERE id IN ("
+
+static int read_workers(struct record_mysql *r, const struct store_sql *q, struct record_fence *f)
 {
-    static const struct store_sql q = {"SELECT id,state,NOW(6) FROM op_worker WHERE id IN (", "?",
-                                       ") LOCK IN SHARE MODE", NULL};
     const struct store_value *v;
     size_t rows = store_rows_cover(f->n);
     memset(f->alive, 0, sizeof f->alive);
     for (size_t i = 0; i < rows; i++)
         record_int(r, (int64_t)f->ids[i < f->n ? i : 0]);
-    int err = record_run(r, &q, rows);
+    int err = record_run(r, q, rows);
     while (!err && (err = store_next(r->store, &v)) == 1) {
         for (size_t i = 0; i < f->n; i++)
             if (f->ids[i] == (uint64_t)v[0].i)
@@ -172,6 +172,18 @@ int record_fence_check(struct record_mysql *r, struct record_fence *f)
         err = 0;
     }
     return err;
+}
+
+int record_fence_check(struct record_mysql *r, struct record_fence *f)
+{
+    static const struct store_sql q = {WORKERS, "?", ") LOCK IN SHARE MODE", NULL};
+    return read_workers(r, &q, f);
+}
+
+int record_fence_look(struct record_mysql *r, struct record_fence *f)
+{
+    static const struct store_sql q = {WORKERS, "?", ")", NULL};
+    return read_workers(r, &q, f);
 }
 
 bool record_fence_alive(const struct record_fence *f, uint64_t worker)

@@ -2,6 +2,8 @@
  * user's statements in it. */
 #include "record_db.h"
 
+#include <pthread.h>
+
 #include "common/json.h"
 #include "common/sql.h"
 
@@ -227,6 +229,72 @@ static void the_end_and_its_saves_are_one_transaction(void **state)
     db_exec(d, sql);
 }
 
+struct slow { /* an end that waits for a row of a user's table */
+    struct db *d;
+    unsigned job;
+    struct record_finish finish;
+    int status;
+};
+
+static void *finish_slowly(void *arg)
+{
+    struct slow *s = arg;
+    s->status = finish_with(s->d, s->job, "UPDATE t7 SET a=a+?", "[1]", &s->finish);
+    return NULL;
+}
+
+/* Until the statement waits. */
+static void begin_slowly(struct slow *s, pthread_t *thread)
+{
+    db_exec(s->d, "START TRANSACTION");
+    db_exec(s->d, "UPDATE t7 SET a=a");
+    assert_int_equal(pthread_create(thread, NULL, finish_slowly, s), 0);
+    static const struct store_sql q = {
+        .head =
+            "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE t7 SET a=a+%'"};
+    const struct store_value *v;
+    do
+        assert_int_equal(store_run(s->d->raw, &q, 0, NULL, 0), 0);
+    while (store_next(s->d->raw, &v) != 1);
+}
+
+/* Who renews its lease, and who else of that shard writes, does not wait for it; who is declared
+ * dead meanwhile saves nothing. */
+static void a_save_that_waits_holds_no_fence(void **state)
+{
+    struct db *d = *state;
+    char sql[200];
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s_u", d->name);
+    db_exec(d, sql);
+    snprintf(sql, sizeof sql, "USE %s_u", d->name);
+    db_exec(d, sql);
+    db_exec(d, "CREATE TABLE t7 (a INT PRIMARY KEY)");
+    db_exec(d, "INSERT INTO t7 VALUES (1)");
+    for (unsigned n = 81; n <= 82; n++) {
+        struct slow s = {.d = d, .job = n};
+        pthread_t thread;
+        claim_mine(d->a, n, d->wa);
+        begin_slowly(&s, &thread);
+        snprintf(sql, sizeof sql, "SELECT id FROM %s.op_worker WHERE id=%llu FOR UPDATE NOWAIT",
+                 d->name, (unsigned long long)d->wa);
+        int held = store_exec(d->raw, sql);
+        snprintf(sql, sizeof sql, "UPDATE %s.op_worker SET state=9 WHERE id=%llu", d->name,
+                 (unsigned long long)d->wa);
+        if (n == 82 && !held)
+            db_exec(d, sql);
+        db_exec(d, "COMMIT");
+        pthread_join(thread, NULL);
+        assert_int_equal(held, 0);
+        assert_int_equal(s.status, n == 82 ? ERR_FENCED : 0);
+        assert_int_equal(db_number(d, "SELECT a FROM t7", NULL), 2);
+    }
+    snprintf(sql, sizeof sql, "DROP DATABASE %s_u", d->name);
+    db_exec(d, sql);
+    snprintf(sql, sizeof sql, "USE %s", d->name);
+    db_exec(d, sql);
+    assert_int_equal(d->a->ops->worker_start(d->a, "a", LEASE_MS, &d->wa), 0);
+}
+
 static void a_save_is_recorded_unless_a_cancel_came_first(void **state)
 {
     struct db *d = *state;
@@ -259,6 +327,7 @@ int main(void)
         cmocka_unit_test(errors_say_whether_repeating_helps),
         cmocka_unit_test(a_step_is_applied_once),
         cmocka_unit_test(the_end_and_its_saves_are_one_transaction),
+        cmocka_unit_test(a_save_that_waits_holds_no_fence),
         cmocka_unit_test(a_save_is_recorded_unless_a_cancel_came_first),
     };
     return cmocka_run_group_tests(tests, db_setup_tables, db_teardown);
