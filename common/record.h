@@ -162,8 +162,8 @@ struct record_cancel { /* T9 */
     struct owner owner; /* whose job it must be; of the new row, if there is none */
     int64_t created_us; /* of the new row; 0: now */
     /* out */
-    enum job_state
-        before; /* QUEUED: it is cancelled; RUNNING: its worker will see; NONE: new row */
+    enum job_state before; /* QUEUED: it is cancelled; RUNNING: its worker will see, also that of a
+                            * queued one with `$save`; NONE: new row */
     uint32_t seq;
 };
 struct record_list { /* a user's jobs, newest first */

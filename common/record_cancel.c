@@ -50,12 +50,25 @@ static int insert(struct record_mysql *r, struct record_cancel *c)
     return err == ERR_EXISTS ? ERR_CONFLICT : err; /* somebody was faster: all again */
 }
 
-static int update(struct record_mysql *r, const struct record_cancel *c)
+/* Given back, or redriven, in the middle of its saves: who claims it goes on with them. */
+static int note_too_late(struct record_mysql *r, struct record_cancel *c)
+{
+    static const struct store_sql q = {.head = "UPDATE op_job SET cancel=1 WHERE id=?"};
+    record_bytes(r, c->id.b, sizeof c->id.b);
+    c->before = JOB_RUNNING;
+    return record_run(r, &q, 0);
+}
+
+static int update(struct record_mysql *r, struct record_cancel *c)
 {
     static const struct store_sql q = {
         .head = "UPDATE op_job SET cancel=1,finished=IF(state=0,NOW(6),NULL),"
                 "reason=IF(state=0,'cancelled',''),state=IF(state=0,13,state)"
                 " WHERE id=? AND owner=? AND state<10"};
+    bool saved = false;
+    int err = c->before == JOB_QUEUED ? record_saves_has(r, &c->id, &saved) : 0;
+    if (err || saved)
+        return err ? err : note_too_late(r, c);
     record_bytes(r, c->id.b, sizeof c->id.b);
     record_bytes(r, c->owner.b, sizeof c->owner.b);
     return record_run(r, &q, 0);

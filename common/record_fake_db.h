@@ -85,6 +85,7 @@ int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out)
 int fake_call_copy(const struct record_call *from, struct record_call *to) must_use;
 /* Kept in order of seq, as the SELECT gives them. c: taken, but on failure. 0 or ERR_NOMEM. */
 int fake_call_add(struct fake_job *j, const struct record_call *c) must_use;
+bool fake_has_save(const struct fake_job *j);
 struct record_call *fake_call_find(struct fake_job *j, const uint8_t ckey[8]);
 /* A row of op_outbox. 0 or ERR_NOMEM. */
 int fake_outbox_put(struct record_fake *f, const struct record_post *p, uint64_t holder,

@@ -186,7 +186,7 @@ int fake_ledger(struct record *r, struct record_ledger **rows, size_t n)
 
 /* ---- T6 */
 
-static bool has_save(const struct fake_job *j)
+bool fake_has_save(const struct fake_job *j)
 {
     for (size_t i = 0; i < j->calls_n; i++)
         if (strcmp(j->calls[i].name, "$save") == 0)
@@ -244,7 +244,7 @@ static int posts_put(struct record_fake *f, const struct record_finish *a)
 /* Ours, and still running. */
 static int end_one(struct record_fake *f, struct fake_job *j, struct record_finish *a)
 {
-    a->stored = j->row.cancel && !has_save(j) ? JOB_CANCELLED : a->state;
+    a->stored = j->row.cancel && !fake_has_save(j) ? JOB_CANCELLED : a->state;
     if (a->stored != a->state && a->state == JOB_QUEUED)
         return 0;
     int err = fake_save(f, j, a);

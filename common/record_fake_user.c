@@ -29,10 +29,11 @@ static int cancel(struct record_fake *f, struct record_cancel *c)
         return ERR_NOT_FOUND;
     if (job_is_final(j->row.state))
         return ERR_CONFLICT;
-    c->before = before;
+    bool saved = before == JOB_QUEUED && fake_has_save(j);
+    c->before = saved ? JOB_RUNNING : before;
     c->seq = j->row.seq;
     j->row.cancel = 1;
-    if (j->row.state == JOB_QUEUED) {
+    if (j->row.state == JOB_QUEUED && !saved) {
         j->row.state = JOB_CANCELLED;
         j->row.finished_us = fake_now(f);
         memcpy(j->row.reason, "cancelled", 10);

@@ -58,18 +58,6 @@ static int lock(struct record_mysql *r, struct finishing *a)
     return record_lock_jobs(r, ids, a->rows_n, a->locked, &a->locked_n);
 }
 
-/* A saved job can no longer be cancelled. */
-static int has_save(struct record_mysql *r, const struct job_id *id, bool *saved)
-{
-    static const struct store_sql q = {
-        .head = "SELECT 1 FROM op_call WHERE job=? AND name='$save' LIMIT 1"};
-    const struct store_value *v;
-    record_bytes(r, id->b, sizeof id->b);
-    int err = record_run_first(r, &q, &v);
-    *saved = err == 1;
-    return err < 0 ? err : 0;
-}
-
 /* What the guards make of one row; f->status 0 and *write: it is ours to end. */
 static int judge(struct record_mysql *r, const struct record_locked *l, struct record_finish *f,
                  bool *write)
@@ -86,7 +74,7 @@ static int judge(struct record_mysql *r, const struct record_locked *l, struct r
     if (l->state != JOB_RUNNING)
         return 0;
     bool saved = false;
-    int err = l->cancel ? has_save(r, &f->id, &saved) : 0;
+    int err = l->cancel ? record_saves_has(r, &f->id, &saved) : 0;
     f->status = 0;
     f->stored = l->cancel && !saved ? JOB_CANCELLED : f->state;
     *write = !err && !(f->state == JOB_QUEUED && f->stored == JOB_CANCELLED);

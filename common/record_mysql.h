@@ -105,6 +105,8 @@ int record_again(struct record_mysql *r, struct record_finish **rows, size_t *n,
 int record_saves_run(struct record_mysql *r, struct record_finish *const *rows, size_t n) must_use;
 /* T5: may `$save` of this job be written? A cancel that came first wins. */
 int record_saves_may(struct record_mysql *r, const struct job_id *id, bool *may) must_use;
+/* Is its `$save` written? Then it can no longer be cancelled. */
+int record_saves_has(struct record_mysql *r, const struct job_id *id, bool *has) must_use;
 
 /* ---- operations, by file */
 int record_now(struct record *, int64_t *us);

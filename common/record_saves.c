@@ -52,3 +52,14 @@ int record_saves_may(struct record_mysql *r, const struct job_id *id, bool *may)
     *may = err != 1 || v[0].i == 0;
     return err < 0 ? err : 0;
 }
+
+int record_saves_has(struct record_mysql *r, const struct job_id *id, bool *has)
+{
+    static const struct store_sql q = {
+        .head = "SELECT 1 FROM op_call WHERE job=? AND name='$save' LIMIT 1"};
+    const struct store_value *v;
+    record_bytes(r, id->b, sizeof id->b);
+    int err = record_run_first(r, &q, &v);
+    *has = err == 1;
+    return err < 0 ? err : 0;
+}

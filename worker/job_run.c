@@ -231,8 +231,11 @@ static void load_request(struct job_run *j)
 static void load_begin(struct job_run *j)
 {
     unsigned uses = job_facts(j)->uses;
-    if (!j->claim.bad)
+    bool broken = j->claim.bad != REASON_NONE;
+    if (!broken)
         load_request(j);
+    if (!broken && job_save_is_recorded(j))
+        j->claim.bad = REASON_NONE; /* what the file asks of a request now comes too late */
     if (j->claim.bad) {
         metrics_add(j->env->metrics.bad, 1);
         log_warn("bad-record", "flow", j->claim.flow->name, "why", j->claim.why, "partition",

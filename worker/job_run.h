@@ -247,6 +247,7 @@ void job_load_stop(struct job_run *j);  /* its time is over, or it is cancelled 
 void job_save_compute(struct job_run *j, struct job_ending *e);
 bool job_save_is_elsewhere(const struct job_ending *e); /* PHASE_SAVING comes before T6 */
 void job_save_begin(struct job_run *j);
+bool job_save_is_recorded(const struct job_run *j); /* an earlier worker left `$save` */
 /* Go on with what an earlier worker recorded; false: it recorded nothing. */
 bool job_save_resume(struct job_run *j);
 void job_save_add(struct job_op *op); /* what of its ending belongs into T6 */

@@ -275,6 +275,11 @@ static const struct record_call *row_of(const struct job_run *j)
     return NULL;
 }
 
+bool job_save_is_recorded(const struct job_run *j)
+{
+    return row_of(j) != NULL;
+}
+
 bool job_save_resume(struct job_run *j)
 {
     const struct record_call *row = row_of(j);

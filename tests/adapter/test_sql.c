@@ -318,6 +318,23 @@ static void a_save_is_recorded_unless_a_cancel_came_first(void **state)
     }
 }
 
+static void a_save_that_is_recorded_and_given_back_is_not_cancelled(void **state)
+{
+    struct db *d = *state;
+    struct record_ledger l = call_of(91, 0, OUTCOME_OK, d->wa);
+    struct record_release given = {.worker = d->wa, .id = id_of(91)}, *list[] = {&given};
+    struct record_cancel c = {.id = id_of(91), .owner = job_of(91).owner};
+    snprintf(l.call.name, sizeof l.call.name, RECORD_SAVE);
+    claim_mine(d->a, 91, d->wa);
+    assert_int_equal(ledger_one(d->a, &l), 0);
+    assert_int_equal(d->a->ops->release(d->a, list, 1), 0);
+    assert_int_equal(d->b->ops->cancel(d->b, &c), 0);
+    assert_int_equal(c.before, JOB_RUNNING);
+    assert_int_equal(db_number(d, "SELECT state FROM op_job WHERE id=?", &c.id), JOB_QUEUED);
+    assert_int_equal(db_number(d, "SELECT cancel FROM op_job WHERE id=?", &c.id), 1);
+    claim_mine(d->a, 91, d->wa);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +346,7 @@ int main(void)
         cmocka_unit_test(the_end_and_its_saves_are_one_transaction),
         cmocka_unit_test(a_save_that_waits_holds_no_fence),
         cmocka_unit_test(a_save_is_recorded_unless_a_cancel_came_first),
+        cmocka_unit_test(a_save_that_is_recorded_and_given_back_is_not_cancelled),
     };
     return cmocka_run_group_tests(tests, db_setup_tables, db_teardown);
 }

@@ -422,6 +422,21 @@ static void a_recorded_save_that_cannot_be_read_fails(void **state)
     end_world(w, &s);
 }
 
+/* The file may have changed meanwhile. */
+static void a_recorded_save_goes_on_though_its_record_fits_no_more(void **state)
+{
+    (void)state;
+    struct world *w = world_of(
+        "request: {schema: {type: object, properties: {id: {type: string}}}}\n" RESUMED, NULL);
+    struct event e = leave_saved(w, SAVED);
+    world_put(w, &e, "{\"id\":7}", 0);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_PARTIAL, "");
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO b"), 1);
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO a"), 1);
+    end_world(w, &s);
+}
+
 struct cancelling {
     struct world *w;
     struct event e;
@@ -486,6 +501,31 @@ static void a_lost_lease_while_saving_leaves_it_to_the_row(void **state)
     lose_lease(w, &e.job);
     world_run(w, 3000);
     sql_fake_down(w->sql, "away", false);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_SUCCEEDED, "");
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO b"), 1);
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO c"), 1);
+    end_world(w, &s);
+}
+
+static void a_cancel_of_a_save_that_was_given_back_comes_too_late(void **state)
+{
+    (void)state;
+    struct world *w = world_of("result: 5\nsave:\n  - " FAR "\n  - " AWAY "\n", NULL);
+    sql_fake_down(w->sql, "away", true);
+    struct event e = put_job(w, "{\"id\":7}");
+    world_run(w, 3000);
+    shard_drain(w->shard[0], 0);
+    world_run(w, 5000);
+    assert_true(w->closed[0]);
+    assert_int_equal(world_state(w, &e.job), JOB_QUEUED);
+    struct record_cancel c = {.id = e.job, .owner = e.owner};
+    assert_int_equal(w->eyes->ops->cancel(w->eyes, &c), 0);
+    assert_int_equal(c.before, JOB_RUNNING);
+    sql_fake_down(w->sql, "away", false);
+    world_shard(w, 1);
+    world_run(w, 1000);
+    broker_fake_assign(w->consumer[1]);
     struct seen s = world_final(w, &e.job);
     assert_end(&s, JOB_SUCCEEDED, "");
     assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO b"), 1);
@@ -624,10 +664,12 @@ int main(void)
         cmocka_unit_test(a_recorded_save_goes_on_without_load_check_or_cancel),
         cmocka_unit_test(what_was_applied_before_is_not_applied_again),
         cmocka_unit_test(a_recorded_save_that_cannot_be_read_fails),
+        cmocka_unit_test(a_recorded_save_goes_on_though_its_record_fits_no_more),
         cmocka_unit_test(a_cancel_before_the_save_is_recorded_wins),
         cmocka_unit_test(a_cancel_before_the_end_saves_nothing),
         cmocka_unit_test(a_cancel_after_the_save_is_recorded_comes_too_late),
         cmocka_unit_test(a_lost_lease_while_saving_leaves_it_to_the_row),
+        cmocka_unit_test(a_cancel_of_a_save_that_was_given_back_comes_too_late),
         cmocka_unit_test(what_is_to_be_sent_is_recorded_with_the_save),
         cmocka_unit_test(an_error_in_one_parameter_stores_nothing),
         cmocka_unit_test(more_than_2000_statements_are_an_error),
