@@ -46,10 +46,11 @@ int sql_mysql_open(const struct sql_settings *s, const struct database *d,
                    struct sql **out) must_use;
 
 /* ---- over a store, for sql_mysql.c and the record's own server (sql_store.c) */
-/* A statement; a change of database if it names one. As the errors above. */
+/* A statement; a change of database if it names one. As the errors above. Rows are dropped. */
 int sql_store_run(struct store *s, const struct sql_statement *q) must_use;
-/* The rows of the statement that ran. */
-int sql_store_rows(struct store *s, unsigned rows_max, struct json **rows) must_use;
+/* The same with its rows. */
+int sql_store_rows(struct store *s, const struct sql_statement *q, unsigned rows_max,
+                   struct json **rows) must_use;
 extern const char sql_applied_table[]; /* CREATE TABLE IF NOT EXISTS offpath_applied ... */
 
 /* Is it the server the record is on, by the same account: then its saves are a part of T6 (flow

@@ -80,8 +80,8 @@ static int ask(struct sql_mysql *m, const struct sql_statement *q, unsigned rows
     if (!err)
         err = set_limit(m, rows_max);
     if (!err)
-        err = outer(sql_store_run(m->store, q));
-    return err ? err : sql_store_rows(m->store, rows_max, rows);
+        err = sql_store_rows(m->store, q, rows_max, rows);
+    return err == ERR_TOO_LARGE ? err : outer(err);
 }
 
 static int do_select(struct sql *sql, const struct sql_statement *q, unsigned rows_max,

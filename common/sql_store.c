@@ -43,7 +43,7 @@ static struct store_value value_of(const struct json *v)
     }
 }
 
-int sql_store_run(struct store *s, const struct sql_statement *q)
+static int begin(struct store *s, const struct sql_statement *q)
 {
     size_t n = json_size(q->params), i = 0;
     struct store_value *values = calloc(n ? n : 1, sizeof *values);
@@ -55,6 +55,15 @@ int sql_store_run(struct store *s, const struct sql_statement *q)
     if (!err)
         err = store_ask(s, q->text, values, n);
     free(values);
+    return err;
+}
+
+int sql_store_run(struct store *s, const struct sql_statement *q)
+{
+    const struct store_value *v;
+    int err = begin(s, q);
+    while (!err && (err = store_next(s, &v)) == 1)
+        err = 0;
     return err;
 }
 
@@ -114,12 +123,14 @@ static int add_row(struct store *s, const struct store_value *v, size_t *bytes, 
 {
     const struct store_column *c;
     size_t n = store_columns(s, &c);
+    for (size_t i = 0; i < n; i++)
+        *bytes += v[i].len + strlen(c[i].name) + 8;
+    if (*bytes > SQL_BYTES_MAX)
+        return ERR_TOO_LARGE;
     struct json *row = json_new_object();
     int err = row ? 0 : ERR_NOMEM;
-    for (size_t i = 0; i < n && !err; i++) {
-        *bytes += v[i].len + strlen(c[i].name) + 8;
+    for (size_t i = 0; i < n && !err; i++)
         err = json_put(row, c[i].name, cell(&v[i], &c[i]));
-    }
     if (err) {
         json_free(row);
         return err;
@@ -127,16 +138,16 @@ static int add_row(struct store *s, const struct store_value *v, size_t *bytes, 
     return json_push(rows, row);
 }
 
-int sql_store_rows(struct store *s, unsigned rows_max, struct json **out)
+int sql_store_rows(struct store *s, const struct sql_statement *q, unsigned rows_max,
+                   struct json **out)
 {
     const struct store_value *v;
     struct json *rows = json_new_array();
     size_t bytes = 0, n = 0;
-    int err = rows ? 0 : ERR_NOMEM;
+    int err = rows ? begin(s, q) : ERR_NOMEM;
     while (!err && (err = store_next(s, &v)) == 1)
         err = ++n > rows_max ? ERR_TOO_LARGE : add_row(s, v, &bytes, rows);
-    if (!err && bytes > SQL_BYTES_MAX)
-        err = ERR_TOO_LARGE;
+    store_forget(s); /* the server holds the table until they are read */
     if (err)
         json_free(rows);
     else

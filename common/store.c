@@ -87,6 +87,11 @@ int store_ask(struct store *s, const char *sql, const struct store_value *params
     return stmt_run(s, t, 1, params, n);
 }
 
+void store_forget(struct store *s)
+{
+    stmt_forget_rows(s);
+}
+
 const char *store_why(const struct store *s)
 {
     return s->why;

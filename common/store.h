@@ -96,7 +96,8 @@ int store_run(struct store *s, const struct store_sql *q, size_t rows,
 int store_exec(struct store *s, const char *sql) must_use;
 
 /* ---- a user's statement: any text, columns as they are: INT, DOUBLE, TEXT (DECIMAL, dates and
- * times too), BYTES, NULL */
+ * times too), BYTES, NULL. Its rows come from the server one by one, and so may its errors: it is
+ * done when store_next says so. */
 struct store_column {
     const char *name;
     bool is_unsigned, json, bits; /* of INT; TEXT is JSON; BYTES is a number, highest byte first */
@@ -110,6 +111,7 @@ int store_use(struct store *s, const char *db) must_use;
 
 /* Next row: its columns, lent until the next call with s. 1, 0 (no more), or an error. */
 int store_next(struct store *s, const struct store_value **columns) must_use;
+void store_forget(struct store *s); /* the rows that are left */
 /* Of the last store_run. ON DUPLICATE KEY UPDATE counts 1 inserted, 2 changed, 0 left alone. */
 int64_t store_affected(const struct store *s);
 /* The last multi-row INSERT met no duplicate key: every row is new. false also if not known. */

@@ -1,7 +1,7 @@
 /* MariaDB Connector/C or libmysqlclient 8, blocking calls only: the non-blocking ones differ.
  * Results are stored at the client as a whole, so the connection is free for the next statement at
- * once. Columns land in buffers of the statement; what is longer than INLINE_MAX is fetched once
- * more. */
+ * once; those of a user's statement are read row by row. Columns land in buffers of the statement;
+ * what is longer than INLINE_MAX is fetched once more. */
 #include "common/store_client.h"
 
 #include <pthread.h>
@@ -168,11 +168,13 @@ void store_close(struct store *s)
 
 int store_ping(struct store *s)
 {
+    stmt_forget_rows(s);
     return mysql_ping(s->client) ? connection_failed(s) : 0;
 }
 
 int store_exec(struct store *s, const char *sql)
 {
+    stmt_forget_rows(s);
     if (mysql_real_query(s->client, sql, (unsigned long)strlen(sql)))
         return connection_failed(s);
     MYSQL_RES *rows = mysql_store_result(s->client);
@@ -337,7 +339,8 @@ int stmt_run(struct store *s, struct stmt *t, size_t rows, const struct store_va
     if ((n && mysql_stmt_bind_param(t->handle, t->params)) || mysql_stmt_execute(t->handle))
         return stmt_failed(s, t);
     if (t->columns_n) {
-        if (mysql_stmt_store_result(t->handle))
+        /* a user's rows may be as big as they like: they come one by one */
+        if (t != &s->user && mysql_stmt_store_result(t->handle))
             return stmt_failed(s, t);
         s->active = t;
         return 0;
@@ -402,6 +405,7 @@ int store_next(struct store *s, const struct store_value **columns)
 
 int store_use(struct store *s, const char *db)
 {
+    stmt_forget_rows(s);
     if (strcmp(s->db, db) != 0 && mysql_select_db(s->client, db))
         return connection_failed(s);
     snprintf(s->db, sizeof s->db, "%s", db);

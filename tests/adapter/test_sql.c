@@ -130,6 +130,41 @@ static void too_many_rows_are_not_fetched(void **state)
     sql->ops->close(sql);
 }
 
+static long peak_kb(void)
+{
+    char line[200];
+    long kb = 0;
+    FILE *in = fopen("/proc/self/status", "re");
+    assert_non_null(in);
+    while (!kb && fgets(line, sizeof line, in))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kb = strtol(line + 6, NULL, 10);
+    fclose(in);
+    return kb;
+}
+
+/* Few rows may be big, too: they are not gathered first. */
+static void big_rows_take_no_more_memory_than_they_may(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    struct sql *sql = open_sql(&users);
+    struct json *rows = NULL;
+    long before = peak_kb();
+    assert_int_equal(ask(sql, "SELECT REPEAT('x', 1000000) AS a FROM information_schema.COLUMNS",
+                         "[]", 200, &rows),
+                     ERR_TOO_LARGE);
+    assert_in_range(peak_kb() - before, 0, 60000);
+    assert_int_equal(ask(sql,
+                         "SELECT REPEAT('x', 1000000) AS a FROM information_schema.COLUMNS LIMIT 8",
+                         "[]", 200, &rows),
+                     0);
+    assert_int_equal(json_size(rows), 8);
+    json_free(rows);
+    assert_rows(sql, "SELECT 1 AS a", "[]", "[{\"a\":1}]");
+    sql->ops->close(sql);
+}
+
 static void errors_say_whether_repeating_helps(void **state)
 {
     struct db *d = *state;
@@ -149,6 +184,11 @@ static void errors_say_whether_repeating_helps(void **state)
     assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[200,\"a\"]"), ERR_REFUSED);
     assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[13,\"a\"]"), ERR_REFUSED);
     assert_int_equal(apply(sql, 1, -1, "INSERT INTO t4 VALUES (?,?)", "[2]"), ERR_REFUSED);
+    assert_int_not_equal(/* it comes behind the first row of the answer */
+                         apply(sql, 1, -1,
+                               "INSERT INTO t4 SELECT 5,? UNION ALL SELECT 1,'b' RETURNING a",
+                               "[\"a\"]"),
+                         0);
     assert_int_equal(db_number(d, "SELECT COUNT(*) FROM t4", NULL), 1);
     sql->ops->close(sql);
     users.port = 1;
@@ -341,6 +381,7 @@ int main(void)
         cmocka_unit_test(rows_become_json),
         cmocka_unit_test(parameters_are_text),
         cmocka_unit_test(too_many_rows_are_not_fetched),
+        cmocka_unit_test(big_rows_take_no_more_memory_than_they_may),
         cmocka_unit_test(errors_say_whether_repeating_helps),
         cmocka_unit_test(a_step_is_applied_once),
         cmocka_unit_test(the_end_and_its_saves_are_one_transaction),
