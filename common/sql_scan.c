@@ -55,7 +55,7 @@ static void quoted(struct walk *w, char quote)
 static void comment(struct walk *w, const char *end)
 {
     size_t start = w->at;
-    const char *from = w->text + w->at, *found = strstr(from + 1, end);
+    const char *from = w->text + w->at, *found = strstr(from + (*end == '*' ? 2 : 1), end);
     size_t len = found ? (size_t)(found - from) + strlen(end) : strlen(from);
     if (!found && *end == '*')
         problem(w, SQL_OPEN, start);

@@ -42,8 +42,9 @@ static void holes_stand_outside_of_quotes(void **state)
     assert_scan("SELECT 1 # \\(1)", SQL_QUOTED_HOLE, 11);
     assert_scan("SELECT 1 -- \\(1)", SQL_QUOTED_HOLE, 12);
     assert_scan("SELECT /* \\(1) */ 1", SQL_QUOTED_HOLE, 10);
-    assert_scan("SELECT 2--\\(1)", SQL_FINE, 0);       /* two minus signs */
-    assert_scan("SELECT 'it''s', \\(1)", SQL_FINE, 0); /* a doubled quote */
+    assert_scan("SELECT /*/ \\(1) */ 1", SQL_QUOTED_HOLE, 11); /* not closed at once */
+    assert_scan("SELECT 2--\\(1)", SQL_FINE, 0);               /* two minus signs */
+    assert_scan("SELECT 'it''s', \\(1)", SQL_FINE, 0);         /* a doubled quote */
     assert_scan("SELECT 'it\\'s \\(1)'", SQL_QUOTED_HOLE, 14);
     assert_scan("SELECT 'a\\\\', \\(1)", SQL_FINE, 0); /* a backslash that is escaped */
     assert_scan("SELECT 'a\\\\(1)'", SQL_FINE, 0);     /* `\\(` writes `\(` */
