@@ -111,6 +111,19 @@ static bool is_optional(const struct json *entry)
     return json_bool(json_get(entry, "optional"));
 }
 
+/* Where this database is mentioned first: the step that offpath_applied knows. It must not depend
+ * on what is on the record's server today. */
+static int place_of(const struct saves *s, const char *name)
+{
+    int place = 0;
+    for (const struct json *e = json_first(json_get(s->document, "saves")); e; e = json_next(e)) {
+        if (!is_optional(e) && strcmp(json_text(json_get(e, "database")), name) == 0)
+            break;
+        place++;
+    }
+    return place;
+}
+
 /* The group this entry belongs to, made if it is the first; all on the record's server are one. */
 static struct save_group *group_of(struct saves *s, const struct json *entry,
                                    const struct saves_world *w)
@@ -130,7 +143,8 @@ static struct save_group *group_of(struct saves *s, const struct json *entry,
     if (is_optional(entry))
         s->optional_n++;
     else
-        list[all].step = (int)s->groups_n++;
+        s->groups_n++;
+    list[all].step = is_optional(entry) ? -1 : place_of(s, name);
     return &list[all];
 }
 
@@ -198,6 +212,7 @@ static int saves_new(struct json *document, const struct saves_world *w, struct 
     }
     s->refs = 1;
     s->document = document;
+    s->bytes = saves_weight(document);
     int err = add_groups(s, false, w);
     if (!err)
         err = add_groups(s, true, w);

@@ -14,7 +14,7 @@ struct save_group {                  /* a transaction */
     const char *name;                /* of the database in upstreams.yaml */
     const struct database *database; /* NULL: it is not declared any more */
     bool own;                        /* on the record's server: a part of T6 */
-    int step;                        /* place of the database; -1: optional */
+    int step;                        /* place of its first entry; -1: optional */
     struct sql_statement *list;      /* owned */
     size_t n;
 };
@@ -22,6 +22,7 @@ struct save_group {                  /* a transaction */
 struct saves {
     unsigned refs;
     struct json *document; /* owned */
+    size_t bytes;          /* it takes, roughly */
     /* in order of mention, the record's own server last; then those that are optional */
     struct save_group *groups;
     size_t groups_n;   /* without the optional ones */

@@ -2,6 +2,8 @@
  * `also` are on the record's server, `far` and `away` elsewhere. */
 #include "shard_calls.h"
 
+#include "common/metrics.h"
+
 #define LOAD                                                                                     \
     "load:\n  rows: {database: far, sql: 'SELECT * FROM t WHERE id=\\($request.id)', max_rows: " \
     "2}\n"
@@ -344,6 +346,31 @@ static void a_refusal_elsewhere_applies_nothing_of_what_follows(void **state)
     end_world(w, &s);
 }
 
+static int64_t bytes_held(struct world *w)
+{
+    world_run(w, 1500); /* the shard's tick */
+    return metrics_value(metrics_gauge("offpath_jobs_bytes", "", "memory counted for jobs"));
+}
+
+/* Else jobs would come in without end while a database is away. */
+static void what_waits_to_be_saved_counts_as_memory(void **state)
+{
+    (void)state;
+    struct world *w =
+        world_of("result: 5\nsave:\n"
+                 "  - {database: far, sql: 'INSERT INTO b VALUES (\\(\"x\" * 100000))'}\n",
+                 NULL);
+    sql_fake_down(w->sql, "far", true);
+    int64_t before = bytes_held(w);
+    struct event e = put_job(w, "{\"id\":7}");
+    assert_in_range(bytes_held(w) - before, 100000, 200000);
+    sql_fake_down(w->sql, "far", false);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_SUCCEEDED, "");
+    assert_int_equal(bytes_held(w), before);
+    end_world(w, &s);
+}
+
 static void a_lost_answer_elsewhere_saves_once(void **state)
 {
     (void)state;
@@ -408,6 +435,28 @@ static void what_was_applied_before_is_not_applied_again(void **state)
     assert_end(&s, JOB_PARTIAL, "");
     assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO b"), 0);
     assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO a"), 1);
+    end_world(w, &s);
+}
+
+/* Whatever shares a transaction today: an account may have changed. */
+static void a_step_is_the_place_of_its_database(void **state)
+{
+    (void)state;
+    struct world *w = world_of(RESUMED, NULL);
+#define ENTRY(db, sql) \
+    "{\"database\":\"" db "\",\"sql\":\"" sql "\",\"optional\":false,\"rows\":[[]]}"
+    struct event e = leave_saved(
+        w,
+        "{\"saves\":[" ENTRY("own", "INSERT INTO a") "," ENTRY("also", "INSERT INTO d") "," ENTRY(
+            "far", "INSERT INTO b") "],\"state\":\"succeeded\",\"result\":1,\"calls\":[]}");
+    const struct sql_statement before = {.text = "before", .params = NULL};
+    assert_int_equal(sql_fake_apply(w->sql, "far", &e.job, 2, &before, 1), 0);
+    world_put(w, &e, "{\"id\":7}", 0);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_SUCCEEDED, "");
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO b"), 0);
+    assert_int_equal(sql_fake_saved(w->sql, "own: INSERT INTO a"), 1);
+    assert_int_equal(sql_fake_saved(w->sql, "also: INSERT INTO d"), 1);
     end_world(w, &s);
 }
 
@@ -660,9 +709,11 @@ int main(void)
         cmocka_unit_test(what_is_away_elsewhere_is_saved_when_it_is_back),
         cmocka_unit_test(ten_seconds_behind_the_deadline_a_save_elsewhere_has_failed),
         cmocka_unit_test(a_refusal_elsewhere_applies_nothing_of_what_follows),
+        cmocka_unit_test(what_waits_to_be_saved_counts_as_memory),
         cmocka_unit_test(a_lost_answer_elsewhere_saves_once),
         cmocka_unit_test(a_recorded_save_goes_on_without_load_check_or_cancel),
         cmocka_unit_test(what_was_applied_before_is_not_applied_again),
+        cmocka_unit_test(a_step_is_the_place_of_its_database),
         cmocka_unit_test(a_recorded_save_that_cannot_be_read_fails),
         cmocka_unit_test(a_recorded_save_goes_on_though_its_record_fits_no_more),
         cmocka_unit_test(a_cancel_before_the_save_is_recorded_wins),
