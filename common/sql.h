@@ -31,6 +31,9 @@ struct sql_ops {
     int (*look)(struct sql *, bool applied);
     /* Create offpath_applied if it is missing. */
     int (*prepare)(struct sql *);
+    /* Delete up to 500 rows of offpath_applied that are older than 400 days (protocols: T11);
+     * *more: there may be others. */
+    int (*sweep)(struct sql *, bool *more);
     const char *(*why)(const struct sql *); /* of the last error; lent until the next call */
 };
 struct sql {

@@ -36,6 +36,7 @@ struct sql_fake {
     size_t rules_n;
     struct line *saved, *asked;
     struct applied *applied;
+    size_t swept;
     const char *down; /* "": all */
 };
 
@@ -230,6 +231,14 @@ size_t sql_fake_asked(struct sql_fake *f, const char *part)
     return lines_with(f, &f->asked, part);
 }
 
+size_t sql_fake_swept(struct sql_fake *f)
+{
+    pthread_mutex_lock(&f->lock);
+    size_t n = f->swept;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+
 /* ---- statements */
 
 static bool was_applied(const struct sql_fake *f, const char *schema, const struct job_id *job,
@@ -362,6 +371,17 @@ static int do_prepare(struct sql *sql)
     return do_look(sql, true);
 }
 
+static int do_sweep(struct sql *sql, bool *more)
+{
+    struct connection *c = of(sql);
+    pthread_mutex_lock(&c->fake->lock);
+    int err = fault(c->fake, schema_name(c), "offpath_applied");
+    c->fake->swept += !err;
+    pthread_mutex_unlock(&c->fake->lock);
+    *more = false;
+    return err;
+}
+
 static const char *do_why(const struct sql *sql)
 {
     (void)sql;
@@ -378,6 +398,7 @@ static const struct sql_ops ops = {.close = do_close,
                                    .apply = do_apply,
                                    .look = do_look,
                                    .prepare = do_prepare,
+                                   .sweep = do_sweep,
                                    .why = do_why};
 
 int sql_fake_open(void *arg, const struct database *d, struct sql **out)

@@ -28,6 +28,8 @@ size_t sql_fake_saved(struct sql_fake *f, const char *part);
 int sql_fake_statements(struct sql_fake *f, struct json **out) must_use;
 /* The same of SELECTs asked, answered or not. */
 size_t sql_fake_asked(struct sql_fake *f, const char *part);
+/* How often offpath_applied of any database was swept. */
+size_t sql_fake_swept(struct sql_fake *f);
 /* A transaction as a server runs it; the record's fake uses it. step: as sql_ops.apply. */
 int sql_fake_apply(struct sql_fake *f, const char *schema, const struct job_id *job, int step,
                    const struct sql_statement *q, size_t n) must_use;

@@ -160,6 +160,21 @@ static int prepare(struct sql *sql)
     return err ? err : note(m, store_exec(m->store, sql_applied_table));
 }
 
+static int sweep(struct sql *sql, bool *more)
+{
+    static const struct store_sql q = {
+        .head = "DELETE FROM offpath_applied WHERE at<NOW(6)-INTERVAL 400 DAY LIMIT 500"};
+    struct sql_mysql *m = of(sql);
+    int err = connect(m);
+    if (err)
+        return away(err);
+    err = store_mode(m->store, STORE_ALONE);
+    if (!err)
+        err = store_run(m->store, &q, 0, NULL, 0);
+    *more = !err && store_affected(m->store) >= 500;
+    return note(m, err);
+}
+
 static const char *why(const struct sql *sql)
 {
     return of(sql)->why;
@@ -177,6 +192,7 @@ static const struct sql_ops ops = {
     .apply = apply,
     .look = look,
     .prepare = prepare,
+    .sweep = sweep,
     .why = why,
 };
 

@@ -9,6 +9,9 @@
 #include "common/metrics.h"
 #include "worker/clerk.h"
 
+enum { SWEEP_FIRST_MS = 60000, SWEEP_MS = 3600 * 1000, SWEEP_MORE_MS = 1000 };
+#define NEVER INT64_MAX
+
 struct desk { /* a connection and its thread */
     struct counter *counter;
     struct clerk *clerk;
@@ -25,6 +28,7 @@ struct counter { /* one database */
     int64_t away_until_ms;
     struct desk *desks;
     unsigned n;
+    int64_t sweep_at_ms; /* its first desk's; NEVER: no offpath_applied */
     struct metric *seconds[2];
 };
 
@@ -44,6 +48,20 @@ bool databases_is_used(const struct flow_set *set, const struct database *d)
                 return true;
         for (size_t k = 0; k < f->saves_n; k++)
             if (f->saves[k].database == d)
+                return true;
+    }
+    return false;
+}
+
+bool databases_needs_applied(const struct flow_set *set, const struct database *d,
+                             const struct store_url *record)
+{
+    if (sql_is_record(d, record))
+        return false;
+    for (size_t i = 0; i < set->flows_n; i++) {
+        const struct flow *f = &set->flows[i];
+        for (size_t k = 0; k < f->saves_n; k++)
+            if (f->saves[k].database == d && !f->saves[k].optional)
                 return true;
     }
     return false;
@@ -111,10 +129,16 @@ static void note(struct counter *c, const struct sql_op *op)
         log_info("database-back", "database", c->database->name);
 }
 
+static int open_sql(struct desk *d)
+{
+    const struct counter *c = d->counter;
+    return d->sql ? 0 : c->all->s.open(c->all->s.open_arg, c->database, &d->sql);
+}
+
 static void run(struct desk *d, struct sql_op *op)
 {
     struct counter *c = d->counter;
-    op->status = d->sql ? 0 : c->all->s.open(c->all->s.open_arg, c->database, &d->sql);
+    op->status = open_sql(d);
     if (op->status)
         return;
     int64_t from = clock_mono_us(c->all->clock);
@@ -128,15 +152,44 @@ static void run(struct desk *d, struct sql_op *op)
     note(c, op);
 }
 
+/* ---- what offpath_applied no longer needs */
+
+static int64_t sweep_in_ms(const struct desk *d)
+{
+    const struct counter *c = d->counter;
+    bool mine = d == c->desks && c->sweep_at_ms != NEVER;
+    int64_t left = mine ? c->sweep_at_ms - clock_mono_ms(c->all->clock) : NEVER;
+    return left < 0 ? 0 : left;
+}
+
+static void sweep(struct desk *d)
+{
+    struct counter *c = d->counter;
+    bool more = false;
+    int err = open_sql(d);
+    if (!err)
+        err = d->sql->ops->sweep(d->sql, &more);
+    if (err && err != ERR_IO) /* who is away says so with the next save */
+        log_warn("applied-not-swept", "database", c->database->name, "why",
+                 d->sql ? d->sql->ops->why(d->sql) : err_text(err));
+    c->sweep_at_ms = clock_mono_ms(c->all->clock) + (more ? SWEEP_MORE_MS : SWEEP_MS);
+}
+
+/* ---- */
+
 static int step(void *arg, struct record *r, int64_t *next_ms)
 {
     static const struct timespec pause = {0, 1000000};
     struct desk *d = arg;
     bool away;
-    struct sql_op *op = take(d, &away);
     (void)r;
-    if (!op)
+    if (sweep_in_ms(d) == 0)
+        sweep(d);
+    struct sql_op *op = take(d, &away);
+    if (!op) {
+        *next_ms = sweep_in_ms(d) == NEVER ? CLERK_WAIT : sweep_in_ms(d);
         return 0;
+    }
     *next_ms = 0;
     op->rows = NULL;
     op->why[0] = 0;
@@ -192,6 +245,9 @@ int databases_start(const struct databases_settings *s, struct databases **out)
         struct counter *c = &d->list[d->n++];
         c->database = &s->set->databases[i];
         c->all = d;
+        c->sweep_at_ms = databases_needs_applied(s->set, c->database, s->record)
+                             ? clock_mono_ms(d->clock) + SWEEP_FIRST_MS
+                             : NEVER;
         pthread_mutex_init(&c->lock, NULL);
         if (databases_is_used(s->set, c->database))
             err = counter_start(d, c);

@@ -2,7 +2,8 @@
  * many for each as it has `connections`, those that no flow uses have none.
  * An operation is embedded in its owner's struct and lent until its done callback, which runs in
  * the loop of the shard that asked. It is tried once: ERR_IO and ERR_CONFLICT are the owner's to
- * repeat. While a database is away all that wait for it fail at once, every AWAY_MS one tries. */
+ * repeat. The first thread of each that has offpath_applied deletes its old rows, once an hour.
+ * While a database is away all that wait for it fail at once, every AWAY_MS one tries. */
 #pragma once
 #include "common/loop.h"
 #include "common/sql.h"
@@ -44,3 +45,7 @@ void databases_stop(struct databases *d);
 bool databases_is_own(const struct databases *d, const struct database *database);
 /* Does a flow of the set load from it, or save to it? */
 bool databases_is_used(const struct flow_set *set, const struct database *d);
+/* Does a save there need offpath_applied: in a transaction of its own, that must not be repeated?
+ */
+bool databases_needs_applied(const struct flow_set *set, const struct database *d,
+                             const struct store_url *record);

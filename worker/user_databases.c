@@ -4,20 +4,12 @@
 
 #include "worker/databases.h"
 
-/* A save that is not optional writes there, in a transaction of its own. */
 static bool needs_applied(const struct user_databases *u, const struct database *d)
 {
     struct store_url record;
     char why[STORE_WHY];
-    if (store_url_parse(u->record, &record, why) || sql_is_record(d, &record))
-        return false;
-    for (size_t i = 0; i < u->set->flows_n; i++) {
-        const struct flow *f = &u->set->flows[i];
-        for (size_t k = 0; k < f->saves_n; k++)
-            if (f->saves[k].database == d && !f->saves[k].optional)
-                return true;
-    }
-    return false;
+    return store_url_parse(u->record, &record, why) == 0 &&
+           databases_needs_applied(u->set, d, &record);
 }
 
 static int open_one(const struct user_databases *u, const struct database *d, struct sql **out)

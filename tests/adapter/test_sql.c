@@ -216,6 +216,13 @@ static void a_step_is_applied_once(void **state)
     assert_int_equal(apply(sql, 1, 1, "INSERT INTO t5 VALUES (?)", "[2]"),
                      0); /* rolled back before */
     assert_int_equal(db_number(d, "SELECT COUNT(*) FROM t5", NULL), 2);
+    bool more = true;
+    db_exec(d, "UPDATE offpath_applied SET at=NOW(6)-INTERVAL 401 DAY WHERE step=0");
+    db_exec(d, "UPDATE offpath_applied SET at=NOW(6)-INTERVAL 399 DAY WHERE step=1");
+    assert_int_equal(sql->ops->sweep(sql, &more), 0);
+    assert_false(more);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM offpath_applied WHERE step=0", NULL), 0);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM offpath_applied", NULL), 1);
     sql->ops->close(sql);
 }
 

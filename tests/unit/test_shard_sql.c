@@ -346,6 +346,24 @@ static void a_refusal_elsewhere_applies_nothing_of_what_follows(void **state)
     end_world(w, &s);
 }
 
+static void old_steps_are_swept_once_an_hour(void **state)
+{
+    (void)state;
+    struct world *w =
+        world_of("result: 5\nsave:\n  - " FAR "\n  - " OWN "\n  - " OPTIONAL("away") "\n", NULL);
+    world_run(w, 61000);
+    assert_int_equal(sql_fake_swept(w->sql), 1); /* of `far` alone, by one of its threads */
+    world_run(w, 3500000);
+    assert_int_equal(sql_fake_swept(w->sql), 1);
+    sql_fake_down(w->sql, "far", true);
+    world_run(w, 200000);
+    assert_int_equal(sql_fake_swept(w->sql), 1);
+    sql_fake_down(w->sql, "far", false);
+    world_run(w, 3600000);
+    assert_int_equal(sql_fake_swept(w->sql), 2);
+    world_free(w);
+}
+
 static int64_t bytes_held(struct world *w)
 {
     world_run(w, 1500); /* the shard's tick */
@@ -709,6 +727,7 @@ int main(void)
         cmocka_unit_test(what_is_away_elsewhere_is_saved_when_it_is_back),
         cmocka_unit_test(ten_seconds_behind_the_deadline_a_save_elsewhere_has_failed),
         cmocka_unit_test(a_refusal_elsewhere_applies_nothing_of_what_follows),
+        cmocka_unit_test(old_steps_are_swept_once_an_hour),
         cmocka_unit_test(what_waits_to_be_saved_counts_as_memory),
         cmocka_unit_test(a_lost_answer_elsewhere_saves_once),
         cmocka_unit_test(a_recorded_save_goes_on_without_load_check_or_cancel),
