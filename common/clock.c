@@ -44,7 +44,9 @@ static int64_t stepped_mono(const struct clock *c)
 
 void clock_stepped_init(struct clock_stepped *c, int64_t wall_us)
 {
-    *c = (struct clock_stepped){{stepped_wall, stepped_mono}, wall_us, 0};
+    c->clock = (struct clock){stepped_wall, stepped_mono};
+    c->wall = wall_us;
+    c->mono = 0;
 }
 
 void clock_step(struct clock_stepped *c, int64_t us)

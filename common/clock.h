@@ -1,7 +1,7 @@
 /* clock.h - time as an argument.
  * Everything that waits or stamps takes a clock, so tests step it and nobody sleeps. Wall time is
  * Unix microseconds UTC; mono never goes back and is for intervals. The real clock is safe from any
- * thread; a stepped one belongs to the test's thread. */
+ * thread, and a stepped one to read; one thread steps it. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@ struct clock {
 
 struct clock_stepped {
     struct clock clock; /* first: pass &c.clock */
-    int64_t wall, mono;
+    _Atomic int64_t wall, mono;
 };
 
 /* The machine's clock; lent for ever. */
