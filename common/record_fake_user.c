@@ -75,6 +75,8 @@ static bool fits(const struct record_list *l, const struct record_job *j)
         return false;
     if (l->before_us && compare(l->before_us, &l->before_id, j->created_us, &j->id) >= 0)
         return false;
+    if (l->cut && compare(j->created_us, &j->id, l->cut_us, &l->cut_id) > 0)
+        return false;
     if (l->flow && l->flow[0] && strcmp(l->flow, j->flow) != 0)
         return false;
     return l->state < 0 || (int)shown == l->state;
@@ -111,12 +113,8 @@ static void insert(struct record_list *l, const struct record_job *j)
     l->n++;
 }
 
-int fake_list(struct record *r, struct record_list *l)
+static void collect(const struct record_fake *f, struct record_list *l)
 {
-    struct record_fake *f;
-    int err = fake_begin(r, &f);
-    if (err)
-        return err;
     l->n = 0;
     l->rows = calloc(l->max + 1, sizeof *l->rows);
     if (!l->rows)
@@ -125,5 +123,46 @@ int fake_list(struct record *r, struct record_list *l)
         for (const struct fake_job *j = f->jobs[i]; j; j = j->next)
             if (fits(l, &j->row))
                 insert(l, &j->row);
+}
+
+/* How many of the rows that fit stand before this one, and itself. */
+static size_t place_of(const struct record_fake *f, const struct record_list *l,
+                       const struct record_job *row)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < FAKE_BUCKETS; i++)
+        for (const struct fake_job *j = f->jobs[i]; j; j = j->next)
+            n += compare(j->row.created_us, &j->row.id, row->created_us, &row->id) <= 0 &&
+                 fits(l, &j->row);
+    return n;
+}
+
+/* The job scan_max places on, if a filter is set and there are so many. */
+static void find_cut(const struct record_fake *f, struct record_list *l)
+{
+    struct record_list all = *l;
+    l->cut = all.cut = false;
+    all.flow = NULL;
+    all.state = -1;
+    if (l->scan_max == 0 || (l->state < 0 && !(l->flow && l->flow[0])))
+        return;
+    for (size_t i = 0; i < FAKE_BUCKETS && !l->cut; i++)
+        for (const struct fake_job *j = f->jobs[i]; j && !l->cut; j = j->next)
+            if (fits(&all, &j->row) && place_of(f, &all, &j->row) == l->scan_max) {
+                l->cut = true;
+                l->cut_us = j->row.created_us;
+                l->cut_id = j->row.id;
+            }
+}
+
+int fake_list(struct record *r, struct record_list *l)
+{
+    struct record_fake *f;
+    int err = fake_begin(r, &f);
+    if (err)
+        return err;
+    find_cut(f, l);
+    collect(f, l);
+    l->cut = l->cut && l->n < l->max;
     return fake_end(f, 0);
 }

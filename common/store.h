@@ -31,6 +31,9 @@ int store_url_parse(const char *url, struct store_url *out, char why[STORE_WHY])
  */
 int store_err_of(unsigned number, const char *sqlstate);
 int store_err_of_user(unsigned number, const char *sqlstate);
+/* A server's words without the value that some errors quote: whose data it is, logs do not know.
+ * Cut at size. Pure. */
+void store_hide_value(unsigned number, const char *text, char *out, size_t size);
 
 struct store;
 struct store_settings {

@@ -91,6 +91,24 @@ int store_err_of_user(unsigned number, const char *sqlstate)
     return strncmp(sqlstate, "08", 2) == 0 ? ERR_IO : ERR_REFUSED;
 }
 
+void store_hide_value(unsigned number, const char *text, char *out, size_t size)
+{
+    /* Duplicate entry '%s' for key ..., Incorrect ... value: '%s' for column ..., Truncated ... */
+    static const unsigned quoting[] = {1062, 1292, 1366, 1367, 1411, 1525, 1586, 1690};
+    const char *from = NULL, *to = NULL;
+    for (size_t i = 0; i < sizeof quoting / sizeof *quoting; i++)
+        if (quoting[i] == number)
+            from = strchr(text, '\'');
+    for (const char *p = from; p && (p = strstr(p + 1, "' for ")) != NULL;)
+        to = p; /* the last: the value may hold the words, too */
+    if (from && !to)
+        to = strrchr(from + 1, '\'');
+    if (from)
+        snprintf(out, size, "%.*s'...%s", (int)(from - text), text, to ? to : "'");
+    else
+        snprintf(out, size, "%s", text);
+}
+
 int store_sql_text(const struct store_sql *q, size_t rows, struct buf *out)
 {
     buf_text(out, q->head);

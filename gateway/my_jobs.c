@@ -90,6 +90,13 @@ static const char *read_page(struct page *p)
     return read_limit(p) != 0 ? "limit is a number from 1 to 100" : NULL;
 }
 
+static void print_cursor(int64_t us, const struct job_id *id, struct buf *b)
+{
+    char text[ID_TEXT];
+    id_format(id, text);
+    buf_printf(b, "\"%lld.%s\"}", (long long)us, text);
+}
+
 static void print(const struct page *p, size_t shown, const struct http_request *q, struct buf *b)
 {
     const struct record_list *l = &p->list;
@@ -100,19 +107,20 @@ static void print(const struct page *p, size_t shown, const struct http_request 
         job_view_print_row(&l->rows[i], q->public_url, b);
     }
     buf_text(b, "],\"next\":");
-    if (shown < l->n) {
-        char id[ID_TEXT];
-        id_format(&l->rows[shown - 1].id, id);
-        buf_printf(b, "\"%lld.%s\"}", (long long)l->rows[shown - 1].created_us, id);
-    } else {
+    if (shown < l->n)
+        print_cursor(l->rows[shown - 1].created_us, &l->rows[shown - 1].id, b);
+    else if (l->cut)
+        print_cursor(l->cut_us, &l->cut_id, b);
+    else
         buf_text(b, "null}");
-    }
 }
 
 void my_jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r)
 {
     struct page p = {.query = q->query,
-                     .list = {.owner = q->user->owner, .result_max = MY_JOBS_RESULT_MAX}};
+                     .list = {.owner = q->user->owner,
+                              .result_max = MY_JOBS_RESULT_MAX,
+                              .scan_max = MY_JOBS_SCAN_MAX}};
     if (owner_is_nobody(&q->user->owner)) {
         auth_challenge(q, r);
         return;

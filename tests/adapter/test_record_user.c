@@ -290,6 +290,46 @@ static void lists_are_filtered(void **state)
     assert_int_equal(count(d, (struct record_list){.state = JOB_SUCCEEDED}), 0);
 }
 
+static void a_filter_looks_at_so_many_and_goes_on_behind_them(void **state)
+{
+    struct db *d = *state;
+    struct record_list l = {.state = JOB_NONE, .flow = "odd", .scan_max = 5};
+    size_t n = 0, pages = 0;
+    register_mine(d, 17);
+    do {
+        struct record_list page = list_of(d, l);
+        assert_true(page.n <= 3); /* every second of five */
+        for (size_t i = 0; i < page.n; i++)
+            assert_string_equal(page.rows[i].flow, "odd");
+        n += page.n;
+        pages++;
+        l.before_us = page.cut ? page.cut_us : 0;
+        l.before_id = page.cut_id;
+        record_list_fini(&page);
+    } while (l.before_us && pages < 10);
+    assert_int_equal(n, 9);
+    assert_int_equal(pages, 4);
+}
+
+static void what_ends_the_page_first_is_no_cut(void **state)
+{
+    struct db *d = *state;
+    register_mine(d, 6);
+    struct record_list l =
+        list_of(d, (struct record_list){.state = JOB_NONE, .flow = "odd", .max = 1, .scan_max = 5});
+    assert_int_equal(l.n, 1);
+    assert_false(l.cut);
+    record_list_fini(&l);
+    l = list_of(d, (struct record_list){.state = JOB_NONE, .max = 5, .scan_max = 2});
+    assert_int_equal(l.n, 5); /* no filter: the index alone finds them */
+    assert_false(l.cut);
+    record_list_fini(&l);
+    l = list_of(d, (struct record_list){.state = JOB_SUCCEEDED, .scan_max = 2});
+    assert_int_equal(l.n, 0);
+    assert_true(l.cut);
+    record_list_fini(&l);
+}
+
 static void a_long_result_is_only_measured(void **state)
 {
     struct db *d = *state;
@@ -324,6 +364,8 @@ int main(void)
         T(a_cancel_and_a_finish_at_once_agree),
         T(pages_hold_every_job_once),
         T(lists_are_filtered),
+        T(a_filter_looks_at_so_many_and_goes_on_behind_them),
+        T(what_ends_the_page_first_is_no_cut),
         T(a_long_result_is_only_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,32 @@ static void filters(void **state)
     assert_int_equal(count(s, "?limit=1000", "alice"), 2);
 }
 
+/* As many jobs as one page of a filter looks at, and one more. */
+static void a_filter_that_nothing_fits_is_read_in_pages(void **state)
+{
+    struct stage *s = *state;
+    struct record *r = record_of(s);
+    struct record_register row = {.owner = owner_of(STAGE_ISSUER, "alice"), .has_mac = true};
+    for (int i = 0; i <= MY_JOBS_SCAN_MAX; i++) {
+        row.flow = i ? "plain" : "mine";
+        row.created_us = 1000 + i;
+        row.id.b[0] = (uint8_t)(i >> 8);
+        row.id.b[1] = (uint8_t)i;
+        assert_int_equal(r->ops->register_jobs(r, &row, 1), 0);
+    }
+    r->ops->close(r);
+    struct json *v = page(s, "?flow=mine", "alice");
+    char query[120];
+    assert_int_equal(json_size(json_get(v, "items")), 0);
+    assert_non_null(json_text(json_get(v, "next")));
+    snprintf(query, sizeof query, "?flow=mine&cursor=%s", json_text(json_get(v, "next")));
+    json_free(v);
+    v = page(s, query, "alice");
+    assert_int_equal(json_size(json_get(v, "items")), 1);
+    assert_true(json_is(json_get(v, "next"), JSON_NULL));
+    json_free(v);
+}
+
 static void leaves_out_a_result_that_is_long(void **state)
 {
     struct stage *s = *state;
@@ -398,6 +424,7 @@ int main(void)
         TEST(lists_the_users_own_jobs_newest_first),
         TEST(pages_without_gap_or_repeat),
         TEST(filters),
+        TEST(a_filter_that_nothing_fits_is_read_in_pages),
         TEST(leaves_out_a_result_that_is_long),
         TEST(refuses_what_is_no_page),
         TEST(lists_the_flows_this_user_may_start),

@@ -238,6 +238,34 @@ static void what_repeating_mends_is_told_from_what_it_does_not(void **state)
         assert_int_equal(store_err_of(rows[i].number, rows[i].sqlstate), rows[i].err);
 }
 
+static void a_value_that_an_error_quotes_is_in_no_log(void **state)
+{
+    static const struct {
+        unsigned number;
+        const char *text, *want;
+    } rows[] = {
+        {1062, "Duplicate entry 'ann@example.org' for key 'email'",
+         "Duplicate entry '...' for key 'email'"},
+        {1062, "Duplicate entry 'it's a' for key 'x' for key 'email'",
+         "Duplicate entry '...' for key 'email'"},
+        {1366, "Incorrect integer value: 'secret' for column `a`.`b`.`c` at row 1",
+         "Incorrect integer value: '...' for column `a`.`b`.`c` at row 1"},
+        {1292, "Truncated incorrect DOUBLE value: 'secret'",
+         "Truncated incorrect DOUBLE value: '...'"},
+        {1062, "Duplicate entry 'cut off in the mid", "Duplicate entry '...'"},
+        {1062, "Doppelter Eintrag", "Doppelter Eintrag"},
+        {1054, "Unknown column 'mail' in 'field list'", "Unknown column 'mail' in 'field list'"},
+    };
+    char out[STORE_WHY];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        store_hide_value(rows[i].number, rows[i].text, out, sizeof out);
+        assert_string_equal(out, rows[i].want);
+    }
+    store_hide_value(1062, rows[0].text, out, 12);
+    assert_string_equal(out, "Duplicate e");
+}
+
 /* ---- schema */
 
 static void the_schema_compiled_in_is_the_file(void **state)
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(dates_go_both_ways),
         cmocka_unit_test(rows_are_repeated_with_what_stands_between),
         cmocka_unit_test(few_sizes_of_statements_serve_all_numbers_of_rows),
+        cmocka_unit_test(a_value_that_an_error_quotes_is_in_no_log),
         cmocka_unit_test(what_repeating_mends_is_told_from_what_it_does_not),
         cmocka_unit_test(the_schema_compiled_in_is_the_file),
     };
