@@ -42,6 +42,7 @@ static const struct config_option table[] = {
     {"keep-alive", CONFIG_DURATION, NULL, "TIME", NULL},
     {"publish-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
     {"drain-wait", CONFIG_DURATION, NULL, "TIME", NULL},
+    {"gateways", CONFIG_NUMBER, NULL, "N", NULL},
     {"overload-floor", CONFIG_NUMBER, NULL, "N", NULL},
     {"jwt-hs256-file", CONFIG_TEXT, NULL, "FILE", NULL},
     {"jwks", CONFIG_TEXT, NULL, "FILE|URL", NULL},
