@@ -23,7 +23,7 @@ static const struct config_option table[] = {
     {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
     {"yes", CONFIG_BOOL, "false", NULL, "topics, migrate: do it without asking"},
     {"show", CONFIG_BOOL, "false", NULL, "check: print each setting and where it is from"},
-    {"offline", CONFIG_BOOL, "false", NULL, "check: ask no server"},
+    {"offline", CONFIG_BOOL, "false", NULL, "check: ask no server, need no secrets"},
     {"deny-warnings", CONFIG_BOOL, "false", NULL, "check: a warning counts as an error"},
     {"json", CONFIG_BOOL, "false", NULL, "check, eval, test: JSON Lines"},
     {"request", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: the request (default: the first example)"},

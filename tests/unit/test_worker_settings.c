@@ -15,7 +15,7 @@ static char why[SETTINGS_WHY];
 static int read_with(const char *flag, const char *value, struct settings *out, struct config **c)
 {
     char *argv[] = {(char[]){"worker"},      (char[]){"run"},
-                    (char[]){"--flows"},     (char[]){"deploy/flows"},
+                    (char[]){"--flows"},     (char[]){"tests/shops/flows"},
                     (char[]){"--kafka"},     (char[]){"k:9092"},
                     (char[]){"--redis"},     (char[]){"redis://r"},
                     (char[]){"--mysql"},     (char[]){"mysql://u:secret@m/db"},
