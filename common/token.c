@@ -208,6 +208,7 @@ static int read_user(const struct json *v, struct token_user *out, const char **
     memcpy(user.sub, sub, strlen(sub) + 1);
     user.owner = owner_of(iss ? json_text(iss) : "", sub);
     read_scope(v, user.scope);
+    user.expires_s = (int64_t)json_number(json_get(v, "exp"));
     *out = user;
     return 0;
 }

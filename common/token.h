@@ -17,6 +17,7 @@ struct token_user { /* all zero: a guest */
     struct owner owner;
     char sub[EVENT_SUB];
     char scope[TOKEN_SCOPE]; /* names with a space between; "" none */
+    int64_t expires_s;       /* `exp` of the token */
 };
 
 struct token_head { /* unchecked: only to find the key by */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/cookie.h"
 #include "gateway/http.h"
 #include "gateway/problem.h"
 
@@ -57,8 +58,13 @@ int auth_request(const struct auth *a, const struct http_request *q, struct toke
                  const char **why)
 {
     const char *token;
+    char cookie[COOKIE_TOKEN];
     *user = (struct token_user){0};
     int err = find_token(q, &token, why);
+    if (!err && !token && cookie_read(q, cookie)) {
+        token = cookie;
+        err = cookie_guard(q, why);
+    }
     if (err || !token)
         return err;
     if (!a->keys)

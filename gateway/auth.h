@@ -1,5 +1,6 @@
-/* auth.h - who sends a request: nobody (a guest), or the user of a good bearer token. A bad token
- * is refused everywhere: nobody becomes a guest by accident. Any thread. */
+/* auth.h - who sends a request: nobody (a guest), or the user of a good token, sent as a bearer or
+ * in the console's cookie (cookie.h); a bearer counts first. A bad token is refused everywhere:
+ * nobody becomes a guest by accident. Any thread. */
 #pragma once
 #include "gateway/keyring.h"
 
@@ -12,11 +13,12 @@ struct auth {
     const struct clock *clock;
 };
 
-/* Fill *user (all zero: a guest). 0; ERR_SIGNED_OUT: a bad token; ERR_UNAVAILABLE: the keys cannot
- * be read now. why: a sentence for the client, lent for ever. */
+/* Fill *user (all zero: a guest). 0; ERR_SIGNED_OUT: a bad token; ERR_NOT_ALLOWED: by cookie, from
+ * another site; ERR_UNAVAILABLE: the keys cannot be read now. why: a sentence for the client, lent
+ * for ever. */
 int auth_request(const struct auth *a, const struct http_request *q, struct token_user *user,
                  const char **why) must_use;
-/* Answer 401 with a challenge, or 503, as auth_request said. */
+/* Answer 401 with a challenge, 403 or 503, as auth_request said. */
 void auth_refuse(const struct http_request *q, struct http_reply *r, int err, const char *why);
 /* 401 for a guest where a user is needed. */
 void auth_challenge(const struct http_request *q, struct http_reply *r);

@@ -14,6 +14,18 @@ bool flows_may_start(const struct http_request *q, const struct flow *f)
     return !f->token_scope || token_has_scope(q->user, f->token_scope);
 }
 
+/* What a form leaves out: the gateway fills these in. */
+static void print_set(const struct flow *f, struct buf *b)
+{
+    buf_text(b, ",\"set\":[");
+    for (size_t i = 0; i < f->set_n; i++) {
+        if (i)
+            buf_char(b, ',');
+        json_print_text(f->set[i].name, strlen(f->set[i].name), b);
+    }
+    buf_char(b, ']');
+}
+
 static void print(const struct flow *f, struct buf *b)
 {
     const struct json *examples = json_get(f->schema_source, "examples");
@@ -29,7 +41,8 @@ static void print(const struct flow *f, struct buf *b)
         json_print(examples, b);
     else
         buf_text(b, "[]");
-    buf_char(b, '}');
+    print_set(f, b);
+    buf_text(b, f->cache.scope == SCOPE_SHARED ? ",\"shared\":true}" : ",\"shared\":false}");
 }
 
 void flows_get(const struct flow_set *flows, const struct http_request *q, struct http_reply *r)

@@ -13,6 +13,10 @@ enum route {
     ROUTE_FLOWS,
     ROUTE_EVENTS,
     ROUTE_ERROR_PAGE,
+    ROUTE_PAGE,  /* of the console: all have the same shell */
+    ROUTE_ASSET, /* a file of the console */
+    ROUTE_LOGIN,
+    ROUTE_LOGOUT,
     ROUTE_NONE,
     ROUTE_COUNT
 };
@@ -20,7 +24,7 @@ enum route {
 enum { ROUTE_ARG = 64 };
 struct route_match {
     enum route route;
-    char arg[ROUTE_ARG]; /* the {flow}, {id} or {code} in the path, or "" */
+    char arg[ROUTE_ARG]; /* the {flow}, {id}, {code} or {file} in the path, or "" */
     const char *allow;   /* methods this address knows, for Allow; lent for ever */
     bool head;           /* answer as GET, without the body */
 };

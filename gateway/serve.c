@@ -10,7 +10,9 @@
 #include "gateway/cancel.h"
 #include "gateway/flows.h"
 #include "gateway/guard.h"
+#include "gateway/login.h"
 #include "gateway/my_jobs.h"
+#include "gateway/pages.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
 
@@ -99,6 +101,35 @@ static void handle(struct serve *s, struct http_request *q, struct http_reply *r
     }
 }
 
+/* What needs no user: true if it was that. */
+static bool open_to_all(struct serve *s, struct http_request *q, struct http_reply *r,
+                        const struct route_match *m)
+{
+    int err = 0;
+    switch (m->route) {
+    case ROUTE_ERROR_PAGE:
+        err = problem_page(r, m->arg);
+        break;
+    case ROUTE_PAGE:
+        err = pages_get(q, r, "index.html");
+        break;
+    case ROUTE_ASSET:
+        err = pages_get(q, r, m->arg);
+        break;
+    case ROUTE_LOGIN:
+        login_post(&s->auth, q, r);
+        break;
+    case ROUTE_LOGOUT:
+        logout_post(q, r);
+        break;
+    default:
+        return false;
+    }
+    if (err)
+        problem_simple(q, r, err, NULL);
+    return true;
+}
+
 /* What needs no user, and what is there for nobody, comes before the token. */
 static void dispatch(struct serve *s, struct http_request *q, struct http_reply *r,
                      const struct route_match *m)
@@ -106,11 +137,8 @@ static void dispatch(struct serve *s, struct http_request *q, struct http_reply 
     struct token_user user;
     const struct flow *flow = NULL;
     const char *why = NULL;
-    if (m->route == ROUTE_ERROR_PAGE) {
-        if (problem_page(r, m->arg) != 0)
-            problem_simple(q, r, ERR_NO_ROUTE, NULL);
+    if (open_to_all(s, q, r, m))
         return;
-    }
     if (m->route == ROUTE_ACCEPT && !(flow = accept_flow(&s->accept, m->arg))) {
         problem_simple(q, r, ERR_NO_FLOW, NULL);
         return;

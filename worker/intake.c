@@ -13,11 +13,8 @@ void gate_set(struct gate *g, int64_t used)
 
 void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max)
 {
-    *i = (struct intake){.jobs.max = jobs_max,
-                         .bytes.max = bytes_max,
-                         .rows.max = WRITER_ROWS,
-                         .calls.max = 100,
-                         .late.max = 100};
+    *i = (struct intake){
+        .jobs.max = jobs_max, .bytes.max = bytes_max, .rows.max = WRITER_ROWS, .calls.max = 100};
 }
 
 void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes)
@@ -31,13 +28,12 @@ void intake_rows(struct intake *i, int64_t waiting)
     gate_set(&i->rows, waiting);
 }
 
-void intake_calls(struct intake *i, int64_t percent, int64_t late)
+void intake_calls(struct intake *i, int64_t percent)
 {
     gate_set(&i->calls, percent);
-    gate_set(&i->late, late);
 }
 
-bool intake_shut(const struct intake *i, bool late)
+bool intake_shut(const struct intake *i)
 {
-    return i->jobs.shut || i->bytes.shut || i->rows.shut || i->calls.shut || (late && i->late.shut);
+    return i->jobs.shut || i->bytes.shut || i->rows.shut || i->calls.shut;
 }

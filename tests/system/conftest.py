@@ -83,3 +83,20 @@ def site(shared):
     shared.standin.mend()
     shared.standin.call("DELETE", "/_log")
     return shared
+
+
+@pytest.fixture(scope="session")
+def chromium(work_folder):
+    from browser import Browser
+    b = Browser(work_folder / "chromium")
+    yield b
+    b.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """A browser that knows nobody; what a page complains about, policy refusals too, fails the test."""
+    chromium.fresh()
+    yield chromium
+    complaints = chromium.complaints()
+    assert not complaints, "\n".join(complaints)

@@ -42,9 +42,8 @@ static void revoked(void *arg, struct partition *p)
     ((struct world *)arg)->revoked++;
 }
 
-static bool shut(void *arg, bool late)
+static bool shut(void *arg)
 {
-    (void)late;
     return ((struct world *)arg)->shut;
 }
 

@@ -24,6 +24,13 @@ static void finds_each_address(void **state)
         {"HEAD", "/v1/flows", "", ROUTE_FLOWS, true},
         {"GET", "/v1/jobs/0199-a/events", "0199-a", ROUTE_EVENTS, false},
         {"GET", "/errors/not-json", "not-json", ROUTE_ERROR_PAGE, false},
+        {"GET", "/", "", ROUTE_PAGE, false},
+        {"HEAD", "/me", "", ROUTE_PAGE, true},
+        {"GET", "/f/price-compare", "price-compare", ROUTE_PAGE, false},
+        {"GET", "/j/0199-a", "0199-a", ROUTE_PAGE, false},
+        {"GET", "/console/main.js", "main.js", ROUTE_ASSET, false},
+        {"POST", "/v1/login", "", ROUTE_LOGIN, false},
+        {"POST", "/v1/logout", "", ROUTE_LOGOUT, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -37,7 +44,13 @@ static void finds_each_address(void **state)
 
 static void guesses_nothing(void **state)
 {
-    static const char *const paths[] = {"/",
+    static const char *const paths[] = {"//",
+                                        "/me/",
+                                        "/j/",
+                                        "/j/a.b",
+                                        "/console/",
+                                        "/console/a/b.js",
+                                        "/console/%2e%2e",
                                         "/v1/flows//jobs",
                                         "/v1/flows/x/jobs/",
                                         "/V1/flows/x/jobs",

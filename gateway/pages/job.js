@@ -1,0 +1,430 @@
+// job.js - /j/{id}: one job, while it runs and afterwards.
+import { h, empty, add, button, link, copy, ask, problem, value, json, toast, time, clean, took, say, clockTime, state, refreshTimes, foreign } from "./dom.js";
+import { t, reason } from "./text.js";
+import { call, curl, inputOf, links, remember, flowTitle, allFlows, who } from "./api.js";
+import { watchJob } from "./live.js";
+import { etaWords } from "./flow.js";
+import { segments, draw, why } from "./waterfall.js";
+import { ready, signInDialog } from "./main.js";
+
+const FINAL = ["succeeded", "partial", "failed", "cancelled", "expired"];
+const ENDED = ["succeeded", "failed", "skipped", "cancelled"];
+const ROWS_MAX = 200, GREY_MS = 300;
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+export const isFinal = (s) => FINAL.includes(s);
+const keyOf = (c) => (c.item === null || c.item === undefined ? c.name : `${c.name}[${c.item}]`);
+
+export async function jobPage(root, id, go) {
+  const page = new JobPage(root, id, go);
+  await page.open();
+  return page;
+}
+
+class JobPage {
+  constructor(root, id, go) {
+    Object.assign(this, { root, id, go, job: null, calls: new Map(), rows: new Map(), shownResults: new Set(), fresh: 0, mode: "", closed: false });
+    this.title = h("h1", { tabindex: "-1" }, `${t("job")} ${id.slice(-8)}`);
+    this.facts = h("p", { class: "facts" }, h("code", { title: id }, id.slice(-8)));
+    this.deadline = h("div", { class: "deadline", hidden: true });
+    this.connection = h("p", { class: "connection", hidden: true });
+    this.note = h("div", { class: "note" });
+    this.actions = h("div", { class: "actions bottom" });
+    this.callList = h("ol", { class: "calls" });
+    this.resultList = h("ol", { class: "results" });
+    this.callSection = h("section", { hidden: true, "aria-labelledby": "h-calls" }, h("h2", { id: "h-calls" }, t("calls")), this.callList);
+    this.partSection = h("section", { hidden: true, "aria-labelledby": "h-parts" }, h("h2", { id: "h-parts" }, t("results")), this.resultList);
+    this.finalSection = h("section", { hidden: true, class: "final", id: "result", tabindex: "-1", "aria-labelledby": "h-result" });
+    this.more = h("section", { hidden: true });
+    this.body = h("div", { class: "job" }, this.note, this.callSection, this.partSection, this.finalSection, this.more);
+    empty(root, this.title, this.facts, this.deadline, this.connection, this.actions, this.body);
+  }
+
+  async open() {
+    const grey = setTimeout(() => add(this.note, [1, 2, 3].map(() => h("div", { class: "grey" }))), GREY_MS);
+    this.grey = grey;
+    try {
+      await this.load();
+    } catch (e) {
+      if (e.code === "no-job" || e.code === "signed-out" || !(e.code || e.status)) { this.fail(e); return; }
+      this.setMode(e.code === "offline" ? "offline" : "poll");
+    } finally { clearTimeout(grey); }
+    if (this.closed) return;
+    this.timer = setInterval(() => this.tick(), calm.matches ? 1000 : 250);
+    this.onhash = () => this.markCall();
+    addEventListener("hashchange", this.onhash);
+    if (!this.job || !isFinal(this.job.state)) this.follow();
+  }
+
+  follow() {
+    this.watch = watchJob(this.id, {
+      event: (name, data) => this.onEvent(name, data),
+      job: (job) => { this.apply(job); return isFinal(job.state); },
+      mode: (m) => this.setMode(m),
+      problem: (p) => this.fail(p),
+    });
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.timer);
+    removeEventListener("hashchange", this.onhash);
+    this.watch?.stop();
+  }
+
+  async load() {
+    const a = await call("GET", `/v1/jobs/${this.id}?include=attempts`);
+    if (!this.closed) this.apply(a.body);
+  }
+
+  // Several events in a row need one look at the record.
+  reload() {
+    if (this.loading) { this.loadAgain = true; return; }
+    this.loading = true;
+    this.load().catch(() => {}).finally(() => {
+      this.loading = false;
+      const again = this.loadAgain;
+      this.loadAgain = false;
+      if (again && !this.closed && !isFinal(this.job.state)) this.reload();
+    });
+  }
+
+  fail(p) {
+    this.watch?.stop();
+    const extra = p.code === "signed-out" ? button(t("signIn"), async () => { if (await signInDialog()) this.go(location.pathname, true); })
+      : h("p", {}, link("/me", t("myJobs")), " · ", link("/", t("flows")));
+    empty(this.note, problem(p, extra));
+    empty(this.actions);
+  }
+
+  // ---- what comes
+
+  onEvent(name, data) {
+    if (name === "state" && data) {
+      const began = this.job && this.job.state !== data.state;
+      if (this.job && !isFinal(this.job.state)) this.job.state = data.state;
+      if (began || !this.job) this.reload();
+      if (this.job) this.render();
+    } else if (name === "call" && data) {
+      this.take(data);
+      if (data.attempts > 1) this.reload();
+      this.render();
+      this.sayProgress();
+    } else if (name === "gap") {
+      this.reload();
+    } else if (name === "done" && data) {
+      this.job ||= { id: this.id, calls: [] };
+      Object.assign(this.job, { state: data.state, reason: data.reason, message: data.message, result: data.result });
+      this.job.finished ||= new Date().toISOString();
+      this.ended();
+      this.render();
+    }
+  }
+
+  apply(job) {
+    const was = this.job;
+    if (was && isFinal(was.state) && !isFinal(job.state)) return; // an answer that was overtaken
+    this.job = job;
+    this.seen = Date.now();
+    for (const c of job.calls || []) this.take(c);
+    if (isFinal(job.state)) this.ended();
+    if (isFinal(job.state) && !was) this.body.classList.add("settled");
+    this.render();
+    if (was && was.state !== job.state) this.sayProgress();
+  }
+
+  take(c) {
+    const key = keyOf(c), old = this.calls.get(key);
+    if (old && ENDED.includes(old.state) && !ENDED.includes(c.state)) return;
+    const now = Date.now();
+    const call = { ...old, ...c, key };
+    if (!c.tries?.length && old?.tries?.length) call.tries = old.tries;
+    if (c.state === "running") call.since ||= Date.parse(this.job?.started) || now;
+    if (ENDED.includes(c.state)) call.until ||= this.job?.finished ? Date.parse(this.job.finished) : now;
+    this.calls.set(key, call);
+    if (call.item !== null && call.item !== undefined && !this.calls.has(c.name) && !isFinal(this.job?.state)) {
+      this.calls.set(c.name, { name: c.name, item: null, key: c.name, state: "running", open: true, attempts: 0, since: call.since || now });
+    }
+    if (ENDED.includes(c.state) && !(old && ENDED.includes(old.state)) && this.away) this.fresh += 1;
+  }
+
+  ended() {
+    if (this.over) return;
+    this.over = true;
+    for (const [key, c] of this.calls) {
+      if (ENDED.includes(c.state)) continue;
+      const items = [...this.calls.values()].some((o) => o.name === c.name && o.key !== key);
+      if (items) this.calls.delete(key); // it only stood for those to come
+    }
+    if (this.wasOpen) ready({ ...this.job, id: this.id, title: this.name }, true);
+  }
+
+  setMode(mode) {
+    const was = this.mode;
+    this.mode = mode;
+    if (mode === "offline" && was !== "offline") { this.away = true; this.fresh = 0; this.awaySince = new Date(); }
+    if (mode !== "offline" && this.away) {
+      this.back = true;
+      clearTimeout(this.backTimer);
+      this.backTimer = setTimeout(() => { // what was missed comes first on the new stream
+        this.away = false;
+        this.showBack();
+      }, 400);
+    }
+    this.showMode();
+  }
+
+  showBack() {
+    if (this.closed) return;
+    this.back = t(this.fresh ? "back" : "back0", { n: this.fresh });
+    say(this.back);
+    this.showMode();
+    setTimeout(() => { this.back = null; if (!this.closed) this.showMode(); }, 8000);
+  }
+
+  showMode() {
+    const gone = this.mode === "offline";
+    this.root.classList.toggle("stale", gone && !this.over);
+    const text = this.over ? (typeof this.back === "string" ? this.back : "")
+      : gone ? `${t("offline")} ${this.seen ? t("since", { at: clockTime(this.seen) }) : ""}`
+        : typeof this.back === "string" ? this.back : this.mode === "poll" ? t("polling") : "";
+    if (text && this.connection.textContent !== text && gone) say(text);
+    this.connection.textContent = text;
+    this.connection.hidden = !text;
+    this.connection.className = `connection ${gone ? "offline" : this.back ? "back" : ""}`;
+  }
+
+  sayProgress() {
+    if (this.over) { say(t("isNow", { state: t("state." + this.job.state) })); return; }
+    const { done, all, open } = this.counts();
+    say(open ? t("done", { n: done }) : t("callsDone", { n: done, all }));
+  }
+
+  counts() {
+    const list = [...this.calls.values()].filter((c) => !c.open);
+    return { all: list.length, done: list.filter((c) => ENDED.includes(c.state)).length, open: [...this.calls.values()].some((c) => c.open),
+      good: list.filter((c) => c.state === "succeeded").length, list };
+  }
+
+  // ---- what is shown
+
+  async named() {
+    if (this.name || !this.job.flow) return;
+    this.name = links().find((l) => l.id === this.id)?.title || this.job.flow;
+    this.name = (await flowTitle(this.job.flow)) || this.name;
+    this.shared = (await allFlows().catch(() => [])).find((f) => f.flow === this.job.flow)?.shared;
+    if (!this.closed) this.render();
+  }
+
+  render() {
+    const j = this.job;
+    clearTimeout(this.grey);
+    this.seen = Date.now();
+    if (!isFinal(j.state)) this.wasOpen = true;
+    this.named();
+    empty(this.title, clean(this.name || j.flow || t("job")), " ", state(j.state));
+    document.title = `${clean(this.name || j.flow || t("job"))} - ${t("state." + j.state)} - Offpath`;
+    empty(this.facts, h("code", { title: this.id }, this.id.slice(-8)),
+      j.started ? h("span", {}, `${t("started")} `, time(j.started)) : j.created && h("span", {}, `${t("created")} `, time(j.created)),
+      isFinal(j.state) && j.finished && h("span", {}, `${t("took")} ${took(Date.parse(j.finished) - Date.parse(j.created))}`));
+    this.renderNote();
+    this.renderActions();
+    this.renderCalls();
+    this.renderResults();
+    this.renderMore();
+    this.tick();
+    this.markCall();
+    const known = links().find((l) => l.id === this.id);
+    if (known && known.state !== j.state) remember({ ...known, state: j.state });
+  }
+
+  renderNote() {
+    const j = this.job, { all, done, open, good, list } = this.counts();
+    const bad = list.filter((c) => c.state === "failed" || c.state === "skipped");
+    const message = j.message || (j.reason && reason(j.reason, ""));
+    const lines = [];
+    if (!isFinal(j.state)) {
+      lines.push(h("p", {}, t("accepted")), this.eta = h("p", { class: "eta" }));
+      this.doneText = all ? t(open ? "done" : "doneOf", { n: done, all }) : "";
+    } else {
+      if (j.state === "succeeded" && all > 1) lines.push(h("p", {}, t("allWorked", { n: all })));
+      if (j.state === "partial") lines.push(h("p", {}, t("worked", { n: good, all })));
+      if (j.state === "cancelled") {
+        const n = list.filter((c) => c.state === "cancelled" && (c.attempts > 0 || c.since)).length;
+        lines.push(h("p", {}, t("cancelledAt", { at: clockTime(new Date(j.finished)) }), " ", [t("kept", { n: good }), n && t(n === 1 ? "stopped1" : "stopped", { n })].filter(Boolean).join("; "), "."));
+      } else if (message && j.state !== "succeeded") {
+        lines.push(h("p", { class: "why" }, foreign(reason(j.reason, j.message))));
+      } else if (j.message) {
+        lines.push(h("p", {}, foreign(j.message)));
+      }
+      if (["failed", "expired"].includes(j.state)) lines.push(h("p", { class: "quiet" }, `${t("kept", { n: good })}. `, j.reason && h("code", {}, clean(j.reason))));
+      for (const c of bad.slice(0, 5)) lines.push(h("p", { class: "why" }, foreign(c.key), ": ", clean(why(c)), c.attempts > 0 && ` (${this.tryWords(c)})`));
+      if (j.result !== null && j.result !== undefined && !this.body.classList.contains("settled")) lines.push(h("p", {}, link("#result", t("result"), " ↓")));
+    }
+    this.note.className = `note ${j.state}`;
+    empty(this.note, lines);
+  }
+
+  tryWords(c) {
+    return [c.attempts === 1 ? t("attempt1") : c.attempts > 1 ? t("attempts", { n: c.attempts }) : "", c.ms > 0 && took(c.ms)].filter(Boolean).join(", ");
+  }
+
+  renderActions() {
+    const j = this.job, final = isFinal(j.state), own = who() && !this.shared;
+    const known = links().find((l) => l.id === this.id);
+    const stamp = [final, this.shared, this.asked, this.told, own, Boolean(known)].join();
+    if (stamp === this.actionStamp) return;
+    this.actionStamp = stamp;
+    const may = !final && !this.shared;
+    empty(this.actions,
+      may && button(t("cancel"), () => this.cancel(), { class: "danger", id: "cancel", "aria-disabled": this.asked }),
+      !final && button(t(this.told ? "willTell" : "tellMe"), () => this.tellMe(), { "aria-pressed": String(Boolean(this.told)) }),
+      j.flow && final && h("a", { class: "button primary", href: `/f/${j.flow}?again=${this.id}` }, t("again")),
+      button(t("copyLink"), () => this.copyLink(), { id: "copy-link", "aria-describedby": "who-reads" }),
+      button(t("curl"), () => copy(curl("GET", `/v1/jobs/${this.id}`))),
+      h("span", { class: "quiet", id: "who-reads" }, t(own && (known ? known.user : true) ? "onlyYou" : "anyone")));
+  }
+
+  copyLink() { copy(`${location.origin}/j/${this.id}`); }
+
+  async cancel() {
+    if (this.asked || !this.job || isFinal(this.job.state)) return;
+    const yes = await ask(t("cancelAsk"), [h("p", {}, t("cancelText"))], [[t("keep"), null, { focus: true }], [t("cancelYes"), true, { class: "danger" }]]);
+    if (!yes || this.closed || isFinal(this.job.state)) return;
+    try {
+      const { body } = await call("DELETE", `/v1/jobs/${this.id}`);
+      this.asked = true;
+      say(t("cancelAsked"));
+      toast(t("cancelAsked"));
+      if (isFinal(body.state)) this.reload();
+      this.render();
+    } catch (e) {
+      toast(clean(e.code === "final" ? problem(e).querySelector("h2").textContent : e.detail || e.title || e.message));
+      if (e.code === "final") this.reload();
+    }
+  }
+
+  async tellMe() { // asked for at this click only
+    this.told = !this.told;
+    if (this.told && "Notification" in self && Notification.permission === "default") await Notification.requestPermission().catch(() => {});
+    if (!this.closed) this.renderActions();
+  }
+
+  renderCalls() {
+    const order = [...this.calls.values()];
+    const names = [...new Set(order.map((c) => c.name))];
+    const sorted = names.flatMap((n) => order.filter((c) => c.name === n).sort((a, b) => (a.item ?? Infinity) - (b.item ?? Infinity)));
+    const shown = sorted.length <= ROWS_MAX ? sorted : [...sorted.filter((c) => c.state === "failed"), ...sorted.filter((c) => c.state !== "failed")].slice(0, ROWS_MAX);
+    const keys = new Set(shown.map((c) => c.key));
+    for (const [key, row] of this.rows) if (!keys.has(key)) { row.el.remove(); this.rows.delete(key); }
+    let before = null;
+    for (const c of shown) {
+      let row = this.rows.get(c.key);
+      if (!row) {
+        row = { bar: h("div", { class: "track" }), line: h("div", { class: "call-head" }), why: h("p", { class: "why" }) };
+        row.el = h("li", { id: `call=${c.key}`, tabindex: "-1", class: "row" }, row.line, row.bar, row.why);
+        this.rows.set(c.key, row);
+      }
+      const next = before ? before.nextSibling : this.callList.firstChild;
+      if (next !== row.el) this.callList.insertBefore(row.el, next); // moved only when it is new
+      before = row.el;
+      this.renderCall(row, c);
+    }
+    this.callSection.hidden = !shown.length;
+  }
+
+  renderCall(row, c) {
+    const stamp = [c.state, c.attempts, c.ms, c.tries?.length, c.error?.code, document.documentElement.lang].join();
+    if (row.stamp === stamp) return;
+    row.stamp = stamp;
+    row.el.className = `row call ${c.state}`;
+    empty(row.line, h("a", { href: `#call=${encodeURIComponent(c.key)}`, class: "call-name" }, foreign(c.key)), state(c.state),
+      h("span", { class: "quiet call-tries" }, ENDED.includes(c.state) ? this.tryWords(c) : c.open ? t("andMore") : ""));
+    const text = why(c);
+    empty(row.why, clean(text));
+    row.why.hidden = !text;
+  }
+
+  renderResults() {
+    const list = [...this.calls.values()].filter((c) => c.state === "succeeded" && c.result !== null && c.result !== undefined && !this.shownResults.has(c.key));
+    const end = (c) => { const last = c.tries?.[c.tries.length - 1]; return last ? Date.parse(last.start) + last.ms : c.until || 0; };
+    if (!this.shownResults.size) list.sort((a, b) => end(a) - end(b));
+    for (const c of list) { // in order of completion
+      this.shownResults.add(c.key);
+      if (this.shownResults.size > ROWS_MAX) continue;
+      this.resultList.append(h("li", { class: this.back && this.away ? "row new" : "row" }, h("h3", {}, `${this.shownResults.size}. `, foreign(c.key)), value(c.result)));
+    }
+    const { result, state: now } = this.job;
+    const whole = isFinal(now) && result !== null && result !== undefined;
+    this.partSection.hidden = !this.shownResults.size || (whole && this.body.classList.contains("settled"));
+    if (whole && this.finalSection.hidden) {
+      empty(this.finalSection, h("h2", { id: "h-result" }, t("result")), value(result));
+      this.finalSection.hidden = false;
+    }
+    if (whole && this.body.classList.contains("settled") && this.shownResults.size && !this.folded) {
+      this.folded = true;
+      this.finalSection.append(h("details", {}, h("summary", {}, `${t("calls")}: ${this.shownResults.size}`), this.resultList));
+    }
+  }
+
+  renderMore() {
+    if (!this.more.hidden) return;
+    const input = inputOf(this.id);
+    this.more.hidden = false;
+    empty(this.more, h("details", { class: "more" }, h("summary", {}, t("details")),
+      h("dl", { class: "values" },
+        h("div", {}, h("dt", {}, "id"), h("dd", {}, h("code", {}, this.id), " ", button(t("copy"), () => copy(this.id), { class: "plain" }))),
+        this.job.flow_version && h("div", {}, h("dt", {}, "flow"), h("dd", {}, h("code", {}, `${this.job.flow} ${this.job.flow_version.slice(0, 12)}`)))),
+      input === undefined ? h("p", { class: "quiet" }, t("noInput")) : json(input, t("input"))));
+  }
+
+  // ---- what moves
+
+  tick() {
+    const j = this.job;
+    if (!j) return;
+    const now = Date.now(), begun = Date.parse(j.started || j.created) || now;
+    const end = isFinal(j.state) ? Date.parse(j.finished) || now : now;
+    if (!isFinal(j.state) && this.eta) this.eta.textContent = this.etaText(now);
+    const stamp = isFinal(j.state) ? `${this.calls.size} ${[...this.calls.values()].map((c) => c.tries?.length).join()}` : now;
+    if (stamp !== this.drawn) {
+      this.drawn = stamp;
+      const parts = [...this.rows.keys()].map((key) => [key, segments(this.calls.get(key), now)]);
+      const from = Math.min(begun, ...parts.flatMap(([, p]) => p.map((x) => x.from)));
+      const to = Math.max(isFinal(j.state) ? from + 1 : end, ...parts.flatMap(([, p]) => p.map((x) => x.to)));
+      for (const [key, p] of parts) draw(this.rows.get(key).bar, key, p, from, to);
+    }
+    this.tickDeadline(now);
+    if (now - (this.timesAt || 0) > 1000) { this.timesAt = now; refreshTimes(this.facts); }
+  }
+
+  tickDeadline(now) {
+    const j = this.job, to = Date.parse(j.deadline), from = Date.parse(j.created);
+    this.deadline.hidden = !(to > from) || isFinal(j.state);
+    if (this.deadline.hidden) return;
+    draw(this.deadline, t("deadline"), [{ kind: "used", from, to: Math.min(now, to), text: clockTime(new Date(to)) }], from, to);
+  }
+
+  etaText(now) {
+    const j = this.job, eta = j.eta, parts = [];
+    const so = now - Date.parse(j.created);
+    if (j.retry_at) parts.push(t("retryAt", { at: clockTime(new Date(j.retry_at)) }));
+    else if (eta?.p90 && so <= eta.p90) parts.push(etaWords(eta));
+    else if (eta?.p90) parts.push(j.deadline ? t("longerUntil", { at: clockTime(new Date(j.deadline)) }) : t("longer"));
+    else parts.push(t("elapsed", { t: took(Math.floor(so / 1000) * 1000) }));
+    if (j.state === "queued" && eta?.ahead > 0) parts.push(t("ahead", { n: eta.ahead }));
+    else if (this.doneText && j.state === "running") parts.push(this.doneText);
+    return parts.join(" · ");
+  }
+
+  markCall() { // #call=b-shop
+    const hash = location.hash.startsWith("#call=") ? decodeURIComponent(location.hash.slice(6)) : null;
+    const row = hash && this.rows.get(hash);
+    if (!row || this.marked === hash) return;
+    this.rows.get(this.marked)?.el.classList.remove("marked");
+    this.marked = hash;
+    row.el.classList.add("marked");
+    row.el.scrollIntoView({ block: "center" });
+    row.el.focus({ preventScroll: true });
+  }
+}

@@ -1,0 +1,106 @@
+// lists.js - / and /me: what may be started, and what was.
+import { h, empty, button, link, problem, time, clean, took, state, firstLine, foreign } from "./dom.js";
+import { t, reason } from "./text.js";
+import { allFlows, get, links, save, who, remember } from "./api.js";
+import { etaWords } from "./flow.js";
+import { isFinal } from "./job.js";
+import { onReady, signInDialog } from "./main.js";
+
+const STATES = ["queued", "running", "succeeded", "partial", "failed", "cancelled", "expired"];
+const DEVICE = 20, LAST = 5, LOOKS = 5;
+
+const title = (flows, name) => clean(flows.find((f) => f.flow === name)?.title || name || "");
+
+function row(flows, j) {
+  const text = j.result !== null && j.result !== undefined ? firstLine(j.result) : j.state === "succeeded" ? "" : clean(reason(j.reason, j.message));
+  return h("li", { class: "row job-row", "data-id": j.id },
+    state(j.state), h("a", { href: `/j/${j.id}` }, title(flows, j.flow), " ", h("code", {}, j.id.slice(-8))),
+    h("span", { class: "quiet" }, time(j.created || j.at), j.finished && ` · ${took(Date.parse(j.finished) - Date.parse(j.created))}`),
+    text && h("span", { class: "first" }, foreign(text)));
+}
+
+function flowCards(flows) {
+  if (!flows.length) return h("p", {}, t("noFlows"), " ", !who() && button(t("signIn"), signInDialog));
+  return h("ul", { class: "cards" }, flows.map((f) => h("li", { class: "row" }, link(`/f/${f.flow}`, clean(f.title)), h("span", { class: "quiet" }, etaWords(f.eta)))));
+}
+
+// Jobs of links kept here that the server does not list: their state is asked for one by one.
+async function deviceJobs(listed, max) {
+  const mine = links().filter((l) => !listed.has(l.id)).slice(0, max);
+  return Promise.all(mine.map(async (l) => {
+    if (isFinal(l.state) && l.job) return { ...l, ...l.job };
+    try {
+      const j = await get(`/v1/jobs/${l.id}`);
+      const kept = { created: j.created, finished: j.finished, state: j.state, first: firstLine(j.result) };
+      remember({ ...l, state: j.state, job: kept });
+      return j;
+    } catch (e) {
+      return e.code === "no-job" ? null : { ...l, state: l.state || "queued" };
+    }
+  })).then((all) => all.filter(Boolean).map((j) => (j.first ? { ...j, result: j.first } : j)));
+}
+
+export async function homePage(root, go) {
+  const flows = await allFlows();
+  const last = h("section", { "aria-busy": "true" });
+  empty(root, h("h1", { tabindex: "-1" }, t("home")), flowCards(flows), last);
+  const mine = who() ? (await get(`/v1/jobs?limit=${LAST}`)).items : [];
+  const jobs = mine.length ? mine : await deviceJobs(new Set(), LAST);
+  last.removeAttribute("aria-busy");
+  empty(last, h("h2", {}, t("lastJobs")), jobs.length
+    ? [h("ul", { class: "list" }, jobs.map((j) => row(flows, j))), h("p", {}, link("/me", t("allJobs")))]
+    : h("p", { class: "quiet" }, t("noJobs")));
+  return { close: onReady((job) => { if (last.querySelector(`[data-id="${job.id}"]`)) go(location.pathname, true); }) };
+}
+
+export async function mePage(root, go) {
+  const flows = await allFlows(), asked = new URLSearchParams(location.search);
+  const list = h("ul", { class: "list" }), news = h("p", {}), older = h("p", { class: "actions" }), device = h("section");
+  const choice = (name, all) => h("select", { id: "f-" + name, name }, h("option", { value: "" }, t("all")), all.map(([v, text]) => h("option", { value: v, selected: asked.get(name) === v }, text)));
+  const field = (name, label, input) => h("div", { class: "field" }, h("label", { for: "f-" + name }, label), input);
+  const filters = h("form", { class: "filters", role: "search", "aria-label": t("filter"), onsubmit: (e) => {
+    e.preventDefault();
+    const q = new URLSearchParams([...new FormData(filters)].filter(([, v]) => v.trim() !== ""));
+    const id = q.get("id")?.trim();
+    if (id && /^[0-9a-f-]{36}$/i.test(id)) go(`/j/${id.toLowerCase()}`);
+    else go(`/me${q.size ? "?" + q : ""}`);
+  } }, field("flow", t("flow"), choice("flow", flows.map((f) => [f.flow, clean(f.title)]))),
+  field("state", t("stateWord"), choice("state", STATES.map((s) => [s, t("state." + s)]))),
+  field("since", t("sinceWord"), h("input", { id: "f-since", name: "since", type: "date", value: asked.get("since") || "" })),
+  field("id", t("idWord"), h("input", { id: "f-id", name: "id", value: asked.get("id") || "", autocomplete: "off" })),
+  h("button", { type: "submit" }, t("show")));
+  empty(root, h("h1", { tabindex: "-1" }, t("myJobs")), filters, news, list, older, device);
+
+  const listed = new Set(), id = (asked.get("id") || "").toLowerCase();
+  const fits = (j) => (!id || j.id.endsWith(id)) && (!asked.get("flow") || j.flow === asked.get("flow")) && (!asked.get("state") || j.state === asked.get("state")) &&
+    (!asked.get("since") || Date.parse(j.created || j.at) >= Date.parse(asked.get("since")));
+  let looks = 0; // a page of a filter that few jobs fit may be empty, and others follow
+  async function page(cursor) {
+    const q = new URLSearchParams();
+    for (const k of ["flow", "state"]) if (asked.get(k)) q.set(k, asked.get(k));
+    if (asked.get("since")) q.set("since", new Date(asked.get("since") + "T00:00").toISOString());
+    if (cursor) q.set("cursor", cursor);
+    const { items, next } = await get(`/v1/jobs?${q}`);
+    for (const j of items) {
+      listed.add(j.id);
+      if (!id || j.id.endsWith(id)) list.append(row(flows, j));
+    }
+    if (next && !list.children.length && ++looks < LOOKS) return page(next);
+    empty(older, next && button(t("older"), () => page(next).catch((e) => empty(older, problem(e, button(t("retry"), () => page(next)))))));
+  }
+  if (who()) await page("");
+  const rest = (await deviceJobs(listed, DEVICE)).filter(fits);
+  if (who() && !list.children.length && !rest.length) empty(older, id || asked.size ? t("noMatch") : [h("p", {}, t("noJobs")), flowCards(flows)]);
+  if (!who()) empty(news, t("signInList"), " ", button(t("signIn"), signInDialog));
+  if (rest.length || !who()) {
+    empty(device, h("h2", {}, t("device")), h("p", { class: "quiet" }, t("deviceText")),
+      rest.length ? [h("ul", { class: "list" }, rest.map((j) => row(flows, j))), button(t("forget"), () => { save("links", null); go(location.pathname, true); }, { class: "plain" })]
+        : [h("p", {}, t("noJobs")), flowCards(flows)]);
+  }
+  let fresh = 0;
+  return { close: onReady(async (job) => { // rows keep their place: a new one waits to be shown
+    const old = list.querySelector(`[data-id="${job.id}"]`);
+    if (old) old.replaceWith(row(flows, await get(`/v1/jobs/${job.id}`).catch(() => job)));
+    else empty(news, button(t("more", { n: ++fresh }), () => go(location.pathname + location.search, true)));
+  }) };
+}

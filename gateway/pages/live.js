@@ -1,0 +1,182 @@
+// live.js - what happens while a page is open: the stream of a job, of all my jobs, and what to do
+// when there is none. fetch, not EventSource, which hides the status and the problem.
+import { call, Problem, offline, who } from "./api.js";
+
+const POLL_MS = 3000, FIRST_MS = 500, LAST_MS = 15000, HIDDEN_MS = 15000, SILENT_MS = 45000, POLLS = 10;
+
+// Until so many ms have passed, or the event that makes waiting pointless.
+function pause(ms, signal, event) {
+  return new Promise((resolve) => {
+    const done = () => { clearTimeout(timer); removeEventListener(event, done); signal.removeEventListener("abort", done); resolve(); };
+    const timer = setTimeout(done, ms);
+    if (event) addEventListener(event, done);
+    signal.addEventListener("abort", done);
+  });
+}
+
+// One stream to its end: on(event, data, id). Throws Problem; a broken one ends like a whole one.
+async function stream(path, last, signal, on, opened) {
+  const inner = new AbortController(), stop = () => inner.abort();
+  let silent = 0;
+  const alive = () => { clearTimeout(silent); silent = setTimeout(stop, SILENT_MS); };
+  signal.addEventListener("abort", stop);
+  try {
+    alive();
+    let r;
+    try {
+      r = await fetch(path, { signal: inner.signal, cache: "no-store", headers: { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) } });
+    } catch { throw offline(); }
+    const type = r.headers.get("content-type") || "";
+    if (!r.ok || !type.startsWith("text/event-stream")) {
+      throw new Problem(r.status, type.includes("json") ? await r.json().catch(() => ({})) : {});
+    }
+    opened();
+    const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "", event = "message", data = [], id;
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      alive();
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      for (const raw of lines) {
+        const line = raw.replace(/\r$/, ""), at = line.indexOf(":");
+        if (line === "") {
+          if (data.length || event !== "message") on(event, data.length ? JSON.parse(data.join("\n")) : null, id);
+          event = "message"; data = [];
+        } else if (at !== 0) {
+          const name = at < 0 ? line : line.slice(0, at), v = at < 0 ? "" : line.slice(at + 1).replace(/^ /, "");
+          if (name === "event") event = v;
+          else if (name === "data") data.push(v);
+          else if (name === "id") id = v;
+        }
+      }
+    }
+  } catch (e) {
+    if (e instanceof Problem) throw e;
+    // cut in the middle, or unreadable: go on from the last id
+  } finally {
+    clearTimeout(silent);
+    signal.removeEventListener("abort", stop);
+    inner.abort();
+  }
+}
+
+// Hidden for a while a tab gives its connection back: a browser has six for one host.
+function whileShown(signal, onhide) {
+  let timer = 0;
+  const look = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(onhide, HIDDEN_MS);
+  };
+  document.addEventListener("visibilitychange", look);
+  signal.addEventListener("abort", () => { clearTimeout(timer); document.removeEventListener("visibilitychange", look); });
+  look();
+}
+const shown = (signal) => new Promise((resolve) => {
+  const look = () => { if (!document.hidden || signal.aborted) { document.removeEventListener("visibilitychange", look); resolve(); } };
+  document.addEventListener("visibilitychange", look);
+  signal.addEventListener("abort", look);
+  look();
+});
+
+// Follow a job to its end. on: {event(name, data), job(job), mode("live" | "poll" | "offline"), problem(p)}
+export function watchJob(id, on) {
+  const all = new AbortController();
+  let last = "", wait = FIRST_MS, over = false, current = null;
+  whileShown(all.signal, () => current?.abort());
+
+  async function poll() { // by ETag, for a while; then the stream is tried again
+    let etag = "";
+    for (let i = 0; i < POLLS && !all.signal.aborted && !over; i++) {
+      const a = await call("GET", `/v1/jobs/${id}?include=attempts`, { headers: etag ? { "If-None-Match": etag } : {}, signal: all.signal });
+      on.mode("poll");
+      wait = FIRST_MS;
+      if (a.status === 200) {
+        etag = a.headers.get("etag") || "";
+        over = on.job(a.body);
+      }
+      if (!over) await pause(POLL_MS, all.signal);
+    }
+  }
+
+  async function once() {
+    const one = new AbortController(), stop = () => one.abort();
+    current = one;
+    all.signal.addEventListener("abort", stop);
+    try {
+      await stream(`/v1/jobs/${id}/events`, last, one.signal, (event, data, at) => {
+        if (at !== undefined) last = at;
+        if (over) return;
+        wait = FIRST_MS;
+        if (event === "done") over = true;
+        on.event(event, data);
+      }, () => on.mode("live"));
+    } finally { all.signal.removeEventListener("abort", stop); current = null; }
+  }
+
+  async function run() {
+    while (!over && !all.signal.aborted) {
+      await shown(all.signal);
+      try {
+        await once();
+        if (!over && !document.hidden) await pause(wait, all.signal, "online");
+      } catch (e) {
+        if (all.signal.aborted) return;
+        if (e.code === "no-job" || e.code === "signed-out") { on.problem(e); return; }
+        try {
+          if (e.code === "offline") throw e;
+          await poll();
+          continue;
+        } catch (again) {
+          if (all.signal.aborted) return;
+          if (again.code === "no-job" || again.code === "signed-out") { on.problem(again); return; }
+          on.mode(again.code === "offline" ? "offline" : "poll");
+          await pause(Math.max(wait, (again.retryAfter || 0) * 1000), all.signal, "online");
+        }
+      }
+      wait = Math.min(wait * 2, LAST_MS);
+    }
+  }
+  run();
+  return { stop: () => all.abort() };
+}
+
+// "Your answer is ready", for all pages of this browser: one tab holds the stream and tells the
+// others. Without Web Locks (plain HTTP) each shown tab has its own.
+export function watchMine(ready) {
+  let all = null;
+  const channel = "BroadcastChannel" in self ? new BroadcastChannel("offpath-jobs") : null;
+  if (channel) channel.onmessage = (e) => ready(e.data);
+
+  async function hold(signal, tell) {
+    let last = "", wait = FIRST_MS;
+    while (!signal.aborted) {
+      if (!navigator.locks) await shown(signal);
+      try {
+        await stream("/v1/events", last, signal, (event, data, id) => {
+          if (id) last = id;
+          wait = FIRST_MS;
+          if (event === "job" && data) tell(data);
+        }, () => {});
+      } catch (e) {
+        if (e.code !== "offline") wait = LAST_MS * 4;
+      }
+      await pause(wait, signal, "online");
+      wait = Math.min(wait * 2, LAST_MS * 4);
+    }
+  }
+
+  function begin() {
+    all?.abort();
+    all = null;
+    if (!who()) return;
+    all = new AbortController();
+    const { signal } = all;
+    const tell = (job) => { ready(job); channel?.postMessage(job); };
+    if (navigator.locks) navigator.locks.request("offpath-events", { signal }, () => hold(signal, tell)).catch(() => {});
+    else hold(signal, tell);
+  }
+  addEventListener("offpath-user", begin);
+  begin();
+}

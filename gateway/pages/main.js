@@ -1,0 +1,159 @@
+// main.js - the frame: addresses, sign-in, language, colours, keys, and "your answer is ready".
+import { $, h, empty, button, link, ask, problem, toast, say, clean } from "./dom.js";
+import { t, lang, chooseLanguage, sentence } from "./text.js";
+import { load, save, me, signIn, signOut } from "./api.js";
+import { watchMine } from "./live.js";
+import { flowPage } from "./flow.js";
+import { jobPage, isFinal } from "./job.js";
+import { homePage, mePage } from "./lists.js";
+
+const main = $("main"), header = $("top");
+const AGAIN = ["unavailable", "overloaded", "offline"];
+let page = {}, turn = 0, first = true, timer = 0;
+
+// ---- addresses
+
+const ROUTES = [[/^\/$/, () => homePage(main, go)], [/^\/me$/, () => mePage(main, go)],
+  [/^\/f\/([a-z0-9-]+)$/, (m) => flowPage(main, m[1], go)], [/^\/j\/([0-9a-fA-F-]+)$/, (m) => jobPage(main, m[1], go)]];
+
+export function go(path, replace) {
+  history[replace ? "replaceState" : "pushState"](null, "", path);
+  return show();
+}
+
+async function show() {
+  const mine = ++turn;
+  clearTimeout(timer);
+  page.close?.();
+  page = {};
+  main.classList.remove("stale");
+  frame();
+  const wait = setTimeout(() => empty(main, h("h1", { tabindex: "-1" }, t("loading")), h("div", { class: "grey" }), h("div", { class: "grey" })), 300);
+  try {
+    const found = ROUTES.map(([re, f]) => [re.exec(location.pathname), f]).find(([m]) => m);
+    const next = found ? await found[1](found[0]) : empty(main, h("h1", { tabindex: "-1" }, t("gone")), link("/", t("flows")));
+    if (mine === turn) page = next || {};
+    else next?.close?.();
+  } catch (e) {
+    if (!(e.code || e.status)) console.error(e);
+    else if (mine === turn && AGAIN.includes(e.code)) timer = setTimeout(show, (e.retryAfter || 3) * 1000);
+    if (mine === turn) empty(main, h("h1", { tabindex: "-1" }, t("failed")), problem(e, [e.code === "signed-out" && button(t("signIn"), signInDialog), button(t("retry"), show)]));
+  }
+  clearTimeout(wait);
+  if (mine !== turn) return;
+  const h1 = main.querySelector("h1");
+  if (!location.pathname.startsWith("/j/")) document.title = `${h1.textContent} - Offpath`;
+  if (!first && !main.querySelector(".marked")) h1.focus();
+  first = false;
+}
+
+document.addEventListener("click", (e) => {
+  const a = e.target.closest?.("a[href]");
+  if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey || a.target) return;
+  const url = new URL(a.href);
+  if (url.origin !== location.origin || url.hash || !ROUTES.some(([re]) => re.test(url.pathname))) return;
+  e.preventDefault();
+  go(url.pathname + url.search);
+});
+addEventListener("popstate", () => { if (!location.hash || !page.close) show(); });
+
+// ---- frame
+
+function frame() {
+  const theme = load("theme", "auto"), user = me();
+  document.documentElement.dataset.theme = theme;
+  $("skip").textContent = t("skip");
+  const at = (href) => ({ href, "aria-current": location.pathname === href ? "page" : null });
+  empty(header, h("a", { href: "/", class: "brand" }, "Offpath"),
+    h("nav", {}, h("a", at("/"), t("flows")), h("a", at("/me"), t("myJobs"))),
+    h("div", { class: "tools" },
+      user ? button(`${clean(user.user)} · ${t("signOut")}`, leave) : button(t("signIn"), signInDialog),
+      button(t("language"), () => { const next = lang() === "ko" ? "en" : "ko"; save("lang", next); chooseLanguage(next); show(); }, { lang: lang() === "ko" ? "en" : "ko", class: "plain" }),
+      button(`${t("theme")}: ${t("theme." + theme)}`, () => { save("theme", { auto: "light", light: "dark", dark: "auto" }[theme]); frame(); }, { class: "plain" }),
+      button("?", showKeys, { class: "plain", "aria-label": t("keys") })));
+}
+
+async function leave() {
+  try { await signOut(); } catch (e) { toast(clean(e.detail || e.message)); }
+  show();
+}
+
+export async function signInDialog() {
+  const input = h("textarea", { id: "token", rows: 4, autocomplete: "off", spellcheck: "false", "aria-describedby": "token-hint token-error" });
+  const wrong = h("p", { class: "error", id: "token-error" });
+  for (;;) {
+    const yes = await ask(t("signIn"), [h("label", { for: "token" }, t("token")), h("p", { class: "hint", id: "token-hint" }, t("tokenHint")), input, wrong], [[t("signIn"), true, { class: "primary" }], [t("close"), null]]);
+    if (!yes) return false;
+    try {
+      await signIn(input.value);
+      input.value = "";
+      frame();
+      if (!location.pathname.startsWith("/f/")) show();
+      return true;
+    } catch (e) { wrong.textContent = clean(e.detail || sentence(e.code)?.[0] || e.message); }
+  }
+}
+
+// ---- your answer is ready
+
+const told = new Set(), listeners = new Set();
+export function onReady(f) {
+  listeners.add(f);
+  return () => listeners.delete(f);
+}
+
+export function ready(job, here) {
+  for (const f of listeners) f(job);
+  if (!isFinal(job.state) || told.has(job.id)) return;
+  if (!here && location.pathname === `/j/${job.id}`) return; // its own page says it
+  told.add(job.id);
+  const text = clean(job.message || t("isDone", { flow: job.title || job.flow, state: t("state." + job.state) }));
+  toast(text, here ? null : `/j/${job.id}`);
+  if (!document.hidden) return;
+  const plain = document.title.replace(/^\(\d+\) /, "");
+  document.title = `(${1 + Number(/^\((\d+)\)/.exec(document.title)?.[1] || 0)}) ${plain}`;
+  if ("Notification" in self && Notification.permission === "granted" && page.told !== false) {
+    try { new Notification(text, { tag: job.id }); } catch { /* needs a service worker here: the toast is there */ }
+  }
+}
+document.addEventListener("visibilitychange", () => { if (!document.hidden) document.title = document.title.replace(/^\(\d+\) /, ""); });
+
+// ---- keys
+
+const KEYS = ["?", "g f", "g j", "/", "j k", "Enter", "c", "x", "Esc"];
+let before = "";
+async function showKeys() {
+  const on = load("keys", true);
+  const flip = await ask(t("keys"), [h("p", {}, t(on ? "keysOn" : "keysOff")), h("dl", { class: "keys" }, KEYS.map((k) => h("div", {}, h("dt", {}, k.split(" ").map((x) => [h("kbd", {}, x), " "])), h("dd", {}, t("k." + k)))))],
+    [[t("close"), null, { focus: true }], [t(on ? "turnOff" : "turnOn"), true]]);
+  if (flip) save("keys", !on);
+}
+
+function step(by) {
+  const rows = [...main.querySelectorAll(".row")].filter((r) => r.checkVisibility?.() ?? true);
+  const at = rows.findIndex((r) => r.contains(document.activeElement));
+  const next = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];
+  const target = next?.querySelector("a") || next;
+  if (!target) return;
+  if (target === next) next.setAttribute("tabindex", "-1");
+  target.focus();
+}
+
+document.addEventListener("keydown", (e) => {
+  const busy = e.target.closest?.("input,textarea,select,dialog") || e.ctrlKey || e.metaKey || e.altKey;
+  if (e.key === "?" && !busy) { e.preventDefault(); showKeys(); return; }
+  if (busy || !load("keys", true)) return;
+  const key = before === "g" ? "g " + e.key : e.key;
+  before = e.key === "g" && before !== "g" ? "g" : "";
+  const acts = { "g f": () => go("/"), "g j": () => go("/me"), j: () => step(1), k: () => step(-1),
+    "/": () => main.querySelector("input,textarea,select")?.focus(), c: () => $("copy-link")?.click(), x: () => $("cancel")?.click() };
+  if (Object.hasOwn(acts, key)) { e.preventDefault(); acts[key](); }
+});
+
+// ---- begin
+
+chooseLanguage(load("lang") || (navigator.language?.startsWith("ko") ? "ko" : "en"));
+addEventListener("storage", (e) => { if (e.key === "offpath.me" || e.key === "offpath.theme") frame(); });
+addEventListener("offline", () => { if (!location.pathname.startsWith("/j/")) say(t("offlinePage")); });
+watchMine((job) => ready(job, false));
+show();

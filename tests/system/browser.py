@@ -1,0 +1,114 @@
+"""A real browser: Debian's Chromium, driven through chromium-driver (python3-selenium). One browser
+for a test run; a fresh profile for each page set. What the page writes to its console, and what its
+policy refuses, is an error of the test."""
+import contextlib
+import time
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from harness import wait_for
+
+__all__ = ["Browser", "Keys"]
+
+
+class Browser:
+    def __init__(self, folder):
+        options = webdriver.ChromeOptions()
+        options.binary_location = "/usr/bin/chromium"
+        for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                     "--disable-background-networking", "--disable-extensions", "--lang=en-US", "--no-proxy-server",
+                     f"--user-data-dir={folder}"):
+            options.add_argument(word)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.d = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        self.size(1000, 900)
+
+    def close(self):
+        with contextlib.suppress(WebDriverException):
+            self.d.quit()
+
+    def cdp(self, name, **args):
+        return self.d.execute_cdp_cmd(name, args)
+
+    def size(self, width, height, mobile=False):
+        self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+
+    def prefer(self, **features):
+        """prefers-color-scheme="dark", forced-colors="active", ... ("_" for "-"); nothing: none."""
+        self.cdp("Emulation.setEmulatedMedia",
+                 features=[{"name": k.replace("_", "-"), "value": v} for k, v in features.items()])
+
+    def offline(self, yes):
+        self.cdp("Network.enable")
+        self.cdp("Network.emulateNetworkConditions", offline=yes, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+
+    def fresh(self):
+        """One window, nobody signed in, nothing kept, no emulation."""
+        for extra in self.d.window_handles[1:]:
+            self.d.switch_to.window(extra)
+            self.d.close()
+        self.d.switch_to.window(self.d.window_handles[0])
+        self.offline(False)
+        self.cdp("Network.clearBrowserCookies")
+        self.cdp("Storage.clearDataForOrigin", origin="*", storageTypes="local_storage")
+        self.prefer()
+        self.size(1000, 900)
+        self.d.get("about:blank")
+        self.complaints()
+
+    def go(self, url):
+        self.d.get(url)
+
+    def js(self, text, *args):
+        return self.d.execute_script(text, *args)
+
+    def find(self, css):
+        return self.d.find_elements(By.CSS_SELECTOR, css)
+
+    def one(self, css, timeout=15):
+        return wait_for(f"{css} at {self.d.current_url}", lambda: (self.find(css) or [None])[0], timeout)
+
+    def text(self, css="main"):
+        for _ in range(20):
+            try:
+                return "\n".join(e.text for e in self.find(css))
+            except StaleElementReferenceException:
+                time.sleep(0.01)  # it was drawn anew between finding and reading
+        return ""
+
+    def sees(self, text, css="main", timeout=20):
+        """Waits until this text is there, in capitals or not."""
+        return wait_for(f"{text!r} in {css}", lambda: text.lower() in self.text(css).lower(), timeout)
+
+    def button(self, text, css="button, a"):
+        def look():
+            return next((e for e in self.find(css) if e.text.strip() == text and e.is_displayed()), None)
+        return wait_for(f"a button {text!r}", look, 10)
+
+    def click(self, text):
+        self.js("arguments[0].click()", self.button(text))
+
+    def press(self, *keys):
+        """To whatever has the focus."""
+        self.d.switch_to.active_element.send_keys(*keys)
+
+    def focused(self):
+        return self.js("const e = document.activeElement; return `${e.tagName} ${e.id} ${e.textContent.slice(0, 60)}`")
+
+    def picture(self, path):
+        self.d.save_screenshot(str(path))
+
+    def complaints(self):
+        """What the page said to the console, policy refusals too; a failed request is none of it."""
+        return [e["message"] for e in self.d.get_log("browser")
+                if e["level"] in ("SEVERE", "WARNING") and "Failed to load resource" not in e["message"]
+                and "net::ERR_" not in e["message"]]
+
+    def sideways(self):
+        """Pixels that the page is wider than its window."""
+        return self.js("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
