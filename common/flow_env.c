@@ -102,6 +102,8 @@ static void fill_file(struct filling *f, size_t offset, const char *name)
     if (err == 0) {
         log_secret(text);
         buf_text(&f->out, text);
+    } else if (err == ERR_NOT_FOUND && f->loader->settings->secrets_away) {
+        buf_text(&f->out, "not-here");
     } else {
         snprintf(what, sizeof what, "`%s` %s", path,
                  err == ERR_TOO_LARGE ? "is no text of at most 64 KB" : "cannot be read");

@@ -13,8 +13,8 @@ struct consumer {
     struct broker_consumer *broker;
     struct loop_io *io;
     struct partition *partitions;
-    bool shut;   /* as seen last */
-    bool posted; /* another turn is on its way */
+    bool shut[2]; /* as seen last; by `late` */
+    bool posted;  /* another turn is on its way */
     bool closing;
     bool joined;  /* the group has told its partitions, if only that there are none */
     bool refused; /* and nothing was assigned since */
@@ -80,7 +80,7 @@ static void pause_as_needed(struct partition *p)
         p->spread = true;
     else if (span <= OFFSETS_SPAN / 2)
         p->spread = false;
-    bool pause = c->shut || p->spread || p->parked;
+    bool pause = c->shut[p->late] || p->spread || p->parked;
     if (pause == p->paused)
         return;
     p->paused = pause;
@@ -103,6 +103,7 @@ static void assigned(void *arg, const struct broker_partition *list, size_t n)
         }
         p->consumer = c;
         p->number = list[i].partition;
+        p->late = c->s.events.is_late && c->s.events.is_late(c->s.events.arg, p->topic);
         p->committed = list[i].offset;
         offsets_init(&p->offsets, list[i].offset);
         p->next = c->partitions;
@@ -235,12 +236,19 @@ static void again(void *arg)
     turn(c);
 }
 
+/* Has intake shut since it was looked at last? */
+static bool shuts(const struct consumer *c)
+{
+    const struct consumer_events *e = &c->s.events;
+    return (!c->shut[false] && e->shut(e->arg, false)) || (!c->shut[true] && e->shut(e->arg, true));
+}
+
 static void turn(struct consumer *c)
 {
     const struct broker_record *r = NULL;
     for (int i = 0; i < TURN && !c->closing && (r = broker_poll(c->broker)); i++) {
         take(c, r);
-        if (!c->shut && c->s.events.shut(c->s.events.arg))
+        if (shuts(c))
             consumer_adjust(c); /* what is paused is not given out any more */
     }
     if (c->closing)
@@ -311,9 +319,10 @@ void consumer_done(struct partition *p, int64_t offset)
 
 void consumer_adjust(struct consumer *c)
 {
-    c->shut = c->s.events.shut(c->s.events.arg);
+    for (int late = 0; late < 2; late++)
+        c->shut[late] = c->s.events.shut(c->s.events.arg, late);
     for (struct partition *p = c->partitions; p; p = p->next) {
-        if (p->parked && !c->shut)
+        if (p->parked && !c->shut[p->late])
             unpark(p);
         pause_as_needed(p);
     }

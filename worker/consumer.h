@@ -14,6 +14,7 @@ struct partition { /* lent until it is revoked */
     char *topic; /* owned */
     int32_t number;
     int64_t committed; /* as last sent; -1: nothing */
+    bool late;         /* of refills: it may be shut while others are not */
     struct offsets offsets;
     bool paused;           /* as told to the broker */
     bool spread;           /* the span is used up; until half of it is free again */
@@ -26,8 +27,9 @@ struct consumer_events {
     int (*take)(void *arg, struct partition *p, const struct broker_record *r);
     /* Gone: forget all places in it now. Its finished beginning has been committed. */
     void (*revoked)(void *arg, struct partition *p);
-    bool (*shut)(void *arg);                   /* take no more (intake) */
-    void (*fatal)(void *arg, const char *why); /* this consumer will never work again */
+    bool (*is_late)(void *arg, const char *topic); /* of refills? NULL: none is */
+    bool (*shut)(void *arg, bool late);            /* take no more of these (intake) */
+    void (*fatal)(void *arg, const char *why);     /* this consumer will never work again */
 };
 
 /* Opens the broker's side; a double in tests. */

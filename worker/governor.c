@@ -129,6 +129,7 @@ static void push(struct governor *g, struct governor_ticket *t, bool parked)
         l->head = t;
     l->tail = t;
     g->queued++;
+    g->late += t->last;
 }
 
 void governor_park(struct governor *g, struct governor_ticket *t)
@@ -151,6 +152,7 @@ void governor_leave(struct governor *g, struct governor_ticket *t)
         l->tail = t->prev;
     *t = (struct governor_ticket){.last = t->last};
     g->queued--;
+    g->late -= t->last;
 }
 
 /* The first in line; `parked` ones too. */
@@ -234,10 +236,11 @@ void governor_hold(struct governor *g, int64_t now_us, int64_t ms)
         g->hold_us = until;
 }
 
-unsigned governor_fill(const struct governor *g)
+unsigned governor_fill(const struct governor *g, bool last)
 {
     unsigned max = g->upstream->queue ? g->upstream->queue : 1;
-    return (unsigned)((uint64_t)g->queued * 100 / max);
+    unsigned waiting = last ? g->late : g->queued - g->late;
+    return (unsigned)((uint64_t)waiting * 100 / max);
 }
 
 enum governor_sign governor_sign_of(enum call_code code)

@@ -40,6 +40,7 @@ struct governor {
     } queue[2],
         parked[2];   /* by `last`. parked: until the breaker lets a call through; first then */
     unsigned queued; /* in all of them */
+    unsigned late;   /* of these, in the lists of `last` */
     struct {
         enum breaker_state state;
         bool shared;  /* a probe needs leave: another shard may be probing */
@@ -80,7 +81,8 @@ void governor_hold(struct governor *g, int64_t now_us, int64_t ms);
 bool governor_wants_probe(const struct governor *g, int64_t now_us);
 void governor_probe(struct governor *g, int64_t now_us, bool leave, int64_t wait_ms);
 
-/* Waiting calls in percent of the upstream's bound. */
-unsigned governor_fill(const struct governor *g);
+/* Waiting calls in percent of the upstream's bound, which those who are last have for themselves.
+ */
+unsigned governor_fill(const struct governor *g, bool last);
 /* connect dns tls reset timeout http-5xx are bad signs; an answer is a good one. */
 enum governor_sign governor_sign_of(enum call_code code);

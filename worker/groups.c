@@ -69,3 +69,9 @@ void groups_fini(struct groups *g)
     free(g->list);
     *g = (struct groups){0};
 }
+
+bool groups_is_refill(const struct flow_set *set, const char *topic)
+{
+    const struct flow *f = flow_by_topic(set, topic);
+    return f && f->pool.topic && strcmp(f->pool.topic, topic) == 0;
+}

@@ -13,8 +13,11 @@ void gate_set(struct gate *g, int64_t used)
 
 void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max)
 {
-    *i = (struct intake){
-        .jobs.max = jobs_max, .bytes.max = bytes_max, .rows.max = WRITER_ROWS, .calls.max = 100};
+    *i = (struct intake){.jobs.max = jobs_max,
+                         .bytes.max = bytes_max,
+                         .rows.max = WRITER_ROWS,
+                         .calls.max = 100,
+                         .late.max = 100};
 }
 
 void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes)
@@ -28,12 +31,13 @@ void intake_rows(struct intake *i, int64_t waiting)
     gate_set(&i->rows, waiting);
 }
 
-void intake_calls(struct intake *i, int64_t percent)
+void intake_calls(struct intake *i, int64_t percent, int64_t late)
 {
     gate_set(&i->calls, percent);
+    gate_set(&i->late, late);
 }
 
-bool intake_shut(const struct intake *i)
+bool intake_shut(const struct intake *i, bool late)
 {
-    return i->jobs.shut || i->bytes.shut || i->rows.shut || i->calls.shut;
+    return i->jobs.shut || i->bytes.shut || i->rows.shut || i->calls.shut || (late && i->late.shut);
 }

@@ -18,6 +18,7 @@ struct intake {
     struct gate bytes; /* records, results, bodies */
     struct gate rows;  /* waiting for the record's writer */
     struct gate calls; /* waiting in the fullest upstream queue, against its bound */
+    struct gate late;  /* the same of refills' calls: these let all others go first */
 };
 
 /* Bounds of one shard; the writer's and the upstreams' are fixed. */
@@ -25,6 +26,8 @@ void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max);
 /* How much of each there is now. */
 void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes);
 void intake_rows(struct intake *i, int64_t waiting);
-void intake_calls(struct intake *i, int64_t percent); /* 100 and more: full */
+void intake_calls(struct intake *i, int64_t percent, int64_t late); /* 100 and more: full */
 
-bool intake_shut(const struct intake *i); /* pause all partitions */
+/* Pause partitions: those of refills (late), all others. Refills that wait hold up no user's job.
+ */
+bool intake_shut(const struct intake *i, bool late);

@@ -40,14 +40,20 @@ static void look_at_intake(struct shard *s)
 {
     intake_jobs(&s->intake, (int64_t)s->jobs.n, s->bytes + job_env_bytes(&s->env));
     intake_rows(&s->intake, (int64_t)writer_waiting(s->s.writer));
-    intake_calls(&s->intake, call_gates_fill(&s->env.calls));
+    intake_calls(&s->intake, call_gates_fill(&s->env.calls, false),
+                 call_gates_fill(&s->env.calls, true));
 }
 
-static bool is_shut(void *arg)
+static bool is_shut(void *arg, bool late)
 {
     struct shard *s = arg;
     look_at_intake(s);
-    return intake_shut(&s->intake) || s->leaving;
+    return intake_shut(&s->intake, late) || s->leaving;
+}
+
+static bool is_late(void *arg, const char *topic)
+{
+    return groups_is_refill(((const struct shard *)arg)->s.set, topic);
 }
 
 /* ERR_FULL: offer it again. */
@@ -112,7 +118,7 @@ static void leave_group(struct shard *s);
 
 static void reopen(struct shard *s)
 {
-    if (intake_shut(&s->intake) && !is_shut(s))
+    if (intake_shut(&s->intake, true) && !is_shut(s, false))
         for (size_t i = 0; i < s->consumers_n; i++)
             consumer_adjust(s->consumers[i]);
 }
@@ -154,8 +160,7 @@ static void lose_place(void *arg, struct job_run *j)
 
 static void partition_revoked(void *arg, struct partition *p)
 {
-    struct shard *s = arg;
-    each_job(s, lose_place, p);
+    each_job(arg, lose_place, p);
 }
 
 static void consumer_fatal(void *arg, const char *why)
@@ -277,6 +282,7 @@ static int open_group(struct shard *s, const struct group *g)
         .events = {.arg = s,
                    .take = take,
                    .revoked = partition_revoked,
+                   .is_late = is_late,
                    .shut = is_shut,
                    .fatal = consumer_fatal},
     };

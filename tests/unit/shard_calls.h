@@ -40,26 +40,28 @@ static void write_file(const char *dir, const char *name, const char *text, char
 }
 
 /* The flow's file from `need` and `calls` on; the rest is as in the price comparison. */
-static struct world *world_of(const char *calls, struct rule *rule)
+static struct world *world_at(const char *upstream, const char *calls, struct rule *rule)
 {
     static const char head[] =
         "flow: price-compare\ntitle: T\naccess: guests\n"
         "topic: {name: " TOPIC ", group: price-compare-consumer-group, partitions: 3}\n"
         "deadline: 1h\n";
-    char dir[] = "/tmp/test_shard_calls-XXXXXX", flow[100], upstreams[100], text[4000];
+    char dir[] = "/tmp/test_shard_calls-XXXXXX", flow[100], upstreams[100], text[4000],
+         outside[1000];
     assert_non_null(mkdtemp(dir));
     assert_in_range(snprintf(text, sizeof text, "%s%s", head, calls), 1, sizeof text - 1);
     write_file(dir, "price-compare.yaml", text, flow);
     char beside[] = "/tmp/test_shard_upstreams-XXXXXX";
     assert_non_null(mkdtemp(beside));
-    write_file(beside, "upstreams.yaml",
-               "upstreams:\n  up: {url: '" BASE "', concurrency: 2000, breaker: off}\n"
-               "databases:\n"
-               "  own: {host: record, name: own, user: op}\n"
-               "  also: {host: record, name: also, user: op}\n"
-               "  far: {host: far, name: far, user: f, connections: 2}\n"
-               "  away: {host: away, name: away, user: a}\n",
-               upstreams);
+    snprintf(outside, sizeof outside,
+             "upstreams:\n  up: {url: '" BASE "', %s}\n"
+             "databases:\n"
+             "  own: {host: record, name: own, user: op}\n"
+             "  also: {host: record, name: also, user: op}\n"
+             "  far: {host: far, name: far, user: f, connections: 2}\n"
+             "  away: {host: away, name: away, user: a}\n",
+             upstream);
+    write_file(beside, "upstreams.yaml", outside, upstreams);
     struct world *w = world_new_of(
         0, &(struct flow_load_settings){.flows_dir = dir, .upstreams_file = upstreams});
     unlink(flow);
@@ -69,6 +71,11 @@ static struct world *world_of(const char *calls, struct rule *rule)
     if (rule)
         http_client_fake_decide(w->http, decide, rule);
     return w;
+}
+
+static struct world *world_of(const char *calls, struct rule *rule)
+{
+    return world_at("concurrency: 2000, breaker: off", calls, rule);
 }
 
 static struct event put_job(struct world *w, const char *value)

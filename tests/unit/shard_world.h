@@ -201,7 +201,7 @@ static struct world *world_new_of(int64_t jobs_max, const struct flow_load_setti
 
 static struct world *world_new(int64_t jobs_max)
 {
-    return world_new_of(jobs_max, &(struct flow_load_settings){.flows_dir = "deploy/flows"});
+    return world_new_of(jobs_max, &(struct flow_load_settings){.flows_dir = "tests/shops/flows"});
 }
 
 /* Drains what is open and checks that nothing is left behind. */

@@ -414,7 +414,7 @@ static void waits_for_a_slot_and_for_the_lease(void **state)
     second = start(w, INT64_MAX);
     assert_int_equal(flying->phase, CALL_FLYING);
     assert_int_equal(second->phase, CALL_QUEUED);
-    assert_int_equal(call_gates_fill(&w->env), 10);
+    assert_int_equal(call_gates_fill(&w->env, false), 10);
     run(w, 101);
     assert_int_equal(w->done, 2);
     assert_int_equal(http_client_fake_running(w->env.http), 1);

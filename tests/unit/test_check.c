@@ -45,16 +45,28 @@ static int check(struct check_settings s, const char *dir)
 static void good_flows_are_counted(void **state)
 {
     (void)state;
-    assert_int_equal(check((struct check_settings){.json = false}, "deploy/flows"), 0);
+    assert_int_equal(check((struct check_settings){.json = false}, "tests/shops/flows"), 0);
     assert_string_equal(output, "1 flow, no findings\n");
-    assert_int_equal(check((struct check_settings){.json = true}, "deploy/flows"), 0);
+    assert_int_equal(check((struct check_settings){.json = true}, "tests/shops/flows"), 0);
     assert_string_equal(output, "");
+}
+
+/* Secrets are on the machine that runs, not on the one that checks a change. */
+static void secrets_are_wanted_unless_nothing_is_called(void **state)
+{
+    (void)state;
+    struct check_settings s = {.load = {.secrets_dir = "/nowhere"}};
+    assert_int_equal(check(s, "deploy/flows"), 1);
+    assert_non_null(strstr(output, "error[F007]: `/nowhere/llm_key` cannot be read"));
+    s.load.secrets_away = true;
+    assert_int_equal(check(s, "deploy/flows"), 0);
+    assert_string_equal(output, "8 flows, no findings\n");
 }
 
 static void several_folders_add_up(void **state)
 {
     (void)state;
-    const char *const dirs[] = {"deploy/flows", "deploy/flows"};
+    const char *const dirs[] = {"tests/shops/flows", "tests/shops/flows"};
     const struct check_settings s = {.dirs = dirs, .dirs_n = 2, .load = {.getenv = no_env}};
     FILE *out = tmpfile();
     assert_int_equal(check_run(&s, out), 0);
@@ -65,7 +77,7 @@ static void several_folders_add_up(void **state)
 static void findings_are_printed_and_fail(void **state)
 {
     (void)state;
-    const struct check_settings s = {.load = {.upstreams_file = "deploy/upstreams.yaml"}};
+    const struct check_settings s = {.load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     assert_int_equal(check(s, "tests/flows-bad"), 1);
     assert_non_null(strstr(output, "tests/flows-bad/jq-dash.yaml:10:16: error[F031]: "));
     assert_non_null(strstr(output, " errors, 7 warnings\n"));
@@ -75,7 +87,7 @@ static void findings_are_printed_and_fail(void **state)
 static void a_terminal_gets_the_line_and_a_caret(void **state)
 {
     (void)state;
-    struct check_settings s = {.load = {.upstreams_file = "deploy/upstreams.yaml"}};
+    struct check_settings s = {.load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     s.excerpt = true;
     assert_int_equal(check(s, "tests/flows-bad"), 1);
     assert_non_null(strstr(output, "10 | result: $calls.a-mart.result\n"
@@ -86,7 +98,7 @@ static void a_terminal_gets_the_line_and_a_caret(void **state)
 static void json_gives_one_document_per_line(void **state)
 {
     (void)state;
-    struct check_settings s = {.load = {.upstreams_file = "deploy/upstreams.yaml"}};
+    struct check_settings s = {.load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     s.json = true;
     assert_int_equal(check(s, "tests/flows-bad"), 1);
     size_t lines = 0;
@@ -103,7 +115,7 @@ static void json_gives_one_document_per_line(void **state)
 static void a_missing_folder_is_a_finding_and_none_is_misuse(void **state)
 {
     (void)state;
-    const struct check_settings s = {.load = {.upstreams_file = "deploy/upstreams.yaml"}};
+    const struct check_settings s = {.load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     assert_int_equal(check(s, "/nowhere"), 1);
     assert_non_null(strstr(output, "/nowhere: error[F001]: No such file or directory"));
     assert_int_equal(check(s, NULL), 2);
@@ -121,7 +133,7 @@ static void warnings_fail_only_when_denied(void **state)
           "    request: {path: /x}\n",
           out);
     fclose(out);
-    struct check_settings s = {.load = {.upstreams_file = "deploy/upstreams.yaml"}};
+    struct check_settings s = {.load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     assert_int_equal(check(s, dir), 0);
     assert_non_null(strstr(output, "one.yaml:5:3: warning[F051]"));
     assert_non_null(strstr(output, "\n0 errors, 1 warning\n"));
@@ -143,7 +155,7 @@ static void servers_are_tried_when_the_flows_are_good(void **state)
     (void)state;
     int asked = 0;
     struct check_settings s = {.servers = servers, .servers_arg = &asked};
-    assert_int_equal(check(s, "deploy/flows"), 3);
+    assert_int_equal(check(s, "tests/shops/flows"), 3);
     assert_int_equal(asked, 1);
     assert_non_null(strstr(output, "kafka does not answer\n"));
     assert_int_equal(check(s, "/nowhere"), 1);
@@ -189,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_flows_are_counted),
+        cmocka_unit_test(secrets_are_wanted_unless_nothing_is_called),
         cmocka_unit_test(several_folders_add_up),
         cmocka_unit_test(findings_are_printed_and_fail),
         cmocka_unit_test(a_terminal_gets_the_line_and_a_caret),

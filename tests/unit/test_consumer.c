@@ -42,8 +42,9 @@ static void revoked(void *arg, struct partition *p)
     ((struct world *)arg)->revoked++;
 }
 
-static bool shut(void *arg)
+static bool shut(void *arg, bool late)
 {
+    (void)late;
     return ((struct world *)arg)->shut;
 }
 

@@ -23,7 +23,7 @@ static int eval(struct eval_settings s)
     FILE *out = tmpfile(), *err = tmpfile();
     assert_non_null(out);
     assert_non_null(err);
-    s.flow = s.flow ? s.flow : "deploy/flows/price-compare.yaml";
+    s.flow = s.flow ? s.flow : "tests/shops/flows/price-compare.yaml";
     int code = eval_run(&s, out, err);
     read_back(out, output);
     read_back(err, complaint);
@@ -74,7 +74,8 @@ static void what_is_wrong_is_said_in_one_line(void **state)
         {{.request = "@/nowhere"}, "--request: /nowhere cannot be read"},
         {{.replies = "{\"a-smart\":{}}"}, "--replies: no call is named \"a-smart\""},
         {{.flow = "price"}, "write its file, or --flows DIR"},
-        {{.flow = "price", .load = {.flows_dir = "deploy/flows"}}, "there is no flow \"price\""},
+        {{.flow = "price", .load = {.flows_dir = "tests/shops/flows"}},
+         "there is no flow \"price\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(eval(cases[i].s), 2);

@@ -151,7 +151,7 @@ static void the_price_comparison_loads_whole(void **state)
     struct findings findings;
     struct flow_set *set = NULL;
     findings_init(&findings);
-    const struct flow_load_settings s = {.flows_dir = "deploy/flows", .getenv = test_env};
+    const struct flow_load_settings s = {.flows_dir = "tests/shops/flows", .getenv = test_env};
     assert_int_equal(flow_load(&s, &findings, &set), 0);
     assert_int_equal(findings.n, 0);
     const struct flow *f = flow_by_name(set, "price-compare");
@@ -200,7 +200,7 @@ static void the_stand_ins_upstreams_load(void **state)
     struct findings findings;
     struct flow_set *set = NULL;
     findings_init(&findings);
-    const struct flow_load_settings s = {.flows_dir = "deploy/flows/", .getenv = test_env};
+    const struct flow_load_settings s = {.flows_dir = "tests/shops/flows/", .getenv = test_env};
     assert_int_equal(flow_load(&s, &findings, &set), 0);
     assert_int_equal(set->upstreams_n, 3);
     const struct upstream *u = &set->upstreams[2];

@@ -42,7 +42,7 @@ static void put(struct fixture *x, const char *name, const char *text)
 static int load(struct fixture *x)
 {
     const struct flow_load_settings s = {.flows_dir = x->dir,
-                                         .upstreams_file = "deploy/upstreams.yaml"};
+                                         .upstreams_file = "tests/shops/upstreams.yaml"};
     return flow_load(&s, &x->findings, &x->set);
 }
 

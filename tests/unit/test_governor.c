@@ -33,7 +33,7 @@ static void starts_up_to_its_slots_then_in_order(void **state)
     assert_int_equal(governor_ask(&g, &t[3], 0, true), GOVERNOR_WAIT);
     assert_null(governor_next(&g, 0, &wait, &open));
     assert_int_equal(wait, -1);
-    assert_int_equal(governor_fill(&g), 50);
+    assert_int_equal(governor_fill(&g, false), 50);
     governor_done(&g, &t[0], SIGN_GOOD, 0);
     assert_ptr_equal(governor_next(&g, 0, &wait, &open), &t[2]);
     assert_false(open);
@@ -71,11 +71,13 @@ static void who_is_last_lets_all_others_go_first(void **state)
         assert_int_equal(governor_ask(&g, &late[i], 0, true), GOVERNOR_WAIT);
         assert_int_equal(governor_ask(&g, &t[i], 0, true), GOVERNOR_WAIT);
     }
-    assert_int_equal(governor_fill(&g), 100);
+    assert_int_equal(governor_fill(&g, false), 50); /* of 4: who is last takes nobody's place */
+    assert_int_equal(governor_fill(&g, true), 50);
     for (int i = 0; i < 4; i++) {
         governor_done(&g, i ? order[i - 1] : &flying, SIGN_GOOD, 0);
         assert_ptr_equal(governor_next(&g, 0, &wait, &open), order[i]);
     }
+    assert_int_equal(governor_fill(&g, true), 0);
     assert_true(late[0].last); /* for its next attempt */
     assert_null(governor_next(&g, 0, &wait, &open));
 }
@@ -334,7 +336,7 @@ static void the_parked_wait_for_the_breaker_and_go_first(void **state)
     governor_park(&g, &a);
     governor_park(&g, &b);
     governor_park(&g, &c);
-    assert_int_equal(governor_fill(&g), 75);
+    assert_int_equal(governor_fill(&g, false), 75);
     assert_null(governor_next(&g, 4 * SECOND, &wait, &open));
     assert_false(open);
     assert_int_equal(wait, 6 * SECOND);

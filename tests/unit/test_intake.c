@@ -13,13 +13,13 @@ static void jobs_shut_at_full_and_open_at_half(void **state)
     struct intake i;
     intake_init(&i, 10, 1000);
     intake_jobs(&i, 9, 0);
-    assert_false(intake_shut(&i));
+    assert_false(intake_shut(&i, false));
     intake_jobs(&i, 10, 0);
-    assert_true(intake_shut(&i));
+    assert_true(intake_shut(&i, false));
     intake_jobs(&i, 6, 0);
-    assert_true(intake_shut(&i));
+    assert_true(intake_shut(&i, false));
     intake_jobs(&i, 5, 0);
-    assert_false(intake_shut(&i));
+    assert_false(intake_shut(&i, false));
 }
 
 static void bytes_shut_on_their_own(void **state)
@@ -28,11 +28,11 @@ static void bytes_shut_on_their_own(void **state)
     struct intake i;
     intake_init(&i, 10, 1000);
     intake_jobs(&i, 1, 1200);
-    assert_true(intake_shut(&i));
+    assert_true(intake_shut(&i, false));
     intake_jobs(&i, 1, 501);
-    assert_true(intake_shut(&i));
+    assert_true(intake_shut(&i, false));
     intake_jobs(&i, 1, 500);
-    assert_false(intake_shut(&i));
+    assert_false(intake_shut(&i, false));
 }
 
 static void the_writer_and_upstream_queues_shut_too(void **state)
@@ -41,15 +41,32 @@ static void the_writer_and_upstream_queues_shut_too(void **state)
     struct intake i;
     intake_init(&i, 10, 1000);
     intake_rows(&i, 10000);
-    assert_true(intake_shut(&i));
+    assert_true(intake_shut(&i, false));
     intake_rows(&i, 5001);
-    assert_true(intake_shut(&i));
+    assert_true(intake_shut(&i, false));
     intake_rows(&i, 5000);
-    assert_false(intake_shut(&i));
-    intake_calls(&i, 100);
-    assert_true(intake_shut(&i));
-    intake_calls(&i, 50);
-    assert_false(intake_shut(&i));
+    assert_false(intake_shut(&i, false));
+    intake_calls(&i, 100, 0);
+    assert_true(intake_shut(&i, false));
+    intake_calls(&i, 50, 0);
+    assert_false(intake_shut(&i, false));
+}
+
+static void refills_calls_shut_refills_only(void **state)
+{
+    (void)state;
+    struct intake i;
+    intake_init(&i, 10, 1000);
+    intake_calls(&i, 0, 100);
+    assert_false(intake_shut(&i, false));
+    assert_true(intake_shut(&i, true));
+    intake_calls(&i, 0, 51);
+    assert_true(intake_shut(&i, true));
+    intake_calls(&i, 100, 50);
+    assert_true(intake_shut(&i, false));
+    assert_true(intake_shut(&i, true));
+    intake_calls(&i, 50, 50);
+    assert_false(intake_shut(&i, true));
 }
 
 int main(void)
@@ -57,6 +74,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_shut_at_full_and_open_at_half),
         cmocka_unit_test(bytes_shut_on_their_own),
+        cmocka_unit_test(refills_calls_shut_refills_only),
         cmocka_unit_test(the_writer_and_upstream_queues_shut_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,7 +118,15 @@ static void reads_the_environment(void **state)
     assert_int_equal(READ(&o, NEEDED), 0);
     assert_string_equal(o.listen, "0.0.0.0:1");
     assert_int_equal(o.drain_wait_ms, 200);
+    assert_int_equal(o.gateways, 1);
+    setenv("OFFPATH_GATEWAYS", "3", 1);
+    assert_int_equal(READ(&o, NEEDED), 0);
+    assert_int_equal(o.gateways, 3);
     clearenv();
+    assert_int_equal(READ(&o, NEEDED, "--gateways", "2"), 0);
+    assert_int_equal(o.gateways, 2);
+    assert_int_equal(READ(&o, NEEDED, "--gateways", "0"), ERR_INVALID);
+    assert_non_null(strstr(why, "--gateways"));
 }
 
 /* One settings file may serve both programs. */

@@ -7,7 +7,7 @@
 static struct world *world_with_child(const char *first, const char *child)
 {
     char dir[] = "/tmp/test_shard_emit-XXXXXX", one[100], two[100],
-         upstreams[] = "deploy/upstreams.yaml";
+         upstreams[] = "tests/shops/upstreams.yaml";
     struct buf text = {0};
     assert_non_null(mkdtemp(dir));
     buf_printf(&text,

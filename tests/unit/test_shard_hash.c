@@ -3,7 +3,8 @@
 
 static struct world *world_hashed(void)
 {
-    char dir[] = "/tmp/test_shard_hash-XXXXXX", file[100], upstreams[] = "deploy/upstreams.yaml";
+    char dir[] = "/tmp/test_shard_hash-XXXXXX", file[100],
+         upstreams[] = "tests/shops/upstreams.yaml";
     assert_non_null(mkdtemp(dir));
     write_file(dir, "price-compare.yaml",
                "flow: price-compare\ntitle: T\naccess: guests\n"

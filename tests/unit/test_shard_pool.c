@@ -74,15 +74,20 @@ static struct job_id job_of(const struct broker_record *r)
 }
 
 /* A record of somebody else in the refills' topic. */
-static void put_foreign(struct world *w, const char *value)
+static void put_of(struct world *w, const char *key, const char *value)
 {
     struct broker_record r = {.topic = FILL,
                               .timestamp_ms = clock_wall_us(loop_fake_clock(w->loop)) / 1000,
-                              .key = "7",
-                              .key_len = 1,
+                              .key = key,
+                              .key_len = strlen(key),
                               .value = value,
                               .value_len = strlen(value)};
     assert_int_equal(broker_fake_put(w->broker, &r), 0);
+}
+
+static void put_foreign(struct world *w, const char *value)
+{
+    put_of(w, "7", value);
 }
 
 static void an_item_is_the_result_and_no_call_is_made(void **state)
@@ -177,6 +182,27 @@ static void refills_of_a_key_run_one_by_one(void **state)
             at[n++] = http_client_fake_call(w->http, i)->at_ms;
     assert_int_equal(n, 3);
     assert_true(at[1] - at[0] >= 1000 && at[2] - at[1] >= 1000);
+    world_free(w);
+}
+
+/* Refills' calls that wait take no place of users' calls, and no more than their own. */
+static void refills_that_wait_hold_up_no_user(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 600000};
+    struct world *w = world_at("concurrency: 1, queue: 10, breaker: off", flow, &rule);
+    for (int i = 0; i < 40; i++) {
+        char key[12], value[24];
+        snprintf(key, sizeof key, "%d", 100 + i);
+        snprintf(value, sizeof value, "{\"id\":%s}", key);
+        put_of(w, key, value);
+        if (i % 20 == 19)
+            world_run(w, 2000);
+    }
+    assert_int_equal(shard_jobs(w->shard[0]), 20); /* one call each; then their topic waits */
+    struct event user = put_job(w, REQUEST);
+    world_run(w, 1000);
+    assert_int_equal(world_state(w, &user.job), JOB_RUNNING);
     world_free(w);
 }
 
@@ -438,6 +464,7 @@ int main(void)
         cmocka_unit_test(every_take_asks_for_a_refill),
         cmocka_unit_test(refills_fill_the_pool_and_stop),
         cmocka_unit_test(ten_records_at_once_fill_no_more_than_its_size),
+        cmocka_unit_test(refills_that_wait_hold_up_no_user),
         cmocka_unit_test(refills_of_a_key_run_one_by_one),
         cmocka_unit_test(without_redis_jobs_make_their_calls_and_refills_do_nothing),
         cmocka_unit_test(a_job_that_comes_again_has_the_same_item),

@@ -32,7 +32,7 @@ static int run_paths(const char *path, bool json, const char *upstreams)
     const struct test_settings s = {.paths = &path,
                                     .paths_n = path ? 1 : 0,
                                     .json = json,
-                                    .load = {.upstreams_file = upstreams}};
+                                    .load = {.upstreams_file = upstreams, .secrets_away = true}};
     int code = test_run(&s, out, err);
     read_back(out, output);
     read_back(err, complaint);
@@ -69,7 +69,7 @@ static int run_text(const char *tests, bool json)
     assert_non_null(mkdtemp(dir));
     write_file(dir, "one.yaml", flow, one);
     write_file(dir, "one.test.yaml", tests, test);
-    int code = run_paths(dir, json, "deploy/upstreams.yaml");
+    int code = run_paths(dir, json, "tests/shops/upstreams.yaml");
     unlink(one);
     unlink(test);
     rmdir(dir);
@@ -88,7 +88,7 @@ static void the_tests_that_ship_pass(void **state)
         fail_msg("%s%s", output, complaint);
     has(output, "ok    429 waits for Retry-After ");
     has(output, "4 calls, 2.0 s virtual, ");
-    has(output, "8 tests, 0 failed\n");
+    has(output, "30 tests, 0 failed\n");
     assert_int_equal(run_paths("deploy/flows/price-compare.test.yaml", true, NULL), 0);
     has(output, "\"name\":\"no shop answers\",\"ok\":true,\"calls\":9,\"virtual_ms\":");
 }

@@ -15,7 +15,7 @@ static char why[SETTINGS_WHY];
 static int read_with(const char *flag, const char *value, struct settings *out, struct config **c)
 {
     char *argv[] = {(char[]){"worker"},      (char[]){"run"},
-                    (char[]){"--flows"},     (char[]){"deploy/flows"},
+                    (char[]){"--flows"},     (char[]){"tests/shops/flows"},
                     (char[]){"--kafka"},     (char[]){"k:9092"},
                     (char[]){"--redis"},     (char[]){"redis://r"},
                     (char[]){"--mysql"},     (char[]){"mysql://u:secret@m/db"},
@@ -111,6 +111,17 @@ static void urls_are_understood_before_anything_starts(void **state)
     assert_null(strstr(text, "secret"));
 }
 
+/* One settings file may serve both programs. */
+static void the_gateways_settings_are_known(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct config *c;
+    assert_int_equal(read_with("--gateways", "3", &s, &c), 0);
+    settings_fini(&s);
+    config_free(c);
+}
+
 static void help_shows_all_but_the_gateways(void **state)
 {
     (void)state;
@@ -132,6 +143,7 @@ int main(void)
         cmocka_unit_test(needed_ones_are_asked_for),
         cmocka_unit_test(only_is_a_list),
         cmocka_unit_test(urls_are_understood_before_anything_starts),
+        cmocka_unit_test(the_gateways_settings_are_known),
         cmocka_unit_test(help_shows_all_but_the_gateways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
