@@ -284,7 +284,7 @@ void config_help(const struct config_option *options, size_t n, struct buf *out)
             snprintf(usage, sizeof usage, "--%s%s%s", o->name, o->placeholder ? " " : "",
                      o->placeholder ? o->placeholder : "");
         buf_printf(out, "  %-32s%s%s", usage, strlen(usage) > 31 ? " " : "", o->help);
-        if (o->value && *o->value && o->kind != CONFIG_SECRET)
+        if (o->value && *o->value && o->kind != CONFIG_SECRET && o->kind != CONFIG_BOOL)
             buf_printf(out, " (%s)", o->value);
         buf_char(out, '\n');
     }

@@ -76,5 +76,8 @@ const struct err_info *err_info(int err);
 /* Row number i in table order, or NULL behind the last: to list them all. */
 const struct err_info *err_at(unsigned i);
 
+/* What somebody who gets this problem code can do; NULL: no such code. Lent for ever. */
+const char *err_help(const char *code);
+
 /* One sentence for logs; "ok" for 0. */
 const char *err_text(int err);

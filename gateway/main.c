@@ -1,107 +1,17 @@
-/* offpath-gateway: wiring. HTTP comes in through serve.c; read accept.c to follow one request. */
-#include <pthread.h>
-#include <signal.h>
+/* offpath-gateway: its command line. HTTP comes in through serve.c; read accept.c to follow one
+ * request. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "gateway/auth_setup.h"
-#include "gateway/gateway.h"
+#include "gateway/options.h"
+#include "gateway/verbs.h"
 
-enum { STOP_S = 45 }; /* mg_stop and librdkafka have no time limit of their own */
+static const struct verb_program *const program = &gateway_program;
 
-static sigset_t stop_signals(void)
+static int complain(const char *why)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    return set;
-}
-
-/* Sleep; a second signal ends patience. */
-static int pause_ms(void *arg, int ms)
-{
-    sigset_t set = stop_signals();
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
-    (void)arg;
-    return sigtimedwait(&set, NULL, &t) > 0;
-}
-
-static void give_up(int signal)
-{
-    static const char text[] = "offpath-gateway: could not stop in time, ends now\n";
-    (void)signal;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(EXIT_GOOD);
-}
-
-/* The watchdog of stopping: an alarm that this thread alone takes. */
-static void stop_by_force_in(unsigned seconds)
-{
-    struct sigaction action = {.sa_handler = give_up};
-    sigset_t alarm_only;
-    sigemptyset(&alarm_only);
-    sigaddset(&alarm_only, SIGALRM);
-    sigaction(SIGALRM, &action, NULL);
-    pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
-    alarm(seconds);
-}
-
-static int say(int code, const char *why)
-{
-    fprintf(stderr, "offpath-gateway: %s\n", why);
-    return code;
-}
-
-/* SIGHUP, or a file that changed: the flows are read again. */
-static void serve_until_stopped(struct gateway *g)
-{
-    const struct timespec second = {1, 0};
-    sigset_t set = stop_signals();
-    sigaddset(&set, SIGHUP);
-    for (;;) {
-        int signal = sigtimedwait(&set, NULL, &second);
-        if (signal == SIGHUP)
-            gateway_reload(g);
-        else if (signal > 0)
-            return;
-        else
-            gateway_tick(g);
-    }
-}
-
-static int run(const struct options *o)
-{
-    char why[GATEWAY_WHY] = "";
-    struct gateway *g = NULL;
-    sigset_t blocked = stop_signals();
-    sigaddset(&blocked, SIGALRM); /* no thread but this one ever meets a signal */
-    sigaddset(&blocked, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
-    int code = gateway_open(o, &g, why);
-    if (!code)
-        code = gateway_announce(g, why);
-    if (code) {
-        gateway_close(g);
-        return say(code, why);
-    }
-    serve_until_stopped(g);
-    stop_by_force_in(STOP_S + (unsigned)o->drain_wait_ms / 1000);
-    code = gateway_drain(g, pause_ms);
-    gateway_close(g);
-    return code;
-}
-
-static void show_settings(const struct config *c)
-{
-    struct buf out = {0};
-    config_show(c, &out);
-    fputs(buf_str(&out), stdout);
-    fflush(stdout);
-    buf_fini(&out);
+    fprintf(stderr, "%s: %s\n", program->name, why);
+    return EXIT_USAGE;
 }
 
 static bool has(int argc, char **argv, const char *flag)
@@ -112,51 +22,42 @@ static bool has(int argc, char **argv, const char *flag)
     return false;
 }
 
-static int print_help(void)
+static int print_help(int argc, char **argv)
 {
+    const struct verb *v = verb_of_line(program, argc, argv);
     struct buf out = {0};
-    options_help(&out);
+    if (v)
+        verb_help(program, v, &out);
+    else
+        verb_help_all(program, &out);
     fputs(buf_str(&out), stdout);
     buf_fini(&out);
     return EXIT_GOOD;
 }
 
-/* --show belongs to `check` and is no setting: taken out before settings are read. */
-static bool take_show(int *argc, char **argv)
+static int print_kind(const char *kind)
 {
-    int kept = 1;
-    for (int i = 1; i < *argc; i++)
-        if (strcmp(argv[i], "--show") != 0)
-            argv[kept++] = argv[i];
-    bool found = kept < *argc;
-    *argc = kept;
-    return found;
+    struct buf out = {0};
+    if (verb_print(program, kind, &out) != 0)
+        return complain("--print is man, bash or zsh");
+    fputs(buf_str(&out), stdout);
+    buf_fini(&out);
+    return EXIT_GOOD;
 }
 
-static int token(const struct config *c)
+static int dispatch(const struct config *c)
 {
-    char why[AUTH_SETUP_WHY] = "out of memory";
-    int code = auth_print_token(c, why);
-    return code ? say(code, why) : code;
-}
-
-static int dispatch(const struct config *c, bool show)
-{
-    const char *const *verbs;
-    struct options o;
-    char why[OPTIONS_WHY];
-    size_t n = config_positionals(c, &verbs);
-    if (n == 1 && strcmp(verbs[0], "token") == 0)
-        return token(c);
-    if (n != 1 || (strcmp(verbs[0], "run") != 0 && strcmp(verbs[0], "check") != 0))
-        return say(EXIT_USAGE, "say `run`, `check` or `token`; --help lists everything");
-    bool checks = strcmp(verbs[0], "check") == 0;
-    if (checks && show) /* before anything is found: it may be what one looks for */
-        show_settings(c);
-    if (options_read(c, &o, why) != 0)
-        return say(EXIT_USAGE, why);
-    log_open("offpath-gateway", o.log_json, o.log_level);
-    return checks ? gateway_check_flows(&o) : run(&o);
+    struct verb_call call = {.config = c};
+    char why[512];
+    call.words_n = config_positionals(c, &call.words);
+    if (call.words_n == 0)
+        return complain("say what to do; --help lists the verbs");
+    const struct verb *v = verb_find(program, call.words[0]);
+    if (!v) {
+        verb_unknown(program, call.words[0], why);
+        return complain(why);
+    }
+    return verb_check_flags(program, v, c, why) ? complain(why) : v->run(&call);
 }
 
 int main(int argc, char **argv)
@@ -164,15 +65,16 @@ int main(int argc, char **argv)
     char why[512];
     struct config *config;
     if (has(argc, argv, "--help") || has(argc, argv, "-h"))
-        return print_help();
-    if (has(argc, argv, "--version")) {
-        puts("offpath-gateway " OFFPATH_VERSION);
+        return print_help(argc, argv);
+    if (argc == 2 && has(argc, argv, "--version")) {
+        printf("%s %s\n", program->name, program->version);
         return EXIT_GOOD;
     }
-    bool show = take_show(&argc, argv);
+    if (argc == 3 && strcmp(argv[1], "--print") == 0)
+        return print_kind(argv[2]);
     if (config_read(options_table, options_n, argc, argv, &config, why) != 0)
-        return say(EXIT_USAGE, why);
-    int code = dispatch(config, show);
+        return complain(why);
+    int code = dispatch(config);
     config_free(config);
     return code;
 }

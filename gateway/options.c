@@ -23,9 +23,6 @@ const struct config_option options_table[] = {
     {"jwt-issuer", CONFIG_TEXT, NULL, "TEXT", "iss of every token; unset: any"},
     {"jwt-audience", CONFIG_TEXT, NULL, "TEXT", "must be in aud of every token; unset: any"},
     {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", "of tokens; unset: all that fit the keys"},
-    {"user", CONFIG_TEXT, NULL, "NAME", "token: its user (sub)"},
-    {"scope", CONFIG_TEXT, NULL, "NAMES", "token: its scopes, with a space between"},
-    {"ttl", CONFIG_DURATION, "1h", "TIME", "token: until it ends, 1s to 30d"},
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
@@ -39,6 +36,24 @@ const struct config_option options_table[] = {
     {"overload-floor", CONFIG_NUMBER, "1000", "N", "waiting jobs of a flow that never shed"},
     {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
     {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
+    /* of single verbs (verbs.c says of which) */
+    {"show", CONFIG_BOOL, "false", NULL, "print each setting, and where it is from"},
+    {"user", CONFIG_TEXT, NULL, "NAME", "the token's user (sub)"},
+    {"scope", CONFIG_TEXT, NULL, "NAMES", "its scopes, with a space between"},
+    {"ttl", CONFIG_DURATION, "1h", "TIME", "until it ends, 1s to 30d"},
+    {"url", CONFIG_TEXT, NULL, "URL", "the gateway (default: --public-url, else --listen)"},
+    {"token", CONFIG_SECRET, NULL, "TOKEN", "who asks; without one, a guest"},
+    {"key", CONFIG_TEXT, NULL, "KEY", "Idempotency-Key (default: a new one)"},
+    {"no-wait", CONFIG_BOOL, "false", NULL, "end once the job is accepted; its id is the result"},
+    {"dry-run", CONFIG_BOOL, "false", NULL, "say what would come of it, start nothing"},
+    {"curl", CONFIG_BOOL, "false", NULL, "print the request as a curl command, send nothing"},
+    {"flow", CONFIG_TEXT, NULL, "FLOW", "only jobs of this flow"},
+    {"state", CONFIG_TEXT, NULL, "STATE", "only jobs in this state"},
+    {"since", CONFIG_TEXT, NULL, "TIME", "only jobs since then: 2h, or 2026-11-28T09:00:00Z"},
+    {"limit", CONFIG_NUMBER, "20", "N", "at most so many, 1 to 10000"},
+    {"timeout", CONFIG_DURATION, "0s", "TIME", "give up waiting after it; 0s: never"},
+    {"json", CONFIG_BOOL, "false", NULL, "one JSON document; JSON Lines for lists and events"},
+    {"color", CONFIG_TEXT, "auto", "WHEN", "auto, always or never; auto looks at NO_COLOR"},
     /* the worker's: both programs may share one file */
     {"shards", CONFIG_NUMBER, NULL, "N", NULL},
     {"only", CONFIG_TEXT, NULL, "FLOW,...", NULL},
@@ -204,25 +219,4 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
     if (!err)
         *out = o;
     return err;
-}
-
-void options_help(struct buf *out)
-{
-    buf_text(
-        out,
-        "offpath-gateway " OFFPATH_VERSION " - accepts jobs over HTTP, into Kafka\n\n"
-        "usage: offpath-gateway run   [SETTINGS]   serve until SIGTERM\n"
-        "       offpath-gateway check [SETTINGS]   check settings and flow files\n"
-        "       offpath-gateway check --show       print each setting, and where it is from\n"
-        "       offpath-gateway token --user NAME  print a token, signed with --jwt-hs256-file\n"
-        "       offpath-gateway --help | --version\n\n"
-        "examples:\n"
-        "  offpath-gateway run --config gateway.yaml\n"
-        "  offpath-gateway run --flows flows --kafka k1:9092,k2:9092 --listen 0.0.0.0:8480\n"
-        "  OFFPATH_LISTEN=127.0.0.1:0 offpath-gateway run --ports-file ports.json\n\n"
-        "settings (flag > OFFPATH_NAME > --config file > default):\n");
-    config_help(options_table, options_n, out);
-    buf_text(out,
-             "\nexit: 0 good, 1 findings in flow files, 2 usage or settings, 3 a server, topic "
-             "or table is missing,\n      5 a port is taken, 70 a bug in Offpath\n");
 }

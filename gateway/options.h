@@ -9,8 +9,14 @@ enum exit_code {
     EXIT_FINDINGS = 1,
     EXIT_USAGE = 2,
     EXIT_DEPENDENCY = 3,
+    EXIT_REFUSED = 4, /* 401, 403, 429 */
     EXIT_CONFLICT = 5,
-    EXIT_BUG = 70
+    EXIT_PARTIAL = 10, /* how a job ended */
+    EXIT_FAILED = 11,
+    EXIT_EXPIRED = 12,
+    EXIT_CANCELLED = 13,
+    EXIT_BUG = 70,
+    EXIT_INTERRUPTED = 130
 };
 
 extern const struct config_option options_table[];
@@ -33,6 +39,3 @@ struct options {
 
 /* 0; ERR_INVALID with why: which setting is missing or out of range, and what to write. */
 int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY]) must_use;
-
-/* --help: usage, three examples, settings, exit codes. */
-void options_help(struct buf *out);

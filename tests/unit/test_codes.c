@@ -48,7 +48,7 @@ static void each_error_is_in_the_file(void **state)
         public_n++;
         assert_int_equal((int)json_number(json_get(row, "status")), e->http);
         assert_string_equal(json_text(json_get(row, "title")), e->title);
-        assert_non_null(json_text(json_get(row, "help")));
+        assert_string_equal(json_text(json_get(row, "help")), err_help(e->code));
         const struct json *retry = json_get(row, "retry_after");
         assert_int_equal(json_is(retry, JSON_NULL) ? -1 : (int)json_number(retry), e->retry_s);
     }

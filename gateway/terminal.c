@@ -1,0 +1,129 @@
+#include "gateway/terminal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static bool is_terminal(FILE *f)
+{
+    return isatty(fileno(f)) == 1;
+}
+
+/* https://no-color.org: any value that is not empty. */
+static bool wants_colour(FILE *f)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return is_terminal(f) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+}
+
+bool terminal_open(struct terminal *t, FILE *out, FILE *err, const char *colour)
+{
+    bool always = strcmp(colour, "always") == 0, automatic = strcmp(colour, "auto") == 0;
+    struct winsize size = {0};
+    if (!always && !automatic && strcmp(colour, "never") != 0)
+        return false;
+    *t = (struct terminal){.out = out, .err = err, .live = is_terminal(err)};
+    t->colour = always || (automatic && wants_colour(err));
+    t->colour_out = always || (automatic && wants_colour(out));
+    if (is_terminal(out))
+        t->columns = ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+    return true;
+}
+
+static bool has_colour(const struct terminal *t, const FILE *stream)
+{
+    return stream == t->out ? t->colour_out : t->colour;
+}
+
+const char *terminal_tone(const struct terminal *t, const FILE *stream, enum terminal_tone tone)
+{
+    static const char *const codes[] = {"", "\033[32m", "\033[33m", "\033[31m", "\033[2m"};
+    return has_colour(t, stream) ? codes[tone] : "";
+}
+
+const char *terminal_plain(const struct terminal *t, const FILE *stream)
+{
+    return has_colour(t, stream) ? "\033[0m" : "";
+}
+
+void terminal_renew(struct terminal *t, const char *text)
+{
+    if (!t->live)
+        return;
+    fprintf(t->err, "\r\033[K%s", text);
+    fflush(t->err);
+    t->shown = true;
+}
+
+void terminal_clear(struct terminal *t)
+{
+    if (t->shown)
+        fputs("\r\033[K", t->err);
+    fflush(t->err);
+    t->shown = false;
+}
+
+/* ---- text of others */
+
+/* Of U+2000..207F, whose bytes are e2 and these two: of no width, separators of lines, and what
+ * overrides or isolates the direction. */
+static bool turns_or_hides(unsigned char middle, unsigned char last)
+{
+    if (middle == 0x81)
+        return last >= 0xa0 && last <= 0xaf;
+    return middle == 0x80 && ((last >= 0x8b && last <= 0x8f) || (last >= 0xa8 && last <= 0xae));
+}
+
+/* Bytes of the character at s, from 1; *bad: it must not reach a terminal. */
+static size_t character(const unsigned char *s, bool *bad)
+{
+    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    *bad = s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4;
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            *bad = true;
+            return i;
+        }
+    }
+    if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) /* C1: ESC [ in one */
+        *bad = true;
+    if (n == 3 && s[0] == 0xe2 && turns_or_hides(s[1], s[2]))
+        *bad = true;
+    return n;
+}
+
+void terminal_clean(const char *text, int width, char *out, size_t size)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t used = 0;
+    for (int n = 0; *s; n++) {
+        bool bad;
+        size_t len = character(s, &bad);
+        bool last = width > 0 && n == width - 1 && s[len];
+        const char *as = last ? "…" : bad ? "?" : (const char *)s;
+        size_t as_len = last ? strlen("…") : bad ? 1 : len;
+        if (used + as_len >= size)
+            break;
+        memcpy(out + used, as, as_len);
+        used += as_len;
+        if (last)
+            break;
+        s += len;
+    }
+    out[used] = 0;
+}
+
+void terminal_took(int64_t ms, char *out, size_t size)
+{
+    if (ms < 0)
+        ms = 0;
+    if (ms < 1000)
+        snprintf(out, size, "%d ms", (int)ms);
+    else if (ms < 10000)
+        snprintf(out, size, "%d,%03d ms", (int)(ms / 1000), (int)(ms % 1000));
+    else if (ms < 100000)
+        snprintf(out, size, "%d.%d s", (int)(ms / 1000), (int)(ms % 1000 / 100));
+    else
+        snprintf(out, size, "%lld min %d s", (long long)(ms / 60000), (int)(ms / 1000 % 60));
+}

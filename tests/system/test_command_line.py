@@ -1,0 +1,244 @@
+"""The verbs of offpath-gateway that speak to a gateway as a user: what they print where, how they end."""
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import closing
+from harness import Site, request, wait_for
+from test_signed_in import flow, make_site, token
+
+FAILING = flow("failing", "access: guests\n").replace("a-mart", "b-shop")
+
+
+@pytest.fixture(scope="module")
+def online(stack, work_folder, binaries):
+    site = make_site(stack, work_folder, binaries)
+    (site.folder / "flows/failing.yaml").write_text(FAILING.replace("MARK", site.mark))
+    site.open()
+    site.env["OFFPATH_URL"] = f"http://{site.address}"
+    yield site
+    closing([site])
+
+
+@pytest.fixture
+def site(online):
+    online.standin.mend()
+    return online
+
+
+def run(site, *words, sub="alice", env=None, **kw):
+    """The verb as this user; None: a guest."""
+    return site.verb("offpath-gateway", *words, env={**({"OFFPATH_TOKEN": token(sub)} if sub else {}), **(env or {})},
+                     **kw)
+
+
+def good(done, code=0):
+    assert done.returncode == code, done
+    return done
+
+
+def start(site, *words, sub="alice"):
+    return good(run(site, "send", "mine", '{"n": 1}', "--no-wait", *words, sub=sub)).stdout.strip()
+
+
+# ---- send
+
+def test_send_prints_the_result_and_how_it_came(site):
+    done = good(run(site, "send", "mine", '{"n": 1}'))
+    assert json.loads(done.stdout) == {"user": "alice", "price": 18900}
+    lines = done.stderr.splitlines()
+    assert re.fullmatch(r"accepted +\d+ ms  job [-0-9a-f]{36}", lines[0]), lines
+    assert re.fullmatch(r"ask +\d+ ms  succeeded", lines[1]), lines
+    assert re.fullmatch(r"succeeded +[\d,]+ ms  1 of 1 calls", lines[2]), lines
+    assert "\033" not in done.stdout + done.stderr
+
+
+def test_send_takes_the_request_from_a_file_and_from_its_input(site, tmp_path):
+    (tmp_path / "r.json").write_text('{"n": 5}')
+    done = good(run(site, "send", "mine", f"@{tmp_path}/r.json", "--json"))
+    assert json.loads(done.stdout)["state"] == "succeeded" and done.stderr == ""
+    piped = subprocess.run([site.binaries / "offpath-gateway", "send", "open", "-"], input='{"n": 6}', text=True,
+                           capture_output=True, env=site.env, timeout=60)
+    assert json.loads(good(piped).stdout)["price"] == 18900
+    good(run(site, "send", "mine", f"@{tmp_path}/none.json"), 2)
+
+
+def test_a_key_gives_the_same_job_and_the_cache_gives_none(site):
+    first = start(site, "--key", "k1")
+    assert start(site, "--key", "k1") == first
+    clash = good(run(site, "send", "mine", '{"n": 2}', "--key", "k1"), 5)
+    assert "(key-reused)" in clash.stderr
+    request = json.dumps({"productId": site.product()})
+    good(run(site, "send", "price-compare", request))
+    hit = good(run(site, "send", "price-compare", request))
+    assert hit.stderr.startswith("from cache") and len(json.loads(hit.stdout)["offers"]) == 3
+
+
+def test_send_ends_as_the_job_ends(site):
+    site.standin.script("b-shop", {"status": 404, "repeat": -1})
+    done = good(run(site, "send", "failing", '{"n": 1}'), 11)
+    assert done.stdout == "" and "failed  http-4xx: The service refused the request." in done.stderr
+    partial = good(run(site, "send", "price-compare", json.dumps({"productId": site.product()})), 10)
+    assert "2 of 3 calls" in partial.stderr and json.loads(partial.stdout)["missing"]
+    site.standin.script("a-mart", {"hang": True, "repeat": -1})
+    with subprocess.Popen([site.binaries / "offpath-gateway", "send", "open", '{"n": 1}'], env=site.env,
+                          stderr=subprocess.PIPE, text=True) as p:
+        id = p.stderr.readline().split()[-1]
+        wait_for("it runs", lambda: site.standin.in_flight())
+        good(run(site, "jobs", "cancel", id, sub=None))
+        assert p.wait(30) == 13, p.stderr.read()
+    late = good(run(site, "send", "open", '{"n": 1}', "--timeout", "300ms", sub=None), 3)
+    good(run(site, "jobs", "cancel", re.search(r"jobs watch (\S+)`", late.stderr)[1], sub=None))
+    wait_for("nothing runs", lambda: not site.standin.in_flight())
+
+
+def test_an_interrupt_leaves_the_job(site):
+    site.standin.script("a-mart", {"hang": True, "repeat": -1})
+    with subprocess.Popen([site.binaries / "offpath-gateway", "send", "open", '{"n": 1}'], env=site.env,
+                          stderr=subprocess.PIPE, text=True) as p:
+        id = p.stderr.readline().split()[-1]
+        wait_for("it runs", lambda: site.standin.in_flight())
+        p.send_signal(signal.SIGINT)
+        assert p.wait(20) == 130 and "the job goes on" in p.stderr.read()
+    assert site.job(id)["state"] == "running"
+    good(run(site, "jobs", "cancel", id, sub=None))
+
+
+def test_what_the_gateway_refuses_is_told_with_what_to_do(site):
+    done = good(run(site, "send", "mine", '{"n": "x"}'), 1)
+    assert done.stderr.splitlines() == ["offpath-gateway: the request does not fit its schema (schema)",
+                                        "  /n: must be a whole number"]
+    problem = json.loads(good(run(site, "send", "mine", '{"n": "x"}', "--json"), 1).stderr)
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("schema", "/n")
+    assert "OFFPATH_TOKEN" in good(run(site, "send", "mine", "{}", sub=None), 4).stderr
+    assert "scope write" in good(run(site, "send", "scoped", '{"n": 1}'), 4).stderr
+    assert "(no-flow)" in good(run(site, "send", "nothing", "{}"), 1).stderr
+    away = good(run(site, "flows", "--url", "http://127.0.0.1:1"), 3)
+    assert "is the gateway running?" in away.stderr
+    assert json.loads(good(run(site, "flows", "--json", "--url", "http://127.0.0.1:1"), 3).stderr)["title"] == "no answer"
+    for words, says in ((["send"], "send FLOW"), (["send", "Mine"], "no name of a flow"), (["sned"], "`send`"),
+                        (["jobs", "lits"], "`jobs list`"), (["jobs", "show"], "say which job"),
+                        (["flows", "--key", "x"], "knows no --key"), (["flows", "--token", "x"], "token"),
+                        (["send", "mine", "{}", "--color", "red"], "auto, always or never")):
+        assert says in good(run(site, *words), 2).stderr, words
+
+
+def test_send_asks_again_with_the_same_key_until_it_is_accepted(stack, work_folder, binaries):
+    site = make_site(stack, work_folder, binaries, OFFPATH_PUBLISH_DEADLINE="1s")
+    try:
+        site.open()
+        url = {"OFFPATH_URL": f"http://{site.address}"}
+        with stack.frozen("kafka"):
+            p = subprocess.Popen([binaries / "offpath-gateway", "send", "open", '{"n": 1}'], env={**site.env, **url},
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            said = p.stderr.readline()
+        out, rest = p.communicate(timeout=60)
+        assert "asks again" in said and p.returncode == 0 and json.loads(out)["price"] == 18900, (said, rest)
+        assert stack.sql("SELECT COUNT(*) FROM op_job", site.database) == [["1"]]
+    finally:
+        closing([site])
+
+
+def test_dry_run_and_curl_start_nothing(site):
+    before = site.state_counts()
+    plan = json.loads(good(run(site, "send", "mine", '{"n": 1}', "--dry-run")).stdout)
+    assert plan["valid"] and [c["name"] for c in plan["calls"]] == ["ask"]
+    done = good(run(site, "send", "open", '{"n": 1, "s": "it\'s"}', "--curl"))
+    assert token("alice")[:20] not in done.stdout and "$OFFPATH_TOKEN" in done.stdout
+    assert site.state_counts() == before
+    shell = subprocess.run(["sh", "-c", done.stdout], capture_output=True, text=True, timeout=30,
+                           env={**os.environ, "OFFPATH_TOKEN": token("alice")})
+    assert json.loads(shell.stdout)["state"] == "queued", shell
+
+
+# ---- jobs, flows
+
+def test_jobs_are_listed_shown_watched_by_their_short_ids(site):
+    id = start(site, sub="zoe")
+    events = [json.loads(x) for x in good(run(site, "jobs", "watch", id[-8:], "--json", sub="zoe")).stdout.splitlines()]
+    assert [e["event"] for e in events if e["event"] != "state"] == ["call", "done"]
+    assert events[-1]["result"]["user"] == "zoe" and events[-2]["state"] == "succeeded"
+    shown = good(run(site, "jobs", "show", id[-8:], sub="zoe")).stdout
+    assert f"job        {id}" in shown and re.search(r"^  ask +succeeded +1 +\d+ ms", shown, re.M), shown
+    assert json.loads(good(run(site, "jobs", "show", id, "--json", sub="zoe")).stdout)["calls"][0]["tries"]
+    start(site, sub="zoe")
+    start(site, sub="zoe")
+    rows = good(run(site, "jobs", "list", sub="zoe")).stdout.splitlines()
+    assert len(rows) == 4 and rows[3].startswith(f"{id[-8:]}  succeeded  mine "), rows
+    items = [json.loads(x) for x in good(run(site, "jobs", "--limit", "2", "--json", sub="zoe")).stdout.splitlines()]
+    assert len(items) == 2 and items[0]["created"] > items[1]["created"]
+    assert len(good(run(site, "jobs", "list", "--since", "1h", "--flow", "mine", sub="zoe")).stdout.splitlines()) == 4
+    assert "no jobs" in good(run(site, "jobs", "list", "--state", "failed", sub="zoe")).stderr
+    assert "none of your last jobs" in good(run(site, "jobs", "show", "00000000", sub="zoe"), 2).stderr
+    assert "(no-job)" in good(run(site, "jobs", "show", id, sub="bob"), 1).stderr
+    assert "(final)" in good(run(site, "jobs", "cancel", id, sub="zoe"), 5).stderr
+    good(run(site, "jobs", "list", sub=None), 4)
+
+
+def test_flows_lists_what_one_may_start(site):
+    assert [x.split()[0] for x in good(run(site, "flows", sub=None)).stdout.splitlines()] == [
+        "failing", "open", "price-compare"]
+    items = [json.loads(x) for x in good(run(site, "flows", "--json")).stdout.splitlines()]
+    assert {"mine", "open"} <= {f["flow"] for f in items} and items[0]["schema"]
+
+
+# ---- without a gateway
+
+def test_errors_tells_what_every_code_means(site):
+    listed = good(run(site, "errors", sub=None)).stdout
+    codes = json.loads((site.binaries / "../../proto/codes.json").resolve().read_text())
+    for group in ("errors", "job_reasons", "call_codes"):
+        for code in codes[group]:
+            assert re.search(rf"^  {code} ", listed, re.M), code
+    assert codes["errors"]["outcome-unknown"]["help"] in good(run(site, "errors", "outcome-unknown")).stdout
+    assert "did you mean `outcome-unknown`" in good(run(site, "errors", "outcome-unknow"), 2).stderr
+    assert json.loads(good(run(site, "errors", "schema", "--json")).stdout)["status"] == 422
+
+
+def on_terminal(site, *words, **env):
+    """Runs it with a terminal of 80 columns for output: what was written there, and the exit status."""
+    me, its = pty.openpty()
+    subprocess.run(["stty", "cols", "80"], stdin=its, check=True)
+    text = b""
+    with subprocess.Popen([site.binaries / "offpath-gateway", *words], stdin=its, stdout=its, stderr=its,
+                          env={**site.env, "TERM": "xterm", "OFFPATH_TOKEN": token("alice"), **env}) as p:
+        os.close(its)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(me, 4096):
+                text += part
+        code = p.wait(30)
+    os.close(me)
+    return text.decode(), code
+
+
+def test_colour_and_a_line_that_renews_itself_are_for_terminals(site):
+    text, code = on_terminal(site, "send", "mine", '{"n": 1}')
+    assert code == 0 and "\033[32msucceeded\033[0m" in text
+    assert "\033[3" not in on_terminal(site, "send", "mine", '{"n": 1}', NO_COLOR="1")[0]
+    assert "\033[3" not in on_terminal(site, "send", "mine", '{"n": 1}', "--color", "never")[0]
+    assert "\033[32m" in good(run(site, "send", "mine", '{"n": 1}', "--color", "always")).stderr
+    site.standin.script("a-mart", {"delay_ms": 1600})
+    assert "\r\033[Krunning 1" in on_terminal(site, "send", "mine", '{"n": 1}')[0]
+    start(site)
+    listed = on_terminal(site, "jobs", "list", NO_COLOR="1")[0].replace("\r", "")
+    assert listed and max(map(len, listed.splitlines())) <= 80, listed
+
+
+def test_help_has_examples_that_are_no_dreams(site):
+    """Each verb of the list has its help; each example's verb and flags are taken."""
+    listed = good(run(site, "--help")).stdout
+    verbs = re.findall(r"^  (\w+)  +\w", listed.split("verbs:")[1].split("examples:")[0], re.M)
+    assert verbs == ["run", "check", "send", "jobs", "flows", "errors", "token"]
+    for verb in verbs:
+        text = good(run(site, verb, "--help")).stdout
+        examples = re.findall(r"offpath-gateway (\w+)(.*)", text.split("examples:")[1].split("\n\n")[0])
+        assert examples and all(v == verb for v, _ in examples), text
+        for flag in {f for _, rest in examples for f in re.findall(r" (--[a-z-]+)", rest)}:
+            assert flag in text.split("examples:")[1].split("\n\n", 1)[1] or verb == "token", (verb, flag)
+        assert "exit:" in text

@@ -1,0 +1,97 @@
+/* terminal.h: what others wrote cannot move the cursor; times read well; colour has its rules. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/terminal.h"
+
+static const char *clean(const char *text, int width)
+{
+    static char out[64];
+    terminal_clean(text, width, out, sizeof out);
+    return out;
+}
+
+static void shows_what_could_move_the_cursor_as_a_question_mark(void **state)
+{
+    (void)state;
+    assert_string_equal(clean("plain", 0), "plain");
+    assert_string_equal(clean("가격 비교", 0), "가격 비교");
+    assert_string_equal(clean("a\033[31mb\nc\rd\x7f", 0), "a?[31mb?c?d?");
+    assert_string_equal(clean("\xc2\x9b"
+                              "31m",
+                              0),
+                        "?31m"); /* CSI in one character */
+    assert_string_equal(clean("a\xe2\x80\xae"
+                              "b",
+                              0),
+                        "a?b"); /* right-to-left override */
+    assert_string_equal(clean("a\xe2\x80\x8b\xe2\x81\xa6"
+                              "b",
+                              0),
+                        "a??b");                                       /* no width; isolate */
+    assert_string_equal(clean("\xff\xc3", 0), "??");                   /* no UTF-8 */
+    assert_string_equal(clean("a\xe2\x80\x94\xe2\x80\xa6", 0), "a—…"); /* a dash, an ellipsis */
+}
+
+static void cuts_at_a_character(void **state)
+{
+    char small[4];
+    (void)state;
+    assert_string_equal(clean("abcdef", 4), "abc…");
+    assert_string_equal(clean("abcd", 4), "abcd");
+    assert_string_equal(clean("가나다", 2), "가…");
+    terminal_clean("가나", 0, small, sizeof small);
+    assert_string_equal(small, "가");
+}
+
+static const char *took(int64_t ms)
+{
+    static char out[32];
+    terminal_took(ms, out, sizeof out);
+    return out;
+}
+
+static void writes_times_for_people(void **state)
+{
+    (void)state;
+    assert_string_equal(took(0), "0 ms");
+    assert_string_equal(took(999), "999 ms");
+    assert_string_equal(took(2043), "2,043 ms");
+    assert_string_equal(took(35210), "35.2 s");
+    assert_string_equal(took(725000), "12 min 5 s");
+    assert_string_equal(took(-3), "0 ms");
+}
+
+static void has_colour_only_where_it_is_wanted(void **state)
+{
+    struct terminal t;
+    FILE *file = tmpfile(); /* no terminal */
+    (void)state;
+    assert_true(terminal_open(&t, file, file, "auto"));
+    assert_string_equal(terminal_tone(&t, t.err, TONE_BAD), "");
+    assert_string_equal(terminal_plain(&t, t.err), "");
+    assert_false(t.live);
+    assert_int_equal(t.columns, 0);
+    assert_true(terminal_open(&t, file, file, "always"));
+    assert_string_equal(terminal_tone(&t, t.out, TONE_BAD), "\033[31m");
+    assert_true(terminal_open(&t, file, file, "never"));
+    assert_string_equal(terminal_tone(&t, t.out, TONE_BAD), "");
+    assert_false(terminal_open(&t, file, file, "sometimes"));
+    fclose(file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shows_what_could_move_the_cursor_as_a_question_mark),
+        cmocka_unit_test(cuts_at_a_character),
+        cmocka_unit_test(writes_times_for_people),
+        cmocka_unit_test(has_colour_only_where_it_is_wanted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
