@@ -68,25 +68,3 @@ void problem_simple(const struct http_request *q, struct http_reply *r, int err,
 {
     problem_reply(q, r, &(struct problem){.err = err, .detail = detail});
 }
-
-int problem_page(struct http_reply *r, const char *code)
-{
-    for (unsigned i = 0; err_at(i); i++) {
-        const struct err_info *e = err_at(i);
-        if (strcmp(e->code, code) != 0)
-            continue;
-        r->status = 200;
-        r->type = "text/html; charset=utf-8";
-        http_reply_header(r, "Content-Security-Policy", "default-src 'none'");
-        buf_printf(&r->body,
-                   "<!doctype html><html lang=\"en\"><title>%s</title><h1>%s</h1><p>Status %d: %s.",
-                   e->code, e->code, e->http, e->title);
-        if (e->retry_s >= 0)
-            buf_printf(&r->body, "<p>Asking again can help: wait %d s first.", e->retry_s);
-        else
-            buf_text(&r->body, "<p>Asking again without a change does not help.");
-        buf_text(&r->body, "</html>\n");
-        return 0;
-    }
-    return ERR_NO_ROUTE;
-}

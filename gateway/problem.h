@@ -21,5 +21,3 @@ void problem_reply(const struct http_request *q, struct http_reply *r, const str
 /* The same with an error and a detail (NULL: none) only. */
 void problem_simple(const struct http_request *q, struct http_reply *r, int err,
                     const char *detail);
-/* GET /errors/{code}: what the code means, as a plain page. 0, ERR_NO_ROUTE (no such code). */
-int problem_page(struct http_reply *r, const char *code) must_use;

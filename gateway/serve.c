@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "gateway/cancel.h"
+#include "gateway/error_page.h"
 #include "gateway/flows.h"
 #include "gateway/guard.h"
 #include "gateway/login.h"
@@ -108,7 +109,7 @@ static bool open_to_all(struct serve *s, struct http_request *q, struct http_rep
     int err = 0;
     switch (m->route) {
     case ROUTE_ERROR_PAGE:
-        err = problem_page(r, m->arg);
+        err = error_page(r, m->arg);
         break;
     case ROUTE_PAGE:
         err = pages_get(q, r, "index.html");

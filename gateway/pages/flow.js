@@ -48,6 +48,7 @@ class FlowPage {
     const again = new URLSearchParams(location.search).get("again");
     const draft = again ? inputOf(again) : load("draft." + this.slot);
     if (draft !== null && draft !== undefined) this.form.set(draft);
+    try { this.before = JSON.stringify(this.form.get()); } catch { /* an empty JSON box */ }
     if (again) history.replaceState(null, "", location.pathname);
   }
 
@@ -82,10 +83,15 @@ class FlowPage {
   }
 
   edited() {
+    if (this.closed) return;
+    let v;
+    try { v = this.read(); } catch { v = null; } // half written JSON: the last good draft stays
+    const text = v && JSON.stringify(v);
+    if (text && text === this.before) return; // a change event comes without a change, too
+    this.before = text;
     save("key." + this.slot, null);
     this.stopRetry();
-    let v;
-    try { v = this.read(); } catch { return; } // half written JSON: the last good draft stays
+    if (v === null) return;
     save("draft." + this.slot, withoutSecrets(this.flow.schema, v) ?? null);
     this.kept.textContent = t("draftKept");
   }

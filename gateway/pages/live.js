@@ -85,6 +85,7 @@ export function watchJob(id, on) {
   const all = new AbortController();
   let last = "", wait = FIRST_MS, over = false, current = null;
   whileShown(all.signal, () => current?.abort());
+  addEventListener("offline", () => current?.abort(), { signal: all.signal }); // a cut line says nothing by itself
 
   async function poll() { // by ETag, for a while; then the stream is tried again
     let etag = "";

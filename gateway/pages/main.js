@@ -28,7 +28,8 @@ async function show() {
   page = {};
   main.classList.remove("stale");
   frame();
-  const wait = setTimeout(() => empty(main, h("h1", { tabindex: "-1" }, t("loading")), h("div", { class: "grey" }), h("div", { class: "grey" })), 300);
+  const old = main.firstChild; // what the page has drawn by then stays
+  const wait = setTimeout(() => main.firstChild === old && empty(main, h("h1", { tabindex: "-1" }, t("loading")), h("div", { class: "grey" }), h("div", { class: "grey" })), 300);
   try {
     const found = ROUTES.map(([re, f]) => [re.exec(location.pathname), f]).find(([m]) => m);
     const next = found ? await found[1](found[0]) : empty(main, h("h1", { tabindex: "-1" }, t("gone")), link("/", t("flows")));

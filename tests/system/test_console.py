@@ -1,17 +1,36 @@
 """The console in a real browser: start, watch, refresh, find again, sign in, by keyboard, on a phone, in
 the dark; and that what upstreams send stays text."""
+import http.server
+import threading
+
 import pytest
 
+from browser import Keys
 from conftest import closing
 from harness import wait_for
 from test_signed_in import make_site, token
 
 SLOW = 3000
+TEXT = r"""
+flow: text
+title: Text of others
+access: guests
+topic: {name: text-MARK, group: text-MARK}
+calls:
+  ask:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    max_response: 2MB
+    result: $body
+result: $calls.ask.result
+"""
 
 
 @pytest.fixture(scope="module")
 def signed(stack, work_folder, release):
-    site = make_site(stack, work_folder, release).open()
+    site = make_site(stack, work_folder, release)
+    (site.folder / "flows/text.yaml").write_text(TEXT.replace("MARK", site.mark))
+    site.open()
     yield site
     closing([site])
 
@@ -115,3 +134,145 @@ def test_a_member_finds_her_jobs_again(site, browser):
     browser.sees("succeeded", "h1")
     browser.click("alice · Sign out")
     browser.sees("Not found, or not yours")
+
+
+def test_an_offline_page_says_so_and_catches_up(site, browser):
+    site.standin.script("c-store", {"delay_ms": SLOW})
+    id = begin(site, browser)
+    browser.sees("1. a-mart")
+    browser.offline(True)
+    browser.sees("Offline. Your job goes on without this page.")
+    assert browser.find("main.stale") and "1. a-mart" in browser.text()
+    site.wait_final(id)
+    browser.offline(False)
+    browser.sees("results came meanwhile")
+    browser.sees("All 3 worked.")
+
+
+def test_everything_works_by_keyboard_alone(site, browser):
+    """Start, cancel, find again; the focus is always where a reader expects it."""
+    site.standin.script("a-mart", {"delay_ms": 20000, "repeat": -1})
+    browser.go(f"{site.base}/")
+    browser.sees("Last jobs")
+    for _ in range(10):
+        browser.press("j")
+        if "Flow open" in browser.focused():
+            break
+    browser.press(Keys.ENTER)
+    browser.sees("Check only")
+    assert browser.focused().startswith("H1")
+    browser.press("/")
+    browser.press("7")
+    browser.press(Keys.CONTROL, Keys.ENTER)
+    browser.sees("Request complete")
+    assert browser.focused().startswith("H1")
+    id = browser.d.current_url.rsplit("/", 1)[1]
+    browser.sees("running", "h1")
+    browser.press("x")
+    wait_for("the question", lambda: "Keep running" in browser.focused(), 10)
+    browser.press(Keys.ENTER)
+    browser.press("x")
+    wait_for("the question again", lambda: "Keep running" in browser.focused(), 10)
+    browser.press(Keys.TAB)
+    browser.press(Keys.ENTER)
+    browser.sees("Cancelled", ".note")
+    assert site.job(id)["state"] == "cancelled"
+    browser.press("g")
+    browser.press("j")
+    browser.sees("Started from this device")
+    assert browser.focused().startswith("H1") and browser.find(f'[data-id="{id}"] .state.cancelled')
+    browser.press("?")
+    wait_for("the keys", lambda: browser.find("dialog[open] kbd"), 10)
+    browser.press(Keys.ESCAPE)
+    wait_for("it is closed", lambda: not browser.find("dialog[open]"), 10)
+
+
+SMALL = "return [...document.querySelectorAll('button, input, select, textarea, .button, nav a, .row > a')]" \
+        ".filter(e => e.checkVisibility() && !e.closest('label') && e.getBoundingClientRect().height < 44)" \
+        ".map(e => e.outerHTML.slice(0, 100))"
+
+
+def test_a_phone_in_the_dark_shows_everything(site, browser):
+    id = begin(site, browser)
+    browser.sees("All 3 worked.", timeout=40)
+    light = browser.js("return getComputedStyle(document.documentElement).backgroundColor")
+    browser.size(320, 640, mobile=True)
+    for how in ({"prefers_color_scheme": "dark"}, {"forced_colors": "active", "prefers_reduced_motion": "reduce"}):
+        browser.prefer(**how)
+        for path, text in (("/", "Last jobs"), ("/f/price-compare", "Check only"), ("/me", "device"),
+                           (f"/j/{id}", "All 3 worked."), ("/errors/http-5xx", "For operators")):
+            browser.go(site.base + path)
+            browser.sees(text)
+            assert browser.sideways() == 0, (path, how)
+            assert browser.js(SMALL) == [], (path, how)
+        if "prefers_color_scheme" in how:
+            assert browser.js("return getComputedStyle(document.documentElement).backgroundColor") != light
+
+
+HOSTILE = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script> \u202egnp.exe a\u200bb \u05e9\u05dc\u05d5\u05dd"
+
+
+def test_text_of_upstreams_stays_text(site, browser):
+    """HTML, scripts, text that turns around or hides, a line of almost a megabyte."""
+    site.standin.script("a-mart", {"body": {"note": HOSTILE, "<b>key</b>": [HOSTILE], "line": "x" * 900_000}})
+    browser.go(f"{site.base}/f/text")
+    browser.sees("Check only")
+    browser.click("Start")
+    browser.sees("succeeded", "h1")
+    browser.sees("<script>window.pwned=1</script> [U+202E]gnp.exe a[U+200B]b")
+    browser.sees("<b>key</b>")
+    browser.sees("Cut at 64 KB")
+    assert browser.js("return window.pwned") is None
+    assert not browser.find("main img, main script, main b")
+    assert len(browser.text()) < 200_000 and browser.sideways() == 0
+    browser.go(f"{site.base}/me")
+    browser.sees("<script>")
+    assert browser.js("return window.pwned") is None
+
+
+class Evil(http.server.BaseHTTPRequestHandler):
+    """A page of another origin on the same machine: as near as another site can be."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<title>evil</title><h1>evil</h1>")
+
+    def log_message(self, *words):
+        pass
+
+
+ATTACK = """
+const [base, done] = arguments;
+const ask = (path, body) => fetch(base + path, {method: "POST", mode: "no-cors", credentials: "include", body}).catch(() => 0);
+(async () => {
+  await ask("/v1/flows/mine/jobs", '{"n": 1}');
+  await ask("/v1/logout", "");
+  const frame = document.createElement("iframe");
+  frame.src = base + "/";
+  frame.onload = () => { let seen; try { seen = frame.contentDocument !== null; } catch { seen = false; } done(seen); };
+  document.body.append(frame);
+})();
+"""
+
+
+def test_other_sites_can_do_nothing_with_the_cookie(site, browser, chromium):
+    """Not start, not sign out, not frame the console; and no address of ours leads elsewhere."""
+    sign_in(site, browser, "carol")
+    evil = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Evil)
+    threading.Thread(target=evil.serve_forever, daemon=True).start()
+    try:
+        browser.go(f"http://127.0.0.1:{evil.server_port}/")
+        browser.d.set_script_timeout(20)
+        browser.d.execute_async_script(ATTACK, site.base)
+        said = "\n".join(browser.complaints())  # the refused frame is told, and expected here
+        assert "frame-ancestors" in said, said
+    finally:
+        evil.shutdown()
+    browser.go(f"{site.base}/me")
+    browser.sees("carol", "header")
+    browser.sees("No jobs yet")
+    for path in ("//evil.example/", "/f//evil.example", "/j/%2f%2fevil.example", "/console/..%2f"):
+        browser.go(site.base + path)
+        assert browser.d.current_url.startswith(site.base)

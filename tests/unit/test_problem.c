@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "common/job.h"
+#include "gateway/error_page.h"
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
 
@@ -74,19 +76,35 @@ static void names_the_job_it_is_about(void **state)
     http_reply_fini(&r);
 }
 
+/* The page holds the texts of all tables as they are. */
+static void expect_page(struct http_reply *r, const char *code, const char *text)
+{
+    http_reply_clear(r);
+    assert_int_equal(error_page(r, code), 0);
+    assert_int_equal(r->status, 200);
+    assert_non_null(strstr(buf_str(&r->body), code));
+    assert_non_null(strstr(buf_str(&r->body), text));
+    assert_int_equal(strcspn(text, "<>&"), strlen(text));
+    assert_null(strstr(buf_str(&r->body), "<script"));
+}
+
 static void explains_each_code(void **state)
 {
     struct http_reply r;
     (void)state;
     http_reply_init(&r);
-    for (unsigned i = 0; err_at(i); i++) {
-        http_reply_clear(&r);
-        assert_int_equal(problem_page(&r, err_at(i)->code), 0);
-        assert_int_equal(r.status, 200);
-        assert_non_null(strstr(buf_str(&r.body), err_at(i)->code));
+    for (unsigned i = 0; err_at(i); i++)
+        expect_page(&r, err_at(i)->code, "Asking again ");
+    for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+        expect_page(&r, reason_code(i), reason_for_user(i));
+        expect_page(&r, reason_code(i), reason_for_operator(i));
+    }
+    for (int i = CALL_OK + 1; i < CALL_CODE_COUNT; i++) {
+        expect_page(&r, call_code(i), call_code_for_user(i));
+        expect_page(&r, call_code(i), call_code_for_operator(i));
     }
     http_reply_clear(&r);
-    assert_int_equal(problem_page(&r, "no-such-code"), ERR_NO_ROUTE);
+    assert_int_equal(error_page(&r, "no-such-code"), ERR_NO_ROUTE);
     http_reply_fini(&r);
 }
 
