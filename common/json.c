@@ -34,7 +34,8 @@ int json_parse(const char *text, size_t len, const struct json_limits *limits, s
         error->what = "the text is too large";
         return ERR_TOO_LARGE;
     }
-    int rc = json_scan(text, len, depth_max < JSON_DEPTH_MAX ? depth_max : JSON_DEPTH_MAX, error);
+    int rc = json_scan(text, len, depth_max < JSON_DEPTH_MAX ? depth_max : JSON_DEPTH_MAX,
+                       limits && limits->rounds, error);
     if (rc == ERR_BIG_NUMBER || (rc == ERR_NOT_JSON && strcmp(error->what, "duplicate key") == 0))
         json_pointer_at(text, len, error->offset, error->pointer, sizeof error->pointer);
     if (rc)

@@ -17,6 +17,7 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 struct json_limits {
     size_t size_max;    /* bytes; 0 = 1 MB */
     unsigned depth_max; /* 0 = 64 */
+    bool rounds;        /* take integers beyond 2^53, too, as the double next to them */
 };
 
 struct json_error {

@@ -15,6 +15,7 @@ struct key { /* inside of a member's name as it stands in the text */
 struct scan {
     const unsigned char *text, *p, *end;
     unsigned depth, depth_max;
+    bool rounds;
     int err;
     const char *what;
     const unsigned char *where;
@@ -229,7 +230,7 @@ static bool number(struct scan *s)
     if (!number_rest(s, &exponent))
         return false;
     size_t len = (size_t)(s->p - start);
-    if (!integer_fits(digits, n))
+    if (!s->rounds && !integer_fits(digits, n))
         return fail_at(s, ERR_BIG_NUMBER, "a number beyond 2^53", start);
     if (len > JSON_NUMBER_MAX)
         return fail_at(s, ERR_BIG_NUMBER, "a number of more than 63 characters", start);
@@ -435,13 +436,15 @@ static bool document(struct scan *s)
     return s->p == s->end || fail(s, "text after the value");
 }
 
-int json_scan(const char *text, size_t len, unsigned depth_max, struct json_error *error)
+int json_scan(const char *text, size_t len, unsigned depth_max, bool rounds,
+              struct json_error *error)
 {
     struct scan s;
     s.text = s.p = (const unsigned char *)text;
     s.end = s.text + len;
     s.depth = 0;
     s.depth_max = depth_max;
+    s.rounds = rounds;
     s.err = 0;
     s.keys = s.inside;
     s.keys_n = 0;

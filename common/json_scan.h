@@ -13,7 +13,8 @@ enum {
 /* Check text against RFC 8259 and the rules of json.h. depth_max: 1..JSON_DEPTH_MAX. error:
  * borrowed, not NULL, written on failure only. Returns 0, ERR_NOT_JSON, ERR_BIG_NUMBER, ERR_NOMEM.
  */
-int json_scan(const char *text, size_t len, unsigned depth_max, struct json_error *error) must_use;
+int json_scan(const char *text, size_t len, unsigned depth_max, bool rounds,
+              struct json_error *error) must_use;
 
 /* Bytes of the UTF-8 character at p (no surrogate, shortest form, up to U+10FFFF); 0 if there is
  * none before end. */

@@ -118,7 +118,8 @@ static int take_all(const struct json *keys, struct jwks **out)
 int jwks_parse(const char *text, size_t len, struct jwks **out)
 {
     struct json *v = NULL;
-    int err = json_parse(text, len, &(struct json_limits){JWKS_SIZE_MAX, 8}, &v, NULL);
+    int err = json_parse(
+        text, len, &(struct json_limits){.size_max = JWKS_SIZE_MAX, .depth_max = 8}, &v, NULL);
     if (err)
         return err == ERR_TOO_LARGE || err == ERR_NOMEM ? err : ERR_INVALID;
     err = take_all(json_get(v, "keys"), out);

@@ -65,14 +65,17 @@ static bool split(const char *token, struct part parts[PARTS])
     return true;
 }
 
-/* A part that is a JSON object; strict, so no name stands twice. Owned. */
+/* A part that is a JSON object; strict, so no name stands twice. A claim that nobody reads here may
+ * be a number of any size; those that are read are far below where doubles round. Owned. */
 static struct json *object(const struct part *p)
 {
     char bytes[TOKEN_MAX];
     struct json *v = NULL;
     long n = decode(p, bytes);
-    if (n < 0 ||
-        json_parse(bytes, (size_t)n, &(struct json_limits){TOKEN_MAX, DEPTH_MAX}, &v, NULL))
+    if (n < 0 || json_parse(bytes, (size_t)n,
+                            &(struct json_limits){
+                                .size_max = TOKEN_MAX, .depth_max = DEPTH_MAX, .rounds = true},
+                            &v, NULL))
         return NULL;
     if (json_is(v, JSON_OBJECT))
         return v;
@@ -159,8 +162,10 @@ static int check_times(const struct json *v, int64_t now_us, const char **why)
 {
     const struct json *exp = json_get(v, "exp"), *nbf = json_get(v, "nbf");
     double now = (double)now_us / 1e6;
-    if (!is_time(exp))
+    if (!exp)
         return refuse(why, "the token has no exp, so it would never end");
+    if (!is_time(exp))
+        return refuse(why, "the token's exp is no time");
     if (now >= json_number(exp) + TOKEN_LEEWAY_S)
         return refuse(why, "the token has expired");
     if (nbf && !is_time(nbf))

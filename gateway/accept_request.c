@@ -24,8 +24,10 @@ static int read_body(struct attempt *t)
     if (err)
         return attempt_refuse_simply(t, err,
                                      err == ERR_BAD_REQUEST ? "the body was cut short" : NULL);
-    err = json_parse(t->body, t->body_len, &(struct json_limits){t->flow->request_max, DEPTH_MAX},
-                     &t->request, &where);
+    err =
+        json_parse(t->body, t->body_len,
+                   &(struct json_limits){.size_max = t->flow->request_max, .depth_max = DEPTH_MAX},
+                   &t->request, &where);
     if (!err)
         return 0;
     snprintf(detail, sizeof detail, "%s, at byte %zu", where.what ? where.what : err_text(err),

@@ -221,8 +221,8 @@ static void print_stored(const struct job_view *v, const struct json *stored, st
 static int print_final(const struct job_view *v, struct buf *b)
 {
     struct json *list;
-    if (json_parse(v->job->calls, v->job->calls_len, &(struct json_limits){64 << 20, 256}, &list,
-                   NULL) != 0)
+    if (json_parse(v->job->calls, v->job->calls_len,
+                   &(struct json_limits){.size_max = 64 << 20, .depth_max = 256}, &list, NULL) != 0)
         return ERR_BUG;
     for (const struct json *e = json_first(list); e; e = json_next(e))
         print_stored(v, e, b);

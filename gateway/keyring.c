@@ -33,6 +33,7 @@ struct keyring {
     struct jwks *set; /* NULL: none yet */
     int64_t stale_ms; /* when `set` no longer counts */
     bool asked;       /* a reading is on its way */
+    bool away;        /* the last one failed: a key may be missing here only */
     unsigned long readings;
     unsigned waiters;
     int64_t next_ask_ms;
@@ -67,6 +68,7 @@ static void end_reading(struct keyring *k, struct jwks *set, int64_t age_ms)
     }
     bool some = k->set != NULL;
     k->asked = false;
+    k->away = !set;
     k->readings++;
     pthread_cond_broadcast(&k->read_once);
     pthread_mutex_unlock(&k->lock);
@@ -284,7 +286,8 @@ int keyring_find(struct keyring *k, const struct token_head *head, struct jwks *
             wait_for_reading(k, k->s.wait_ms);
         found = look(k, head);
     }
-    int err = found ? 0 : counting(k) ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
+    bool known = counting(k) && !k->asked && !k->away; /* what keys there are */
+    int err = found ? 0 : known ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
     if (found) {
         *set = jwks_get(k->set);
         *key = found;

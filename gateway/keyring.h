@@ -23,7 +23,8 @@ int keyring_open(const struct keyring_settings *s, struct keyring **out) must_us
 void keyring_close(struct keyring *k);
 
 /* The key for a token with this header. *set: owned (jwks_put), *key lent with it. 0;
- * ERR_NOT_FOUND: no such key; ERR_UNAVAILABLE: no keys could be read at all. */
+ * ERR_NOT_FOUND: no such key; ERR_UNAVAILABLE: perhaps there is one, but what was asked for has not
+ * come or could not be read, so nobody may say that the token is bad. */
 int keyring_find(struct keyring *k, const struct token_head *head, struct jwks **set,
                  const struct jose_key **key) must_use;
 /* Wait until there are keys. 0 or ERR_UNAVAILABLE. Any thread. */

@@ -124,8 +124,9 @@ int talk(struct talk *t, const struct talk_ask *ask, struct talk_answer *a)
     if (!err && buf_ok(&a->body) != 0)
         err = ERR_NOMEM;
     if (!err && a->body.len &&
-        json_parse(a->body.data, a->body.len, &(struct json_limits){ANSWER_MAX, DEPTH_MAX},
-                   &a->json, NULL) != 0)
+        json_parse(a->body.data, a->body.len,
+                   &(struct json_limits){.size_max = ANSWER_MAX, .depth_max = DEPTH_MAX}, &a->json,
+                   NULL) != 0)
         a->json = NULL;
     return err;
 }

@@ -194,6 +194,12 @@ static void test_refuses_numbers_it_cannot_keep(void **state)
     check_pointer("[-1e999]", ERR_BIG_NUMBER, "/0", 1);
     check_pointer("[1e-400]", ERR_BIG_NUMBER, "/0", 1);
     check_pointer("[9007199254740993.5]", ERR_BIG_NUMBER, "/0", 1);
+    struct json *v = NULL;
+    const struct json_limits rounds = {.rounds = true};
+    assert_int_equal(json_parse("9007199254740993", 16, &rounds, &v, NULL), 0);
+    assert_true(json_number(v) == 9007199254740992.0);
+    json_free(v);
+    assert_int_equal(json_parse("1e400", 5, &rounds, &v, NULL), ERR_BIG_NUMBER);
     /* 64 characters: one more than the tree's parser holds */
     check_pointer("[0.00000000000000000000000000000000000000000000000000000000000001]",
                   ERR_BIG_NUMBER, "/0", 1);

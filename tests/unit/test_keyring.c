@@ -123,8 +123,8 @@ static void asks_once_in_30_s_for_a_key_nobody_knows(void **state)
     struct world *w = *state;
     assert_int_equal(open_keys(w, URL), 0);
     loop_fake_run_for(w->loop, MINUTE);
-    w->reply.body = KEYS("two"); /* rotated */
-    assert_int_equal(find(w, "two"), ERR_NOT_FOUND);
+    w->reply.body = KEYS("two");                       /* rotated */
+    assert_int_equal(find(w, "two"), ERR_UNAVAILABLE); /* on its way */
     loop_fake_run_for(w->loop, 10);
     assert_int_equal(fetches(w), 2);
     assert_int_equal(find(w, "two"), 0);
@@ -134,9 +134,10 @@ static void asks_once_in_30_s_for_a_key_nobody_knows(void **state)
     }
     assert_int_equal(fetches(w), 2);
     loop_fake_run_for(w->loop, SECOND);
-    assert_int_equal(find(w, "made up"), ERR_NOT_FOUND);
+    assert_int_equal(find(w, "made up"), ERR_UNAVAILABLE);
     loop_fake_run_for(w->loop, 10);
     assert_int_equal(fetches(w), 3);
+    assert_int_equal(find(w, "made up"), ERR_NOT_FOUND);
 }
 
 static void goes_on_with_old_keys_for_a_day(void **state)
@@ -156,13 +157,17 @@ static void goes_on_with_old_keys_for_a_day(void **state)
         loop_fake_run_for(w->loop, 10 * MINUTE);
         assert_in_range(fetches(w), before + 10, before + 22); /* every 30 s, and when asked */
         assert_int_equal(find(w, "one"), 0);
-        assert_int_equal(find(w, "two"), ERR_NOT_FOUND);
+        assert_int_equal(find(w, "two"), ERR_UNAVAILABLE); /* nobody can know */
     }
     loop_fake_run_for(w->loop, 24 * HOUR);
     assert_int_equal(find(w, "one"), ERR_UNAVAILABLE);
     w->reply = (struct http_fake_reply){.status = 200, .body = KEYS("two")};
     loop_fake_run_for(w->loop, 31 * SECOND);
     assert_int_equal(find(w, "two"), 0);
+    loop_fake_run_for(w->loop, MINUTE);
+    assert_int_equal(find(w, "one"), ERR_UNAVAILABLE); /* asks */
+    loop_fake_run_for(w->loop, 10);
+    assert_int_equal(find(w, "one"), ERR_NOT_FOUND);
 }
 
 static void tries_soon_while_it_has_no_keys(void **state)
@@ -197,7 +202,7 @@ static void reads_a_file_at_once_and_again(void **state)
     assert_int_equal(open_keys(w, path), 0);
     assert_int_equal(find(w, "one"), 0);
     write_keys(path, KEYS("two"));
-    assert_int_equal(find(w, "two"), ERR_NOT_FOUND);
+    assert_int_equal(find(w, "two"), ERR_UNAVAILABLE);
     loop_fake_run_for(w->loop, 10); /* somebody asked */
     assert_int_equal(find(w, "two"), 0);
     write_keys(path, KEYS("three"));

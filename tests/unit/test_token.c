@@ -342,14 +342,30 @@ static void takes_the_clocks_to_be_a_minute_apart(void **state)
     }
 }
 
+/* Many issuers write ids of 64 bits. */
+static void minds_no_size_of_a_number_that_it_does_not_read(void **state)
+{
+    struct token_user u;
+    const char *why = "";
+    (void)state;
+    assert_int_equal(
+        check(HS, "{" FOR ",\"exp\":4102444800,\"uid\":18446744073709551615,\"x\":[-1e300]}", &u,
+              &why),
+        0);
+    assert_string_equal(u.sub, "alice");
+}
+
 static void refuses_what_the_rules_do_not_say(void **state)
 {
     static const struct {
         const char *head, *claims, *why;
     } rows[] = {
         {HS, "{" FOR "}", "no exp"},
-        {HS, "{" FOR ",\"exp\":\"4102444800\"}", "no exp"},
-        {HS, "{" FOR ",\"exp\":1e300}", "no exp"},
+        {HS, "{" FOR ",\"exp\":\"4102444800\"}", "exp is no time"},
+        {HS, "{" FOR ",\"exp\":1e300}", "exp is no time"},
+        {HS, "{" FOR ",\"exp\":9007199254740993}", "exp is no time"},
+        {HS, "{" FOR ",\"exp\":18446744073709551616}", "exp is no time"},
+        {HS, "{" FOR ",\"exp\":4102444800,\"nbf\":-18446744073709551617}", "nbf is no time"},
         {HS, "{" FOR ",\"exp\":4102444800,\"nbf\":\"0\"}", "nbf is no time"},
         {HS, "{" FOR ",\"exp\":1,\"exp\":4102444800}", "no JSON object"}, /* duplicate claim */
         {HS, "{" FOR ",\"sub\":\"bob\",\"exp\":4102444800}", "no JSON object"},
@@ -576,6 +592,7 @@ int main(void)
         cmocka_unit_test(bounds_a_set),
         cmocka_unit_test(makes_a_user_of_a_good_token),
         cmocka_unit_test(takes_the_clocks_to_be_a_minute_apart),
+        cmocka_unit_test(minds_no_size_of_a_number_that_it_does_not_read),
         cmocka_unit_test(refuses_what_the_rules_do_not_say),
         cmocka_unit_test(refuses_what_is_no_token),
         cmocka_unit_test(takes_a_signature_of_its_length_only),
