@@ -200,7 +200,7 @@ def test_c08_two_gateways_share_one_set_of_calls(new_site):
     delays(site, 800)
     product = site.product()
     load = Background(lambda i: site.post(product, address=site.gateways[i % 2].address()),
-                      threads=20, count=40).join()
+                      threads=50, count=100).join()
     assert not load.errors and {a.status for a in load.results} == {202}, load.results
     ids = {a.json()["id"] for a in load.results}
     assert len(ids) == 1
