@@ -20,7 +20,8 @@ struct jose_key;
 int jose_key_secret(const void *bytes, size_t len, struct jose_key **out) must_use;
 /* A public key from its JWK (RFC 7517): RSA of 2048 to 8192 bits is RS256, EC on P-256 is ES256;
  * private members are not looked at. 0; ERR_UNSUPPORTED: another kind, also a shared secret, which
- * has no business among public keys; ERR_INVALID: broken; ERR_NOMEM. */
+ * has no business among public keys; ERR_REFUSED: RSA of another size; ERR_INVALID: broken;
+ * ERR_NOMEM. */
 int jose_key_public(const struct json *jwk, struct jose_key **out) must_use;
 void jose_key_free(struct jose_key *k); /* NULL is fine */
 enum jose_alg jose_key_alg(const struct jose_key *k);

@@ -92,7 +92,7 @@ int jose_key_public(const struct json *jwk, struct jose_key **out)
     size_t bits = cjose_jwk_get_keysize(key, &err);
     if (is_rsa && (bits < RSA_MIN || bits > RSA_MAX)) {
         cjose_jwk_release(key);
-        return ERR_INVALID;
+        return ERR_REFUSED;
     }
     return make(is_rsa ? JOSE_RS256 : JOSE_ES256, key, out);
 }

@@ -11,7 +11,7 @@ struct entry {
 struct jwks {
     _Atomic unsigned refs;
     bool secret;
-    size_t n;
+    size_t n, weak;
     struct entry list[];
 };
 
@@ -45,6 +45,19 @@ void jwks_put(struct jwks *s)
 size_t jwks_size(const struct jwks *s)
 {
     return s->n;
+}
+
+size_t jwks_weak(const struct jwks *s)
+{
+    return s->weak;
+}
+
+unsigned jwks_algorithms(const struct jwks *s)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; i < s->n; i++)
+        bits |= 1u << jose_key_alg(s->list[i].key);
+    return bits;
 }
 
 int jwks_of_secret(const void *bytes, size_t len, struct jwks **out)
@@ -84,6 +97,7 @@ static int take(struct jwks *s, const struct json *jwk)
     if (!may_verify(jwk) || (kid && (!json_text(kid) || strlen(json_text(kid)) >= sizeof e->kid)))
         return 0;
     int err = jose_key_public(jwk, &e->key);
+    s->weak += err == ERR_REFUSED;
     if (err)
         return err == ERR_NOMEM ? err : 0;
     if (alg && jose_alg_parse(json_text(alg)) != jose_key_alg(e->key)) {
@@ -107,7 +121,7 @@ static int take_all(const struct json *keys, struct jwks **out)
     for (const struct json *k = json_first(keys); k && !err; k = json_next(k))
         err = take(s, k);
     if (!err && s->n == 0)
-        err = ERR_INVALID;
+        err = s->weak ? ERR_REFUSED : ERR_INVALID;
     if (err)
         destroy(s);
     else

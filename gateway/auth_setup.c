@@ -43,15 +43,22 @@ static bool set(const char *text)
 
 static int read_secret(const char *path, struct jwks **out, char why[AUTH_SETUP_WHY])
 {
-    char raw[SECRET_MAX];
+    char raw[SECRET_MAX + 1];
     FILE *f = fopen(path, "rbe");
-    if (!f)
-        return complain(why, "--jwt-hs256-file %s cannot be read", path);
-    size_t n = fread(raw, 1, sizeof raw, f);
-    fclose(f);
+    size_t n = f ? fread(raw, 1, sizeof raw, f) : 0;
+    bool broken = !f || ferror(f);
+    if (f)
+        fclose(f);
+    if (broken)
+        return complain(
+            why, "--jwt-hs256-file %s cannot be read; name a file that this user may read", path);
+    if (n > SECRET_MAX)
+        return complain(why, "--jwt-hs256-file %s holds more than 4096 bytes; is it the secret?",
+                        path);
     while (n > 0 && (raw[n - 1] == '\n' || raw[n - 1] == '\r'))
         n--;
     int err = jwks_of_secret(raw, n, out);
+    explicit_bzero(raw, sizeof raw);
     if (err == ERR_INVALID)
         return complain(why,
                         "--jwt-hs256-file %s holds less than 32 bytes; make it with `openssl rand "
@@ -116,9 +123,34 @@ static int say_source(int err, const char *source, char why[AUTH_SETUP_WHY])
     if (err == ERR_TOO_LARGE)
         return complain(why, "--jwks %s holds more than 256 KB or 64 keys", source);
     if (err == ERR_INVALID)
-        return complain(why, "--jwks %s is no JWK set with an RSA (2048 bits) or P-256 key",
+        return complain(why,
+                        "--jwks %s is no JWK set with an RSA (2048 bits) or P-256 key; take the "
+                        "issuer's jwks_uri (a PEM file is none)",
                         source);
+    if (err == ERR_REFUSED)
+        return complain(why,
+                        "--jwks %s holds RSA keys of less than 2048 bits, or of more than 8192; "
+                        "have the issuer sign with a key of 2048 bits",
+                        source);
+    if (err == ERR_BAD_REQUEST) /* not repeated: it may hold a password */
+        return complain(why,
+                        "--jwks is no URL that can be asked; write https://host/path, without "
+                        "user and password",
+                        "");
     return EXIT_BUG;
+}
+
+/* What a server need not be asked for. */
+static int check_source(const char *source, unsigned algorithms, char why[AUTH_SETUP_WHY])
+{
+    unsigned known = 0;
+    int err = keyring_check(source, &known);
+    if (err)
+        return say_source(err, source, why);
+    if (!(known & algorithms))
+        return complain(why, "--jwks %s holds no key for --jwt-algorithms; name one that it is for",
+                        source);
+    return EXIT_GOOD;
 }
 
 static int open_source(struct auth_setup *s, const char *source, char why[AUTH_SETUP_WHY])
@@ -155,23 +187,49 @@ static int open_keys(const struct options *o, struct auth_setup *s, char why[AUT
     return rc;
 }
 
+static bool has_keys(const struct options *o)
+{
+    return set(o->jwt_hs256_file) || set(o->jwks);
+}
+
+/* Without keys, rules stay empty. */
+static int read_settings(const struct options *o, struct token_rules *rules,
+                         char why[AUTH_SETUP_WHY])
+{
+    bool some = set(o->jwt_issuer) || set(o->jwt_audience) || set(o->jwt_algorithms);
+    if (!has_keys(o))
+        return some ? complain(why,
+                               "--jwt-issuer, -audience and -algorithms need --jwks or "
+                               "--jwt-hs256-file",
+                               "")
+                    : EXIT_GOOD;
+    int rc = read_rules(o, rules, why);
+    return rc || set(o->jwt_hs256_file) ? rc : check_source(o->jwks, rules->algorithms, why);
+}
+
+int auth_check(const struct options *o, char why[AUTH_SETUP_WHY])
+{
+    struct token_rules rules = {0};
+    struct jwks *secret = NULL;
+    int rc = read_settings(o, &rules, why);
+    if (!rc && set(o->jwt_hs256_file))
+        rc = read_secret(o->jwt_hs256_file, &secret, why);
+    jwks_put(secret);
+    return rc;
+}
+
 int auth_setup(const struct options *o, struct auth *out, struct auth_setup **setup,
                char why[AUTH_SETUP_WHY])
 {
     struct auth a = {.clock = clock_real()};
     *setup = NULL;
-    if (!set(o->jwt_hs256_file) && !set(o->jwks)) {
-        if (set(o->jwt_issuer) || set(o->jwt_audience) || set(o->jwt_algorithms))
-            return complain(why,
-                            "--jwt-issuer, -audience and -algorithms need --jwks or "
-                            "--jwt-hs256-file",
-                            "");
+    int rc = read_settings(o, &a.rules, why);
+    if (rc)
+        return rc;
+    if (!has_keys(o)) {
         *out = a;
         return EXIT_GOOD;
     }
-    int rc = read_rules(o, &a.rules, why);
-    if (rc)
-        return rc;
     struct auth_setup *s = calloc(1, sizeof *s);
     rc = s ? open_keys(o, s, why) : EXIT_BUG;
     if (rc) {

@@ -13,6 +13,10 @@ struct auth_setup; /* what stands behind an auth */
  * with why; then nothing is to be torn down. */
 int auth_setup(const struct options *o, struct auth *out, struct auth_setup **setup,
                char why[AUTH_SETUP_WHY]) must_use;
+/* The same as far as it can be said without asking anybody, for `check`. 0 or an exit_code with
+ * why.
+ */
+int auth_check(const struct options *o, char why[AUTH_SETUP_WHY]) must_use;
 /* Nobody asks any more. NULL is fine. */
 void auth_teardown(struct auth_setup *s);
 

@@ -64,15 +64,36 @@ struct gateway {
     int (*pause)(void *arg, int ms);
 };
 
-/* ---- flow files */
+/* ---- settings and flow files */
 
-int gateway_check_flows(const struct options *o)
+static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
 {
+    const char *path = g->o->id_secret_file;
+    int err = id_secret_load(path, &g->secret);
+    if (!err)
+        return EXIT_GOOD;
+    snprintf(why, GATEWAY_WHY,
+             err == ERR_NOT_FOUND ? "--id-secret-file %.200s cannot be read; make it with `head -c "
+                                    "32 /dev/urandom > FILE`, and give every gateway the same"
+                                  : "--id-secret-file %.200s holds less than 16 bytes; make it "
+                                    "with `head -c 32 /dev/urandom > FILE`",
+             path);
+    return EXIT_USAGE;
+}
+
+int gateway_check(const struct options *o, char why[GATEWAY_WHY])
+{
+    struct gateway g = {.o = o};
     struct flow_set *flows = NULL;
-    char why[SERVING_WHY];
-    int rc = expr_start() ? EXIT_BUG : serving_load(o, true, &flows, why);
+    char text[SERVING_WHY];
+    int rc = expr_start() ? EXIT_BUG : serving_load(o, true, &flows, text);
     flow_set_put(flows);
-    return rc;
+    why[0] = 0;
+    int wrong = open_secret(&g, why);
+    if (!wrong)
+        wrong = auth_check(o, why);
+    explicit_bzero(&g.secret, sizeof g.secret);
+    return wrong ? wrong : rc;
 }
 
 /* ---- servers it needs */
@@ -294,21 +315,6 @@ static int await_producers(struct gateway *g, char why[GATEWAY_WHY])
              "user may write (IdempotentWrite)",
              g->o->kafka);
     return EXIT_DEPENDENCY;
-}
-
-static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
-{
-    const char *path = g->o->id_secret_file;
-    int err = id_secret_load(path, &g->secret);
-    if (!err)
-        return EXIT_GOOD;
-    snprintf(why, GATEWAY_WHY,
-             err == ERR_NOT_FOUND ? "--id-secret-file %.200s cannot be read; make it with `head -c "
-                                    "32 /dev/urandom > FILE`, and give every gateway the same"
-                                  : "--id-secret-file %.200s holds less than 16 bytes; make it "
-                                    "with `head -c 32 /dev/urandom > FILE`",
-             path);
-    return EXIT_USAGE;
 }
 
 static void raise_files(unsigned threads)

@@ -7,7 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "common/http_client.h"
+#include "common/http_address.h"
 #include "common/log.h"
 
 enum {
@@ -27,6 +27,7 @@ struct keyring {
     struct loop_timer *timer; /* the loop's, as is `exchange` */
     struct http_exchange *exchange;
     bool failing;
+    size_t weak; /* keys left out at the last reading */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t read_once;
@@ -76,6 +77,16 @@ static void end_reading(struct keyring *k, struct jwks *set, int64_t age_ms)
     loop_timer_set(k->s.loop, k->timer, set ? age_ms : some ? RETRY_MS : FIRST_RETRY_MS, 0);
 }
 
+/* Told when it changes: tokens that such a key signed are refused. */
+static void note_weak(struct keyring *k, const struct jwks *set)
+{
+    if (jwks_weak(set) > k->weak)
+        log_warn("jwks-weak", "source", k->s.source, "left-out",
+                 log_number((long long)jwks_weak(set)), "means",
+                 "RSA keys need 2048 to 8192 bits; tokens of these are refused");
+    k->weak = jwks_weak(set);
+}
+
 static void take_text(struct keyring *k, const char *text, size_t len, int64_t age_ms)
 {
     struct jwks *set = NULL;
@@ -83,10 +94,13 @@ static void take_text(struct keyring *k, const char *text, size_t len, int64_t a
     if (err)
         log_warn("jwks-refused", "source", k->s.source, "why",
                  err == ERR_TOO_LARGE ? "more than 256 KB or 64 keys"
+                 : err == ERR_REFUSED ? "RSA keys need 2048 to 8192 bits"
                                       : "no JWK set with an RSA (2048 bits) or P-256 key");
     else if (k->failing)
         log_info("jwks-read", "source", k->s.source);
     k->failing = err != 0;
+    if (set)
+        note_weak(k, set);
     end_reading(k, set, age_ms);
 }
 
@@ -162,15 +176,43 @@ static void read_again(void *arg)
 
 /* ---- life */
 
-static int read_first(struct keyring *k)
+static int read_set(const char *path, struct jwks **out)
 {
     struct buf text = {0};
-    int err = read_file(k->s.source, &text);
+    int err = read_file(path, &text);
     if (!err)
-        err = jwks_parse(text.data ? text.data : "", text.len, &k->set);
+        err = jwks_parse(text.data ? text.data : "", text.len, out);
     buf_fini(&text);
+    return err;
+}
+
+static bool is_url(const char *source)
+{
+    return strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
+}
+
+int keyring_check(const char *source, unsigned *algorithms)
+{
+    struct jwks *set = NULL;
+    const char *host = strstr(source, "://");
+    if (is_url(source)) {
+        bool has_user = memchr(host + 3, '@', strcspn(host + 3, "/?#")) != NULL;
+        *algorithms = ~0u;
+        return has_user || !http_url_is_valid(source) ? ERR_BAD_REQUEST : 0;
+    }
+    int err = read_set(source, &set);
+    if (!err)
+        *algorithms = jwks_algorithms(set);
+    jwks_put(set);
+    return err;
+}
+
+static int read_first(struct keyring *k)
+{
+    int err = read_set(k->s.source, &k->set);
     if (err)
         return err;
+    note_weak(k, k->set);
     k->stale_ms = loop_now_ms(k->s.loop) + AGE_MIN_MS + STALE_MS;
     loop_timer_set(k->s.loop, k->timer, AGE_MIN_MS, 0);
     return 0;
@@ -178,7 +220,7 @@ static int read_first(struct keyring *k)
 
 static int open_source(struct keyring *k)
 {
-    k->is_url = strncmp(k->s.source, "http://", 7) == 0 || strncmp(k->s.source, "https://", 8) == 0;
+    k->is_url = is_url(k->s.source);
     k->timer = loop_timer_new(k->s.loop, read_again, k);
     if (!k->timer)
         return ERR_NOMEM;

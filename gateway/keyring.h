@@ -22,6 +22,11 @@ int keyring_open(const struct keyring_settings *s, struct keyring **out) must_us
 /* Its loop no longer runs, nobody looks for keys. NULL is fine. */
 void keyring_close(struct keyring *k);
 
+/* What can be said of a source without asking anybody: a file is read, a URL only looked at. 0, and
+ * algorithms of the keys, bits as in token_rules (all of a URL); as keyring_open; ERR_REFUSED: keys
+ * of RSA only, and none of 2048 to 8192 bits; ERR_BAD_REQUEST: no URL, or one with a user. */
+int keyring_check(const char *source, unsigned *algorithms) must_use;
+
 /* The key for a token with this header. *set: owned (jwks_put), *key lent with it. 0;
  * ERR_NOT_FOUND: no such key; ERR_UNAVAILABLE: perhaps there is one, but what was asked for has not
  * come or could not be read, so nobody may say that the token is bad. */

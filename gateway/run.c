@@ -133,8 +133,11 @@ int check_verb(const struct verb_call *call)
     if (config_bool(call->config,
                     "show")) /* before anything is found: it may be what one looks for */
         show_settings(call->config);
+    char why[GATEWAY_WHY] = "";
     int code = read_settings(call, &o);
-    return code ? code : gateway_check_flows(&o);
+    if (!code)
+        code = gateway_check(&o, why);
+    return why[0] ? say(code, why) : code;
 }
 
 int token_verb(const struct verb_call *call)

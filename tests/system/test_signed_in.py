@@ -389,10 +389,32 @@ def test_keys_that_cannot_be_read_yet_are_a_503(site):
     ({"OFFPATH_JWT_HS256_FILE": ""}, "need --jwks or"),
     ({"OFFPATH_JWKS": "http://127.0.0.1:1/x", "OFFPATH_JWT_HS256_FILE": "",
       "OFFPATH_JWT_ALGORITHMS": "HS256,RS256"}, "a key set is public"),
+    ({"OFFPATH_JWT_HS256_FILE": "FOLDER/huge"}, "more than 4096 bytes"),
+    ({"OFFPATH_JWKS": "FOLDER/small.json", "OFFPATH_JWT_HS256_FILE": ""}, "less than 2048 bits"),
+    ({"OFFPATH_JWKS": "FOLDER/ec.json", "OFFPATH_JWT_HS256_FILE": "", "OFFPATH_JWT_ALGORITHMS": "RS256"},
+     "holds no key for --jwt-algorithms"),
+    ({"OFFPATH_JWKS": "https://", "OFFPATH_JWT_HS256_FILE": ""}, "write https://host/path"),
+    ({"OFFPATH_JWKS": "https://me:pass-word@id.example/keys", "OFFPATH_JWT_HS256_FILE": ""}, "without user"),
 ])
 def test_settings_that_would_check_nothing_are_refused(site, env, said):
     (site.folder / "short").write_text("short\n")
+    (site.folder / "huge").write_text("x" * 5000)
+    (site.folder / "ec.json").write_text(tokens.jwks(tokens.Key(site.folder, "e9", "ES256")))
+    (site.folder / "small.json").write_text(tokens.jwks(tokens.Key(site.folder, "s9", "RS256", bits=1024)))
     env = {k: v.replace("FOLDER", str(site.folder)) for k, v in env.items()}
     gateway = site.gateway(wait=False, **env)
     assert gateway.wait_exit(30) == 2, gateway.tail()
     assert said in gateway.tail(), gateway.tail()
+    done = site.verb("offpath-gateway", "check", env=env)
+    assert done.returncode == 2 and said in done.stderr, done
+    assert "pass-word" not in gateway.text() + done.stderr
+
+
+def test_check_takes_good_settings_without_asking_a_server(site):
+    env = {"OFFPATH_KAFKA": "127.0.0.1:1", "OFFPATH_REDIS": "redis://127.0.0.1:1"}
+    done = site.verb("offpath-gateway", "check", env=env)
+    assert done.returncode == 0, done
+    env.update(OFFPATH_JWT_HS256_FILE="", OFFPATH_JWKS="https://127.0.0.1:1/keys")
+    assert site.verb("offpath-gateway", "check", env=env).returncode == 0
+    done = site.verb("offpath-gateway", "check", env={**env, "OFFPATH_ID_SECRET_FILE": "/nowhere"})
+    assert done.returncode == 2 and "--id-secret-file /nowhere cannot be read" in done.stderr, done

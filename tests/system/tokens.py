@@ -33,9 +33,9 @@ def openssl(*words, data=None):
 class Key:
     """An RSA or P-256 key pair in a file; its JWK, and tokens signed with it."""
 
-    def __init__(self, folder, kid, alg):
+    def __init__(self, folder, kid, alg, bits=2048):
         self.kid, self.alg, self.path = kid, alg, folder / f"{kid}.pem"
-        kind = (["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if alg == "RS256"
+        kind = (["-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}"] if alg == "RS256"
                 else ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
         openssl("genpkey", *kind, "-out", self.path)
 

@@ -160,7 +160,7 @@ static void takes_no_key_that_is_weak_or_of_another_kind(void **state)
         const char *jwk;
         int err;
     } rows[] = {
-        {SMALL_JWK, ERR_INVALID},
+        {SMALL_JWK, ERR_REFUSED},
         {"{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr8\"}",
          ERR_UNSUPPORTED},
         {"{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AA\",\"y\":\"AA\"}", ERR_UNSUPPORTED},
@@ -237,6 +237,14 @@ static void leaves_out_keys_that_are_not_for_verifying(void **state)
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
         assert_int_equal(jwks_parse(sets[i], strlen(sets[i]), &s), ERR_INVALID);
     assert_null(s);
+    static const char small[] = "{\"keys\":[" SMALL_JWK "]}";
+    assert_int_equal(jwks_parse(small, strlen(small), &s), ERR_REFUSED);
+    static const char some[] = "{\"keys\":[" SMALL_JWK "," ES_JWK "]}";
+    assert_int_equal(jwks_parse(some, strlen(some), &s), 0);
+    assert_int_equal(jwks_size(s), 1);
+    assert_int_equal(jwks_weak(s), 1);
+    assert_int_equal(jwks_algorithms(s), 1u << JOSE_ES256);
+    jwks_put(s);
 }
 
 static void bounds_a_set(void **state)
