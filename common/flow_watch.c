@@ -72,13 +72,23 @@ bool flow_watch_changed(struct flow_watch *w)
     uint64_t now = look(w);
     bool still = now == w->seen;
     w->seen = now;
-    if (!still || now == w->loaded)
+    if (!still)
+        return false;
+    bool due = w->again && --w->again == 0;
+    if (now == w->loaded && !due)
         return false;
     w->loaded = now;
+    w->again = 0;
     return true;
 }
 
 void flow_watch_mark(struct flow_watch *w)
 {
     w->loaded = w->seen = look(w);
+    w->again = 0;
+}
+
+void flow_watch_again(struct flow_watch *w)
+{
+    w->again = FLOW_WATCH_AGAIN;
 }

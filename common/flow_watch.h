@@ -8,7 +8,10 @@
 struct flow_watch {
     const struct flow_load_settings *settings; /* borrowed */
     uint64_t loaded, seen;
+    unsigned again; /* looks until what is there counts as changed anyway; 0: it does not */
 };
+
+enum { FLOW_WATCH_AGAIN = 15 };
 
 /* What is there now counts as loaded. */
 void flow_watch_init(struct flow_watch *w, const struct flow_load_settings *settings);
@@ -16,3 +19,6 @@ void flow_watch_init(struct flow_watch *w, const struct flow_load_settings *sett
 bool flow_watch_changed(struct flow_watch *w);
 /* They are about to be read for another reason: what is there now counts as loaded. */
 void flow_watch_mark(struct flow_watch *w);
+/* They were read and could not be taken, perhaps only now (a server is away, a topic is still to be
+ * made): they count as changed once more after so many looks. */
+void flow_watch_again(struct flow_watch *w);

@@ -402,7 +402,8 @@ int gateway_announce(struct gateway *g, char why[GATEWAY_WHY])
 void gateway_reload(struct gateway *g)
 {
     flow_watch_mark(&g->watch);
-    serving_reload(&g->box, g->o, publisher_producer(g->publisher));
+    if (!serving_reload(&g->box, g->o, publisher_producer(g->publisher)))
+        flow_watch_again(&g->watch);
 }
 
 void gateway_tick(struct gateway *g)

@@ -164,7 +164,7 @@ static void refuse(struct serving_box *b, const char *why)
     pthread_mutex_unlock(&b->lock);
     metrics_add(b->failed, 1);
     log_error("reload-failed", "why", why, "means",
-              "the flows read before go on; mend this, it is read again when it changes");
+              "the flows read before go on; mend this, it is read again every 15 s");
 }
 
 static void replace(struct serving_box *b, struct serving *next)
@@ -178,25 +178,26 @@ static void replace(struct serving_box *b, struct serving *next)
     log_info("reloaded", "flows", log_number((long long)next->flows->flows_n));
 }
 
-void serving_reload(struct serving_box *b, const struct options *o,
+bool serving_reload(struct serving_box *b, const struct options *o,
                     struct broker_producer *producer)
 {
     struct serving *next = NULL;
     char why[SERVING_WHY] = "out of memory";
     serving_collect(b);
     if (b->old_n == SERVING_OLD_MAX) {
-        refuse(b, "requests still hold sets that were replaced before; ask again later");
-        return;
+        refuse(b, "requests still hold sets that were replaced before");
+        return false;
     }
     int rc = serving_read(o, false, &next, why);
     if (!rc)
         rc = serving_begin(next, o, &b->now->serve, producer);
     if (!rc) {
         replace(b, next);
-        return;
+        return true;
     }
     serving_close(next);
     refuse(b, why);
+    return false;
 }
 
 void serving_collect(struct serving_box *b)

@@ -50,8 +50,8 @@ void serving_give(struct serving_box *b, struct serving *s);
 /* What /readyz warns of. Any thread. */
 void serving_warnings(struct serving_box *b, struct topic_warnings *out);
 
-/* Main thread: read again and replace, or refuse and say so in log, metrics and warnings. */
-void serving_reload(struct serving_box *b, const struct options *o,
+/* Main thread: read again and replace: true; or refuse and say so in log, metrics and warnings. */
+bool serving_reload(struct serving_box *b, const struct options *o,
                     struct broker_producer *producer);
 /* Main thread, every second: close those that nobody holds any more. */
 void serving_collect(struct serving_box *b);

@@ -34,12 +34,13 @@ struct reload {
 
 static void refuse(struct reload *r, const char *why)
 {
+    flow_watch_again(&r->watch);
     pthread_mutex_lock(&r->lock);
     snprintf(r->refused, sizeof r->refused, "reload-failed: %s", why);
     pthread_mutex_unlock(&r->lock);
     metrics_add(r->failed, 1);
     log_error("reload-failed", "why", why, "means",
-              "the flows read before go on; mend this, it is read again when it changes");
+              "the flows read before go on; mend this, it is read again every 15 s");
 }
 
 static int read_flows(struct reload *r, struct generation_flows *out, char why[PREFLIGHT_WHY])
@@ -88,7 +89,7 @@ void reload_read(struct reload *r)
     flow_watch_mark(&r->watch);
     int err = r->retired_n == RETIRED_MAX ? ERR_FULL : read_flows(r, &flows, why);
     if (err == ERR_FULL)
-        snprintf(why, sizeof why, "jobs of %d sets before still run; ask again later", RETIRED_MAX);
+        snprintf(why, sizeof why, "jobs of %d sets before still run", RETIRED_MAX);
     if (err)
         generation_flows_fini(&flows);
     else

@@ -46,8 +46,17 @@ static void a_change_counts_once_when_it_stands_still(void **state)
     put(upstreams, "uu");
     assert_false(flow_watch_changed(&w));
     assert_true(flow_watch_changed(&w));
+    flow_watch_again(&w);
+    for (int i = 1; i < FLOW_WATCH_AGAIN; i++)
+        assert_false(flow_watch_changed(&w));
+    assert_true(flow_watch_changed(&w));
+    for (int i = 0; i < 2 * FLOW_WATCH_AGAIN; i++)
+        assert_false(flow_watch_changed(&w)); /* once */
+    flow_watch_again(&w);
     unlink(two);
     flow_watch_mark(&w);
+    for (int i = 0; i < 2 * FLOW_WATCH_AGAIN; i++)
+        assert_false(flow_watch_changed(&w)); /* read for another reason meanwhile */
     assert_false(flow_watch_changed(&w));
     assert_false(flow_watch_changed(&w));
     unlink(one);
