@@ -126,6 +126,20 @@ int token_head(const struct token_rules *r, const char *token, struct token_head
     return err;
 }
 
+int token_issuer(const char *token, char out[TOKEN_ISSUER], const char **why)
+{
+    struct part parts[PARTS];
+    if (!shape(token, parts, why))
+        return ERR_SIGNED_OUT;
+    struct json *v = object(&parts[1]);
+    const char *iss = json_text(json_get(v, "iss"));
+    bool fits = v && strlen(iss ? iss : "") < TOKEN_ISSUER;
+    if (fits)
+        memcpy(out, iss ? iss : "", strlen(iss ? iss : "") + 1);
+    json_free(v);
+    return fits ? 0 : refuse(why, "the token's claims are no JSON object, or its iss is too long");
+}
+
 /* ---- the claims */
 
 static bool set(const char *text)

@@ -29,6 +29,10 @@ struct token_head { /* unchecked: only to find the key by */
  * the token, lent for ever: too long, not a token, an algorithm the rules do not list, `crit`. */
 int token_head(const struct token_rules *r, const char *token, struct token_head *out,
                const char **why) must_use;
+/* What the token says of its issuer, unchecked: only to find the rules by. out: "" for none. 0;
+ * ERR_SIGNED_OUT with why as above. */
+enum { TOKEN_ISSUER = 512 };
+int token_issuer(const char *token, char out[TOKEN_ISSUER], const char **why) must_use;
 /* Check signature, iss, aud, exp (which must be there), nbf; then fill the user. The key was found
  * by the header of this token. Errors as above. */
 int token_check(const struct token_rules *r, const struct jose_key *key, const char *token,

@@ -34,22 +34,42 @@ static int find_token(const struct http_request *q, const char **token, const ch
     return 0;
 }
 
+/* Whose rules and keys count: with several, those of the issuer that the token names. What it says
+ * is checked with them, so it gains nothing by naming another. */
+static const struct auth_issuer *issuer_of(const struct auth *a, const char *token,
+                                           const char **why)
+{
+    char iss[TOKEN_ISSUER];
+    if (a->n == 1)
+        return &a->issuers[0];
+    if (token_issuer(token, iss, why) != 0)
+        return NULL;
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->issuers[i].rules.issuer, iss) == 0)
+            return &a->issuers[i];
+    *why = "the token is of an issuer that is not known here";
+    return NULL;
+}
+
 static int check(const struct auth *a, const char *token, struct token_user *user, const char **why)
 {
+    const struct auth_issuer *from = issuer_of(a, token, why);
     struct token_head head;
     struct jwks *set;
     const struct jose_key *key;
-    int err = token_head(&a->rules, token, &head, why);
+    if (!from)
+        return ERR_SIGNED_OUT;
+    int err = token_head(&from->rules, token, &head, why);
     if (err)
         return err;
-    err = keyring_find(a->keys, &head, &set, &key);
+    err = keyring_find(from->keys, &head, &set, &key);
     if (err == ERR_UNAVAILABLE) {
         *why = "the keys that tokens are checked with cannot be read now";
         return err;
     }
     if (err)
         return refuse(why, "the token is signed with a key that is not known here");
-    err = token_check(&a->rules, key, token, clock_wall_us(a->clock), user, why);
+    err = token_check(&from->rules, key, token, clock_wall_us(a->clock), user, why);
     jwks_put(set);
     return err;
 }
@@ -67,7 +87,7 @@ int auth_request(const struct auth *a, const struct http_request *q, struct toke
     }
     if (err || !token)
         return err;
-    if (!a->keys)
+    if (a->n == 0)
         return refuse(why, "this gateway has no keys to check tokens with; send none to go on as "
                            "a guest");
     return check(a, token, user, why);

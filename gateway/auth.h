@@ -7,9 +7,13 @@
 struct http_request; /* gateway/http.h */
 struct http_reply;
 
-struct auth {
+struct auth_issuer {
     struct token_rules rules;
-    struct keyring *keys; /* NULL: no keys are set, so no token is good */
+    struct keyring *keys;
+};
+struct auth {
+    const struct auth_issuer *issuers; /* borrowed */
+    size_t n;                          /* 0: no keys are set, so no token is good */
     const struct clock *clock;
 };
 

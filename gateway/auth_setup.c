@@ -7,14 +7,18 @@
 
 #include "common/http_client.h"
 #include "common/log.h"
+#include "gateway/auth_issuers.h"
 
-enum { CONNECTIONS = 1, FIRST_MS = 5000, UNKNOWN_WAIT_MS = 3000, SECRET_MAX = 4096 };
+enum { CONNECTIONS = 4, FIRST_MS = 5000, UNKNOWN_WAIT_MS = 3000, SECRET_MAX = 4096 };
 
 static const int64_t TTL_MAX_MS = 30LL * 86400 * 1000;
 
 struct auth_setup {
-    struct keyring *keys;
-    struct loop *loop; /* of a source; its thread */
+    char *text; /* of jwt-issuers, which all below may point into */
+    struct auth_source sources[AUTH_ISSUERS_MAX];
+    struct auth_issuer issuers[AUTH_ISSUERS_MAX];
+    size_t n;
+    struct loop *loop; /* of key sets; its thread */
     struct http_client *http;
     pthread_t thread;
     bool runs;
@@ -93,19 +97,20 @@ static int read_algorithms(const char *list, bool secret, unsigned *out, char wh
     return EXIT_GOOD;
 }
 
-static int read_rules(const struct options *o, struct token_rules *out, char why[AUTH_SETUP_WHY])
+static int read_rules(const struct auth_source *s, struct token_rules *out,
+                      char why[AUTH_SETUP_WHY])
 {
-    bool secret = set(o->jwt_hs256_file);
+    bool secret = set(s->hs256_file);
     const char *fallback = secret ? "HS256" : "RS256,ES256";
-    if (secret && set(o->jwks))
+    if (secret && set(s->jwks))
         return complain(why, "--jwt-hs256-file and --jwks are both set; tokens come from one", "");
-    if (set(o->jwks) && (!set(o->jwt_issuer) || !set(o->jwt_audience)))
-        log_warn("jwt-open", "means",
-                 "a token that these keys signed for another service counts here, too; set "
-                 "--jwt-issuer and --jwt-audience");
-    *out = (struct token_rules){.issuer = o->jwt_issuer, .audience = o->jwt_audience};
-    return read_algorithms(set(o->jwt_algorithms) ? o->jwt_algorithms : fallback, secret,
-                           &out->algorithms, why);
+    if (set(s->jwks) && (!set(s->issuer) || !set(s->audience)))
+        log_warn("jwt-open", "source", s->jwks, "means",
+                 "a token that these keys signed for another service counts here, too; say for "
+                 "which issuer and audience tokens are");
+    *out = (struct token_rules){.issuer = s->issuer, .audience = s->audience};
+    return read_algorithms(set(s->algorithms) ? s->algorithms : fallback, secret, &out->algorithms,
+                           why);
 }
 
 /* ---- keys from a file or URL */
@@ -153,91 +158,115 @@ static int check_source(const char *source, unsigned algorithms, char why[AUTH_S
     return EXIT_GOOD;
 }
 
-static int open_source(struct auth_setup *s, const char *source, char why[AUTH_SETUP_WHY])
+/* ---- the settings */
+
+static int read_issuers(const struct options *o, struct auth_setup *s, char why[AUTH_SETUP_WHY])
 {
-    int err = loop_uv_open(&s->loop);
-    if (!err)
-        err = http_client_curl_open(s->loop, CONNECTIONS, HTTP_REST_MS, &s->http);
-    if (!err)
-        err = keyring_open(
-            &(struct keyring_settings){
-                .source = source, .loop = s->loop, .http = s->http, .wait_ms = UNKNOWN_WAIT_MS},
-            &s->keys);
-    if (err)
-        return say_source(err, source, why);
-    if (pthread_create(&s->thread, NULL, run, s) != 0)
+    char wrong[AUTH_ISSUERS_WHY];
+    if (set(o->jwks) || set(o->jwt_hs256_file) || set(o->jwt_issuer) || set(o->jwt_audience) ||
+        set(o->jwt_algorithms))
+        return complain(why,
+                        "--jwt-issuers says all of tokens; unset --jwks, --jwt-hs256-file, "
+                        "--jwt-issuer, --jwt-audience and --jwt-algorithms",
+                        "");
+    s->text = strdup(o->jwt_issuers);
+    if (!s->text)
         return EXIT_BUG;
-    s->runs = true;
-    if (keyring_await(s->keys, FIRST_MS) != 0)
-        log_warn("jwks-missing", "source", source, "means",
-                 "requests with a token are answered 503 until it can be read");
+    if (auth_issuers_parse(s->text, s->sources, &s->n, wrong) != 0)
+        return complain(why, "--jwt-issuers: %s", wrong);
     return EXIT_GOOD;
 }
 
-/* ---- life */
-
-static int open_keys(const struct options *o, struct auth_setup *s, char why[AUTH_SETUP_WHY])
-{
-    struct jwks *fixed = NULL;
-    if (!set(o->jwt_hs256_file))
-        return open_source(s, o->jwks, why);
-    int rc = read_secret(o->jwt_hs256_file, &fixed, why);
-    if (!rc && keyring_open(&(struct keyring_settings){.fixed = fixed}, &s->keys) != 0)
-        rc = EXIT_BUG;
-    return rc;
-}
-
-static bool has_keys(const struct options *o)
-{
-    return set(o->jwt_hs256_file) || set(o->jwks);
-}
-
-/* Without keys, rules stay empty. */
-static int read_settings(const struct options *o, struct token_rules *rules,
-                         char why[AUTH_SETUP_WHY])
+static int read_sources(const struct options *o, struct auth_setup *s, char why[AUTH_SETUP_WHY])
 {
     bool some = set(o->jwt_issuer) || set(o->jwt_audience) || set(o->jwt_algorithms);
-    if (!has_keys(o))
+    if (set(o->jwt_issuers))
+        return read_issuers(o, s, why);
+    if (!set(o->jwt_hs256_file) && !set(o->jwks))
         return some ? complain(why,
                                "--jwt-issuer, -audience and -algorithms need --jwks or "
                                "--jwt-hs256-file",
                                "")
                     : EXIT_GOOD;
-    int rc = read_rules(o, rules, why);
-    return rc || set(o->jwt_hs256_file) ? rc : check_source(o->jwks, rules->algorithms, why);
+    s->sources[s->n++] = (struct auth_source){o->jwt_issuer, o->jwt_audience, o->jwt_algorithms,
+                                              o->jwks, o->jwt_hs256_file};
+    return EXIT_GOOD;
+}
+
+/* All that can be said without asking anybody. */
+static int read_settings(const struct options *o, struct auth_setup *s, char why[AUTH_SETUP_WHY])
+{
+    int rc = read_sources(o, s, why);
+    for (size_t i = 0; i < s->n && !rc; i++) {
+        struct token_rules *rules = &s->issuers[i].rules;
+        rc = read_rules(&s->sources[i], rules, why);
+        if (!rc && !set(s->sources[i].hs256_file))
+            rc = check_source(s->sources[i].jwks, rules->algorithms, why);
+    }
+    return rc;
 }
 
 int auth_check(const struct options *o, char why[AUTH_SETUP_WHY])
 {
-    struct token_rules rules = {0};
+    struct auth_setup *s = calloc(1, sizeof *s);
     struct jwks *secret = NULL;
-    int rc = read_settings(o, &rules, why);
+    int rc = s ? read_settings(o, s, why) : EXIT_BUG;
     if (!rc && set(o->jwt_hs256_file))
         rc = read_secret(o->jwt_hs256_file, &secret, why);
     jwks_put(secret);
+    auth_teardown(s);
     return rc;
+}
+
+/* ---- life */
+
+static int open_secret(struct auth_setup *s, char why[AUTH_SETUP_WHY])
+{
+    struct jwks *fixed = NULL;
+    int rc = read_secret(s->sources[0].hs256_file, &fixed, why);
+    if (!rc && keyring_open(&(struct keyring_settings){.fixed = fixed}, &s->issuers[0].keys) != 0)
+        rc = EXIT_BUG;
+    return rc;
+}
+
+static int open_sets(struct auth_setup *s, char why[AUTH_SETUP_WHY])
+{
+    int err = loop_uv_open(&s->loop);
+    if (!err)
+        err = http_client_curl_open(s->loop, CONNECTIONS, HTTP_REST_MS, &s->http);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct keyring_settings k = {.source = s->sources[i].jwks,
+                                           .loop = s->loop,
+                                           .http = s->http,
+                                           .wait_ms = UNKNOWN_WAIT_MS};
+        if (!err)
+            err = keyring_open(&k, &s->issuers[i].keys);
+        if (err)
+            return say_source(err, k.source, why);
+    }
+    if (pthread_create(&s->thread, NULL, run, s) != 0)
+        return EXIT_BUG;
+    s->runs = true;
+    for (size_t i = 0; i < s->n; i++)
+        if (keyring_await(s->issuers[i].keys, FIRST_MS) != 0)
+            log_warn("jwks-missing", "source", s->sources[i].jwks, "means",
+                     "requests with its tokens are answered 503 until it can be read");
+    return EXIT_GOOD;
 }
 
 int auth_setup(const struct options *o, struct auth *out, struct auth_setup **setup,
                char why[AUTH_SETUP_WHY])
 {
-    struct auth a = {.clock = clock_real()};
-    *setup = NULL;
-    int rc = read_settings(o, &a.rules, why);
-    if (rc)
-        return rc;
-    if (!has_keys(o)) {
-        *out = a;
-        return EXIT_GOOD;
-    }
     struct auth_setup *s = calloc(1, sizeof *s);
-    rc = s ? open_keys(o, s, why) : EXIT_BUG;
+    *setup = NULL;
+    int rc = s ? read_settings(o, s, why) : EXIT_BUG;
+    if (!rc && s->n)
+        rc = set(s->sources[0].hs256_file) ? open_secret(s, why) : open_sets(s, why);
     if (rc) {
         auth_teardown(s);
         return rc;
     }
-    a.keys = s->keys;
-    *out = a;
+    *out = (struct auth){s->issuers, s->n, clock_real()};
     *setup = s;
     return EXIT_GOOD;
 }
@@ -250,9 +279,12 @@ void auth_teardown(struct auth_setup *s)
         loop_stop(s->loop);
         pthread_join(s->thread, NULL);
     }
-    keyring_close(s->keys);
+    for (size_t i = 0; i < s->n; i++)
+        keyring_close(s->issuers[i].keys);
     http_client_close(s->http);
-    loop_close(s->loop);
+    if (s->loop)
+        loop_close(s->loop);
+    free(s->text);
     free(s);
 }
 

@@ -30,6 +30,7 @@ struct options {
     const char *kafka, *kafka_properties, *redis, *mysql;
     const char *listen, *admin, *ports_file, *public_url, *id_secret_file;
     const char *jwt_hs256_file, *jwks, *jwt_issuer, *jwt_audience, *jwt_algorithms;
+    const char *jwt_issuers; /* instead of the five above */
     bool log_json;
     enum log_level log_level;
     unsigned threads, per_address, header_max, gateways;

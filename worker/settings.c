@@ -15,6 +15,7 @@ static const struct config_option table[] = {
     {"admin", CONFIG_TEXT, "127.0.0.1:8482", "HOST:PORT", "/healthz /readyz /metrics; 0: any port"},
     {"ports-file", CONFIG_TEXT, NULL, "FILE", "JSON of pid and admin address, written once ready"},
     {"jwt-issuer", CONFIG_TEXT, NULL, "TEXT", "of the users that topic.user finds in records"},
+    {"jwt-issuers", CONFIG_TEXT, NULL, "LINES", "as the gateways': the first issuer is that one"},
     {"shards", CONFIG_NUMBER, "1", "N", "loop threads in this process, 1 to 64"},
     {"only", CONFIG_TEXT, NULL, "FLOW,...", "consume these flows only"},
     {"lease", CONFIG_DURATION, "15s", "TIME", "silence after which a worker counts as dead"},
@@ -133,6 +134,21 @@ static int read_numbers(const struct config *c, struct settings *s, char why[SET
     return 0;
 }
 
+/* The first word of the first line that says something. */
+static int read_issuer(const struct config *c, struct settings *s)
+{
+    const char *at = config_text(c, "jwt-issuers");
+    if (s->issuer || !at)
+        return 0;
+    at += strspn(at, " \t\r\n");
+    while (*at == '#') {
+        at += strcspn(at, "\n");
+        at += strspn(at, " \t\r\n");
+    }
+    s->issuer = s->issuer_text = strndup(at, strcspn(at, " \t\r\n"));
+    return s->issuer ? 0 : ERR_NOMEM;
+}
+
 int settings_read(const struct config *c, struct settings *out, char why[SETTINGS_WHY])
 {
     struct settings s = {.issuer = config_text(c, "jwt-issuer"),
@@ -148,6 +164,8 @@ int settings_read(const struct config *c, struct settings *out, char why[SETTING
         err = read_numbers(c, &s, why);
     if (!err)
         err = read_only(c, &s, why);
+    if (!err)
+        err = read_issuer(c, &s);
     if (err)
         settings_fini(&s);
     else
@@ -157,8 +175,9 @@ int settings_read(const struct config *c, struct settings *out, char why[SETTING
 
 void settings_fini(struct settings *s)
 {
+    free(s->issuer_text);
     free(s->only_text);
-    s->only_text = NULL;
+    s->issuer_text = s->only_text = NULL;
     s->only_n = 0;
 }
 

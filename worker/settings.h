@@ -18,11 +18,12 @@ enum { SETTINGS_WHY = 512, SETTINGS_SHARDS_MAX = 64, SETTINGS_ONLY_MAX = 500 };
 const struct config_option *settings_table(size_t *n); /* lent for ever */
 
 struct settings {       /* text lent with the config */
-    const char *issuer; /* NULL: "" */
+    const char *issuer; /* the first of the gateways'; NULL: "" */
     const char *flows, *upstreams, *secrets;
     const char *kafka, *kafka_properties, *redis, *mysql;
     const char *admin, *ports_file;
-    char *only_text; /* owned: what `only` points into */
+    char *issuer_text; /* owned: what `issuer` points into, if it is one of several */
+    char *only_text;   /* owned: what `only` points into */
     const char *only[SETTINGS_ONLY_MAX];
     size_t only_n;
     unsigned shards;

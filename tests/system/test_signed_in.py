@@ -296,6 +296,9 @@ def test_a_queued_job_is_cancelled_and_never_runs(stack, work_folder, binaries):
 
 # ---- keys
 
+NONE_OF_ONE = dict.fromkeys(("OFFPATH_JWT_HS256_FILE", "OFFPATH_JWT_ISSUER", "OFFPATH_JWT_AUDIENCE"), "")
+
+
 class KeyServer:
     """Serves a key set; None: 503."""
 
@@ -378,6 +381,23 @@ def test_keys_that_cannot_be_read_yet_are_a_503(site):
         assert gateway.stop() == 0
 
 
+def test_several_issuers_each_with_keys_of_its_own(site):
+    one, two = tokens.Key(site.folder, "one", "ES256"), tokens.Key(site.folder, "two", "RS256")
+    path = site.folder / "one.json"
+    path.write_text(tokens.jwks(one))
+    with contextlib.closing(KeyServer(tokens.jwks(two))) as keys:
+        file = site.folder / "gateway.yaml"
+        file.write_text(f"jwt-issuers: |\n  https://one.example jwks={path} audience=offpath\n"
+                        f"  https://two.example jwks={keys.url} algorithms=RS256\n")
+        gateway = site.gateway(OFFPATH_CONFIG=str(file), **NONE_OF_ONE)
+        assert lists(site, gateway, one, iss="https://one.example") == 200
+        assert lists(site, gateway, two, iss="https://two.example", aud="else") == 200
+        assert lists(site, gateway, one, iss="https://one.example", aud="else") == 401
+        assert lists(site, gateway, one, iss="https://two.example") == 401, "the other's key"
+        assert lists(site, gateway, two, iss="https://three.example") == 401
+        assert gateway.stop() == 0
+
+
 @pytest.mark.parametrize("env, said", [
     ({"OFFPATH_JWKS": "/nowhere/keys.json", "OFFPATH_JWT_HS256_FILE": ""}, "cannot be read"),
     ({"OFFPATH_JWKS": "FOLDER/upstreams.yaml", "OFFPATH_JWT_HS256_FILE": ""}, "no JWK set"),
@@ -394,6 +414,8 @@ def test_keys_that_cannot_be_read_yet_are_a_503(site):
     ({"OFFPATH_JWKS": "FOLDER/ec.json", "OFFPATH_JWT_HS256_FILE": "", "OFFPATH_JWT_ALGORITHMS": "RS256"},
      "holds no key for --jwt-algorithms"),
     ({"OFFPATH_JWKS": "https://", "OFFPATH_JWT_HS256_FILE": ""}, "write https://host/path"),
+    ({"OFFPATH_JWT_ISSUERS": "https://a.example jwks=x"}, "unset --jwks"),
+    ({"OFFPATH_JWT_ISSUERS": "https://a.example", **NONE_OF_ONE}, "line 1 names no jwks="),
     ({"OFFPATH_JWKS": "https://me:pass-word@id.example/keys", "OFFPATH_JWT_HS256_FILE": ""}, "without user"),
 ])
 def test_settings_that_would_check_nothing_are_refused(site, env, said):

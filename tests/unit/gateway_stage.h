@@ -36,6 +36,7 @@ struct stage {
     struct cache *cache;
     struct record_fake *mysql;
     struct serve serve;
+    struct auth_issuer issuer; /* the only one of serve.auth */
     struct jwks *keys;
     struct http_reply reply;
     /* the broker */
@@ -219,11 +220,11 @@ static void stage_wire(struct stage *s)
                                   .secret = &s->secret,
                                   .clock = &s->clock.clock,
                                   .retention_ms = 1000};
-    s->serve.auth = (struct auth){{STAGE_ISSUER, NULL, 1u << JOSE_HS256}, NULL, &s->clock.clock};
+    s->issuer.rules = (struct token_rules){.issuer = STAGE_ISSUER, .algorithms = 1u << JOSE_HS256};
+    s->serve.auth = (struct auth){&s->issuer, 1, &s->clock.clock};
     assert_int_equal(jwks_of_secret(stage_secret, strlen(stage_secret), &s->keys), 0);
     assert_int_equal(
-        keyring_open(&(struct keyring_settings){.fixed = jwks_get(s->keys)}, &s->serve.auth.keys),
-        0);
+        keyring_open(&(struct keyring_settings){.fixed = jwks_get(s->keys)}, &s->issuer.keys), 0);
     s->serve.rng = &s->rng.rng;
     s->serve.metrics = serve_metrics_new();
 }
@@ -259,7 +260,7 @@ static int stage_teardown(void **state)
     registrar_close(a->registrar);
     marks_close(a->marks);
     publisher_close(a->publisher);
-    keyring_close(s->serve.auth.keys);
+    keyring_close(s->issuer.keys);
     jwks_put(s->keys);
     cache_close(s->cache);
     cache_fake_close(s->redis);

@@ -1,6 +1,8 @@
 /* auth.h, accept.h and jobs.h with users: who may start what, whose job it is, who may read it. */
 #include "gateway_stage.h"
 
+#include "gateway/auth_issuers.h"
+
 static const char *reply_headers(struct stage *s)
 {
     return buf_str(&s->reply.headers);
@@ -146,12 +148,86 @@ static void makes_nobody_a_guest_by_a_bad_token(void **state)
 static void takes_no_token_without_keys(void **state)
 {
     struct stage *s = *state;
-    struct keyring *keys = s->serve.auth.keys;
-    s->serve.auth.keys = NULL;
+    s->serve.auth.n = 0;
     assert_int_equal(post_as(s, "plain", "alice", NULL), 401);
     assert_non_null(strstr(stage_member(s, "detail"), "no keys to check tokens with"));
     assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 202);
-    s->serve.auth.keys = keys;
+    s->serve.auth.n = 1;
+}
+
+/* ---- several issuers */
+
+static void settings_tell_issuers_apart(void **state)
+{
+    static const struct {
+        const char *text, *why;
+    } bad[] = {{"", "line 1 names no issuer"},
+               {"# none\n\n", "names no issuer"},
+               {"https://a", "line 1 names no jwks="},
+               {"\nhttps://a jwks=k audience=x keys=l", "line 2 holds a word that is not known"},
+               {"https://a jwks=", "line 1 holds a word that is not known, empty"},
+               {"https://a jwks=k jwks=l", "there twice"},
+               {"https://a jwks=k\nhttps://a jwks=l", "line 2 names an issuer that stands above"}};
+    struct auth_source got[AUTH_ISSUERS_MAX];
+    char text[200], why[AUTH_ISSUERS_WHY];
+    size_t n = 99;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "%s", bad[i].text);
+        assert_int_equal(auth_issuers_parse(text, got, &n, why), ERR_INVALID);
+        assert_non_null(strstr(why, bad[i].why));
+        assert_non_null(strstr(why, "write `ISSUER jwks="));
+    }
+    assert_int_equal(n, 99);
+    snprintf(
+        text, sizeof text,
+        "https://a  jwks=https://a/keys algorithms=ES256,RS256 audience=me\r\n # x\n\tb jwks=f");
+    assert_int_equal(auth_issuers_parse(text, got, &n, why), 0);
+    assert_int_equal(n, 2);
+    assert_string_equal(got[0].issuer, "https://a");
+    assert_string_equal(got[0].jwks, "https://a/keys");
+    assert_string_equal(got[0].audience, "me");
+    assert_string_equal(got[0].algorithms, "ES256,RS256");
+    assert_string_equal(got[1].issuer, "b");
+    assert_null(got[1].audience);
+    assert_null(got[1].hs256_file);
+}
+
+/* Keys of one issuer sign for nobody else, whatever a token says. */
+static void takes_a_token_by_the_rules_of_its_issuer(void **state)
+{
+    struct stage *s = *state;
+    static const char secret[] = "another secret of 32 bytes or more";
+    struct auth_issuer two[2] = {s->issuer, {.rules = s->issuer.rules}};
+    struct jwks *keys = NULL;
+    struct token_wish w = {.sub = "alice", .ttl_s = 600};
+    assert_int_equal(jwks_of_secret(secret, strlen(secret), &keys), 0);
+    const struct {
+        const char *issuer;
+        struct jwks *keys;
+        int status;
+    } rows[] = {{STAGE_ISSUER, s->keys, 202},    {"https://two", keys, 202},
+                {"https://two", s->keys, 401},   {STAGE_ISSUER, keys, 401},
+                {"https://three", s->keys, 401}, {NULL, s->keys, 401}};
+    assert_int_equal(
+        keyring_open(&(struct keyring_settings){.fixed = jwks_get(keys)}, &two[1].keys), 0);
+    two[1].rules.issuer = "https://two";
+    s->serve.auth.issuers = two;
+    s->serve.auth.n = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf header = {0};
+        w.issuer = rows[i].issuer;
+        buf_text(&header, "Authorization: Bearer ");
+        const struct jose_key *key = jwks_find(rows[i].keys, JOSE_HS256, "");
+        assert_int_equal(token_make(&w, key, clock_wall_us(&s->clock.clock), &header), 0);
+        assert_int_equal(stage_post(s, "mine", "{\"n\":1}", buf_str(&header)), rows[i].status);
+        buf_fini(&header);
+    }
+    assert_int_equal(stage_post(s, "mine", "{}", "Authorization: Bearer x.y.z"), 401);
+    assert_int_equal(s->got_n, 2);
+    assert_string_not_equal(s->got[0].user, s->got[1].user); /* two people of one name */
+    keyring_close(two[1].keys);
+    jwks_put(keys);
 }
 
 /* ---- keys and caches */
@@ -268,6 +344,8 @@ int main(void)
         TEST(hides_what_http_may_not_start),
         TEST(makes_nobody_a_guest_by_a_bad_token),
         TEST(takes_no_token_without_keys),
+        TEST(settings_tell_issuers_apart),
+        TEST(takes_a_token_by_the_rules_of_its_issuer),
         TEST(lets_each_user_have_short_keys_of_his_own),
         TEST(keeps_keys_apart_where_jobs_are_shared),
         TEST(believes_in_a_users_keyed_job_while_its_mark_stands),

@@ -118,6 +118,16 @@ static void the_gateways_settings_are_known(void **state)
     struct settings s;
     struct config *c;
     assert_int_equal(read_with("--gateways", "3", &s, &c), 0);
+    assert_null(s.issuer);
+    settings_fini(&s);
+    config_free(c);
+    assert_int_equal(
+        read_with("--jwt-issuers", "# ours\n\n https://a jwks=k\nhttps://b jwks=l\n", &s, &c), 0);
+    assert_string_equal(s.issuer, "https://a");
+    settings_fini(&s);
+    config_free(c);
+    assert_int_equal(read_with("--jwt-issuer", "https://c", &s, &c), 0);
+    assert_string_equal(s.issuer, "https://c");
     settings_fini(&s);
     config_free(c);
 }
