@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Records taken in one turn of the loop, so that calls and timers get theirs. */
-enum { TURN = 256, REVOKE_COMMIT_MS = 5000, COMMIT_LIST = 64, JOIN_MS = 30000 };
+enum { TURN = 256, REVOKE_COMMIT_MS = 5000, COMMIT_LIST = 64, JOIN_MS = 30000, AGAIN_TICKS = 60 };
 
 struct consumer {
     struct consumer_settings s;
@@ -19,6 +19,7 @@ struct consumer {
     bool joined;  /* the group has told its partitions, if only that there are none */
     bool refused; /* and nothing was assigned since */
     int64_t opened_ms;
+    unsigned ticks; /* since all was committed anew */
 };
 
 struct parked { /* a record that did not fit, whole; one allocation */
@@ -145,6 +146,16 @@ static void commit(struct consumer *c, int wait_ms)
     }
 }
 
+/* Nobody waits for the answer of a commit, so one may be lost; a partition with no more records
+ * would never send it again. */
+static void commit_anew(struct consumer *c, int wait_ms)
+{
+    for (struct partition *p = c->partitions; p; p = p->next)
+        p->committed = -1;
+    c->ticks = 0;
+    commit(c, wait_ms);
+}
+
 static void forget(struct consumer *c, struct partition *p)
 {
     struct partition **at = &c->partitions;
@@ -166,7 +177,7 @@ static void revoked(void *arg, const struct broker_partition *list, size_t n, bo
 {
     struct consumer *c = arg;
     if (!lost)
-        commit(c, REVOKE_COMMIT_MS);
+        commit_anew(c, REVOKE_COMMIT_MS);
     for (size_t i = 0; i < n; i++) {
         struct partition *p = find(c, list[i].topic, list[i].partition);
         if (p)
@@ -331,7 +342,10 @@ void consumer_adjust(struct consumer *c)
 void consumer_tick(struct consumer *c)
 {
     turn(c);
-    commit(c, 0);
+    if (++c->ticks >= AGAIN_TICKS)
+        commit_anew(c, 0);
+    else
+        commit(c, 0);
 }
 
 const char *consumer_trouble(const struct consumer *c)

@@ -87,10 +87,13 @@ static int start_threads(struct generation *g)
     t.fatal = on_fatal;
     for (unsigned i = 0; i < g->s.shards && !err; i++) {
         err = shard_thread_start(&t, &g->threads[i]);
-        if (!err)
+        if (!err) {
             g->n++;
-        t.admin_fd = -1;
+            t.admin_fd = -1;
+        }
     }
+    if (t.admin_fd >= 0) /* no thread has taken it */
+        close(t.admin_fd);
     int opened = await_opened(g);
     return err ? err : opened;
 }

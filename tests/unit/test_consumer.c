@@ -175,6 +175,28 @@ static void a_failed_commit_is_sent_again(void **state)
     assert_int_equal(committed(w, 0), 1);
 }
 
+/* As when the group's coordinator moves: nobody hears that the commit was lost. */
+static void a_commit_that_was_lost_is_sent_again(void **state)
+{
+    struct world *w = *state;
+    for (int revoke = 0; revoke < 2; revoke++) {
+        put(w, revoke, "x");
+        run(w);
+        consumer_done(w->partition[revoke], 0);
+        broker_fake_away(w->broker, true);
+        consumer_tick(w->consumer);
+        broker_fake_away(w->broker, false);
+        assert_true(committed(w, revoke) <= 0);
+        for (int i = 0; i < 60 && !revoke; i++)
+            consumer_tick(w->consumer);
+        if (revoke) {
+            broker_fake_revoke(w->port, false);
+            consumer_tick(w->consumer);
+        }
+        assert_int_equal(broker_fake_committed(w->broker, "g", "t", revoke), 1);
+    }
+}
+
 static void pauses_while_shut_and_goes_on(void **state)
 {
     struct world *w = *state;
@@ -279,6 +301,7 @@ int main(void)
         CASE(never_assigned_is_trouble_but_no_partitions_are_not),
         CASE(commits_only_the_finished_beginning),
         CASE(a_failed_commit_is_sent_again),
+        CASE(a_commit_that_was_lost_is_sent_again),
         CASE(pauses_while_shut_and_goes_on),
         CASE(what_cannot_be_taken_is_kept_in_order),
         CASE(a_revoke_commits_first_and_forgets),
