@@ -96,6 +96,7 @@ struct cache_async_ops {
     int (*subscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
     void (*unsubscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
     bool (*up)(const struct cache_async *);
+    bool (*hears)(const struct cache_async *);
     void (*close)(struct cache_async *);
 };
 struct cache_async {
@@ -135,4 +136,9 @@ static inline void cache_unsubscribe(struct cache_async *c, const char *channel,
 static inline bool cache_async_up(const struct cache_async *c)
 {
     return c->ops->up(c);
+}
+/* Is the connection there that messages come by? While it is not, nothing is heard. */
+static inline bool cache_async_hears(const struct cache_async *c)
+{
+    return c->ops->hears(c);
 }

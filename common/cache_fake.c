@@ -287,7 +287,7 @@ static void async_close(struct cache_async *port)
 int cache_fake_async_view(struct cache_fake *f, struct loop *loop, struct cache_async **out)
 {
     static const struct cache_async_ops ops = {async_send, async_subscribe, async_unsubscribe,
-                                               async_up, async_close};
+                                               async_up,   async_up,        async_close};
     struct async_view *v = calloc(1, sizeof *v);
     if (!v)
         return ERR_NOMEM;

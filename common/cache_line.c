@@ -235,6 +235,11 @@ static bool async_up(const struct cache_async *port)
     return ((const struct async *)port)->commands.up;
 }
 
+static bool async_hears(const struct cache_async *port)
+{
+    return ((const struct async *)port)->messages.up;
+}
+
 static void async_close(struct cache_async *port)
 {
     struct async *a = (struct async *)port;
@@ -252,7 +257,7 @@ int cache_line_async_open(const struct cache_line_driver *driver, void *arg, str
                           struct cache_async **out)
 {
     static const struct cache_async_ops ops = {async_send, async_subscribe, async_unsubscribe,
-                                               async_up, async_close};
+                                               async_up,   async_hears,     async_close};
     struct async *a = calloc(1, sizeof *a);
     if (!a) {
         driver->free(arg);

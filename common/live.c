@@ -105,6 +105,53 @@ void live_publish_job(struct cache_async *cache, const struct live_job *j)
     buf_fini(&m);
 }
 
+/* The text behind `before`, if the message goes on with it. */
+static bool skip(const char **at, const char *end, const char *before)
+{
+    size_t n = strlen(before);
+    if ((size_t)(end - *at) < n || memcmp(*at, before, n) != 0)
+        return false;
+    *at += n;
+    return true;
+}
+
+static bool read_seq(const char **at, const char *end, uint32_t *seq)
+{
+    uint64_t n = 0;
+    const char *from = *at;
+    for (; *at < end && **at >= '0' && **at <= '9' && n <= UINT32_MAX; (*at)++)
+        n = n * 10 + (uint64_t)(**at - '0');
+    *seq = (uint32_t)n;
+    return *at > from && n <= UINT32_MAX;
+}
+
+static bool read_event(const char **at, const char *end, char out[8])
+{
+    size_t n = 0;
+    for (; *at < end && **at >= 'a' && **at <= 'z' && n < 7; (*at)++)
+        out[n++] = **at;
+    out[n] = 0;
+    return n > 0;
+}
+
+int live_parse(const char *message, size_t len, struct live_message *out)
+{
+    struct live_message m = {0};
+    const char *at = message, *end = message + len;
+    if (len < 1 || end[-1] != '}' || !skip(&at, end, "{\"seq\":") || !read_seq(&at, end, &m.seq))
+        return ERR_INVALID;
+    end--;
+    if (at < end) {
+        if (!skip(&at, end, ",\"event\":\"") || !read_event(&at, end, m.event) ||
+            !skip(&at, end, "\",\"data\":") || at == end)
+            return ERR_INVALID;
+        m.data = at;
+        m.data_len = (size_t)(end - at);
+    }
+    *out = m;
+    return 0;
+}
+
 int live_parse_cancel(const char *message, size_t len, struct job_id *out)
 {
     static const char verb[] = "cancel ";

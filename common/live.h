@@ -37,5 +37,14 @@ struct live_done {                              /* all borrowed */
 /* {"id","state","reason","message","result"}: the data of `done`. */
 void live_print_done(const struct live_done *d, struct buf *out);
 
+struct live_message { /* what live_print made; lent with the message */
+    uint32_t seq;
+    char event[8];    /* "": too large, the number alone */
+    const char *data; /* JSON text */
+    size_t data_len;
+};
+/* 0 or ERR_INVALID: not one of ours. */
+int live_parse(const char *message, size_t len, struct live_message *out) must_use;
+
 /* The id in a message of op:ctl, "cancel ID". 0 or ERR_INVALID (another message). */
 int live_parse_cancel(const char *message, size_t len, struct job_id *out) must_use;

@@ -173,6 +173,7 @@ struct record_list { /* a user's jobs, newest first */
     int64_t since_us;  /* created then or later; 0: any */
     int64_t before_us; /* behind this job: its `created` and id; 0: from the newest */
     struct job_id before_id;
+    int64_t ended_us; /* of the newest `max`, those that are open or ended then or later; 0: all */
     size_t max, result_max; /* rows; bytes of a result that is still read */
     size_t scan_max;        /* of the user's jobs looked at, with flow or state; 0: all */
     /* out */
@@ -183,6 +184,20 @@ struct record_list { /* a user's jobs, newest first */
     struct job_id cut_id;
 };
 void record_list_fini(struct record_list *l);
+
+enum { RECORD_PROGRESS_BYTES = 4 << 20 };
+struct record_progress { /* what became of a job behind a number */
+    struct job_id id;
+    uint32_t after; /* rows of the ledger behind this number come with their results */
+    bool whole;     /* those up to it come too, without results; of a final job always */
+    /* out */
+    bool found;
+    struct record_job job;     /* a final one with detail, calls and result */
+    struct record_call *calls; /* in order of seq, without tries; none with seq 0 */
+    size_t n, cap;
+    bool cut; /* more rows are behind the last one: one read gives about RECORD_PROGRESS_BYTES */
+};
+void record_progress_fini(struct record_progress *p);
 
 struct record;
 struct record_watch;
@@ -207,6 +222,8 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
     int (*cancel)(struct record *, struct record_cancel *);
     /* rows: owned (record_list_fini) */
     int (*list)(struct record *, struct record_list *);
+    /* what became of jobs, 500 per statement; rows: owned (record_progress_fini each) */
+    int (*progress)(struct record *, struct record_progress *, size_t n);
     /* worker: T0 first in each */
     int (*worker_start)(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
     int (*worker_renew)(struct record *, uint64_t worker, int64_t lease_ms); /* T1; ERR_FENCED */

@@ -327,6 +327,7 @@ static const struct record_ops ops = {
     .read = read_job,
     .cancel = fake_cancel,
     .list = fake_list,
+    .progress = fake_progress,
     .worker_start = worker_start,
     .worker_renew = worker_renew,
     .worker_end = worker_end,

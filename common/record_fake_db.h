@@ -67,6 +67,7 @@ int fake_end(struct record_fake *f, int err) must_use;
 
 int fake_cancel(struct record *r, struct record_cancel *c);
 int fake_list(struct record *r, struct record_list *l);
+int fake_progress(struct record *r, struct record_progress *rows, size_t n);
 int fake_claim(struct record *r, struct record_claim **rows, size_t n);
 int fake_ledger(struct record *r, struct record_ledger **rows, size_t n);
 int fake_finish(struct record *r, struct record_finish **rows, size_t n);

@@ -125,6 +125,19 @@ static void collect(const struct record_fake *f, struct record_list *l)
                 insert(l, &j->row);
 }
 
+/* Of the newest, those that are open or ended since then. */
+static void drop_ended(struct record_list *l)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->ended_us || !job_is_final(l->rows[i].state) ||
+            l->rows[i].finished_us >= l->ended_us)
+            l->rows[kept++] = l->rows[i];
+        else
+            record_job_fini(&l->rows[i]);
+    l->n = kept;
+}
+
 /* How many of the rows that fit stand before this one, and itself. */
 static size_t place_of(const struct record_fake *f, const struct record_list *l,
                        const struct record_job *row)
@@ -164,5 +177,6 @@ int fake_list(struct record *r, struct record_list *l)
     find_cut(f, l);
     collect(f, l);
     l->cut = l->cut && l->n < l->max;
+    drop_ended(l);
     return fake_end(f, 0);
 }

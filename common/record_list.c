@@ -81,6 +81,7 @@ static int list(struct record_mysql *r, void *arg)
                 " AND (?<0 OR IF(state=0 AND round>0,1,state)=?)"
                 " AND created>=? AND (created>? OR id>=?)"
                 " ORDER BY created DESC,id DESC LIMIT ?) mine JOIN op_job USING(id)"
+                " WHERE ?=0 OR state<10 OR finished>=?"
                 " ORDER BY created DESC,id DESC"};
     struct record_list *l = arg;
     const struct store_value *v;
@@ -95,6 +96,8 @@ static int list(struct record_mysql *r, void *arg)
     add_place(r, l);
     add_filter(r, l);
     record_int(r, (int64_t)l->max);
+    record_int(r, l->ended_us ? 1 : 0);
+    record_time(r, l->ended_us ? l->ended_us : 1);
     err = record_run(r, &q, 0);
     while (!err && l->n < l->max && (err = store_next(r->store, &v)) == 1)
         err = read_row(v, &l->rows[l->n++]);

@@ -158,6 +158,7 @@ static const struct record_ops ops = {
     .read = record_read,
     .cancel = record_cancel,
     .list = record_list,
+    .progress = record_progress,
     .worker_start = record_worker_start,
     .worker_renew = record_worker_renew,
     .worker_end = record_worker_end,

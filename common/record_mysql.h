@@ -117,6 +117,7 @@ int record_read(struct record *, const struct job_id *, struct record_job *, str
                 size_t *n);
 int record_cancel(struct record *, struct record_cancel *);
 int record_list(struct record *, struct record_list *);
+int record_progress(struct record *, struct record_progress *, size_t n);
 int record_worker_start(struct record *, const char *name, int64_t lease_ms, uint64_t *worker);
 int record_worker_renew(struct record *, uint64_t worker, int64_t lease_ms);
 int record_worker_end(struct record *, uint64_t worker);

@@ -48,6 +48,17 @@ void record_list_fini(struct record_list *l)
     l->n = 0;
 }
 
+void record_progress_fini(struct record_progress *p)
+{
+    record_job_fini(&p->job);
+    for (size_t i = 0; i < p->n; i++)
+        record_call_fini(&p->calls[i]);
+    free(p->calls);
+    p->calls = NULL;
+    p->n = p->cap = 0;
+    p->found = p->cut = false;
+}
+
 int record_copy(const struct store_value *v, char **out, size_t *len)
 {
     if (v->kind == STORE_NULL)

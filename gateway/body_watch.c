@@ -4,12 +4,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "gateway/sockets.h"
 
 enum { OFF, ARMED, SHOOTING, SHOT };
 
-void body_watch_arm(struct body_watch *w, const struct body_watch_ends *ends, int64_t deadline_us)
+void body_watch_arm(struct body_watch *w, const struct socket_ends *ends, int64_t deadline_us)
 {
     snprintf(w->peer, sizeof w->peer, "%s", ends->peer);
     w->peer_port = ends->peer_port;
@@ -32,13 +33,42 @@ bool body_watch_end(struct body_watch *w)
 
 bool body_watch_check(struct body_watch *w, int64_t now_us)
 {
+    const struct socket_ends ends = {w->peer, w->peer_port, w->local_port};
     int was = ARMED, fd;
     if (atomic_load_explicit(&w->state, memory_order_relaxed) != ARMED ||
         atomic_load_explicit(&w->deadline_us, memory_order_relaxed) > now_us ||
         !atomic_compare_exchange_strong(&w->state, &was, SHOOTING))
         return false;
-    if (socket_of_peer(w->peer, w->peer_port, w->local_port, &fd) == 0)
+    if (socket_of_peer(&ends, &fd) == 0)
         shutdown(fd, SHUT_RD);
     atomic_store(&w->state, SHOT);
     return true;
+}
+
+static void *run(void *arg)
+{
+    struct body_watchdog *d = arg;
+    struct timespec pause = {0, 250 * 1000000L};
+    while (!atomic_load(&d->stopping)) {
+        int64_t now = clock_mono_us(d->clock);
+        for (unsigned i = 0; i < d->n; i++)
+            if (body_watch_check(&d->watches[i], now))
+                metrics_add(d->shot, 1);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+int body_watchdog_start(struct body_watchdog *d)
+{
+    d->runs = pthread_create(&d->thread, NULL, run, d) == 0;
+    return d->runs ? 0 : ERR_NOMEM;
+}
+
+void body_watchdog_stop(struct body_watchdog *d)
+{
+    atomic_store(&d->stopping, true);
+    if (d->runs)
+        pthread_join(d->thread, NULL);
+    d->runs = false;
 }

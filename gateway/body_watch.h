@@ -9,8 +9,12 @@
  *                                                       cannot become somebody else's
  * arm and end: the connection's thread. check: the watchdog's. */
 #pragma once
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/clock.h"
+#include "common/metrics.h"
+#include "gateway/sockets.h"
 
 enum { BODY_WATCH_PEER = 48 };
 
@@ -21,13 +25,21 @@ struct body_watch { /* zeroed: OFF */
     int peer_port, local_port;
 };
 
-struct body_watch_ends {
-    const char *peer; /* address as text */
-    int peer_port, local_port;
-};
-
-void body_watch_arm(struct body_watch *w, const struct body_watch_ends *ends, int64_t deadline_us);
+void body_watch_arm(struct body_watch *w, const struct socket_ends *ends, int64_t deadline_us);
 /* true: it was overdue and the socket is shut down for reading. Fine when OFF. */
 bool body_watch_end(struct body_watch *w);
 /* Shut down if overdue; did it? */
 bool body_watch_check(struct body_watch *w, int64_t now_us);
+
+/* The watchdog: looks at n of them four times a second. */
+struct body_watchdog {
+    struct body_watch *watches; /* borrowed while it runs */
+    unsigned n;
+    const struct clock *clock;
+    struct metric *shot; /* counts */
+    pthread_t thread;
+    _Atomic bool stopping;
+    bool runs;
+};
+int body_watchdog_start(struct body_watchdog *d) must_use; /* filled; 0 or ERR_NOMEM */
+void body_watchdog_stop(struct body_watchdog *d);          /* also if it never ran */

@@ -37,7 +37,8 @@ enum {
     ADMIN_THREADS = 4,
     OWN_LIMITS = 100000, /* who is counted without Redis */
     DRAIN_REQUESTS_MS = 20000,
-    DRAIN_FLUSH_MS = 10000
+    DRAIN_FLUSH_MS = 10000,
+    DRAIN_STREAMS_MS = 2000
 };
 
 struct gateway {
@@ -192,7 +193,13 @@ static int open_accept(struct gateway *g)
     struct limits_settings s = {g->cache, clock_real(), g->o->gateways, OWN_LIMITS};
     if (limits_open(&s, &g->limits) != 0 ||
         hasher_open(cores > 1 ? (unsigned)cores : 1, g->o->threads / 4, &g->hasher) != 0 ||
-        waiting_open(&redis, g->o->threads / 2, &g->waiting) != 0)
+        waiting_open(&(struct waiting_settings){.redis = &redis,
+                                                .reader = g->reader,
+                                                .waiters = g->o->threads / 2,
+                                                .streams = g->o->streams,
+                                                .title = serving_title,
+                                                .title_arg = &g->box},
+                     &g->waiting) != 0)
         return EXIT_BUG;
     return EXIT_GOOD;
 }
@@ -254,6 +261,7 @@ static void fill_handlers(struct gateway *g)
                                        .clock = clock_real(),
                                        .retention_ms = g->first->topics.retention_ms},
                               .auth = g->serve.auth,
+                              .streams = waiting_streams(g->waiting),
                               .rng = rng_real(),
                               .metrics = serve_metrics_new()};
     g->admin = (struct admin){look, g};
@@ -294,6 +302,7 @@ static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
         s.in_flight = g->o->threads * 85 / 100;
         s.per_address = g->o->per_address;
         s.keep_alive_ms = g->o->keep_alive_ms;
+        s.streams = true;
         s.handler = serve_current;
         s.arg = g;
         err = http_server_start(&s, &g->public_server, text);
@@ -327,7 +336,7 @@ static void raise_files(unsigned threads)
 
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
-    raise_files(g->o->threads);
+    raise_files(g->o->threads + g->o->streams);
     int rc = open_secret(g, why);
     if (rc)
         return rc;
@@ -432,7 +441,9 @@ static int pause_drain(void *arg, int ms)
 
 static void refuse(void *arg)
 {
-    http_server_refuse(((struct gateway *)arg)->public_server);
+    struct gateway *g = arg;
+    http_server_refuse(g->public_server);
+    streams_stop(waiting_streams(g->waiting), DRAIN_STREAMS_MS);
 }
 
 static unsigned in_flight(void *arg)

@@ -23,6 +23,8 @@ void http_reply_clear(struct http_reply *r)
     r->status = 0;
     r->type = NULL;
     r->close = false;
+    r->taker = NULL;
+    r->taker_arg = NULL;
     buf_clear(&r->headers);
     if (r->body.cap > KEEP) {
         buf_fini(&r->body);

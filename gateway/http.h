@@ -33,6 +33,10 @@ struct http_request {
     int (*read_body)(struct http_request *, size_t max, char **body, size_t *len);
 };
 
+/* Takes over a connection whose head was sent. fd: taken, not blocking; -1: it could not be had.
+ * Called once, in any thread. */
+typedef void http_taker(void *arg, int fd);
+
 /* What goes back: the server adds status line, Date, Content-Length, Request-Id and Connection, and
  * sends all in one write. A status of 0 after the handler is a bug and becomes a 500. */
 struct http_reply {
@@ -41,6 +45,10 @@ struct http_reply {
     struct buf headers; /* further lines, each "Name: value\r\n" */
     struct buf body;
     bool close; /* end the connection after this reply */
+    /* NULL, or the reply is a head without length and without body, and the connection is then its
+     * taker's. */
+    http_taker *taker;
+    void *taker_arg;
 };
 
 typedef void http_handler(void *arg, struct http_request *, struct http_reply *);

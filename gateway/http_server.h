@@ -14,6 +14,7 @@ struct http_server_settings {
     unsigned header_max;  /* bytes of request line and headers, at least 1024 */
     int header_ms;        /* until the header is there; stall of a write */
     int body_ms;          /* until the whole body is there, however it drips */
+    bool streams;         /* replies may have takers: looks at start whether threads are needed */
     int keep_alive_ms;    /* idle connections, next header included */
     http_handler *handler;
     void *arg;

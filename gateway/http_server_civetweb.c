@@ -14,6 +14,8 @@
 #include "gateway/addresses.h"
 #include "gateway/body_watch.h"
 #include "gateway/guard.h"
+#include "gateway/handover.h"
+#include "gateway/http_space.h"
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
@@ -21,17 +23,15 @@
 #include "gateway/wire.h"
 
 enum {
-    BODY_FIRST = 4096,     /* of a chunked body: first read */
-    BODY_KEEP = 256 << 10, /* bytes a thread keeps between requests */
-    LINGER_MS = 2000,      /* for what a refused client still sends */
+    BODY_FIRST = 4096, /* of a chunked body: first read */
+    LINGER_MS = 2000,  /* for what a refused client still sends */
     START_MS = 10000
 };
 
 struct thread { /* one of civetweb's; belongs to it but for the watch */
     struct http_server *server;
-    struct http_reply reply;
-    struct buf body, out;
-    struct body_watch watch;
+    struct http_space space;
+    struct body_watch *watch;
     struct http_date date;
     const char *start;          /* of civetweb's buffer, where a request begins */
     char address[ADDRESS_TEXT]; /* of a connection that was counted; "" */
@@ -45,10 +45,10 @@ struct http_server {
     struct thread *threads;
     struct addresses *addresses;
     _Atomic unsigned workers, masters, in_flight;
-    _Atomic bool closing, stopping;
-    pthread_t watchdog;
-    bool watching;
-    struct metric *refused, *crowded, *slow;
+    _Atomic bool closing;
+    struct body_watchdog watchdog;
+    struct handover handover;
+    struct metric *refused, *crowded;
 };
 
 struct exchange { /* one request */
@@ -61,30 +61,16 @@ struct exchange { /* one request */
 /* ---- the watchdog of bodies */
 static void watch_arm(struct thread *t, const struct mg_request_info *ri, int64_t ms)
 {
-    body_watch_arm(&t->watch,
-                   &(struct body_watch_ends){ri->remote_addr, ri->remote_port, ri->server_port},
+    body_watch_arm(t->watch,
+                   &(struct socket_ends){ri->remote_addr, ri->remote_port, ri->server_port},
                    clock_mono_us(t->server->s.clock) + ms * 1000);
-}
-
-static void *watch_run(void *arg)
-{
-    struct http_server *s = arg;
-    struct timespec pause = {0, 250 * 1000000L};
-    while (!atomic_load(&s->stopping)) {
-        int64_t now = clock_mono_us(s->s.clock);
-        for (unsigned i = 0; i < s->s.threads; i++)
-            if (body_watch_check(&s->threads[i].watch, now))
-                metrics_add(s->slow, 1);
-        nanosleep(&pause, NULL);
-    }
-    return NULL;
 }
 
 /* ---- bodies */
 
 static int read_failed(struct exchange *x)
 {
-    return body_watch_end(&x->t->watch) ? ERR_SLOW_BODY : ERR_BAD_REQUEST;
+    return body_watch_end(x->t->watch) ? ERR_SLOW_BODY : ERR_BAD_REQUEST;
 }
 
 static int read_counted(struct exchange *x, struct buf *b)
@@ -119,35 +105,22 @@ static int read_chunked(struct exchange *x, struct buf *b, size_t max)
     }
 }
 
-/* Room for n bytes and a 0 behind them. */
-static int reserve(struct buf *b, size_t n)
-{
-    if (n < b->cap)
-        return 0;
-    char *data = realloc(b->data, n + 1);
-    if (!data)
-        return ERR_NOMEM;
-    b->data = data;
-    b->cap = n + 1;
-    return 0;
-}
-
 static int read_body(struct http_request *q, size_t max, char **body, size_t *len)
 {
     struct exchange *x = (struct exchange *)q;
-    struct buf *b = &x->t->body;
+    struct buf *b = &x->t->space.body;
     buf_clear(b);
     if (q->content_length > (long long)max)
         return ERR_TOO_LARGE;
     size_t first = q->secret ? max : BODY_FIRST; /* what grows leaves copies behind */
-    if (reserve(b, q->content_length > 0 ? (size_t)q->content_length : first) != 0)
+    if (http_space_reserve(b, q->content_length > 0 ? (size_t)q->content_length : first) != 0)
         return ERR_NOMEM;
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (x->expect && mg_write(x->c, go_on, sizeof go_on - 1) <= 0)
         return ERR_BAD_REQUEST;
     watch_arm(x->t, mg_get_request_info(x->c), x->t->server->s.body_ms);
     int err = q->content_length >= 0 ? read_counted(x, b) : read_chunked(x, b, max);
-    if (body_watch_end(&x->t->watch) && !err)
+    if (body_watch_end(x->t->watch) && !err)
         err = ERR_SLOW_BODY;
     if (err)
         return err;
@@ -160,27 +133,39 @@ static int read_body(struct http_request *q, size_t max, char **body, size_t *le
 
 /* ---- replies: one buffer, one write */
 
-static void send_reply(struct exchange *x, bool head_only)
+static bool send_reply(struct exchange *x, bool head_only)
 {
-    struct http_reply *r = &x->t->reply;
-    struct buf *out = &x->t->out;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    struct http_write w = {http_date_at(&x->t->date, now.tv_sec), x->q.id, head_only};
+    struct http_reply *r = &x->t->space.reply;
+    struct buf *out = &x->t->space.out;
+    struct http_write w = {http_date_now(&x->t->date), x->q.id, head_only};
     buf_clear(out);
     http_write_reply(r, &w, out);
     if (r->close)
         mg_disable_connection_keep_alive(x->c);
-    if (buf_ok(out) != 0 || mg_write(x->c, out->data, out->len) != (int)out->len)
+    bool sent = buf_ok(out) == 0 && mg_write(x->c, out->data, out->len) == (int)out->len;
+    if (!sent)
         mg_disable_connection_keep_alive(x->c);
+    return sent;
 }
 
-static void shrink(struct buf *b, size_t max)
+static int carry(void *arg, const void *bytes, size_t len)
 {
-    if (b->cap <= BODY_KEEP)
+    return mg_write(arg, bytes, len);
+}
+
+/* A reply that becomes a stream: the thread is free again, where the connection can be detached. */
+static void send_stream(struct exchange *x)
+{
+    struct http_server *s = x->t->server;
+    const struct http_reply *r = &x->t->space.reply;
+    const struct mg_request_info *ri = mg_get_request_info(x->c);
+    const struct socket_ends ends = {ri->remote_addr, ri->remote_port, ri->server_port};
+    if (send_reply(x, false)) {
+        handover_give(&s->handover, &ends, carry, x->c, r);
         return;
-    buf_fini(b);
-    buf_init(b, max);
+    }
+    handover_leave(&s->handover, r);
+    r->taker(r->taker_arg, -1);
 }
 
 /* ---- requests */
@@ -233,7 +218,7 @@ static void refuse(struct exchange *x, struct metric *why, const char *detail)
 {
     metrics_add(why, 1);
     request_id_set(http_header(&x->q, "request-id"), rng_real(), x->q.id);
-    problem_simple(&x->q, &x->t->reply, ERR_OVERLOADED, detail);
+    problem_simple(&x->q, &x->t->space.reply, ERR_OVERLOADED, detail);
 }
 
 static int serve(struct mg_connection *c)
@@ -241,8 +226,8 @@ static int serve(struct mg_connection *c)
     struct http_header headers[MG_MAX_HEADERS];
     struct exchange x = {.c = c, .t = mg_get_thread_pointer(c)};
     struct http_server *s = x.t->server;
-    struct http_reply *r = &x.t->reply;
-    body_watch_end(&x.t->watch);
+    struct http_reply *r = &x.t->space.reply;
+    body_watch_end(x.t->watch);
     http_reply_clear(r);
     fill_request(&x, mg_get_request_info(c), headers);
     const char *expect = http_header(&x.q, "expect");
@@ -253,17 +238,24 @@ static int serve(struct mg_connection *c)
         r->close = true;
     } else if (full) {
         refuse(&x, s->refused, "too many requests at this moment");
+    } else if (handover_is_trial(&s->handover, &x.q)) {
+        r->status = 200;
+        r->taker = handover_try_taker;
+        r->close = true;
     } else {
         s->s.handler(s->s.arg, &x.q, r);
     }
+    handover_admit(&s->handover, &x.q, r);
     bool unread = !x.read && guard_has_body(&x.q);
     r->close = r->close || unread || atomic_load_explicit(&s->closing, memory_order_relaxed);
     if (!r->status || buf_ok(&r->body) != 0 || buf_ok(&r->headers) != 0)
         problem_simple(&x.q, r, ERR_BUG, NULL);
     int status = r->status;
-    send_reply(&x, strcmp(x.q.method, "HEAD") == 0);
-    shrink(&x.t->body, HTTP_REPLY_MAX);
-    shrink(&x.t->out, HTTP_REPLY_MAX + (64 << 10));
+    if (r->taker)
+        send_stream(&x);
+    else
+        (void)send_reply(&x, strcmp(x.q.method, "HEAD") == 0);
+    http_space_shrink(&x.t->space);
     if (unread) /* civetweb reads on for a while: bounded too */
         watch_arm(x.t, mg_get_request_info(c), LINGER_MS);
     atomic_fetch_sub(&s->in_flight, 1);
@@ -278,17 +270,17 @@ static int http_error(struct mg_connection *c, int status, const char *text)
         return 1;
     struct exchange x = {.c = c, .t = t};
     x.q.public_url = t->server->s.public_url;
-    body_watch_end(&t->watch);
-    http_reply_clear(&t->reply);
+    body_watch_end(t->watch);
+    http_reply_clear(&t->space.reply);
     request_id_set(NULL, rng_real(), x.q.id);
     (void)text;
     char detail[128];
     snprintf(detail, sizeof detail,
              "its first line or a header cannot be read, or they exceed %u bytes",
              t->server->s.header_max);
-    problem_simple(&x.q, &t->reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST, detail);
-    t->reply.close = true;
-    send_reply(&x, false);
+    problem_simple(&x.q, &t->space.reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST, detail);
+    t->space.reply.close = true;
+    (void)send_reply(&x, false);
     return 0;
 }
 
@@ -312,7 +304,7 @@ static void connection_close(const struct mg_connection *c)
     struct thread *t = mg_get_thread_pointer(c);
     if (!t)
         return;
-    body_watch_end(&t->watch);
+    body_watch_end(t->watch);
     if (t->address[0])
         addresses_leave(t->server->addresses, t->address);
     t->address[0] = 0;
@@ -373,12 +365,10 @@ static bool wait_threads(struct http_server *s)
 
 static void server_free(struct http_server *s)
 {
-    for (unsigned i = 0; s->threads && i < s->s.threads; i++) {
-        http_reply_fini(&s->threads[i].reply);
-        buf_fini(&s->threads[i].body);
-        buf_fini(&s->threads[i].out);
-    }
+    for (unsigned i = 0; s->threads && i < s->s.threads; i++)
+        http_space_fini(&s->threads[i].space);
     free(s->threads);
+    free(s->watchdog.watches);
     addresses_free(s->addresses);
     free(s);
 }
@@ -389,15 +379,19 @@ static struct http_server *server_new(const struct http_server_settings *setting
     if (!s)
         return NULL;
     s->s = *settings;
+    handover_init(&s->handover, settings->threads);
     s->threads = calloc(settings->threads, sizeof *s->threads);
+    s->watchdog.watches = calloc(settings->threads, sizeof *s->watchdog.watches);
+    s->watchdog.n = settings->threads;
+    s->watchdog.clock = settings->clock;
     for (unsigned i = 0; s->threads && i < settings->threads; i++) {
         s->threads[i].server = s;
-        http_reply_init(&s->threads[i].reply);
-        buf_init(&s->threads[i].body, HTTP_REPLY_MAX);
-        buf_init(&s->threads[i].out, HTTP_REPLY_MAX + (64 << 10));
+        http_space_init(&s->threads[i].space);
+        s->threads[i].watch = s->watchdog.watches ? &s->watchdog.watches[i] : NULL;
     }
     unsigned each = settings->per_address;
-    if (!s->threads || (each && addresses_new(each, settings->threads, &s->addresses) != 0)) {
+    if (!s->threads || !s->watchdog.watches ||
+        (each && addresses_new(each, settings->threads, &s->addresses) != 0)) {
         server_free(s);
         return NULL;
     }
@@ -405,8 +399,8 @@ static struct http_server *server_new(const struct http_server_settings *setting
                                  "Requests refused because too many were being served.");
     s->crowded = metrics_counter("offpath_http_crowded_total", "",
                                  "Connections refused because their address had too many.");
-    s->slow = metrics_counter("offpath_http_slow_bodies_total", "",
-                              "Connections shut down because their body came too slowly.");
+    s->watchdog.shot = metrics_counter("offpath_http_slow_bodies_total", "",
+                                       "Connections shut down because their body came too slowly.");
     return s;
 }
 
@@ -430,8 +424,7 @@ static int run(struct http_server *s, const char *host, char why[256])
     if (mg_get_server_ports(s->ctx, 4, taken) > 0)
         s->port = taken[0].port;
     snprintf(s->address, sizeof s->address, "%s:%d", host, s->port);
-    s->watching = pthread_create(&s->watchdog, NULL, watch_run, s) == 0;
-    return s->watching ? 0 : ERR_NOMEM;
+    return body_watchdog_start(&s->watchdog);
 }
 
 int http_server_start(const struct http_server_settings *settings, struct http_server **out,
@@ -458,6 +451,8 @@ int http_server_start(const struct http_server_settings *settings, struct http_s
             server_free(s);
         return err;
     }
+    if (settings->streams)
+        handover_try(&s->handover, host, s->port);
     *out = s;
     return 0;
 }
@@ -492,8 +487,7 @@ void http_server_stop(struct http_server *s)
 {
     if (!s)
         return;
-    atomic_store(&s->stopping, true);
-    pthread_join(s->watchdog, NULL);
+    body_watchdog_stop(&s->watchdog);
     mg_stop(s->ctx);
     server_free(s);
 }

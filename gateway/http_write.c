@@ -14,6 +14,13 @@ const char *http_date_at(struct http_date *d, int64_t second)
     return d->text;
 }
 
+const char *http_date_now(struct http_date *d)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return http_date_at(d, now.tv_sec);
+}
+
 static void add_number(struct buf *b, size_t n)
 {
     char text[24], *p = text + sizeof text;
@@ -32,7 +39,7 @@ static void add_line(struct buf *b, const char *name, const char *value)
 
 void http_write_reply(const struct http_reply *r, const struct http_write *w, struct buf *out)
 {
-    bool body = r->status != 304 && r->status != 204;
+    bool body = r->status != 304 && r->status != 204 && !r->taker;
     buf_text(out, "HTTP/1.1 ");
     add_number(out, (size_t)r->status);
     add_line(out, " ", http_status_text(r->status));
@@ -40,7 +47,7 @@ void http_write_reply(const struct http_reply *r, const struct http_write *w, st
     if (w->request_id[0])
         add_line(out, "Request-Id: ", w->request_id);
     add_line(out, "X-Content-Type-Options: ", "nosniff");
-    if (r->type && body)
+    if (r->type && (body || r->taker))
         add_line(out, "Content-Type: ", r->type);
     if (r->close)
         add_line(out, "Connection: ", "close");

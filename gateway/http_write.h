@@ -10,6 +10,7 @@ struct http_date { /* zeroed at first; belongs to one thread */
 };
 /* "Tue, 24 Nov 2026 23:00:00 GMT" for a Unix second; made once per second. Lent with d. */
 const char *http_date_at(struct http_date *d, int64_t second);
+const char *http_date_now(struct http_date *d);
 
 struct http_write {
     const char *date, *request_id;

@@ -64,7 +64,7 @@ struct entry { /* one call as shown */
 
 static void print_entry(struct buf *b, const struct entry *e, bool tries)
 {
-    if (b->data[b->len - 1] == '}')
+    if (b->len && b->data[b->len - 1] == '}')
         buf_char(b, ',');
     text(b, "{\"name\":", e->name);
     if (e->item >= 0)
@@ -94,7 +94,7 @@ static const char *message_of(const char *code)
 
 /* Ended for good as far as this round can tell: a retryable one of an earlier round is made again.
  */
-static bool is_finished(const struct record_job *job, const struct record_call *c)
+bool job_view_is_finished(const struct record_job *job, const struct record_call *c)
 {
     if (c->outcome == OUTCOME_STARTED || c->name[0] == '$')
         return false;
@@ -123,6 +123,12 @@ static struct entry of_ledger(const struct record_call *c)
     return e;
 }
 
+void job_view_print_call(const struct record_call *c, struct buf *b)
+{
+    struct entry e = of_ledger(c);
+    print_entry(b, &e, false);
+}
+
 /* The next finished row of a call behind item `after`; NULL: none. */
 static const struct record_call *next_item(const struct job_view *v, const char *name,
                                            int64_t after)
@@ -132,7 +138,7 @@ static const struct record_call *next_item(const struct job_view *v, const char 
         const struct record_call *c = &v->calls[i];
         if (c->item <= after || (best && c->item >= best->item))
             continue; /* first: of a thousand items most end here */
-        if (strcmp(c->name, name) == 0 && is_finished(v->job, c))
+        if (strcmp(c->name, name) == 0 && job_view_is_finished(v->job, c))
             best = c;
     }
     return best;
@@ -168,7 +174,7 @@ static void print_open(const struct job_view *v, struct buf *b)
 static void print_ledger(const struct job_view *v, struct buf *b)
 {
     for (size_t i = 0; i < v->calls_n; i++) {
-        if (!is_finished(v->job, &v->calls[i]))
+        if (!job_view_is_finished(v->job, &v->calls[i]))
             continue;
         struct entry e = of_ledger(&v->calls[i]);
         print_entry(b, &e, v->tries);
@@ -218,11 +224,38 @@ static void print_stored(const struct job_view *v, const struct json *stored, st
     buf_fini(&own);
 }
 
+static int parse_stored(const struct record_job *j, struct json **list)
+{
+    return json_parse(j->calls, j->calls_len,
+                      &(struct json_limits){.size_max = 64 << 20, .depth_max = 256}, list, NULL);
+}
+
+void job_view_unrecorded(const struct record_job *job, const struct record_call *calls, size_t n,
+                         job_view_entry_fn *fn, void *arg)
+{
+    const struct job_view v = {.job = job, .calls = calls, .calls_n = n};
+    struct json *list;
+    struct buf entry = {0};
+    if (!job->calls || !job->calls_len || parse_stored(job, &list) != 0)
+        return;
+    for (const struct json *e = json_first(list); e; e = json_next(e)) {
+        const struct json *item = json_get(e, "item");
+        int32_t place = json_is(item, JSON_NUMBER) ? (int32_t)json_number(item) : -1;
+        const struct record_call *row = row_of(&v, member(e, "name"), place);
+        if (row && job_view_is_finished(job, row))
+            continue;
+        buf_clear(&entry);
+        print_stored(&v, e, &entry);
+        fn(arg, buf_str(&entry), entry.len);
+    }
+    buf_fini(&entry);
+    json_free(list);
+}
+
 static int print_final(const struct job_view *v, struct buf *b)
 {
     struct json *list;
-    if (json_parse(v->job->calls, v->job->calls_len,
-                   &(struct json_limits){.size_max = 64 << 20, .depth_max = 256}, &list, NULL) != 0)
+    if (parse_stored(v->job, &list) != 0)
         return ERR_BUG;
     for (const struct json *e = json_first(list); e; e = json_next(e))
         print_stored(v, e, b);

@@ -21,6 +21,15 @@ struct job_view {
  * job's: its stored list, results from the ledger. Check out with buf_ok. ERR_BUG: the stored list
  * is no JSON. */
 int job_view_print(const struct job_view *v, struct buf *out) must_use;
+/* One finished call as in calls[], from its row of the ledger. */
+void job_view_print_call(const struct record_call *c, struct buf *out);
+/* Is it over as far as can be told? What may be retried is, until the job's next round. */
+bool job_view_is_finished(const struct record_job *job, const struct record_call *c);
+/* Of a final job: each call of its stored list without a finished row (skipped, ended by the end of
+ * the job, not recorded). entry: lent until fn returns. A list that is none has no such calls. */
+typedef void job_view_entry_fn(void *arg, const char *entry, size_t len);
+void job_view_unrecorded(const struct record_job *job, const struct record_call *calls, size_t n,
+                         job_view_entry_fn *fn, void *arg);
 /* A row of a list: the same without calls; result_bytes: the length of a result that is left out
  * (job->result is NULL). */
 void job_view_print_row(const struct record_job *job, const char *public_url, struct buf *out);

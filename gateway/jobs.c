@@ -62,6 +62,15 @@ bool jobs_may_read(const struct jobs *j, const struct token_user *user,
     return mine && strcmp(job->reason, "gone") != 0;
 }
 
+int jobs_may_follow(struct jobs *j, const struct token_user *user, const struct job_id *id)
+{
+    struct record_job row;
+    int err = reader_look(j->reader, id, &row);
+    if (!err)
+        return jobs_may_read(j, user, &row) ? 0 : ERR_NOT_FOUND;
+    return err == ERR_NOT_FOUND && may_exist(j, &user->owner, id) ? 0 : err;
+}
+
 struct asker {
     const struct jobs *j;
     const struct token_user *user;

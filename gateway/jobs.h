@@ -24,6 +24,10 @@ bool jobs_may_read(const struct jobs *j, const struct token_user *user,
 /* Without a row: may the id be a job of this owner, given away and not registered yet? */
 bool jobs_may_exist(struct jobs *j, const struct owner *owner, const struct job_id *id);
 
+/* May this user follow the job, with or without a row? 0, ERR_NOT_FOUND, ERR_UNAVAILABLE. */
+int jobs_may_follow(struct jobs *j, const struct token_user *user,
+                    const struct job_id *id) must_use;
+
 /* 200 with ETag, 304, 404 `no-job` (also: somebody else's, or kept no longer), 503 `unavailable`
  * without MySQL. ?include=attempts adds tries[]. */
 void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r, const char *id);

@@ -28,6 +28,7 @@ const struct config_option options_table[] = {
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
+    {"streams", CONFIG_NUMBER, "10000", "N", "live streams open at once, 0 to 100000"},
     {"header-max", CONFIG_NUMBER, "32768", "BYTES", "a request's first line and headers"},
     {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
     {"body-deadline", CONFIG_DURATION, "30s", "TIME", "until its whole body is there"},
@@ -166,7 +167,7 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
 {
     int64_t threads = config_number(c, "threads"), header = config_number(c, "header-max");
     int64_t each = config_number(c, "connections-per-address");
-    int64_t gateways = config_number(c, "gateways");
+    int64_t gateways = config_number(c, "gateways"), streams = config_number(c, "streams");
     if (o->overload_floor < 0)
         return refuse(why, "overload-floor", "negative", "write 0 or more");
     if (threads < 16 || threads > 2048)
@@ -178,6 +179,9 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
         return refuse(why, "gateways", "out of range", "write a number from 1 to 10000");
     if (header < 2048 || header > 1 << 20)
         return refuse(why, "header-max", "out of range", "write a number from 2048 to 1048576");
+    if (streams < 0 || streams > 100000)
+        return refuse(why, "streams", "out of range", "write a number from 0 to 100000");
+    o->streams = (unsigned)streams;
     o->gateways = (unsigned)gateways;
     o->threads = (unsigned)threads;
     o->per_address = (unsigned)(each ? each : threads / 2);

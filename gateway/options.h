@@ -33,7 +33,7 @@ struct options {
     const char *jwt_issuers; /* instead of the five above */
     bool log_json;
     enum log_level log_level;
-    unsigned threads, per_address, header_max, gateways;
+    unsigned threads, streams, per_address, header_max, gateways;
     int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
     int64_t overload_floor;
 };

@@ -204,6 +204,43 @@ int reader_list(struct reader *r, struct record_list *l)
     return with_connection(r, true, list, l);
 }
 
+struct timed {
+    struct record_list *list;
+    int64_t now_us;
+};
+
+static int list_now(struct record *c, void *arg)
+{
+    struct timed *t = arg;
+    int err = c->ops->now(c, &t->now_us);
+    return err ? err : c->ops->list(c, t->list);
+}
+
+int reader_list_now(struct reader *r, struct record_list *l, int64_t *now_us)
+{
+    struct timed t = {l, 0};
+    int err = with_connection(r, true, list_now, &t);
+    if (!err)
+        *now_us = t.now_us;
+    return err;
+}
+
+struct many {
+    struct record_progress *rows;
+    size_t n;
+};
+
+static int progress(struct record *c, void *arg)
+{
+    const struct many *m = arg;
+    return c->ops->progress(c, m->rows, m->n);
+}
+
+int reader_progress(struct reader *r, struct record_progress *rows, size_t n)
+{
+    return with_connection(r, false, progress, &(struct many){rows, n});
+}
+
 static int cancel(struct record *c, void *arg)
 {
     return c->ops->cancel(c, arg);

@@ -33,6 +33,10 @@ int reader_read(struct reader *r, const struct job_id *id, const struct reader_g
                 struct record_job *job, struct record_call **calls, size_t *n) must_use;
 /* A page of a user's jobs, as record_ops.list. 0, ERR_UNAVAILABLE. */
 int reader_list(struct reader *r, struct record_list *l) must_use;
+/* The same, and the server's time before it. */
+int reader_list_now(struct reader *r, struct record_list *l, int64_t *now_us) must_use;
+/* What became of jobs, as record_ops.progress. 0, ERR_UNAVAILABLE. */
+int reader_progress(struct reader *r, struct record_progress *rows, size_t n) must_use;
 /* T9, as record_ops.cancel. 0, ERR_CONFLICT, ERR_NOT_FOUND, ERR_UNAVAILABLE: perhaps done; asking
  * again does no harm. */
 int reader_cancel(struct reader *r, struct record_cancel *c) must_use;

@@ -12,6 +12,7 @@ enum route {
     ROUTE_MY_JOBS,
     ROUTE_FLOWS,
     ROUTE_EVENTS,
+    ROUTE_MY_EVENTS,
     ROUTE_ERROR_PAGE,
     ROUTE_PAGE,  /* of the console: all have the same shell */
     ROUTE_ASSET, /* a file of the console */

@@ -11,6 +11,7 @@
 #include "gateway/error_page.h"
 #include "gateway/flows.h"
 #include "gateway/guard.h"
+#include "gateway/live_events.h"
 #include "gateway/login.h"
 #include "gateway/my_jobs.h"
 #include "gateway/pages.h"
@@ -93,9 +94,10 @@ static void handle(struct serve *s, struct http_request *q, struct http_reply *r
         flows_get(s->jobs.flows, q, r);
         return;
     case ROUTE_EVENTS:
-        problem_simple(q, r, ERR_NO_ROUTE,
-                       "live events are not served by this version; read the job itself, its ETag "
-                       "makes that cheap");
+        live_events_of_job(&s->jobs, s->streams, q, r, m->arg);
+        return;
+    case ROUTE_MY_EVENTS:
+        live_events_of_user(s->streams, q, r);
         return;
     default:
         problem_simple(q, r, ERR_NO_ROUTE, NULL);

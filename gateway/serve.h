@@ -6,11 +6,14 @@
 #include "gateway/jobs.h"
 #include "gateway/route.h"
 
+struct streams; /* gateway/streams.h */
+
 struct serve_metrics;
 struct serve { /* for the gateway's life */
     struct accept accept;
     struct jobs jobs;
     struct auth auth;
+    struct streams *streams;
     struct rng *rng;
     struct serve_metrics *metrics; /* serve_metrics_new */
 };

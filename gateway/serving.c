@@ -146,6 +146,14 @@ void serving_give(struct serving_box *b, struct serving *s)
     pthread_mutex_unlock(&b->lock);
 }
 
+void serving_title(void *arg, const char *flow, char out[FEED_TITLE])
+{
+    struct serving *s = serving_take(arg);
+    const struct flow *f = flow_by_name(s->flows, flow);
+    snprintf(out, FEED_TITLE, "%s", f && f->title ? f->title : "");
+    serving_give(arg, s);
+}
+
 void serving_warnings(struct serving_box *b, struct topic_warnings *out)
 {
     pthread_mutex_lock(&b->lock);

@@ -3,6 +3,7 @@
  * one ends with its last request. */
 #pragma once
 #include <pthread.h>
+#include "gateway/feed.h"
 #include "gateway/options.h"
 #include "gateway/serve.h"
 #include "gateway/topics.h"
@@ -47,6 +48,8 @@ void serving_box_fini(struct serving_box *b); /* closes all; no request runs any
 
 struct serving *serving_take(struct serving_box *b); /* any thread; then: */
 void serving_give(struct serving_box *b, struct serving *s);
+/* A feed_title_fn; arg: the box, which may have no set yet. Any thread. */
+void serving_title(void *arg, const char *flow, char out[FEED_TITLE]);
 /* What /readyz warns of. Any thread. */
 void serving_warnings(struct serving_box *b, struct topic_warnings *out);
 

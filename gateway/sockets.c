@@ -33,11 +33,6 @@ static size_t find(fits_fn *fits, void *arg, int *found, size_t max)
     return n;
 }
 
-struct ends {
-    const char *peer;
-    int peer_port, local_port;
-};
-
 static bool is_v4(int fd, bool peer, struct sockaddr_in *a)
 {
     socklen_t len = sizeof *a;
@@ -49,7 +44,7 @@ static bool is_v4(int fd, bool peer, struct sockaddr_in *a)
 
 static bool is_connection(void *arg, int fd)
 {
-    const struct ends *want = arg;
+    const struct socket_ends *want = arg;
     struct sockaddr_in peer, local;
     char text[INET_ADDRSTRLEN];
     return is_v4(fd, true, &peer) && ntohs(peer.sin_port) == want->peer_port &&
@@ -66,13 +61,30 @@ static bool is_listener(void *arg, int fd)
            is_v4(fd, false, &local) && ntohs(local.sin_port) == *(int *)arg;
 }
 
-int socket_of_peer(const char *peer, int peer_port, int local_port, int *fd)
+int socket_of_peer(const struct socket_ends *ends, int *fd)
 {
-    struct ends want = {peer, peer_port, local_port};
+    struct socket_ends want = *ends;
     int found[2];
     if (find(is_connection, &want, found, 2) != 1)
         return ERR_NOT_FOUND;
     *fd = found[0];
+    return 0;
+}
+
+int socket_of_peer_below(const struct socket_ends *ends, int below, int *fd)
+{
+    struct socket_ends want = *ends;
+    int found = -1;
+    for (int i = 3; i < below; i++) {
+        if (!is_connection(&want, i))
+            continue;
+        if (found >= 0)
+            return ERR_NOT_FOUND;
+        found = i;
+    }
+    if (found < 0)
+        return ERR_NOT_FOUND;
+    *fd = found;
     return 0;
 }
 

@@ -3,9 +3,16 @@
 #pragma once
 #include "common/err.h"
 
-/* Descriptor of the established connection from this peer to our local port. ERR_NOT_FOUND; two
- * that fit count as none. */
-int socket_of_peer(const char *peer, int peer_port, int local_port, int *fd) must_use;
+struct socket_ends {  /* of a connection to us */
+    const char *peer; /* address as text */
+    int peer_port, local_port;
+};
+/* Descriptor of the established connection. ERR_NOT_FOUND; two that fit count as none. */
+int socket_of_peer(const struct socket_ends *ends, int *fd) must_use;
+
+/* The same among descriptors with numbers below this, without a look at the others: few system
+ * calls however many streams are open. */
+int socket_of_peer_below(const struct socket_ends *ends, int below, int *fd) must_use;
 
 /* Close our listener on that port for clients without telling its owner: its descriptor becomes an
  * event that never comes, so nobody spins or fails. How many were replaced. */

@@ -13,9 +13,11 @@
 
 #include "common/cache_fake.h"
 #include "common/flow_load.h"
+#include "common/loop_fake.h"
 #include "common/metrics.h"
 #include "common/record_fake.h"
 #include "gateway/serve.h"
+#include "gateway/streams.h"
 
 enum { STAGE_RECORDS = 64 };
 
@@ -35,6 +37,8 @@ struct stage {
     struct cache_fake *redis;
     struct cache *cache;
     struct record_fake *mysql;
+    struct loop *loop; /* of the streams, with a clock of its own */
+    struct cache_async *live;
     struct serve serve;
     struct auth_issuer issuer; /* the only one of serve.auth */
     struct jwks *keys;
@@ -177,6 +181,38 @@ static void stage_load(struct stage *s)
     assert_int_equal(system(command), 0);
 }
 
+static void stage_read(void *arg, struct stream_read *r)
+{
+    struct stage *s = arg;
+    struct reader *reader = s->serve.accept.reader;
+    r->err = r->rows ? reader_progress(reader, r->rows, r->n)
+                     : reader_list_now(reader, &r->list, &r->now_us);
+    assert_int_equal(loop_post(s->loop, r->done, r), 0);
+}
+
+static void stage_title(void *arg, const char *flow, char out[FEED_TITLE])
+{
+    const struct flow *f = flow_by_name(((struct stage *)arg)->flows, flow);
+    snprintf(out, FEED_TITLE, "%s", f ? f->title : "");
+}
+
+enum { STAGE_STREAMS = 2 };
+static void stage_streams(struct stage *s)
+{
+    assert_int_equal(loop_fake_open(clock_wall_us(&s->clock.clock), &s->loop), 0);
+    assert_int_equal(cache_fake_async_view(s->redis, s->loop, &s->live), 0);
+    assert_int_equal(streams_open(&(struct streams_settings){.loop = s->loop,
+                                                             .cache = s->live,
+                                                             .read = stage_read,
+                                                             .read_arg = s,
+                                                             .title = stage_title,
+                                                             .title_arg = s,
+                                                             .max = STAGE_STREAMS,
+                                                             .bytes_max = STREAMS_BYTES},
+                                  &s->serve.streams),
+                     0);
+}
+
 static void stage_wire(struct stage *s)
 {
     struct accept *a = &s->serve.accept;
@@ -244,6 +280,7 @@ static int stage_setup(void **state)
     s->mysql = record_fake_new(&s->clock.clock);
     http_reply_init(&s->reply);
     stage_wire(s);
+    stage_streams(s);
     *state = s;
     return 0;
 }
@@ -252,6 +289,9 @@ static int stage_teardown(void **state)
 {
     struct stage *s = *state;
     struct accept *a = &s->serve.accept;
+    streams_close(s->serve.streams);
+    cache_async_close(s->live);
+    loop_close(s->loop);
     admission_close(a->admission);
     limits_close(a->limits);
     hasher_close(a->hasher);
