@@ -1,6 +1,6 @@
 # pages_embed.cmake - writes the files of gateway/pages as C, without what only a reader of the
 # source needs: indentation, // comments, spaces around some operators and in style sheets (so no text
-# of ours may hold " = ", " && " and the like, nor " // "). cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
+# of ours may hold " = ", " && ", "{ " and the like, nor " // "). cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
 set(HERE ${CMAKE_CURRENT_LIST_DIR}/pages)
 file(GLOB FILES RELATIVE ${HERE} ${HERE}/*)
 list(SORT FILES)
@@ -13,6 +13,8 @@ foreach(NAME ${FILES})
   if(NAME MATCHES "\\.js$")
     string(REGEX REPLACE "(^|[\n ])// [^\n]*" "" FILE "${FILE}")
     string(REGEX REPLACE " (=>|===|!==|&&|[|][|]|=) " "\\1" FILE "${FILE}")
+    string(REPLACE "{ " "{" FILE "${FILE}")
+    string(REPLACE " }" "}" FILE "${FILE}")
   elseif(NAME MATCHES "\\.css$")
     string(REGEX REPLACE "([{}:,;]) +" "\\1" FILE "${FILE}")
     string(REGEX REPLACE " +([{}])" "\\1" FILE "${FILE}")

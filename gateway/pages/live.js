@@ -2,7 +2,7 @@
 // when there is none. fetch, not EventSource, which hides the status and the problem.
 import { call, Problem, offline, who } from "./api.js";
 
-const POLL_MS = 3000, FIRST_MS = 500, LAST_MS = 15000, HIDDEN_MS = 15000, SILENT_MS = 45000, POLLS = 10;
+const POLL_MS = 3000, FIRST_MS = 500, LAST_MS = 15000, HIDDEN_MS = 15000, SILENT_MS = 45000, POLLS = 10, SLOTS = 4;
 
 // Until so many ms have passed, or the event that makes waiting pointless.
 function pause(ms, signal, event) {
@@ -80,6 +80,20 @@ const shown = (signal) => new Promise((resolve) => {
   look();
 });
 
+// A browser has six connections for one host and all tabs: streams of jobs get four of them. Who
+// gets none polls.
+async function inSlot(work) {
+  if (!navigator.locks) return work();
+  for (let i = 0; i < SLOTS; i++) {
+    const had = await navigator.locks.request(`offpath-stream-${i}`, { ifAvailable: true }, async (lock) => {
+      if (lock) await work();
+      return Boolean(lock);
+    });
+    if (had) return;
+  }
+  throw new Problem(503, {});
+}
+
 // Follow a job to its end. on: {event(name, data), job(job), mode("live" | "poll" | "offline"), problem(p)}
 export function watchJob(id, on) {
   const all = new AbortController();
@@ -120,7 +134,7 @@ export function watchJob(id, on) {
     while (!over && !all.signal.aborted) {
       await shown(all.signal);
       try {
-        await once();
+        await inSlot(once);
         if (!over && !document.hidden) await pause(wait, all.signal, "online");
       } catch (e) {
         if (all.signal.aborted) return;
