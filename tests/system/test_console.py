@@ -24,12 +24,27 @@ calls:
     result: $body
 result: $calls.ask.result
 """
+NOTIFY = r"""
+flow: told
+title: Told
+topic: {name: told-MARK, group: told-MARK}
+request: {schema: {type: object, properties: {n: {type: integer}}}}
+calls:
+  ask:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    result: $body.price
+result: $calls.ask.result
+notify: {done: Your answer is ready.}
+"""
+ASKED = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/')).length"
 
 
 @pytest.fixture(scope="module")
 def signed(stack, work_folder, release):
     site = make_site(stack, work_folder, release)
-    (site.folder / "flows/text.yaml").write_text(TEXT.replace("MARK", site.mark))
+    for name, text in (("text", TEXT), ("told", NOTIFY)):
+        (site.folder / f"flows/{name}.yaml").write_text(text.replace("MARK", site.mark))
     site.open()
     yield site
     closing([site])
@@ -276,3 +291,47 @@ def test_other_sites_can_do_nothing_with_the_cookie(site, browser, chromium):
     for path in ("//evil.example/", "/f//evil.example", "/j/%2f%2fevil.example", "/console/..%2f"):
         browser.go(site.base + path)
         assert browser.d.current_url.startswith(site.base)
+
+
+def test_results_come_by_stream_and_nothing_is_asked_behind_the_end(site, browser):
+    site.standin.script("a-mart", {"delay_ms": SLOW // 2})
+    site.standin.script("b-shop", {"delay_ms": SLOW})
+    begin(site, browser)
+    browser.sees("1. c-store")
+    browser.sees("2. a-mart")
+    assert "Live updates are off" not in browser.text()
+    browser.sees("All 3 worked.", timeout=40)
+    assert "3. b-shop" in browser.text()
+    asked = browser.js(ASKED)
+    browser.d.set_script_timeout(10)
+    browser.d.execute_async_script("setTimeout(arguments[0], 4000)")  # longer than a poll would wait
+    assert browser.js(ASKED) == asked
+
+
+def test_the_member_is_told_on_any_other_page(site, browser):
+    """A8: the member, on any other page, is notified that the answer exists."""
+    sign_in(site, browser, "dora")
+    site.standin.script("a-mart", {"delay_ms": SLOW})
+    browser.go(f"{site.base}/f/told")
+    browser.sees("Check only")
+    browser.click("Start")
+    browser.sees("Request complete")
+    id = browser.d.current_url.rsplit("/", 1)[1]
+    browser.go(f"{site.base}/f/price-compare")
+    browser.sees("Your answer is ready.", "#toasts", timeout=40)
+    browser.sees("Your answer is ready.", "#status")
+    assert browser.one("#toasts a").get_attribute("href").endswith(f"/j/{id}")
+    browser.js("document.querySelector('#toasts a').click()")
+    browser.sees("succeeded", "h1")
+
+
+def test_twelve_tabs_leave_the_thirteenth_its_connection(site, browser):
+    site.standin.script("a-mart", {"delay_ms": 7900})
+    id = begin(site, browser)
+    browser.sees("c-store")
+    for _ in range(12):
+        browser.d.switch_to.new_window("tab")
+        browser.go(f"{site.base}/j/{id}")
+        browser.sees("c-store", timeout=10)
+    assert len(browser.d.window_handles) == 13
+    browser.sees("All 3 worked.", timeout=40)
