@@ -3,14 +3,18 @@ import os
 import shutil
 import subprocess
 
+from harness import ROOT
+
 
 def test_the_installed_worker_checks_the_installed_flows(tmp_path, release):
     done = subprocess.run(["cmake", "--install", release, "--prefix", "/usr"], env={**os.environ, "DESTDIR": tmp_path},
                           capture_output=True, text=True)
     assert done.returncode == 0, done
     installed = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert installed == {"usr/bin/offpath-gateway", "usr/bin/offpath-worker", "usr/share/offpath/flows/price-compare.yaml",
-                         "usr/share/offpath/upstreams.yaml", "usr/share/doc/offpath/LICENSE", "usr/share/doc/offpath/README.md"}
+    flows = {f"usr/share/offpath/flows/{p.name}" for p in (ROOT / "deploy/flows").glob("*.yaml")
+             if not p.name.endswith(".test.yaml")}
+    assert installed == flows | {
+                         "usr/bin/offpath-gateway", "usr/bin/offpath-worker", "usr/share/offpath/upstreams.yaml", "usr/share/doc/offpath/LICENSE", "usr/share/doc/offpath/README.md"}
     done = subprocess.run([tmp_path / "usr/bin/offpath-worker", "check", tmp_path / "usr/share/offpath/flows", "--offline",
                            "--deny-warnings"], env={"PATH": os.environ["PATH"]}, cwd="/", capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done
