@@ -95,11 +95,11 @@ static void explains_each_code(void **state)
     http_reply_init(&r);
     for (unsigned i = 0; err_at(i); i++)
         expect_page(&r, err_at(i)->code, "Asking again ");
-    for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+    for (enum job_reason i = REASON_NONE + 1; i < REASON_COUNT; i++) {
         expect_page(&r, reason_code(i), reason_for_user(i));
         expect_page(&r, reason_code(i), reason_for_operator(i));
     }
-    for (int i = CALL_OK + 1; i < CALL_CODE_COUNT; i++) {
+    for (enum call_code i = CALL_OK + 1; i < CALL_CODE_COUNT; i++) {
         expect_page(&r, call_code(i), call_code_for_user(i));
         expect_page(&r, call_code(i), call_code_for_operator(i));
     }
