@@ -156,8 +156,8 @@ static int look(struct sql *sql, bool applied)
 static int prepare(struct sql *sql)
 {
     struct sql_mysql *m = of(sql);
-    int err = connect(m);
-    return err ? err : note(m, store_exec(m->store, sql_applied_table));
+    int err = look(sql, true); /* an account that may make no table needs none where it is */
+    return err == ERR_SETUP ? note(m, store_exec(m->store, sql_applied_table)) : err;
 }
 
 static int sweep(struct sql *sql, bool *more)

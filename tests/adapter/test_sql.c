@@ -226,6 +226,31 @@ static void a_step_is_applied_once(void **state)
     sql->ops->close(sql);
 }
 
+/* An account of the service itself, with rights on rows only. */
+static void a_table_that_is_there_needs_no_right_to_make_it(void **state)
+{
+    struct db *d = *state;
+    struct database users = database_of(d);
+    char create[200], grant[300], drop[100], name[60];
+    snprintf(name, sizeof name, "rows_%d", (int)getpid());
+    snprintf(create, sizeof create, "CREATE USER '%s'@'127.0.0.1' IDENTIFIED BY 'rows'", name);
+    snprintf(grant, sizeof grant, "GRANT SELECT,INSERT,DELETE ON `%s`.* TO '%s'@'127.0.0.1'",
+             users.schema, name);
+    snprintf(drop, sizeof drop, "DROP USER '%s'@'127.0.0.1'", name);
+    db_exec(d, create);
+    db_exec(d, grant);
+    users.user = name;
+    users.password = "rows";
+    struct sql *sql = open_sql(&users);
+    int there = sql->ops->prepare(sql);
+    db_exec(d, "DROP TABLE offpath_applied");
+    int missing = sql->ops->prepare(sql);
+    sql->ops->close(sql);
+    db_exec(d, drop);
+    assert_int_equal(there, 0);
+    assert_int_equal(missing, ERR_REFUSED);
+}
+
 /* ---- T6 */
 
 static int finish_with(struct db *d, unsigned n, const char *sql, const char *params,
@@ -391,6 +416,7 @@ int main(void)
         cmocka_unit_test(big_rows_take_no_more_memory_than_they_may),
         cmocka_unit_test(errors_say_whether_repeating_helps),
         cmocka_unit_test(a_step_is_applied_once),
+        cmocka_unit_test(a_table_that_is_there_needs_no_right_to_make_it),
         cmocka_unit_test(the_end_and_its_saves_are_one_transaction),
         cmocka_unit_test(a_save_that_waits_holds_no_fence),
         cmocka_unit_test(a_save_is_recorded_unless_a_cancel_came_first),

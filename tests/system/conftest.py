@@ -8,6 +8,7 @@ import random
 import pytest
 
 from harness import ROOT, Site, Stack
+from systems import Systems
 
 
 def pytest_configure(config):
@@ -100,3 +101,29 @@ def browser(chromium):
     yield chromium
     complaints = chromium.complaints()
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="module")
+def all_flows(stack, work_folder, binaries):
+    """The eight flows with one gateway and one worker, for all tests of a module."""
+    site = Systems(stack, work_folder, binaries).open()
+    yield site
+    closing([site])
+
+
+@pytest.fixture
+def systems(all_flows):
+    return all_flows.quiet()
+
+
+@pytest.fixture
+def new_systems(stack, work_folder, binaries):
+    """Makes sites of the eight flows: new_systems(change=...), stopped after the test."""
+    sites = []
+
+    def make(binaries_folder=None, **kw):
+        sites.append(Systems(stack, work_folder, binaries_folder or binaries, **kw))
+        return sites[-1]
+
+    yield make
+    closing(sites)
