@@ -1,11 +1,25 @@
-"""Live results as a client of HTTP sees them: each as it comes, resumed without gap or repeat."""
+"""Live results as a client of HTTP sees them: each as it comes, resumed without gap or repeat. Numbers
+in names are those of the behaviours."""
+import contextlib
+import signal
+import uuid
+
 from harness import SHOPS
-from streams import check_series, events_of, names
+from streams import Stream, check_series, events_of, names
 
 
-def test_each_result_comes_as_it_is_there(site):
-    for shop, ms in zip(SHOPS, (900, 100, 500)):
-        site.standin.script(shop, {"delay_ms": ms, "repeat": -1})
+def slowly(site, ms=(900, 100, 500)):
+    for shop, delay in zip(SHOPS, ms):
+        site.standin.script(shop, {"delay_ms": delay, "repeat": -1})
+
+
+def said(events):
+    """What must come once: number and name of each call, and the end."""
+    return [(e.id, e.data.get("name")) for e in events if e.name in ("call", "done")]
+
+
+def test_d02_each_result_comes_as_it_is_there(site):
+    slowly(site)
     id = site.accept()
     s = events_of(site, id)
     assert s.head["content-type"] == "text/event-stream" and s.head["cache-control"] == "no-store"
@@ -21,3 +35,76 @@ def test_each_result_comes_as_it_is_there(site):
     assert done == {k: job[k] for k in ("id", "state", "reason", "message", "result")}
     by_name = {c["name"]: c for c in job["calls"]}
     assert [e.data for e in calls] == [by_name[e.data["name"]] for e in calls]
+
+
+def test_d14_a_broken_stream_goes_on_where_it_stopped(site):
+    slowly(site)
+    id = site.accept()
+    first = events_of(site, id)
+    seen = first.until("call")
+    first.close()
+    rest = events_of(site, id, last=first.last).all()
+    assert said(seen + rest) == [(1, "b-shop"), (2, "c-store"), (3, "a-mart"), (4, None)]
+
+
+def test_d14_every_place_to_resume_from_gives_the_rest(site):
+    job = site.run()
+    whole = events_of(site, job["id"]).all()
+    check_series(whole)
+    for last in range(5):
+        rest = events_of(site, job["id"], last=last).all()
+        assert said(rest) == [x for x in said(whole) if x[0] > last or x[1] is None], last
+
+
+def test_a_last_event_id_that_is_none_starts_from_the_beginning(site):
+    job = site.run()
+    whole = said(events_of(site, job["id"]).all())
+    for last in ("nonsense", "-1", "77", "4294967296", "99999999999999999999", job["id"], "1e1", ""):
+        assert said(events_of(site, job["id"], last=last).all()) == whole, last
+
+
+def test_strangers_get_no_stream(site):
+    for id in (str(uuid.uuid4()), "x", "0199"):
+        s = events_of(site, id)
+        assert (s.status, s.problem["code"]) == (404, "no-job"), id
+    s = Stream(site.address, "/v1/events")
+    assert (s.status, s.problem["code"]) == (401, "signed-out")
+
+
+def test_d14_the_other_gateway_goes_on_when_one_is_killed(new_site):
+    site = new_site().open(gateways=2)
+    slowly(site, (2500, 100, 2500))
+    id = site.accept()
+    first = events_of(site, id)
+    seen = first.until("call")
+    site.gateways[0].kill()
+    with contextlib.suppress(StopIteration, ConnectionError):
+        first.next()
+    rest = events_of(site, id, last=first.last, address=site.gateways[1].address()).all()
+    assert [e.id for e in seen + rest if e.name == "call"] == [1, 2, 3]
+    assert rest[-1].name == "done"
+
+
+def test_streams_go_on_without_redis(new_site, stack):
+    site = new_site().open()
+    slowly(site, (100, 100, 4000))
+    id = site.accept()
+    s = events_of(site, id)
+    s.until("call")
+    with stack.dead("redis"):
+        events = s.events + s.all()
+    check_series(s.events)
+    assert names(events)[-1] == "done"
+
+
+def test_a_gateway_that_stops_tells_its_readers_to_come_back(new_site):
+    site = new_site().open(gateways=2)
+    slowly(site, (3000, 100, 3000))
+    id = site.accept()
+    s = events_of(site, id)
+    s.until("call")
+    site.gateways[0].signal(signal.SIGTERM)
+    assert "done" not in names(s.all()) and s.retry is not None
+    rest = events_of(site, id, last=s.last, address=site.gateways[1].address()).all()
+    assert [e.id for e in rest if e.name == "call"] == [2, 3]
+    assert site.gateways[0].wait_exit() == 0
