@@ -12,6 +12,7 @@ import pytest
 import tokens
 from conftest import closing
 from harness import FINAL, Site, request, wait_for
+from streams import Stream
 
 SECRET = b"a secret of more than 32 bytes, for tests"
 ISSUER = "https://id.example"
@@ -440,3 +441,35 @@ def test_check_takes_good_settings_without_asking_a_server(site):
     assert site.verb("offpath-gateway", "check", env=env).returncode == 0
     done = site.verb("offpath-gateway", "check", env={**env, "OFFPATH_ID_SECRET_FILE": "/nowhere"})
     assert done.returncode == 2 and "--id-secret-file /nowhere cannot be read" in done.stderr, done
+
+
+# ---- live
+
+def next_job(stream, id, state):
+    """The next event about this job in this state."""
+    while True:
+        e = stream.next()
+        assert e.name == "job", e
+        if (e.data["id"], e.data["state"]) == (id, state):
+            return e
+
+
+def test_a_user_hears_of_each_own_job_and_of_no_other(site):
+    alice = Stream(site.address, "/v1/events", token=token("alice"))
+    other = accept(site, "mine", "bob")
+    id = accept(site, "mine", "alice")
+    done = next_job(alice, id, "succeeded").data
+    assert (done["flow"], done["title"]) == ("mine", "Flow mine") and done["finished"], done
+    assert other not in {e.data["id"] for e in alice.events}
+    foreign = Stream(site.address, f"/v1/jobs/{other}/events", token=token("alice"))
+    assert (foreign.status, foreign.problem["code"]) == (404, "no-job")
+
+
+def test_a_user_who_was_away_hears_what_ended_meanwhile(site):
+    alice = Stream(site.address, "/v1/events", token=token("alice"))
+    wait_for("it has a number", lambda: next_job(alice, accept(site, "mine", "alice"), "succeeded"))
+    alice.close()
+    id = accept(site, "mine", "alice")
+    wait_state(site, id, "alice", FINAL)
+    back = Stream(site.address, "/v1/events", token=token("alice"), last=alice.last)
+    assert next_job(back, id, "succeeded").data["finished"]
