@@ -197,41 +197,9 @@ void *value_array(struct flow_loader *l, size_t n, size_t size)
     return array;
 }
 
-static struct json *json_of(const struct yaml_node *n);
-
-static struct json *json_container(const struct yaml_node *n)
-{
-    bool map = n->type == YAML_MAP;
-    struct json *out = map ? json_new_object() : json_new_array();
-    for (const struct yaml_node *c = n->first; out && c; c = c->next) {
-        int err = map ? json_put(out, c->key, json_of(c)) : json_push(out, json_of(c));
-        if (err) {
-            json_free(out);
-            return NULL;
-        }
-    }
-    return out;
-}
-
-static struct json *json_of(const struct yaml_node *n)
-{
-    switch (n->type) {
-    case YAML_NULL:
-        return json_new_null();
-    case YAML_BOOL:
-        return json_new_bool(n->truth);
-    case YAML_NUMBER:
-        return json_new_number(n->number);
-    case YAML_TEXT:
-        return json_new_text(n->whole);
-    default:
-        return json_container(n);
-    }
-}
-
 struct json *value_json(struct flow_loader *l, const struct yaml_node *n)
 {
-    struct json *out = json_of(n);
+    struct json *out = yaml_json(n);
     if (!out)
         l->no_memory = true;
     return out;

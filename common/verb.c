@@ -101,7 +101,8 @@ static void usage(const struct verb_program *p, const struct verb *v, struct buf
 static void options(const struct verb_program *p, const struct verb *v, struct buf *out)
 {
     for (size_t i = 0; i < *p->options_n; i++)
-        if (verb_has_flag(p, v, p->options[i].name))
+        if (verb_has_flag(p, v, p->options[i].name) ||
+            (v && v->uses && in_list(v->uses, p->options[i].name)))
             config_help(&p->options[i], 1, out);
 }
 
@@ -113,7 +114,7 @@ void verb_help(const struct verb_program *p, const struct verb *v, struct buf *o
     lines(out, "  ", v->examples);
     if (v->settings)
         buf_text(out, "\nsettings (flag > OFFPATH_NAME > --config file > default):\n");
-    else if (v->flags)
+    else if (v->flags || v->uses)
         buf_text(out, "\nflags (also OFFPATH_NAME, or name: value in the --config file):\n");
     options(p, v, out);
     buf_text(out, "\nexit:\n");

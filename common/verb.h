@@ -14,6 +14,7 @@ struct verb {
     const char *forms;                    /* what may follow, a line for each form; "" nothing */
     const char *summary;                  /* one line, no full stop */
     const char *flags;                    /* its own options, with a space between; NULL: none */
+    const char *uses;                     /* settings that its help shows as well; NULL: none */
     bool settings;                        /* takes the settings: what no verb has as its own */
     const char *examples;                 /* lines */
     const char *exits;                    /* lines: "0 good, 2 usage" */

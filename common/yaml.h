@@ -51,6 +51,10 @@ const void *yaml_bytes(const struct yaml *y, size_t *len); /* the file as read; 
 /* Member of a map; NULL if absent or no map. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
+/* The node as JSON, owned (json_free); NULL without memory. */
+struct json;
+struct json *yaml_json(const struct yaml_node *node);
+
 /* Replace a scalar's text (copied) after the parse, `${env:X}` filled in. It becomes YAML_TEXT; a
  * block keeps its last newline in `whole`. 0, ERR_TOO_LARGE (16 MB per file in all, or no memory).
  */

@@ -14,6 +14,7 @@ static const struct {
     {ROUTE_MY_JOBS, "GET", "GET, HEAD", "/v1/jobs", NULL},
     {ROUTE_MY_EVENTS, "GET", "GET, HEAD", "/v1/events", NULL},
     {ROUTE_FLOWS, "GET", "GET, HEAD", "/v1/flows", NULL},
+    {ROUTE_OPENAPI, "GET", "GET, HEAD", "/openapi.json", NULL},
     {ROUTE_ERROR_PAGE, "GET", "GET, HEAD", "/errors/", ""},
     {ROUTE_PAGE, "GET", "GET, HEAD", "/", NULL},
     {ROUTE_PAGE, "GET", "GET, HEAD", "/me", NULL},
@@ -76,18 +77,13 @@ int route_find(const char *method, const char *path, struct route_match *m)
 
 const char *route_name(enum route r)
 {
-    static const char *const names[ROUTE_COUNT] = {[ROUTE_ACCEPT] = "accept",
-                                                   [ROUTE_JOB] = "job",
-                                                   [ROUTE_CANCEL] = "cancel",
-                                                   [ROUTE_MY_JOBS] = "my-jobs",
-                                                   [ROUTE_FLOWS] = "flows",
-                                                   [ROUTE_EVENTS] = "events",
-                                                   [ROUTE_MY_EVENTS] = "my-events",
-                                                   [ROUTE_ERROR_PAGE] = "error-page",
-                                                   [ROUTE_PAGE] = "page",
-                                                   [ROUTE_ASSET] = "asset",
-                                                   [ROUTE_LOGIN] = "login",
-                                                   [ROUTE_LOGOUT] = "logout",
-                                                   [ROUTE_NONE] = "none"};
+    static const char *const names[ROUTE_COUNT] = {
+        [ROUTE_ACCEPT] = "accept",         [ROUTE_JOB] = "job",
+        [ROUTE_CANCEL] = "cancel",         [ROUTE_MY_JOBS] = "my-jobs",
+        [ROUTE_FLOWS] = "flows",           [ROUTE_OPENAPI] = "openapi",
+        [ROUTE_EVENTS] = "events",         [ROUTE_MY_EVENTS] = "my-events",
+        [ROUTE_ERROR_PAGE] = "error-page", [ROUTE_PAGE] = "page",
+        [ROUTE_ASSET] = "asset",           [ROUTE_LOGIN] = "login",
+        [ROUTE_LOGOUT] = "logout",         [ROUTE_NONE] = "none"};
     return (unsigned)r < ROUTE_COUNT ? names[r] : "none";
 }

@@ -14,6 +14,7 @@
 #include "gateway/live_events.h"
 #include "gateway/login.h"
 #include "gateway/my_jobs.h"
+#include "gateway/openapi.h"
 #include "gateway/pages.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
@@ -92,6 +93,9 @@ static void handle(struct serve *s, struct http_request *q, struct http_reply *r
         return;
     case ROUTE_FLOWS:
         flows_get(s->jobs.flows, q, r);
+        return;
+    case ROUTE_OPENAPI:
+        openapi_get(s->jobs.flows, q, r);
         return;
     case ROUTE_EVENTS:
         live_events_of_job(&s->jobs, s->streams, q, r, m->arg);

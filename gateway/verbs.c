@@ -3,6 +3,7 @@
 #include "gateway/errors_verb.h"
 #include "gateway/flows_verb.h"
 #include "gateway/jobs_verb.h"
+#include "gateway/openapi_verb.h"
 #include "gateway/options.h"
 #include "gateway/run.h"
 #include "gateway/send.h"
@@ -59,6 +60,14 @@ static const struct verb verbs[] = {
                  "OFFPATH_TOKEN_FILE=alice.jwt offpath-gateway flows --json",
      .exits = "0 good\n" ASKING_EXITS,
      .run = flows_verb},
+    {.name = "openapi",
+     .forms = "--flows DIR",
+     .summary = "print the OpenAPI document of the flow files",
+     .uses = "flows upstreams public-url",
+     .examples = "offpath-gateway openapi --flows flows > openapi.json\n"
+                 "offpath-gateway openapi --flows flows --public-url https://jobs.example",
+     .exits = "0 good, 1 findings in flow files, 2 usage or settings",
+     .run = openapi_verb},
     {.name = "errors",
      .forms = "[CODE]",
      .summary = "what a code in an answer means",
@@ -71,6 +80,7 @@ static const struct verb verbs[] = {
      .forms = "--user NAME --jwt-hs256-file FILE",
      .summary = "make a token, signed with --jwt-hs256-file",
      .flags = "user scope ttl",
+     .uses = "jwt-hs256-file jwt-issuer jwt-audience",
      .examples = "offpath-gateway token --user alice --jwt-hs256-file jwt.secret\n"
                  "export OFFPATH_TOKEN=$(offpath-gateway token --user alice --ttl 8h)\n"
                  "offpath-gateway token --user ops --scope 'read write'",

@@ -22,6 +22,7 @@ static void finds_each_address(void **state)
         {"DELETE", "/v1/jobs/0199-a", "0199-a", ROUTE_CANCEL, false},
         {"GET", "/v1/jobs", "", ROUTE_MY_JOBS, false},
         {"HEAD", "/v1/flows", "", ROUTE_FLOWS, true},
+        {"GET", "/openapi.json", "", ROUTE_OPENAPI, false},
         {"GET", "/v1/jobs/0199-a/events", "0199-a", ROUTE_EVENTS, false},
         {"GET", "/errors/not-json", "not-json", ROUTE_ERROR_PAGE, false},
         {"GET", "/", "", ROUTE_PAGE, false},

@@ -24,6 +24,14 @@ static bool is_shown(const struct buf *out, const char *option)
     return strstr(buf_str(out), flag) || strstr(buf_str(out), env);
 }
 
+static bool uses(const struct verb *v, const char *option)
+{
+    char list[128], word[64];
+    snprintf(list, sizeof list, " %s ", v->uses ? v->uses : "");
+    snprintf(word, sizeof word, " %s ", option);
+    return strstr(list, word) != NULL;
+}
+
 /* Each option stands in the help of the verbs that take it, and in no other. */
 static void helps_with_each_option_where_it_belongs(void **state)
 {
@@ -34,7 +42,8 @@ static void helps_with_each_option_where_it_belongs(void **state)
         verb_help(p, v, &out);
         for (size_t k = 0; k < options_n; k++)
             if (options_table[k].help &&
-                is_shown(&out, options_table[k].name) != verb_has_flag(p, v, options_table[k].name))
+                is_shown(&out, options_table[k].name) !=
+                    (verb_has_flag(p, v, options_table[k].name) || uses(v, options_table[k].name)))
                 fail_msg("%s --help: --%s", v->name, options_table[k].name);
         buf_fini(&out);
     }

@@ -1,0 +1,150 @@
+"""/openapi.json: valid to others' tools, complete, and each of its examples runs."""
+import json
+import subprocess
+
+import jsonschema
+import pytest
+
+from conftest import closing
+from harness import ROOT
+from test_signed_in import CALL, ask, make_site, token
+
+VENV = ROOT / "build/venv/bin"  # tests/run makes it
+SHARED = CALL.replace("NAME", "shared").replace(
+    "properties: {n: {type: integer}}", "properties: {n: {$ref: '#/$defs/number'}}\n"
+    "    $defs: {number: {type: integer, enum: [1, 2], $comment: '$ref is no reference here'}}")
+
+
+@pytest.fixture(scope="module")
+def site(stack, work_folder, binaries):
+    site = make_site(stack, work_folder, binaries)
+    (site.folder / "flows/shared.yaml").write_text(
+        f"flow: shared\ntitle: Flow shared\naccess: guests\n{SHARED}".replace("MARK", site.mark))
+    site.open()
+    yield site
+    closing([site])
+
+
+@pytest.fixture(scope="module")
+def tools():
+    assert (VENV / "schemathesis").exists(), "no build/venv: tests/run --stage packages makes it"
+    return VENV
+
+
+def document(site, **kw):
+    a = ask(site, "GET", "/openapi.json", **kw)
+    assert a.status == 200 and a.headers["content-type"] == "application/json", a
+    return a.json()
+
+
+def starts(document):
+    return {path.split("/")[3]: item["post"] for path, item in document["paths"].items() if path.endswith("/jobs") and
+            "flows" in path}
+
+
+def check(document, schema, value):
+    jsonschema.validators.Draft202012Validator(
+        schema, resolver=jsonschema.RefResolver("", document)).validate(value)
+
+
+def answer_schema(document, operation, status):
+    response = operation["responses"][str(status)]
+    if "$ref" in response:
+        response = document["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+    return next(iter(response["content"].values()))["schema"]
+
+
+def validate(tools, folder, document, name):
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(document))
+    done = subprocess.run([tools / "openapi-spec-validator", "--schema", "3.1.0", path], capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_document_is_valid_to_others(site, tools, tmp_path):
+    validate(tools, tmp_path, document(site, sub="alice"), "served")
+    broken = document(site)
+    broken["paths"]["/v1/jobs"]["get"]["responses"] = 7
+    with pytest.raises(AssertionError):
+        validate(tools, tmp_path, broken, "broken")
+
+
+def test_it_holds_the_flows_one_may_start(site):
+    assert set(starts(document(site))) == {"open", "price-compare", "shared"}
+    mine = starts(document(site, raw=token("alice", scope="write")))
+    assert set(mine) == {"open", "price-compare", "shared", "mine", "scoped"}
+    assert {} in mine["open"]["security"] and {} not in mine["mine"]["security"]
+    assert ask(site, "GET", "/openapi.json", raw="x.y.z").status == 401
+
+
+def test_every_example_in_it_runs(site):
+    d, ran = document(site, sub="alice"), 0
+    for flow, post in starts(d).items():
+        body = post["requestBody"]["content"]["application/json"]
+        for example in body["examples"].values():
+            check(d, body["schema"], example["value"])
+            a = ask(site, "POST", f"/v1/flows/{flow}/jobs", "alice", example["value"])
+            assert a.status in (200, 202), a
+            check(d, answer_schema(d, post, a.status), a.json())
+            ran += 1
+        bad = ask(site, "POST", f"/v1/flows/{flow}/jobs", "alice", [])
+        assert bad.status == 422
+        check(d, answer_schema(d, post, 422), bad.json())
+    assert ran == len(starts(d))
+    for item in d["paths"].values():  # of answers: they must be what they are examples of
+        for operation in item.values():
+            for response in operation["responses"].values() if isinstance(operation, dict) else ():
+                for content in response.get("content", {}).values():
+                    for example in content.get("examples", {}).values():
+                        check(d, content["schema"], example["value"])
+    wrong = ask(site, "POST", "/v1/flows/shared/jobs", "alice", {"n": 3})
+    with pytest.raises(jsonschema.ValidationError):
+        check(d, starts(d)["shared"]["requestBody"]["content"]["application/json"]["schema"], {"n": 3})
+    assert wrong.status == 422
+
+
+def test_what_is_read_is_what_it_says(site):
+    d = document(site, sub="alice")
+    a = ask(site, "POST", "/v1/flows/open/jobs", "alice", {"n": 1})
+    for method, path, where, kw in (
+            ("GET", f"/v1/jobs/{a.json()['id']}", "/v1/jobs/{id}", {"sub": "alice"}),
+            ("GET", f"/v1/jobs/{a.json()['id']}?include=attempts", "/v1/jobs/{id}", {"sub": "alice"}),
+            ("GET", f"/v1/jobs/{'0' * 8}-0000-7000-8000-{'0' * 12}", "/v1/jobs/{id}", {"sub": "alice"}),
+            ("GET", "/v1/jobs?limit=3", "/v1/jobs", {"sub": "alice"}), ("GET", "/v1/jobs", "/v1/jobs", {}),
+            ("GET", "/v1/jobs?limit=x", "/v1/jobs", {"sub": "alice"}), ("GET", "/v1/flows", "/v1/flows", {}),
+            ("POST", "/v1/login", "/v1/login", {"sub": "alice"}), ("POST", "/v1/login", "/v1/login", {}),
+            ("POST", "/v1/flows/open/jobs?dry_run=true", "/v1/flows/open/jobs", {"sub": "alice", "body": {"n": 1}})):
+        got = ask(site, method, path, **kw)
+        check(d, answer_schema(d, d["paths"][where][method.lower()], got.status), got.json())
+
+
+def test_the_verb_prints_the_shipped_flows(site, tools, tmp_path, binaries):
+    done = site.verb("offpath-gateway", "openapi", "--public-url", "https://jobs.example",
+                     env={"OFFPATH_FLOWS": str(ROOT / "deploy/flows"), "OFFPATH_UPSTREAMS": str(ROOT / "deploy/upstreams.yaml")})
+    assert done.returncode == 0, done
+    d = json.loads(done.stdout)
+    validate(tools, tmp_path, d, "shipped")
+    assert d["servers"] == [{"url": "https://jobs.example"}] and len(starts(d)) >= 5
+    for flow, post in starts(d).items():
+        body = post["requestBody"]["content"]["application/json"]
+        assert body["examples"], flow
+        for example in body["examples"].values():
+            check(d, body["schema"], example["value"])
+    assert site.verb("offpath-gateway", "openapi", env={"OFFPATH_FLOWS": str(ROOT / "tests/flows-bad")}).returncode == 1
+    assert site.verb("offpath-gateway", "openapi", env={"OFFPATH_FLOWS": ""}).returncode == 2
+
+
+def test_random_requests_of_the_document_find_no_way_around_it(site, tools, tmp_path):
+    """schemathesis makes requests from the document, and looks at each answer. Same seed, same requests."""
+    (tmp_path / "d.json").write_text(json.dumps(document(site)))
+    before = site.gateways[0].metric("offpath_http_requests_total")
+    done = subprocess.run(
+        [tools / "schemathesis", "--config-file", "/dev/null", "run", tmp_path / "d.json", "--url", f"http://{site.address}",
+         "--phases", "examples,fuzzing", "--max-examples", "8", "--seed", "1", "--workers", "1", "--no-color",
+         "--generation-database", "none", "--suppress-health-check", "all",
+         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+         ], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-12000:] + done.stderr[-2000:]
+    asked = site.gateways[0].metric("offpath_http_requests_total") - before
+    assert asked > 50, f"{asked} requests\n{done.stdout}"
