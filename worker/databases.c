@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "worker/clerk.h"
+#include "worker/groups.h"
 
 enum { SWEEP_FIRST_MS = 60000, SWEEP_MS = 3600 * 1000, SWEEP_MORE_MS = 1000 };
 #define NEVER INT64_MAX
@@ -39,10 +40,13 @@ struct databases {
     size_t n;
 };
 
-bool databases_is_used(const struct flow_set *set, const struct database *d)
+bool databases_is_used(const struct flow_set *set, const char *const *only, size_t only_n,
+                       const struct database *d)
 {
     for (size_t i = 0; i < set->flows_n; i++) {
         const struct flow *f = &set->flows[i];
+        if (!groups_wants(f, only, only_n))
+            continue;
         for (size_t k = 0; k < f->loads_n; k++)
             if (f->loads[k].database == d)
                 return true;
@@ -53,13 +57,15 @@ bool databases_is_used(const struct flow_set *set, const struct database *d)
     return false;
 }
 
-bool databases_needs_applied(const struct flow_set *set, const struct database *d,
-                             const struct store_url *record)
+bool databases_needs_applied(const struct flow_set *set, const char *const *only, size_t only_n,
+                             const struct database *d, const struct store_url *record)
 {
     if (sql_is_record(d, record))
         return false;
     for (size_t i = 0; i < set->flows_n; i++) {
         const struct flow *f = &set->flows[i];
+        if (!groups_wants(f, only, only_n))
+            continue;
         for (size_t k = 0; k < f->saves_n; k++)
             if (f->saves[k].database == d && !f->saves[k].optional)
                 return true;
@@ -245,11 +251,11 @@ int databases_start(const struct databases_settings *s, struct databases **out)
         struct counter *c = &d->list[d->n++];
         c->database = &s->set->databases[i];
         c->all = d;
-        c->sweep_at_ms = databases_needs_applied(s->set, c->database, s->record)
+        c->sweep_at_ms = databases_needs_applied(s->set, s->only, s->only_n, c->database, s->record)
                              ? clock_mono_ms(d->clock) + SWEEP_FIRST_MS
                              : NEVER;
         pthread_mutex_init(&c->lock, NULL);
-        if (databases_is_used(s->set, c->database))
+        if (databases_is_used(s->set, s->only, s->only_n, c->database))
             err = counter_start(d, c);
     }
     if (err)

@@ -31,6 +31,8 @@ struct sql_op {
 struct databases;
 struct databases_settings {
     const struct flow_set *set; /* lent until databases_stop */
+    const char *const *only;    /* names of the flows that are consumed; only_n 0: all. Lent */
+    size_t only_n;
     /* opens a connection; tests pass one that gives a fake */
     int (*open)(void *arg, const struct database *d, struct sql **out);
     void *open_arg;
@@ -43,9 +45,10 @@ void databases_put(struct databases *d, struct sql_op *op); /* any thread; never
 void databases_stop(struct databases *d);
 /* A save there is a part of T6. */
 bool databases_is_own(const struct databases *d, const struct database *database);
-/* Does a flow of the set load from it, or save to it? */
-bool databases_is_used(const struct flow_set *set, const struct database *d);
+/* Does a flow of the set, of these only, load from it, or save to it? */
+bool databases_is_used(const struct flow_set *set, const char *const *only, size_t only_n,
+                       const struct database *d);
 /* Does a save there need offpath_applied: in a transaction of its own, that must not be repeated?
  */
-bool databases_needs_applied(const struct flow_set *set, const struct database *d,
-                             const struct store_url *record);
+bool databases_needs_applied(const struct flow_set *set, const char *const *only, size_t only_n,
+                             const struct database *d, const struct store_url *record);

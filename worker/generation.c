@@ -75,6 +75,8 @@ static int start_threads(struct generation *g)
     struct shard_thread_settings t = g->s.thread;
     struct databases_settings databases = g->s.databases;
     databases.set = g->flows.set;
+    databases.only = t.shard.only;
+    databases.only_n = t.shard.only_n;
     int err = databases_start(&databases, &g->databases);
     t.shard.databases = g->databases;
     t.shard.set = g->flows.set;

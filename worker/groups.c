@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_wanted(const struct flow *f, const char *const *only, size_t only_n)
+bool groups_wants(const struct flow *f, const char *const *only, size_t only_n)
 {
     for (size_t i = 0; i < only_n; i++)
         if (strcmp(only[i], f->name) == 0)
@@ -49,7 +49,7 @@ int groups_init(struct groups *out, const struct flow_set *set, const char *cons
     int err = g.list ? 0 : ERR_NOMEM;
     for (size_t i = 0; i < set->flows_n && !err; i++) {
         const struct flow *f = &set->flows[i];
-        if (is_wanted(f, only, only_n))
+        if (groups_wants(f, only, only_n))
             err = add_flow(&g, f);
     }
     if (err)

@@ -18,5 +18,7 @@ struct groups {
 int groups_init(struct groups *out, const struct flow_set *set, const char *const *only,
                 size_t only_n) must_use;
 void groups_fini(struct groups *g);
+/* Does a worker of `only` consume this flow? */
+bool groups_wants(const struct flow *f, const char *const *only, size_t only_n);
 /* Is this topic one of refills? */
 bool groups_is_refill(const struct flow_set *set, const char *topic);

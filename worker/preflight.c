@@ -179,7 +179,8 @@ int preflight_databases(const struct settings *s, const struct flow_set *set, FI
                         char why[PREFLIGHT_WHY])
 {
     static const struct sql_settings connect = {CONNECT_MS, CONNECT_MS};
-    const struct user_databases users = {.set = set, .record = s->mysql, .connect = &connect};
+    const struct user_databases users = {
+        .set = set, .only = s->only, .only_n = s->only_n, .record = s->mysql, .connect = &connect};
     return user_databases_check(&users, away, why);
 }
 

@@ -4,12 +4,17 @@
 
 #include "worker/databases.h"
 
+static bool is_used(const struct user_databases *u, const struct database *d)
+{
+    return databases_is_used(u->set, u->only, u->only_n, d);
+}
+
 static bool needs_applied(const struct user_databases *u, const struct database *d)
 {
     struct store_url record;
     char why[STORE_WHY];
     return store_url_parse(u->record, &record, why) == 0 &&
-           databases_needs_applied(u->set, d, &record);
+           databases_needs_applied(u->set, u->only, u->only_n, d, &record);
 }
 
 static int open_one(const struct user_databases *u, const struct database *d, struct sql **out)
@@ -46,7 +51,7 @@ int user_databases_check(const struct user_databases *u, FILE *away, char why[US
     for (size_t i = 0; i < u->set->databases_n; i++) {
         const struct database *d = &u->set->databases[i];
         char line[USER_DATABASES_WHY] = "";
-        int err = databases_is_used(u->set, d) ? look(u, d, line) : 0;
+        int err = is_used(u, d) ? look(u, d, line) : 0;
         if (err == ERR_IO && away)
             fprintf(away, "offpath-worker: %s; jobs wait for it\n", line);
         if (!err || err == ERR_IO)
@@ -63,7 +68,7 @@ int user_databases_show(const struct user_databases *u, FILE *out)
     for (size_t i = 0; i < u->set->databases_n; i++) {
         const struct database *d = &u->set->databases[i];
         char line[USER_DATABASES_WHY] = "";
-        if (!databases_is_used(u->set, d))
+        if (!is_used(u, d))
             continue;
         int one = look(u, d, line);
         if (one)

@@ -10,6 +10,8 @@ enum { USER_DATABASES_WHY = 1024 };
 
 struct user_databases {
     const struct flow_set *set;
+    const char *const *only; /* names of the flows that are consumed; only_n 0: all */
+    size_t only_n;
     const char *record; /* the record's address, mysql://... */
     const struct sql_settings *connect;
     /* opens a connection; NULL: sql_mysql_open */

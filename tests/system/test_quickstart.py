@@ -70,6 +70,7 @@ def test_it_shows_the_first_job_and_the_second_from_the_cache(running):
     t = running.text
     for n, name in enumerate(("check", "packages", "broker", "build", "start", "first job"), 1):
         assert re.search(rf"^{n}/6 {name} ", t, re.M), t
+    assert "  8 flows checked  " in t
     assert re.search(r"accepted +\d+ ms +job \.\.[0-9a-f]{8}, Kafka has it", t)
     assert re.search(r"a-mart +\d+ ms +18,900", t)
     assert re.search(r"c-store +\d+ ms +17,450", t)
@@ -94,13 +95,46 @@ def test_a_broken_shop_is_named_and_mended(running):
     assert re.search(r"succeeded .*3 of 3, saved", done.stdout), done
 
 
+def test_the_systems_are_named(running):
+    assert running.call("try").stdout.split() == ["price-compare", "resume-advice", "template-design",
+                                                  "interview-questions", "sign-up"]
+
+
+@pytest.mark.parametrize("name, shows", [
+    ("price-compare", [r"answered +\d+ ms +from the cache", '"productId": "42"']),
+    ("resume-advice", [r"advice +[\d,]+ ms +{", r"succeeded .*1 of 1, saved", '"improvements": \\[']),
+    ("template-design", [r"succeeded .*30 of 30, saved", '"name": "Spring sale"', "      [.]{3}"]),
+    ("interview-questions", [r"questions\[1\] +[\d,]+ ms +", r"succeeded .*2 of 2, saved", '"answers": \\[']),
+    ("sign-up", [r"no call, saved", '"uuid": "', "auth +1 row +in member", "member +1 row +in partner_profile",
+                 "member +2 rows in favorite_style", "batch +1 row +in partner_summary"]),
+])
+def test_each_system_is_tried_with_one_command(running, name, shows):
+    """F1: each starts against the local stand-in, and shows what came of its example."""
+    done = running.call("try", name)
+    assert done.returncode == 0, done
+    for text in shows:
+        assert re.search(text, done.stdout), f"no {text} in:\n{done.stdout}"
+    assert max(map(len, done.stdout.splitlines())) <= 80, done.stdout
+
+
+def test_the_sign_up_chain_is_three_workers_with_a_database_each(running):
+    """E1, E11: who runs a service enters its database and no other."""
+    for name in ("auth", "member", "batch"):
+        assert is_alive(int((running.folder / f"{name}.pid").read_text()))
+        words = ["mariadb", "--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-P",
+                 (running.folder / "stack/mysql.port").read_text().strip(), "-u", name, "-N", "-e", "SHOW DATABASES"]
+        done = subprocess.run(words, env={**os.environ, "MYSQL_PWD": (running.folder / f"secrets/mysql_{name}").read_text()},
+                              capture_output=True, text=True, timeout=30)
+        assert set(done.stdout.split()) == {"information_schema", name}, done
+
+
 def test_a_second_one_shows_the_addresses_of_the_first(running):
     done = running.call("--offline")
     assert done.returncode == 0 and "already running" in done.stdout
     assert f"127.0.0.1:{running.port}" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["--port"], ["--port", "x"], ["--nothing"], ["break"], ["break", "x-mart"]])
+@pytest.mark.parametrize("words", [["--port"], ["--port", "x"], ["--nothing"], ["break"], ["break", "x-mart"], ["try", "x"]])
 def test_wrong_words_show_the_usage(running, words):
     done = running.call(*words)
     assert done.returncode == 2 and "usage" in done.stderr, done
@@ -128,7 +162,7 @@ def test_ctrl_c_stops_everything(work_folder, release):
     q = QuickStart(work_folder / "quickstart-stop", release)
     q.start("--port", str(free_port()))
     pids = [int(p.read_text()) for p in q.folder.rglob("*.pid") if p.read_text().strip().isdigit()]
-    assert len(pids) >= 6, "three servers and three programs"
+    assert len(pids) >= 9, "three servers and six programs"
     q.process.send_signal(signal.SIGINT)
     assert q.process.wait(60) == 130
     assert [pid for pid in pids if is_alive(pid)] == []
