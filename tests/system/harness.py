@@ -118,7 +118,7 @@ class Stack:
             ["mariadb", "--no-defaults", "--protocol=tcp", "-h", u.hostname, "-P", str(u.port), "-u",
              u.username, "--batch", "--raw", "-N", "-e", text, database],
             env={**os.environ, "MYSQL_PWD": u.password}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, errors="replace", timeout=60)
         if done.returncode:
             raise RuntimeError(f"{text}: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
