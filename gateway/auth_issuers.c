@@ -46,7 +46,7 @@ static int take_line(char *line, unsigned number, struct auth_source *out,
     for (char *word; (word = next_word(&line)) != NULL;)
         if (!take_word(&s, word))
             return refuse(why, number, "holds a word that is not known, empty or there twice");
-    if (!s.jwks)
+    if (!s.issuer || !s.jwks)
         return refuse(why, number, "names no jwks=");
     *out = s;
     return 0;

@@ -175,7 +175,7 @@ static void refills_of_a_key_run_one_by_one(void **state)
     for (int i = 0; i < 3; i++)
         put_foreign(w, "{\"id\":7}");
     world_run(w, 10000);
-    int64_t at[3];
+    int64_t at[3] = {0};
     size_t n = 0;
     for (size_t i = 0; i < http_client_fake_calls(w->http); i++)
         if (strcmp(http_client_fake_call(w->http, i)->url + strlen(BASE), "/copy/1") == 0 && n < 3)
