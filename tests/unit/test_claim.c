@@ -10,6 +10,7 @@
 
 #include "common/json.h"
 #include "worker/claim.h"
+#include "worker/databases.h"
 #include "worker/groups.h"
 
 static char topic[] = "prices", group[] = "g", other_topic[] = "digest", refills[] = "refills";
@@ -284,6 +285,26 @@ static void groups_gather_topics_with_their_retries(void **state)
     groups_fini(&g);
 }
 
+static void a_database_is_used_by_the_flows_that_are_consumed(void **state)
+{
+    (void)state;
+    struct database here = {.name = "here"};
+    struct database elsewhere = {.name = "elsewhere", .host = (char[]){"far"}};
+    struct flow_load load = {.database = &here};
+    struct flow_save save = {.database = &elsewhere};
+    struct flow pair[] = {{.name = "one", .loads = &load, .loads_n = 1},
+                          {.name = "two", .saves = &save, .saves_n = 1}};
+    const struct flow_set two = {.flows = pair, .flows_n = 2};
+    const struct store_url record = {.port = 0};
+    const char *only[] = {"one"};
+    assert_true(databases_is_used(&two, NULL, 0, &here));
+    assert_true(databases_is_used(&two, NULL, 0, &elsewhere));
+    assert_true(databases_needs_applied(&two, NULL, 0, &elsewhere, &record));
+    assert_true(databases_is_used(&two, only, 1, &here));
+    assert_false(databases_is_used(&two, only, 1, &elsewhere));
+    assert_false(databases_needs_applied(&two, only, 1, &elsewhere, &record));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +319,7 @@ int main(void)
         cmocka_unit_test(the_row_decides),
         cmocka_unit_test(another_body_is_a_conflict_only_if_both_have_marks),
         cmocka_unit_test(groups_gather_topics_with_their_retries),
+        cmocka_unit_test(a_database_is_used_by_the_flows_that_are_consumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
