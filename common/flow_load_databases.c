@@ -40,7 +40,7 @@ static char *read_password(struct flow_loader *l, const struct yaml_node *map)
     const struct yaml_node *n = yaml_get(map, "password");
     const struct store_url *sizes = NULL;
     const char *text = value_text(l, n);
-    if (text && text[0] && !n->filled)
+    if (text && text[0] && !n->filled && !strstr(text, "${"))
         findings_add(l->findings, yaml_place(n), FINDING_W_SECRET,
                      "this looks like a secret in plain text\nput it into a file and write "
                      "`${file:name}`");

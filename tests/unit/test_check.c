@@ -58,6 +58,7 @@ static void secrets_are_wanted_unless_nothing_is_called(void **state)
     struct check_settings s = {.load = {.secrets_dir = "/nowhere"}};
     assert_int_equal(check(s, "deploy/flows"), 1);
     assert_non_null(strstr(output, "error[F007]: `/nowhere/llm_key` cannot be read"));
+    assert_null(strstr(output, "plain text"));
     s.load.secrets_away = true;
     assert_int_equal(check(s, "deploy/flows"), 0);
     assert_string_equal(output, "8 flows, no findings\n");
