@@ -291,6 +291,7 @@ static int stage_teardown(void **state)
     struct accept *a = &s->serve.accept;
     streams_close(s->serve.streams);
     cache_async_close(s->live);
+    loop_fake_run_for(s->loop, 1); /* what was posted frees itself */
     loop_close(s->loop);
     admission_close(a->admission);
     limits_close(a->limits);
