@@ -326,7 +326,7 @@ def test_the_member_is_told_on_any_other_page(site, browser):
 
 
 def test_twelve_tabs_leave_the_thirteenth_its_connection(site, browser):
-    site.standin.script("a-mart", {"delay_ms": 7900})
+    site.standin.script("a-mart", {"delay_ms": 6000})
     id = begin(site, browser)
     browser.sees("c-store")
     for _ in range(12):
