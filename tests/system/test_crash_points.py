@@ -349,12 +349,12 @@ def save_site(stack, work_folder, binaries):
         stack.sql(f"CREATE DATABASE {name}_{site.mark}")
         stack.sql("CREATE TABLE saved (job CHAR(36) NOT NULL, n INT NOT NULL)", f"{name}_{site.mark}")
     account = f"port: {u.port}, user: {u.username}, password: '{u.password}'"
-    with open(site.folder / "upstreams.yaml", "a") as f:
-        f.write(f"""
+    path = site.folder / "upstreams.yaml"
+    path.write_text(re.sub(r"(?s)\ndatabases:.*", f"""
 databases:
   own: {{host: {u.hostname}, {account}, name: own_{site.mark}}}
   far: {{host: localhost, {account}, name: far_{site.mark}}}
-""")
+""", path.read_text()))
     return site
 
 
