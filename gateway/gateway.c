@@ -331,7 +331,8 @@ static void raise_files(unsigned threads)
     unsigned limit = files_raise(), needed = files_for_connections(threads);
     if (limit < needed)
         log_warn("few-descriptors", "limit", log_number(limit), "needed", log_number(needed),
-                 "means", "raise the limit of open files (ulimit -n), or lower --threads");
+                 "means",
+                 "raise the limit of open files (ulimit -n), or lower --streams or --threads");
 }
 
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])

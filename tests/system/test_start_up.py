@@ -53,7 +53,7 @@ def test_a_much_newer_schema_is_named(new_site, program):
 def test_the_gateway_uses_all_descriptors_it_may_and_says_if_they_are_few(new_site, hard, warns):
     site = new_site().prepare()
     start = f"ulimit -Sn 200; ulimit -Hn {hard}; exec {site.binaries}/offpath-gateway run"
-    gateway = Program("gateway-few", site.folder, ["bash", "-c", start], {**site.env, "OFFPATH_LISTEN": "127.0.0.1:0"})
+    gateway = Program("gateway-few", site.folder, ["bash", "-c", start], {**site.env, "OFFPATH_LISTEN": "127.0.0.1:0", "OFFPATH_STREAMS": "16"})
     site.programs.append(gateway)
     gateway.wait_ready()
     limits = pathlib.Path(f"/proc/{gateway.pid}/limits").read_text()
