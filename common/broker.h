@@ -161,8 +161,8 @@ struct broker_topic {
 /* Fill the rest of each from its name. 0, ERR_IO/ERR_TIMEOUT. Own connection; any thread. */
 int broker_describe(const struct broker_settings *s, struct broker_topic *topics, size_t n,
                     int wait_ms) must_use;
-/* Create what does not exist with `partitions` and `replication` (-1: the broker's default). 0,
- * ERR_IO, ERR_REFUSED. */
+/* Create what does not exist with `partitions` and `replication` (-1: the broker's default), and
+ * wait until it is seen. 0, ERR_IO, ERR_TIMEOUT, ERR_REFUSED. */
 int broker_create(const struct broker_settings *s, const struct broker_topic *topics, size_t n,
                   int wait_ms, char why[256]) must_use;
 
