@@ -49,8 +49,10 @@ static void route(const struct http_request *q)
     struct route_match m;
     if (route_find(q->method, q->path, &m) != 0)
         return;
-    bool takes_none = m.route == ROUTE_MY_JOBS || m.route == ROUTE_FLOWS;
-    if (takes_none != !m.arg[0] || strlen(m.arg) >= ROUTE_ARG)
+    bool takes_one = m.route == ROUTE_ACCEPT || m.route == ROUTE_EVENTS || m.route == ROUTE_JOB ||
+                     m.route == ROUTE_CANCEL || m.route == ROUTE_ERROR_PAGE ||
+                     m.route == ROUTE_ASSET;
+    if ((m.route != ROUTE_PAGE && takes_one != !!m.arg[0]) || strlen(m.arg) >= ROUTE_ARG)
         abort();
 }
 
