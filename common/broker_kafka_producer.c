@@ -8,7 +8,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { UP_MS = 5000, ASK_MS = 1000, SOON_MS = 100, CLOSE_MS = 5000, LAG_CLIENTS = 16 };
+enum {
+    UP_MS = 5000,
+    ASK_MS = 1000,
+    KNOWN_MS = 1000,
+    SOON_MS = 100,
+    CLOSE_MS = 5000,
+    LAG_CLIENTS = 16
+};
 
 struct producer {
     struct broker_producer port; /* first */
@@ -94,13 +101,7 @@ static void *probe(void *arg)
         if (kafka_answers(p->kafka, ASK_MS))
             atomic_store(&p->answered_ms, now_ms());
         bool known = atomic_load(&p->has_id);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += known;
-        until.tv_nsec += known ? 0 : SOON_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000L) {
-            until.tv_nsec -= 1000000000L;
-            until.tv_sec++;
-        }
+        until = clock_until(known ? KNOWN_MS : SOON_MS);
     } while (sem_clockwait(&p->stop, CLOCK_MONOTONIC, &until));
     return NULL;
 }

@@ -55,6 +55,21 @@ void clock_step(struct clock_stepped *c, int64_t us)
     c->mono += us;
 }
 
+struct timespec clock_until(int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    if (ms <= 0)
+        return t;
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_nsec -= 1000000000L;
+        t.tv_sec++;
+    }
+    return t;
+}
+
 /* By hand: every accepted job has two of these, and strftime with its locale costs a microsecond.
  */
 struct civil_date {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct clock {
     int64_t (*wall_us)(const struct clock *);
@@ -36,6 +37,11 @@ static inline int64_t clock_mono_ms(const struct clock *c)
 {
     return c->mono_us(c) / 1000;
 }
+
+/* So many milliseconds from now (less than 0: now) on CLOCK_MONOTONIC, for a thread's timed wait: a
+ * condition made with that clock, sem_clockwait. The machine's time, whatever a test's clock says.
+ */
+struct timespec clock_until(int64_t ms);
 
 /* RFC 3339 in UTC with microseconds: 2026-11-24T22:45:00.123456Z. */
 enum { CLOCK_TEXT = 28 }; /* bytes with the ending 0 */

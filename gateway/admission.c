@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/metrics.h"
 
 static const int64_t KNOWN_US = 10000000; /* less history says nothing about the rate */
@@ -100,9 +100,7 @@ static void *run(void *arg)
     while (!a->stop) {
         pthread_mutex_unlock(&a->lock);
         admission_measure(a);
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += a->s.every_ms / 1000;
+        struct timespec until = clock_until(a->s.every_ms);
         pthread_mutex_lock(&a->lock);
         while (!a->stop && pthread_cond_timedwait(&a->wake, &a->lock, &until) == 0)
             continue;

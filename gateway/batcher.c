@@ -4,7 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 struct batcher {
     struct batcher_settings s;
@@ -17,23 +18,10 @@ struct batcher {
     char *batch; /* the thread's own copy of batch_max items */
 };
 
-static struct timespec after_ms(int ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
-}
-
 /* Until stop, or the time is over; new items alone do not end it. */
 static void pause_ms(struct batcher *b, int ms)
 {
-    struct timespec until = after_ms(ms);
+    struct timespec until = clock_until(ms);
     while (!b->stop && pthread_cond_timedwait(&b->work, &b->lock, &until) == 0)
         continue;
 }
@@ -58,7 +46,7 @@ static size_t copy_batch(struct batcher *b)
 
 static void wait_for_work(struct batcher *b)
 {
-    struct timespec until = after_ms(b->s.tick_ms);
+    struct timespec until = clock_until(b->s.tick_ms);
     b->idle = true;
     int err = 0;
     while (!b->stop && b->n == 0 && err != ETIMEDOUT)
@@ -155,7 +143,7 @@ size_t batcher_waiting(struct batcher *b)
 
 size_t batcher_flush(struct batcher *b, int wait_ms)
 {
-    struct timespec until = after_ms(wait_ms);
+    struct timespec until = clock_until(wait_ms);
     pthread_mutex_lock(&b->lock);
     while (b->n > 0 && !b->stop && pthread_cond_timedwait(&b->done, &b->lock, &until) == 0)
         continue;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/http_address.h"
 #include "common/log.h"
 
@@ -272,23 +272,10 @@ void keyring_close(struct keyring *k)
 
 /* ---- finding, in any thread, with the lock */
 
-static struct timespec after_ms(int ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_nsec -= 1000000000L;
-        t.tv_sec++;
-    }
-    return t;
-}
-
 /* Until one more reading has ended, well or badly. */
 static void wait_for_reading(struct keyring *k, int wait_ms)
 {
-    struct timespec until = after_ms(wait_ms);
+    struct timespec until = clock_until(wait_ms);
     unsigned long before = k->readings;
     k->waiters++;
     while (k->asked && k->readings == before)

@@ -114,14 +114,7 @@ void publisher_reports(void *arg, const struct broker_delivery *list, size_t n)
 
 static bool wait_report(struct waiter *w, int wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_until(wait_ms);
     while (sem_clockwait(&w->reported, CLOCK_MONOTONIC, &until) != 0)
         if (errno != EINTR)
             return false;

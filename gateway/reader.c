@@ -2,7 +2,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 struct reader {
     struct reader_settings s;
@@ -49,19 +50,6 @@ void reader_close(struct reader *r)
     free(r);
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_nsec -= 1000000000L;
-        t.tv_sec++;
-    }
-    return t;
-}
-
 /* Lists and cancels read many rows or wait for locked ones: reads of a job keep the other places.
  */
 static bool is_full(const struct reader *r, bool takes_long)
@@ -80,7 +68,7 @@ static int wait_for_place(struct reader *r, bool takes_long)
         int64_t left = (stuck < end ? stuck : end) - now;
         if (left <= 0)
             return ERR_UNAVAILABLE;
-        struct timespec until = after_ms(left);
+        struct timespec until = clock_until(left);
         (void)pthread_cond_timedwait(&r->free_one, &r->lock, &until);
     }
     return 0;

@@ -4,9 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "gateway/sse.h"
@@ -310,20 +310,13 @@ static void stop(void *arg)
 
 void streams_stop(struct streams *s, int wait_ms)
 {
-    struct timespec until;
+    struct timespec until = clock_until(wait_ms);
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     s->closing = true;
     pthread_mutex_unlock(&s->lock);
     if (loop_post(s->s.loop, stop, s) != 0)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&s->lock);
     while (s->n && rc == 0)
         rc = pthread_cond_timedwait(&s->empty, &s->lock, &until);

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/live.h"
 
 struct waiters {
@@ -128,24 +128,11 @@ int waiter_begin(struct waiters *all, const struct job_id *id, struct waiter **o
     return 0;
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_nsec -= 1000000000L;
-        t.tv_sec++;
-    }
-    return t;
-}
-
 int waiter_sleep(struct waiter *w, int64_t ms)
 {
     struct waiters *all = w->all;
     bool last = ms <= all->s.look_ms;
-    struct timespec until = after_ms(ms <= 0 ? 0 : last ? ms : all->s.look_ms);
+    struct timespec until = clock_until(ms <= 0 ? 0 : last ? ms : all->s.look_ms);
     int rc = 0;
     pthread_mutex_lock(&all->lock);
     while (!w->news && !all->stopping && rc == 0)

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 struct clerk {
@@ -59,23 +59,10 @@ static void close_record(struct clerk *c)
 
 /* ---- thread */
 
-static void deadline_in(int64_t ms, struct timespec *at)
-{
-    clock_gettime(CLOCK_MONOTONIC, at);
-    at->tv_sec += ms / 1000;
-    at->tv_nsec += ms % 1000 * 1000000;
-    if (at->tv_nsec >= 1000000000) {
-        at->tv_sec++;
-        at->tv_nsec -= 1000000000;
-    }
-}
-
 /* With the lock: until woken (which cuts no back-off), stopped, or ms are over. */
 static void rest(struct clerk *c, int64_t ms)
 {
-    struct timespec at;
-    if (ms > 0)
-        deadline_in(ms, &at);
+    struct timespec at = clock_until(ms);
     while (!c->stop && (c->backoff_ms || !c->woken)) {
         if (ms < 0)
             pthread_cond_wait(&c->changed, &c->lock);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/metrics.h"
 #include "worker/clerk.h"
 #include "worker/savers.h"
@@ -384,14 +385,7 @@ size_t writer_waiting(const struct writer *w)
 
 static void wait_idle(struct writer *w, int64_t wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_until(wait_ms);
     pthread_mutex_lock(&w->lock);
     while (atomic_load(&w->waiting) && !pthread_cond_timedwait(&w->idle, &w->lock, &until))
         ;
