@@ -282,8 +282,7 @@ void auth_teardown(struct auth_setup *s)
     for (size_t i = 0; i < s->n; i++)
         keyring_close(s->issuers[i].keys);
     http_client_close(s->http);
-    if (s->loop)
-        loop_close(s->loop);
+    loop_close(s->loop);
     free(s->text);
     free(s);
 }

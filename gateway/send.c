@@ -78,6 +78,12 @@ static int check_flow(struct sending *s)
     return EXIT_GOOD;
 }
 
+static void add_path(const struct sending *s, struct buf *out)
+{
+    buf_printf(out, "/v1/flows/%s/jobs%s", s->flow,
+               config_bool(s->person.call->config, "dry-run") ? "?dry_run=true" : "");
+}
+
 /* ---- --curl */
 
 /* In single quotes, as a shell takes it. */
@@ -96,8 +102,8 @@ static int print_curl(struct sending *s)
 {
     struct person *p = &s->person;
     struct buf b = {0}, url = {0};
-    buf_printf(&url, "%s/v1/flows/%s/jobs%s", p->url, s->flow,
-               config_bool(p->call->config, "dry-run") ? "?dry_run=true" : "");
+    buf_text(&url, p->url);
+    add_path(s, &url);
     buf_text(&b, "curl -sS ");
     quote(buf_str(&url), url.len, &b);
     if (p->token && p->token[0])
@@ -217,8 +223,7 @@ static int post(struct sending *s)
     struct buf path = {0};
     bool again = true;
     int code = EXIT_BUG;
-    buf_printf(&path, "/v1/flows/%s/jobs%s", s->flow,
-               config_bool(p->call->config, "dry-run") ? "?dry_run=true" : "");
+    add_path(s, &path);
     while (again) {
         struct talk_answer a;
         const struct talk_ask ask = {.method = "POST",

@@ -75,21 +75,27 @@ static bool turns_or_hides(unsigned char middle, unsigned char last)
     return middle == 0x80 && ((last >= 0x8b && last <= 0x8f) || (last >= 0xa8 && last <= 0xae));
 }
 
+/* A whole character of n bytes that must not reach a terminal. */
+static bool is_bad(const unsigned char *s, size_t n)
+{
+    if (n == 2 && s[0] == 0xc2) /* C1: ESC [ in one */
+        return s[1] < 0xa0;
+    if (n == 3 && s[0] == 0xe2)
+        return turns_or_hides(s[1], s[2]);
+    return s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4;
+}
+
 /* Bytes of the character at s, from 1; *bad: it must not reach a terminal. */
 static size_t character(const unsigned char *s, bool *bad)
 {
     size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    *bad = s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4;
     for (size_t i = 1; i < n; i++) {
         if ((s[i] & 0xc0) != 0x80) {
             *bad = true;
             return i;
         }
     }
-    if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) /* C1: ESC [ in one */
-        *bad = true;
-    if (n == 3 && s[0] == 0xe2 && turns_or_hides(s[1], s[2]))
-        *bad = true;
+    *bad = is_bad(s, n);
     return n;
 }
 
