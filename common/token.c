@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base64url.h"
+
 enum { PARTS = 3, DEPTH_MAX = 16 };
 
 static const double SECONDS_MAX = 1e11; /* some 3,000 years */
@@ -17,37 +19,6 @@ static int refuse(const char **why, const char *text)
 {
     *why = text;
     return ERR_SIGNED_OUT;
-}
-
-/* ---- base64url without padding (RFC 7515), one way to write each byte string only */
-
-static int digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* out: len * 3 / 4 bytes. The number of bytes, or -1. */
-static long decode(const struct part *p, char *out)
-{
-    unsigned bits = 0, held = 0;
-    long n = 0;
-    if (p->len % 4 == 1)
-        return -1;
-    for (size_t i = 0; i < p->len; i++) {
-        int d = digit(p->at[i]);
-        if (d < 0)
-            return -1;
-        held = held << 6 | (unsigned)d;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[n++] = (char)(held >> bits);
-            held &= (1u << bits) - 1;
-        }
-    }
-    return held ? -1 : n;
 }
 
 /* ---- parts */
@@ -71,7 +42,7 @@ static struct json *object(const struct part *p)
 {
     char bytes[TOKEN_MAX];
     struct json *v = NULL;
-    long n = decode(p, bytes);
+    long n = base64url_decode(p->at, p->len, bytes);
     if (n < 0 || json_parse(bytes, (size_t)n,
                             &(struct json_limits){
                                 .size_max = TOKEN_MAX, .depth_max = DEPTH_MAX, .rounds = true},
@@ -85,12 +56,11 @@ static struct json *object(const struct part *p)
 
 static bool shape(const char *token, struct part parts[PARTS], const char **why)
 {
-    char bytes[TOKEN_MAX];
     *why = "the token is longer than 8192 bytes";
     if (strnlen(token, TOKEN_MAX + 1) > TOKEN_MAX)
         return false;
     *why = "this is no token: three parts in base64url are due";
-    return split(token, parts) && decode(&parts[2], bytes) > 0;
+    return split(token, parts) && base64url_decode(parts[2].at, parts[2].len, NULL) > 0;
 }
 
 /* ---- the header */

@@ -15,6 +15,7 @@
 
 static const char secret[] = "a secret of more than 32 bytes, for tests";
 static const int64_t now_us = 1795561200LL * 1000000;
+static const struct token_rules any_hs = {"", "", 1u << JOSE_HS256};
 #define NOW 1795561200
 
 /* ---- RFC 7515, appendix A */
@@ -168,6 +169,9 @@ static void takes_no_key_that_is_weak_or_of_another_kind(void **state)
         {"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
          "\"y\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\"}",
          ERR_INVALID}, /* no point of the curve */
+        {"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+         "\"y\":\"x_FEzRu9m36HL=_tue659LNpXW6pCyStikYjKIWI5a0\"}",
+         ERR_INVALID}, /* padding in the middle: libcjose asserts that there is none */
         {"{\"kty\":\"RSA\",\"n\":\"AQ\"}", ERR_INVALID},
         {"{\"kty\":7}", ERR_INVALID},
         {"{}", ERR_INVALID},
@@ -182,6 +186,24 @@ static void takes_no_key_that_is_weak_or_of_another_kind(void **state)
     }
     assert_int_equal(jose_key_secret("0123456789abcdef0123456789abcde", 31, &k), ERR_INVALID);
     assert_null(k);
+}
+
+static void refuses_what_is_not_base64url_before_the_library_reads_it(void **state)
+{
+    struct jose_key *k = secret_key();
+    char bad[1000];
+    (void)state;
+    assert_true(strlen(a1) < sizeof bad);
+    for (const char *at = a1; *at; at++) {
+        memcpy(bad, a1, strlen(a1) + 1);
+        bad[at - a1] = '=';
+        assert_int_equal(jose_verify(k, bad, strlen(bad)), ERR_SIGNED_OUT);
+        struct token_user u;
+        const char *why = NULL;
+        assert_int_equal(token_check(&any_hs, k, bad, now_us, &u, &why), ERR_SIGNED_OUT);
+        assert_non_null(why);
+    }
+    jose_key_free(k);
 }
 
 /* ---- sets of keys */
@@ -594,6 +616,7 @@ int main(void)
         cmocka_unit_test(verifies_the_published_examples),
         cmocka_unit_test(verifies_in_many_threads_with_one_key),
         cmocka_unit_test(takes_no_key_that_is_weak_or_of_another_kind),
+        cmocka_unit_test(refuses_what_is_not_base64url_before_the_library_reads_it),
         cmocka_unit_test(finds_the_key_by_kid_and_algorithm),
         cmocka_unit_test(guesses_no_key_where_two_would_fit),
         cmocka_unit_test(leaves_out_keys_that_are_not_for_verifying),
