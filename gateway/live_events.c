@@ -37,15 +37,18 @@ static void begin(struct streams *s, const struct http_request *q, struct http_r
     r->taker_arg = ticket;
 }
 
-static uint64_t last_id(const struct http_request *q)
+static struct stream_order order_of(const struct http_request *q)
 {
-    return sse_last_id(http_header(q, "last-event-id"));
+    return (struct stream_order){.owner = q->user->owner,
+                                 .last = sse_last_id(http_header(q, "last-event-id")),
+                                 .until_s =
+                                     q->user->expires_s ? q->user->expires_s + TOKEN_LEEWAY_S : 0};
 }
 
 void live_events_of_job(struct jobs *j, struct streams *s, const struct http_request *q,
                         struct http_reply *r, const char *text)
 {
-    struct stream_order order = {.owner = q->user->owner, .last = last_id(q)};
+    struct stream_order order = order_of(q);
     if (id_parse(text, &order.id) != 0) {
         problem_simple(q, r, ERR_NO_JOB, "an id is a UUID");
         return;
@@ -61,8 +64,8 @@ void live_events_of_job(struct jobs *j, struct streams *s, const struct http_req
 
 void live_events_of_user(struct streams *s, const struct http_request *q, struct http_reply *r)
 {
-    const struct stream_order order = {
-        .of_user = true, .owner = q->user->owner, .last = last_id(q)};
+    struct stream_order order = order_of(q);
+    order.of_user = true;
     if (owner_is_nobody(&q->user->owner))
         auth_challenge(q, r);
     else

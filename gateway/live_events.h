@@ -1,5 +1,5 @@
 /* live_events.h - GET /v1/jobs/{id}/events and /v1/events: who may listen, from where, and the
- * answer that becomes a stream. Any thread. */
+ * answer that becomes a stream, which ends with the token of who asked. Any thread. */
 #pragma once
 #include "gateway/jobs.h"
 #include "gateway/streams.h"

@@ -63,6 +63,7 @@ int stream_new(struct streams *s, const struct stream_order *order, int fd, stru
     x->of_user = order->of_user;
     x->owner = order->owner;
     x->id = order->id;
+    x->until_s = order->until_s;
     if (x->of_user) {
         feed_init(&x->feed, order->last);
         live_channel_of_user(&x->owner, x->channel);

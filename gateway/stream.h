@@ -11,6 +11,7 @@ enum stream_end { /* why a stream was closed */
                   STREAM_DONE,
                   STREAM_LEFT,    /* by its reader */
                   STREAM_SLOW,    /* reader: too many bytes waited, or none moved for a heartbeat */
+                  STREAM_EXPIRED, /* its reader's token */
                   STREAM_DRAINED, /* the gateway goes */
                   STREAM_BROKEN,  /* no memory, or a row that may not be read */
                   STREAM_ENDS
@@ -36,6 +37,7 @@ struct stream {
     struct owner owner;   /* who reads */
     struct job_id id;
     int64_t beat_ms, asked_ms; /* asked: since when a read is wanted; 0: none is */
+    int64_t until_s;           /* of stream_order */
     union {
         struct merge merge;
         struct feed feed;

@@ -205,8 +205,13 @@ static void beat(struct streams *s, int64_t now_ms)
 static void look(struct streams *s, int64_t now_ms)
 {
     bool deaf = !cache_async_hears(s->s.cache);
+    int64_t wall_s = clock_wall_us(s->s.loop->clock) / 1000000;
     for (struct stream *x = s->first, *next; x; x = next) {
         next = x->next;
+        if (x->until_s && wall_s >= x->until_s) {
+            stream_close(x, STREAM_EXPIRED);
+            continue;
+        }
         if (x->late || deaf)
             stream_want(x);
         if (x->asked_ms && now_ms - x->asked_ms > STREAMS_GAP_MS)
@@ -327,11 +332,10 @@ void streams_stop(struct streams *s, int wait_ms)
 
 static void count(struct streams *s)
 {
-    static const char *const why[STREAM_ENDS] = {[STREAM_DONE] = "why=\"done\"",
-                                                 [STREAM_LEFT] = "why=\"left\"",
-                                                 [STREAM_SLOW] = "why=\"slow\"",
-                                                 [STREAM_DRAINED] = "why=\"drained\"",
-                                                 [STREAM_BROKEN] = "why=\"broken\""};
+    static const char *const why[STREAM_ENDS] = {
+        [STREAM_DONE] = "why=\"done\"",       [STREAM_LEFT] = "why=\"left\"",
+        [STREAM_SLOW] = "why=\"slow\"",       [STREAM_EXPIRED] = "why=\"expired\"",
+        [STREAM_DRAINED] = "why=\"drained\"", [STREAM_BROKEN] = "why=\"broken\""};
     s->open = metrics_gauge("offpath_streams", "", "Live streams that are open.");
     s->refused = metrics_counter("offpath_streams_refused_total", "",
                                  "Live streams refused because too many were open.");

@@ -1,8 +1,8 @@
 /* streams.h - the live streams of a gateway: one loop, one connection to Redis, no thread of their
  * own. Each listens first, then reads the record, then joins both by number (merge.h, feed.h).
  * Redis away: the record is read every second. At each heartbeat it is read, too: a worker may die
- * between its commit and its message. A reader too slow for its bytes is closed; it comes back and
- * goes on where it stopped. */
+ * between its commit and its message. A reader too slow for its bytes is closed, and one whose
+ * token has expired; each comes back and goes on where it stopped, or is told why not. */
 #pragma once
 #include "common/cache.h"
 #include "common/id.h"
@@ -43,6 +43,7 @@ struct stream_order { /* a stream to be */
     bool of_user;
     struct owner owner; /* of the caller */
     uint64_t last;      /* Last-Event-ID; 0: none */
+    int64_t until_s;    /* Unix time at which the caller's token is good no more; 0: has none */
 };
 /* Room for one more. *out: owned (stream_begin). 0; ERR_FULL: too many; ERR_CLOSED: it stops;
  * ERR_NOMEM. Any thread. */

@@ -16,6 +16,7 @@ from streams import Stream
 
 SECRET = b"a secret of more than 32 bytes, for tests"
 ISSUER = "https://id.example"
+LEEWAY_S = 60  # clocks differ; common/token.h
 CALL = r"""
 topic: {name: NAME-MARK, group: NAME-MARK}
 request:
@@ -463,6 +464,16 @@ def test_a_user_hears_of_each_own_job_and_of_no_other(site):
     assert other not in {e.data["id"] for e in alice.events}
     foreign = Stream(site.address, f"/v1/jobs/{other}/events", token=token("alice"))
     assert (foreign.status, foreign.problem["code"]) == (404, "no-job")
+
+
+def test_a_stream_ends_with_its_token_and_says_so_to_who_comes_back(site):
+    late = token("alice", ttl=4 - LEEWAY_S)
+    alice = Stream(site.address, "/v1/events", token=late)
+    assert alice.status == 200
+    alice.all()
+    assert site.gateways[0].metric("offpath_streams_ended_total", why="expired") >= 1
+    again = Stream(site.address, "/v1/events", token=late, last=alice.last)
+    assert (again.status, again.problem["code"]) == (401, "signed-out")
 
 
 def test_a_user_who_was_away_hears_what_ended_meanwhile(site):

@@ -157,16 +157,21 @@ static void end_job(struct world *w, bool told)
 
 /* ---- a reader */
 
-static int open_stream(struct world *w, bool of_user, uint64_t last)
+static int open_ordered(struct world *w, const struct stream_order *order)
 {
-    struct stream_order order = {.id = w->id, .of_user = of_user, .owner = ANN, .last = last};
     struct stream_ticket *ticket;
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-    assert_int_equal(streams_enter(w->streams, &order, &ticket), 0);
+    assert_int_equal(streams_enter(w->streams, order, &ticket), 0);
     stream_begin(ticket, ends[1]);
     loop_fake_run_for(w->loop, 1);
     return ends[0];
+}
+
+static int open_stream(struct world *w, bool of_user, uint64_t last)
+{
+    return open_ordered(
+        w, &(struct stream_order){.id = w->id, .of_user = of_user, .owner = ANN, .last = last});
 }
 
 /* All that came by now; lent. */
@@ -400,6 +405,25 @@ static void tell_user(struct world *w, enum job_state state, int64_t finished_us
     loop_fake_run_for(w->loop, 1);
 }
 
+static void a_stream_ends_with_the_token_it_was_opened_with(void **state)
+{
+    struct world *w = *state;
+    claim(w);
+    for (int of_user = 0; of_user < 2; of_user++) {
+        int64_t now_us = clock_wall_us(loop_fake_clock(w->loop));
+        int fd = open_ordered(w, &(struct stream_order){.id = w->id,
+                                                        .of_user = of_user,
+                                                        .owner = ANN,
+                                                        .until_s = now_us / 1000000 + 100});
+        loop_fake_run_for(w->loop, 97000);
+        assert_false(is_over(w, fd));
+        loop_fake_run_for(w->loop, 3000 + STREAMS_LOOK_MS);
+        assert_true(is_over(w, fd));
+        assert_int_equal(ended("expired"), of_user + 1);
+        close(fd);
+    }
+}
+
 static void a_user_hears_of_open_jobs_and_of_ends(void **state)
 {
     struct world *w = *state;
@@ -457,6 +481,7 @@ int main(void)
         T(a_long_history_comes_as_the_reader_takes_it),
         T(who_takes_nothing_for_a_heartbeat_is_closed),
         T(who_leaves_is_forgotten),
+        T(a_stream_ends_with_the_token_it_was_opened_with),
         T(a_user_hears_of_open_jobs_and_of_ends),
         T(an_end_that_nobody_told_a_user_is_heard_at_the_next_heartbeat),
         T(a_user_who_was_away_hears_what_ended_meanwhile),
