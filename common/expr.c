@@ -42,26 +42,36 @@ static void home_hide_once(void)
 
 /* ---- compile */
 
-/* Gives all n one program, or none. */
+/* The part with this text; *n parts so far, a new one is added. */
+static unsigned part_of(struct expr_part *parts, size_t *n, const struct expr *e)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (strcmp(parts[i].text, e->source) == 0)
+            return (unsigned)i;
+    parts[*n] = (struct expr_part){e->source, e->scan};
+    return (unsigned)(*n)++;
+}
+
+/* Gives all n one program, or none. Flows repeat themselves: what is the same is compiled once. */
 static int compile_together(struct expr *const *list, size_t n, struct expr_error *error)
 {
     struct expr_program *program = NULL;
     struct expr_part *parts = calloc(n, sizeof *parts);
+    size_t parts_n = 0;
     if (!parts)
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++)
-        parts[i] = (struct expr_part){list[i]->source, list[i]->scan};
-    char *text = expr_wrap(parts, n);
+        list[i]->which = part_of(parts, &parts_n, list[i]);
+    char *text = expr_wrap(parts, parts_n);
     free(parts);
     home_hide_once();
-    int err = text ? expr_program_new(text, n, n == 1 ? list[0]->source : NULL, &program, error)
-                   : ERR_NOMEM;
+    int err =
+        text ? expr_program_new(text, parts_n, n == 1 ? list[0]->source : NULL, &program, error)
+             : ERR_NOMEM;
     if (err)
         return err;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         list[i]->program = expr_program_get(program);
-        list[i]->which = (unsigned)i;
-    }
     expr_program_put(program);
     return 0;
 }
@@ -235,12 +245,12 @@ static bool two_threads_work(void)
 int expr_start(void)
 {
     home_hide_once();
-    if (watchdog_start() != 0)
-        return ERR_BUG;
-    if (two_threads_work())
-        return 0;
-    watchdog_stop();
-    return ERR_BUG;
+    return watchdog_start() != 0 ? ERR_BUG : 0;
+}
+
+int expr_prove_threads(void)
+{
+    return two_threads_work() ? 0 : ERR_BUG;
 }
 
 void expr_stop(void)

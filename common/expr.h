@@ -70,7 +70,11 @@ int expr_view(struct expr *e, const struct expr_vars *vars, const struct json **
 unsigned expr_uses(const struct expr *e);      /* OR of VAR_BIT it mentions */
 const char *expr_source(const struct expr *e); /* lent with e */
 
-/* Start-up, before other threads: point HOME away from a ~/.jq, start the watchdog, prove that two
- * threads can evaluate. 0 or ERR_BUG. Counted: each start needs its stop. */
+/* Start-up, before other threads: point HOME away from a ~/.jq, start the watchdog. 0 or ERR_BUG.
+ * Counted: each start needs its stop. */
 int expr_start(void) must_use;
 void expr_stop(void);
+
+/* Behind expr_start, once in a program that evaluates on several threads: does this libjq give one
+ * thread what another has compiled? Costs the time of an expr_compile. 0 or ERR_BUG. */
+int expr_prove_threads(void) must_use;

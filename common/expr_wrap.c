@@ -6,9 +6,12 @@
 
 enum { PROGRAM_MAX = 16 << 20 };
 
-/* expr_scan refuses these names already: this holds if it should miss one. */
+/* expr_scan refuses these names already, and tells of each `now`: this holds if it should miss one.
+ * jq 1.6 looks through the whole program for each of its 200 functions, so each word here and in
+ * print_part costs at start-up. */
 static const char prelude[] =
-    "def env: error(\"refused\"); def input: env; def inputs: env; def debug: env; def debug(x): "
+    "def env: error(\"refused\"); def now: env; def input: env; def inputs: env; def debug: env; "
+    "def debug(x): "
     "env; def stderr: env; def modulemeta: env; def halt: env; def halt_error: env; "
     "def halt_error(x): env; def input_filename: env; def input_line_number: env; "
     "def localtime: env; def strflocaltime(x): env; def get_search_list: env; {} as $ENV | ";
@@ -21,7 +24,9 @@ static void print_part(struct buf *b, const struct expr_part *part, size_t which
         if (part->scan.uses & VAR_BIT(v))
             buf_printf(b, ".[%u] as $%s | ", at++, expr_var_name((enum expr_var)v));
     }
-    buf_printf(b, ".[%u] as $__now | def now: $__now; null | (%s\n); ", at, part->text);
+    if (part->scan.uses_now)
+        buf_printf(b, ".[%u] as $__now | def now: $__now; ", at);
+    buf_printf(b, "null | (%s\n); ", part->text);
 }
 
 /* A tree of conditions on true and false: jq takes 1 us for a comparison. */

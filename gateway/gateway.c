@@ -344,7 +344,7 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     rc = auth_setup(g->o, &g->serve.auth, &g->auth, why);
     if (rc)
         return rc;
-    rc = expr_start() ? EXIT_BUG : serving_read(g->o, true, &g->first, why);
+    rc = expr_start() || expr_prove_threads() ? EXIT_BUG : serving_read(g->o, true, &g->first, why);
     if (!rc)
         rc = check_record(g, why);
     if (!rc)

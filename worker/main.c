@@ -110,7 +110,7 @@ static int verb_run(const struct program *p)
     log_open("offpath-worker", s.log_json, s.log_level);
     run_block_signals();
     int code = WORKER_BUG;
-    if (expr_start())
+    if (expr_start() || expr_prove_threads())
         complain(code, "the expression engine does not start");
     else
         code = run_with(&s);

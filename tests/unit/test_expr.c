@@ -383,6 +383,7 @@ static void threads_share_an_expression(void **state)
         assert_int_equal((intptr_t)good, ROUNDS);
     }
     expr_free(shared);
+    assert_int_equal(expr_prove_threads(), 0);
 }
 
 static void the_home_folder_is_not_read(void **state)
@@ -472,6 +473,37 @@ static void those_that_are_no_jq_are_told_alone(void **state)
     buf_fini(&all);
 }
 
+static void the_same_text_twice_is_two_expressions(void **state)
+{
+    (void)state;
+    const char *const texts[] = {"$item + 1",   "now | floor", "$item + 1",
+                                 "now | floor", "1 +",         "1 +"};
+    const int want[] = {8, 5, 8, 5};
+    struct json *item = json_new_number(7), *v = NULL;
+    struct expr_vars vars = {.created_us = 5000000, .value[VAR_ITEM] = item};
+    struct expr *list[6];
+    struct buf all;
+    buf_init(&all, 0);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(expr_compile(texts[i], VAR_BIT(VAR_ITEM) | EXPR_LATER, &list[i], NULL), 0);
+    assert_int_equal(expr_compile_later(list, 6, told, &all), 0);
+    const char *first = strstr(buf_str(&all), "1 +: ");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "1 +: "));
+    expr_free(list[0]); /* what it shares with others stays theirs */
+    for (int i = 1; i < 6; i++) {
+        assert_int_equal(expr_is_ready(list[i]), i < 4);
+        if (i < 4) {
+            assert_int_equal(expr_eval(list[i], &vars, &v, NULL), 0);
+            assert_int_equal((int)json_number(v), want[i]);
+            json_free(v);
+        }
+        expr_free(list[i]);
+    }
+    json_free(item);
+    buf_fini(&all);
+}
+
 static void an_expression_that_jq_would_compile_for_minutes_is_refused(void **state)
 {
     (void)state;
@@ -493,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_compile_together_and_give_their_own_values),
         cmocka_unit_test(those_that_are_no_jq_are_told_alone),
+        cmocka_unit_test(the_same_text_twice_is_two_expressions),
         cmocka_unit_test(an_expression_that_jq_would_compile_for_minutes_is_refused),
         cmocka_unit_test(plain_paths_need_no_jq),
         cmocka_unit_test(what_jq_might_read_otherwise_is_left_to_it),
