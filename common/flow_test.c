@@ -169,6 +169,34 @@ static void read_rows(struct reader *r, const struct yaml_node *map, struct flow
     }
 }
 
+/* ---- pool */
+
+static void read_pool(struct reader *r, const struct yaml_node *test, struct flow_test *t)
+{
+    const struct yaml_node *list = yaml_get(test, "pool"), *refill = yaml_get(test, "refill");
+    const struct yaml_node *user = yaml_get(test, "user");
+    if (!list && !refill)
+        return;
+    if (!r->flow->pool.topic) {
+        finding(r, yaml_place_key(list ? list : refill), FINDING_KEY,
+                "the flow has no pool\nleave this out of its tests");
+        return;
+    }
+    t->refill = value_bool(&r->loader, refill, false);
+    if (t->refill && user)
+        finding(r, yaml_place_key(user), FINDING_KEY, "a refill is nobody's\nleave `user` out");
+    if (!list || !value_is(&r->loader, list, YAML_LIST))
+        return;
+    if (list->n > r->flow->pool.size) {
+        findings_add(r->loader.findings, yaml_place(list), FINDING_VALUE,
+                     "more items than the pool keeps\nits `size` is %u", r->flow->pool.size);
+        return;
+    }
+    t->items = value_array(&r->loader, list->n ? list->n : 1, sizeof *t->items);
+    for (const struct yaml_node *n = list->first; n && t->items; n = n->next)
+        t->items[t->items_n++] = json_text_of(r, n);
+}
+
 /* ---- expect */
 
 static void read_want(struct reader *r, const struct yaml_node *m, struct flow_test_want *w)
@@ -250,7 +278,8 @@ static int compile_wants(struct reader *r, const char *path, struct flow_tests *
 
 static void read_test(struct reader *r, const struct yaml_node *n, struct flow_test *t)
 {
-    static const char *const keys[] = {"name", "request", "user", "rows", "replies", "expect"};
+    static const char *const keys[] = {"name", "request", "user",    "refill",
+                                       "rows", "pool",    "replies", "expect"};
     struct flow_loader *l = &r->loader;
     if (!keys_check(r, n, keys, sizeof keys / sizeof *keys))
         return;
@@ -267,6 +296,7 @@ static void read_test(struct reader *r, const struct yaml_node *n, struct flow_t
         finding(r, yaml_place(n), FINDING_REQUIRED,
                 "`request` is missing\nwrite what a client would send");
     read_rows(r, yaml_get(n, "rows"), t);
+    read_pool(r, n, t);
     read_replies(r, yaml_get(n, "replies"), t);
     read_wants(r, n, t);
 }
@@ -345,6 +375,9 @@ static void test_free(struct flow_test *t)
     }
     for (size_t i = 0; i < t->rows_n; i++)
         free(t->rows[i].rows);
+    for (size_t i = 0; i < t->items_n; i++)
+        free(t->items[i]);
+    free(t->items);
     free(t->rows);
     free(t->replies);
     free(t->wants);

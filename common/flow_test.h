@@ -6,6 +6,8 @@
  *       request: {productId: '42'}
  *       user: alice                       # a guest without it
  *       rows: {member: [{id: 1}]}         # of `load`; without it there are none
+ *       pool: [{name: ready}]             # of a flow with `pool`: results in it, the oldest first
+ *       refill: false                     # the record is a refill's
  *       replies:
  *         a-mart: {body: {price: 18900}, delay: 200ms}
  *         b-shop: [{status: 503}, {fails: timeout}]      # one after the other, the last for ever
@@ -45,6 +47,9 @@ struct flow_test {
     unsigned line;
     char *request; /* JSON */
     char *user;    /* NULL: a guest */
+    bool refill;
+    char **items; /* JSON */
+    size_t items_n;
     struct flow_test_reply *replies;
     size_t replies_n;
     struct flow_test_rows *rows;

@@ -127,7 +127,10 @@ static int try_one(struct testing *t, const struct flow *f, struct flow_test *te
         for (size_t i = 0; i < test->rows_n; i++)
             sql_fake_rows(trial_sql(trial), sql_template_text(test->rows[i].load->sql),
                           test->rows[i].rows);
-        err = trial_run(trial, test->request, test->user, &end);
+        err = trial_run(trial,
+                        &(struct trial_job){test->request, test->user, test->refill, test->items,
+                                            test->items_n},
+                        &end);
     }
     if (!err)
         err = test_story(t->set, f, &end, trial, &story);

@@ -166,6 +166,25 @@ static struct json *all_statements(const struct flow_set *set, struct trial *t)
     return NULL;
 }
 
+/* Of a flow with a pool: what the job took, the record by which it asks for more, what is left. */
+static struct json *pool_of(const struct flow *f, const struct trial_end *end)
+{
+    const struct record_call *row = row_of(end, "$pool", -1);
+    struct json *v = json_new_object(), *refill = NULL;
+    if (!v)
+        return NULL;
+    for (size_t i = end->emits_n; i < end->sent_n && !refill; i++)
+        if (strcmp(end->sent[i].topic, f->pool.topic) == 0)
+            refill = parsed(end->sent[i].value, end->sent[i].value_len);
+    int err = json_put(v, "took", row ? parsed(row->result, row->result_len) : json_new_null());
+    err |= json_put(v, "refill", refill ? refill : json_new_null());
+    err |= json_put(v, "items", end->items ? json_copy(end->items) : json_new_array());
+    if (!err)
+        return v;
+    json_free(v);
+    return NULL;
+}
+
 int test_story(const struct flow_set *set, const struct flow *f, const struct trial_end *end,
                struct trial *t, struct json **out)
 {
@@ -177,10 +196,12 @@ int test_story(const struct flow_set *set, const struct flow *f, const struct tr
     err |= json_put(v, "detail", text_or_null(end->job.detail));
     err |= json_put(v, "result", parsed(end->job.result, end->job.result_len));
     err |= json_put(v, "ms", json_new_number((double)end->ms));
+    err |= json_put(v, "rounds", json_new_number(end->job.round + 1));
     err |= json_put(v, "calls", all_calls(f, end));
     err |= json_put(v, "requests", all_requests(t, end->begin_ms));
     err |= json_put(v, "emits", all_emits(end));
     err |= json_put(v, "statements", all_statements(set, t));
+    err |= json_put(v, "pool", f->pool.topic ? pool_of(f, end) : json_new_null());
     if (err)
         json_free(v);
     else

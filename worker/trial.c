@@ -1,4 +1,3 @@
-#include "worker/databases.h"
 #include "worker/trial.h"
 
 #include <stdio.h>
@@ -9,7 +8,9 @@
 #include "common/cache_fake.h"
 #include "common/loop_fake.h"
 #include "common/record_fake.h"
+#include "worker/databases.h"
 #include "worker/shard.h"
+#include "worker/trial_pool.h"
 
 enum {
     BEGIN_S = 1767225600, /* 2026-01-01 */
@@ -260,45 +261,106 @@ void trial_close(struct trial *t)
 struct awaited {
     struct trial *t;
     const struct job_id *id;
+    unsigned round; /* that was put last */
+    int64_t due_us; /* of a later one; 0: final */
 };
 
-static bool is_final(void *arg)
+static bool has_ended(void *arg)
 {
-    const struct awaited *a = arg;
+    struct awaited *a = arg;
     struct trial_end e = {0};
     struct record *r = a->t->eyes;
     if (r->ops->read(r, a->id, &e.job, &e.calls, &e.calls_n))
         return false;
     bool final = job_is_final(e.job.state);
+    bool later = e.job.state == JOB_QUEUED && e.job.round > a->round;
+    a->due_us = later ? e.job.retry_at_us : 0;
+    a->round = later ? e.job.round : a->round;
     trial_end_fini(&e);
-    return final;
+    return final || later;
 }
 
-static int put(struct trial *t, const char *request, const char *user, struct job_id *id)
+static struct event event_of(struct trial *t, const struct trial_job *job)
 {
     static const struct id_secret secret = {{1}};
-    static struct event_headers headers; /* too large for the stack; one thread */
     const struct clock *clock = loop_fake_clock(t->loop);
-    struct event e = {.ours = true, .created_us = clock_wall_us(clock)};
+    struct event e = {.ours = true, .refill = job->refill, .created_us = clock_wall_us(clock)};
     snprintf(e.flow, sizeof e.flow, "%s", t->flow->name);
-    if (user) {
-        e.owner = owner_of("", user);
-        snprintf(e.sub, sizeof e.sub, "%s", user);
+    if (job->user) {
+        e.owner = owner_of("", job->user);
+        snprintf(e.sub, sizeof e.sub, "%s", job->user);
     }
-    e.job = *id = id_new(&secret, &e.owner, clock, &t->rng.rng);
-    e.deadline_us = t->flow->deadline_ms ? e.created_us + t->flow->deadline_ms * 1000 : 0;
+    e.job = id_new(&secret, &e.owner, clock, &t->rng.rng);
+    if (t->flow->deadline_ms && !job->refill)
+        e.deadline_us = e.created_us + t->flow->deadline_ms * 1000;
     memcpy(e.rev, t->flow->rev, sizeof e.rev);
     e.has_rev = true;
-    int err = event_encode(&e, &headers);
-    const struct broker_record r = {.topic = t->flow->topic.name,
-                                    .timestamp_ms = e.created_us / 1000,
+    return e;
+}
+
+static int put(struct trial *t, const struct trial_job *job, const struct event *e)
+{
+    static struct event_headers headers; /* too large for the stack; one thread */
+    int err = event_encode(e, &headers);
+    const struct broker_record r = {.topic =
+                                        job->refill ? t->flow->pool.topic : t->flow->topic.name,
+                                    .timestamp_ms = e->created_us / 1000,
                                     .key = "trial",
                                     .key_len = 5,
-                                    .value = request,
-                                    .value_len = strlen(request),
+                                    .value = job->request,
+                                    .value_len = strlen(job->request),
                                     .headers = headers.list,
                                     .headers_n = headers.n};
     return err ? err : broker_fake_put(t->broker, &r);
+}
+
+static int put_again(struct trial *t, const struct record_outbox *row)
+{
+    enum { HEADERS_MAX = 255 };
+    static struct event_header headers[HEADERS_MAX];
+    struct broker_record r = {.topic = row->topic,
+                              .partition = -1,
+                              .timestamp_ms = clock_wall_us(loop_fake_clock(t->loop)) / 1000,
+                              .key = row->key,
+                              .key_len = row->key_len,
+                              .value = row->value,
+                              .value_len = row->value_len,
+                              .headers = headers};
+    int err =
+        record_headers_unpack(row->headers, row->headers_len, headers, HEADERS_MAX, &r.headers_n);
+    if (!err)
+        err = broker_fake_put(t->broker, &r);
+    return err ? err : t->eyes->ops->outbox_delete(t->eyes, &row->id, 1);
+}
+
+/* As the relay does when a later round is due. */
+static int send_again(struct trial *t)
+{
+    struct record_outbox *rows = NULL;
+    char retry[300];
+    size_t n = 0;
+    snprintf(retry, sizeof retry, "%s.retry", t->flow->topic.name);
+    int err = t->eyes->ops->outbox_take(t->eyes, shard_worker(t->shard), &rows, &n);
+    for (size_t i = 0; i < n && !err; i++)
+        if (strcmp(rows[i].topic, retry) == 0)
+            err = put_again(t, &rows[i]);
+    if (rows)
+        record_outbox_free(rows, n);
+    return err;
+}
+
+static int play(struct trial *t, const struct job_id *id)
+{
+    struct awaited a = {.t = t, .id = id};
+    int64_t end_ms = loop_now_ms(t->loop) + DAY_MS;
+    int err = 0;
+    while (!err && loop_now_ms(t->loop) < end_ms &&
+           loop_fake_run_until(t->loop, has_ended, &a, end_ms - loop_now_ms(t->loop)) && a.due_us) {
+        int64_t wait_us = a.due_us - clock_wall_us(loop_fake_clock(t->loop));
+        loop_fake_run_for(t->loop, wait_us > 0 ? (wait_us + 999) / 1000 : 0);
+        err = send_again(t);
+    }
+    return err;
 }
 
 static bool is_emitted(const struct flow *f, const char *topic)
@@ -315,7 +377,7 @@ static int read_sent(struct trial *t, struct trial_end *out)
 {
     struct record_outbox *rows = NULL;
     size_t n = 0, kept = 0;
-    if (t->flow->emits_n == 0)
+    if (t->flow->emits_n == 0 && !t->flow->pool.topic)
         return 0;
     loop_fake_run_for(t->loop, HELD_MS);
     int err = t->eyes->ops->outbox_take(t->eyes, shard_worker(t->shard), &rows, &n);
@@ -334,21 +396,27 @@ static int read_sent(struct trial *t, struct trial_end *out)
     return 0;
 }
 
-int trial_run(struct trial *t, const char *request, const char *user, struct trial_end *out)
+int trial_run(struct trial *t, const struct trial_job *job, struct trial_end *out)
 {
-    struct job_id id;
-    struct awaited a = {t, &id};
+    struct event e = event_of(t, job);
+    struct trial_pool pool = {.redis = t->redis, .flow = t->flow};
     int64_t begin = loop_now_ms(t->loop);
-    int err = put(t, request, user, &id);
-    if (err)
-        return err;
-    (void)loop_fake_run_until(t->loop, is_final, &a, DAY_MS);
-    int64_t ms = loop_now_ms(t->loop) - begin;
-    loop_fake_run_for(t->loop, AFTER_MS);
-    *out = (struct trial_end){.begin_ms = begin, .ms = ms};
-    err = read_sent(t, out);
-    if (!err && t->eyes->ops->read(t->eyes, &id, &out->job, &out->calls, &out->calls_n))
+    int err = trial_pool_begin(&pool, &e, job);
+    if (!err)
+        err = put(t, job, &e);
+    if (!err)
+        err = play(t, &e.job);
+    if (!err) {
+        int64_t ms = loop_now_ms(t->loop) - begin;
+        loop_fake_run_for(t->loop, AFTER_MS);
+        *out = (struct trial_end){.begin_ms = begin, .ms = ms};
+        err = trial_pool_end(&pool, &out->items);
+    }
+    if (!err)
+        err = read_sent(t, out);
+    if (!err && t->eyes->ops->read(t->eyes, &e.job, &out->job, &out->calls, &out->calls_n))
         err = ERR_NOT_FOUND;
+    trial_pool_fini(&pool);
     return err;
 }
 
@@ -360,5 +428,6 @@ void trial_end_fini(struct trial_end *e)
     free(e->calls);
     if (e->sent)
         record_outbox_free(e->sent, e->sent_n);
+    json_free(e->items);
     *e = (struct trial_end){0};
 }

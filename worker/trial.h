@@ -19,17 +19,25 @@ struct http_client *trial_http(struct trial *t);
  * noted there. Lent. */
 struct sql_fake *trial_sql(struct trial *t);
 
+struct trial_job { /* borrowed */
+    const char *request;
+    const char *user; /* NULL: a guest */
+    bool refill;      /* of a flow with a pool: a record of its refills' topic */
+    char **items;     /* results that lie in the pool for this job's key, the oldest first */
+    size_t items_n;
+};
 struct trial_end {
     struct record_job job;
     struct record_call *calls; /* the ledger, in order of seq */
     size_t calls_n;
     struct record_outbox *sent; /* the first emits_n of them are what the flow emits, in order */
     size_t sent_n, emits_n;
-    int64_t begin_ms; /* of the loop, when the record came */
-    int64_t ms;       /* from the record to the final state */
+    struct json *items; /* a list: what lies in the pool now; NULL without a pool */
+    int64_t begin_ms;   /* of the loop, when the record came */
+    int64_t ms;         /* from the record to the final state */
 };
-/* A record as the gateway makes it, and the worker until the job is final, for at most a day. user:
- * NULL for a guest. *out: owned (trial_end_fini). 0; ERR_NOT_FOUND: it was not even claimed. */
-int trial_run(struct trial *t, const char *request, const char *user,
-              struct trial_end *out) must_use;
+/* A record as the gateway makes it, and the worker until the job is final, for at most a day: later
+ * rounds are played when they are due. Nothing else that it sends on is run, so a refill that it
+ * asks for is not. *out: owned (trial_end_fini). 0; ERR_NOT_FOUND: it was not even claimed. */
+int trial_run(struct trial *t, const struct trial_job *job, struct trial_end *out) must_use;
 void trial_end_fini(struct trial_end *e);

@@ -88,7 +88,7 @@ static void the_tests_that_ship_pass(void **state)
         fail_msg("%s%s", output, complaint);
     has(output, "ok    429 waits for Retry-After ");
     has(output, "4 calls, 2.0 s virtual, ");
-    has(output, "30 tests, 0 failed\n");
+    has(output, "37 tests, 0 failed\n");
     assert_int_equal(run_paths("deploy/flows/price-compare.test.yaml", true, NULL), 0);
     has(output, "\"name\":\"no shop answers\",\"ok\":true,\"calls\":9,\"virtual_ms\":");
 }
@@ -150,6 +150,124 @@ static void rows_are_loaded_and_statements_are_told(void **state)
     if (code)
         fail_msg("%s%s", output, complaint);
     has(output, "2 tests, 0 failed\n");
+}
+
+/* A flow file of this text behind its name, with upstreams of the tests' shops. */
+static int run_flow(const char *flow, const char *tests)
+{
+    char dir[] = "/tmp/test_test-XXXXXX", one[100], test[100], text[2000];
+    assert_non_null(mkdtemp(dir));
+    snprintf(text, sizeof text, "flow: one\ntitle: One\n%s", flow);
+    write_file(dir, "one.yaml", text, one);
+    write_file(dir, "one.test.yaml", tests, test);
+    int code = run_paths(dir, false, "tests/shops/upstreams.yaml");
+    unlink(one);
+    unlink(test);
+    rmdir(dir);
+    return code;
+}
+
+static void passes(int code, const char *says)
+{
+    if (code)
+        fail_msg("%s%s", output, complaint);
+    has(output, says);
+}
+
+static void later_rounds_are_played_when_they_are_due(void **state)
+{
+    (void)state;
+    static const char flow[] =
+        "deadline: 1h\nrequeue: [10s, 5m]\ncalls:\n"
+        "  done: {upstream: a-mart, request: {path: /done}}\n"
+        "  late: {upstream: a-mart, retry: {attempts: 1, on: [503]}, request: {path: /late}}\n"
+        "result: '[$calls[].result]'\nemit:\n  - {topic: others, value: 1}\n";
+    static const char tests[] =
+        "tests:\n"
+        "  - name: the third round\n    request: {}\n    replies:\n      done: {body: 1}\n"
+        "      late: [{status: 503}, {status: 503}, {body: 2, delay: 1s}]\n"
+        "    expect:\n      .state: succeeded\n      .rounds: 3\n      .result: [1, 2]\n"
+        "      '.requests | map(.call)': [done, late, late, late]\n"
+        "      '.requests[2].at >= 10000 and .requests[2].at < 12000': true\n"
+        "      '.requests[3].at >= 310000 and .ms == .requests[3].at + 1000': true\n"
+        "      .calls.late.attempts: 1\n      .emits | length: 1\n"
+        "  - name: none is left\n    request: {}\n    replies:\n      done: {body: 1}\n"
+        "      late: {status: 503}\n    expect:\n      .state: failed\n"
+        "      .reason: need-not-met\n      .rounds: 3\n      .requests | length: 4\n"
+        "      .emits: []\n"
+        "  - name: what may not pass is not waited for\n    request: {}\n    replies:\n"
+        "      done: {body: 1}\n      late: {status: 404}\n    expect:\n      .state: failed\n"
+        "      .rounds: 1\n";
+    passes(run_flow(flow, tests), "3 tests, 0 failed\n");
+}
+
+#define POOL                                                                                   \
+    "request:\n  schema:\n    type: object\n    required: [id]\n"                              \
+    "    properties: {id: {type: integer}, who: {type: string}}\n"                             \
+    "pool:\n  key: $request.id\n  size: 2\n  ttl: 2h\n  refill: {topic: fill, fields: [id]}\n" \
+    "calls:\n  make: {upstream: a-mart, request: {path: /make}}\n"                             \
+    "result: '{made: $calls.make.result, refill: $job.refill}'\n"
+
+static void an_item_is_taken_or_made(void **state)
+{
+    (void)state;
+    static const char tests[] =
+        "tests:\n"
+        "  - name: one is there\n    user: alice\n    request: {id: 7, who: x}\n"
+        "    pool: [{n: 1}, {n: 2}]\n    expect:\n      .state: succeeded\n      .result: {n: 1}\n"
+        "      .requests: []\n      .calls.make.state: skipped\n"
+        "      .pool: {took: {n: 1}, refill: {id: 7}, items: [{n: 2}]}\n"
+        "  - name: none is there\n    request: {id: 7, who: x}\n    replies: {make: {body: 5}}\n"
+        "    expect:\n      .result: {made: 5, refill: false}\n      .requests | length: 1\n"
+        "      .pool: {took: null, refill: {id: 7}, items: []}\n"
+        "  - name: another key\n    request: {id: 8}\n    replies: {make: {body: 5}}\n"
+        "    expect: {.pool.refill: {id: 8}}\n";
+    passes(run_flow(POOL, tests), "3 tests, 0 failed\n");
+}
+
+static void a_refill_puts_what_it_makes(void **state)
+{
+    (void)state;
+    static const char tests[] =
+        "tests:\n"
+        "  - name: there is room\n    refill: true\n    request: {id: 7, who: x}\n"
+        "    replies: {make: {body: 5}}\n    expect:\n      .state: succeeded\n"
+        "      .pool.items: [{made: 5, refill: true}]\n      .pool.refill: {id: 7}\n"
+        "  - name: the last place\n    refill: true\n    request: {id: 7}\n    pool: [{n: 1}]\n"
+        "    replies: {make: {body: 5}}\n    expect:\n"
+        "      .pool.items: [{n: 1}, {made: 5, refill: true}]\n      .pool.refill: null\n"
+        "  - name: it is full\n    refill: true\n    request: {id: 7}\n    pool: [{n: 1}, {n: 2}]\n"
+        "    expect:\n      .requests: []\n      .pool.items | length: 2\n"
+        "  - name: it fails\n    refill: true\n    request: {id: 7}\n"
+        "    expect: {.state: failed, .pool.items: []}\n";
+    passes(run_flow(POOL, tests), "4 tests, 0 failed\n");
+}
+
+static void what_is_wrong_about_a_pool_is_a_finding(void **state)
+{
+    (void)state;
+    const struct {
+        const char *flow, *text, *says;
+    } cases[] = {
+        {"", "    pool: [1]\n", ":4:5: error[F010]: the flow has no pool; leave"},
+        {"", "    refill: true\n", ":4:5: error[F010]: the flow has no pool; leave"},
+        {POOL, "    pool: 1\n", ":4:11: error[F013]: `pool` must be a list"},
+        {POOL, "    pool: [1, 2, 3]\n",
+         ":4:11: error[F014]: more items than the pool keeps; its `size` is 2"},
+        {POOL, "    refill: maybe\n", ":4:13: error[F013]: `refill` must be"},
+        {POOL, "    refill: true\n    user: alice\n",
+         ":5:5: error[F010]: a refill is nobody's; leave `user` out"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char tests[300];
+        snprintf(tests, sizeof tests,
+                 "tests:\n  - name: a\n    request: {id: 1}\n%s"
+                 "    expect: {.state: a}\n",
+                 cases[i].text);
+        assert_int_equal(run_flow(cases[i].flow, tests), 1);
+        has(complaint, cases[i].says);
+        assert_string_equal(output, "");
+    }
 }
 
 static void a_difference_is_shown_at_its_line(void **state)
@@ -225,6 +343,10 @@ int main(void)
         cmocka_unit_test(the_tests_that_ship_pass),
         cmocka_unit_test(a_story_tells_states_results_and_requests),
         cmocka_unit_test(rows_are_loaded_and_statements_are_told),
+        cmocka_unit_test(later_rounds_are_played_when_they_are_due),
+        cmocka_unit_test(an_item_is_taken_or_made),
+        cmocka_unit_test(a_refill_puts_what_it_makes),
+        cmocka_unit_test(what_is_wrong_about_a_pool_is_a_finding),
         cmocka_unit_test(a_difference_is_shown_at_its_line),
         cmocka_unit_test(a_call_nobody_answers_fails_to_connect),
         cmocka_unit_test(what_is_wrong_in_a_test_is_a_finding),
