@@ -5,11 +5,11 @@
 
 #include "common/http_address.h"
 
-int http_answer_init(struct http_answer *a, size_t body_max)
+int http_answer_init(struct http_answer *a, const struct http_request *q, void *arg)
 {
-    *a = (struct http_answer){0};
+    *a = (struct http_answer){.part = q->part, .arg = arg};
     buf_init(&a->head, HTTP_HEAD_MAX);
-    buf_init(&a->body, body_max);
+    buf_init(&a->body, q->response_max);
     buf_add(&a->body, "", 0); /* now, so that there is a body to give whatever happens */
     return buf_ok(&a->body) == 0 ? 0 : ERR_NOMEM;
 }
@@ -27,8 +27,10 @@ size_t http_answer_on_head(char *line, size_t size, size_t n, void *answer)
     struct http_answer *a = answer;
     size_t len = size * n;
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        const char *status = memchr(line, ' ', len);
         buf_clear(&a->head);
         a->head_done = false;
+        a->is_ok = status && line + len - status >= 4 && memcmp(status, " 200", 4) == 0;
     } else if (!a->head_done) {
         buf_add(&a->head, line, len);
     }
@@ -41,6 +43,10 @@ size_t http_answer_on_head(char *line, size_t size, size_t n, void *answer)
 size_t http_answer_on_body(char *bytes, size_t size, size_t n, void *answer)
 {
     struct http_answer *a = answer;
+    if (a->part && a->is_ok) {
+        a->part(a->arg, bytes, size * n);
+        return size * n;
+    }
     buf_add(&a->body, bytes, size * n);
     a->too_big = buf_ok(&a->body) != 0;
     return a->too_big ? 0 : size * n;

@@ -8,12 +8,15 @@ enum { HTTP_HEAD_MAX = 64 << 10 };
 struct http_answer {
     struct buf head, body;
     struct header *headers; /* made by http_answer_finish */
-    bool head_done;         /* the header block is complete: trailers are not taken */
-    bool too_big;           /* headers above HTTP_HEAD_MAX, or a body above its limit */
+    http_part_fn *part;     /* NULL, or who gets the body of a 200 */
+    void *arg;
+    bool is_ok;     /* the status is 200 */
+    bool head_done; /* the header block is complete: trailers are not taken */
+    bool too_big;   /* headers above HTTP_HEAD_MAX, or a body above its limit */
 };
 
-/* 0 or ERR_NOMEM. */
-int http_answer_init(struct http_answer *a, size_t body_max) must_use;
+/* arg: of q->part. 0 or ERR_NOMEM. */
+int http_answer_init(struct http_answer *a, const struct http_request *q, void *arg) must_use;
 void http_answer_fini(struct http_answer *a);
 
 /* curl's callbacks; answer: the struct http_answer. They return what they took; 0: too big, stop.

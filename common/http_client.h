@@ -8,6 +8,9 @@
 #include "common/flow.h"
 #include "common/loop.h"
 
+/* A piece of a body, lent until return; arg: of http_start. It must not start, cancel or close. */
+typedef void http_part_fn(void *arg, const char *bytes, size_t len);
+
 struct http_request { /* all borrowed during start */
     const char *method, *url;
     const struct header *headers; /* in order; Host, Content-Length are the client's */
@@ -16,6 +19,8 @@ struct http_request { /* all borrowed during start */
     size_t body_len;
     int64_t timeout_ms; /* whole attempt, connect included */
     size_t response_max;
+    http_part_fn *part; /* NULL; set: it gets the body of a 200 as it comes, which may be without
+                           end, and the response then holds none */
     bool allow_private; /* private, loopback, link-local addresses too */
     bool once;          /* never sent a second time by itself, whatever the method */
     const char *call;   /* the flow's name for it and the element's place, -1 none: for fakes */

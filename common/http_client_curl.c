@@ -295,7 +295,7 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
     x->allow_private = r->allow_private;
     x->done = false;
     x->end = (struct http_end){0};
-    return failed ? ERR_NOMEM : http_answer_init(&x->answer, r->response_max);
+    return failed ? ERR_NOMEM : http_answer_init(&x->answer, r, x->arg);
 }
 
 /* ---- shards */

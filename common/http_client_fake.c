@@ -43,7 +43,9 @@ struct http_exchange {
     struct fake *fake;
     struct http_fake_call *call;
     http_done_fn *fn;
+    http_part_fn *part;
     void *arg;
+    size_t handed; /* of the body */
     struct loop_timer *timer;
     struct http_fake_reply reply; /* its texts owned */
     struct http_exchange *prev, *next;
@@ -175,15 +177,51 @@ static bool is_unsent(enum call_code code)
            code == CALL_BLOCKED_ADDRESS;
 }
 
+static bool takes_parts(const struct http_exchange *x)
+{
+    const struct http_fake_reply *p = &x->reply;
+    return x->part && p->code == CALL_OK && (p->status == 0 || p->status == 200);
+}
+
+static int64_t left_ms(const struct http_exchange *x)
+{
+    return x->call->at_ms + x->call->timeout_ms - loop_now_ms(x->fake->loop);
+}
+
+static void on_due(void *arg);
+
+/* true: another piece is due later, or the end of a reply that hangs. */
+static bool hand_on(struct http_exchange *x)
+{
+    struct http_fake_reply *p = &x->reply;
+    size_t left = strlen(p->body) - x->handed;
+    size_t n = p->part_len && p->part_len < left ? p->part_len : left;
+    int64_t wait_ms = p->part_ms;
+    if (left_ms(x) <= 0)
+        return false;
+    if (n)
+        x->part(x->arg, p->body + x->handed, n);
+    x->handed += n;
+    if (n == left && !p->hang)
+        return false;
+    if (n == left || wait_ms > left_ms(x))
+        wait_ms = left_ms(x);
+    loop_timer_set(x->fake->loop, x->timer, wait_ms, 0);
+    return true;
+}
+
 static void on_due(void *arg)
 {
     struct http_exchange *x = arg;
     struct http_fake_reply *p = &x->reply;
+    if (takes_parts(x) && hand_on(x))
+        return;
     struct http_response r = {.code = p->code, .status = p->status, .why = ""};
     r.ms = loop_now_ms(x->fake->loop) - x->call->at_ms;
-    if (p->hang || p->delay_ms >= x->call->timeout_ms)
+    if (p->hang || p->delay_ms >= x->call->timeout_ms || (takes_parts(x) && left_ms(x) <= 0))
         r.code = CALL_TIMEOUT;
-    else if (r.code == CALL_OK && x->call->response_max && strlen(p->body) > x->call->response_max)
+    else if (!takes_parts(x) && r.code == CALL_OK && x->call->response_max &&
+             strlen(p->body) > x->call->response_max)
         r.code = CALL_TOO_BIG;
     if (r.code == CALL_OK && r.status == 0)
         r.status = 200;
@@ -192,7 +230,7 @@ static void on_due(void *arg)
     if (r.code != CALL_OK)
         r.why = "scripted";
     r.sent = !p->unsent && !is_unsent(r.code);
-    r.body = copy(r.code == CALL_OK ? p->body : "");
+    r.body = copy(r.code == CALL_OK && !takes_parts(x) ? p->body : "");
     r.body_len = strlen(r.body);
     r.headers = &p->header;
     r.headers_n = p->header.name && r.status ? 1 : 0;
@@ -212,11 +250,12 @@ static int fake_start(struct http_client *c, const struct http_request *r, http_
     if (!http_request_is_valid(r))
         return ERR_INVALID;
     struct http_exchange *x = need(calloc(1, sizeof *x));
-    *x = (struct http_exchange){.fake = f, .fn = fn, .arg = arg, .next = f->running};
+    *x = (struct http_exchange){
+        .fake = f, .fn = fn, .part = r->part, .arg = arg, .next = f->running};
     x->call = record(f, r);
     x->reply = reply_for(f, r);
     x->timer = need(loop_timer_new(f->loop, on_due, x));
-    bool cut = x->reply.hang || x->reply.delay_ms > r->timeout_ms;
+    bool cut = (x->reply.hang && !takes_parts(x)) || x->reply.delay_ms > r->timeout_ms;
     loop_timer_set(f->loop, x->timer, cut ? r->timeout_ms : x->reply.delay_ms, 0);
     if (x->next)
         x->next->prev = x;

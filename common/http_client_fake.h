@@ -11,6 +11,8 @@ struct http_fake_reply {
     struct header header; /* copied; one more header, lower-case name; NULL name: none */
     int64_t delay_ms;     /* from start to the callback; never before the next turn */
     bool hang;            /* no answer until the timeout */
+    size_t part_len;      /* where the request takes parts: so many bytes of the body at once, */
+    int64_t part_ms;      /* the first at delay_ms, each further one so much later; 0: all */
     bool unsent;          /* `sent` is false, as it is for connect dns tls blocked-address */
 };
 

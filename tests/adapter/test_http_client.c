@@ -234,7 +234,8 @@ static int server_stop(void **state)
 
 struct seen {
     struct world *world;
-    bool called, ended;
+    bool called, ended, early; /* early: a part came before the end */
+    size_t parts_len;
     unsigned calls;
     enum call_code code;
     int status;
@@ -495,6 +496,39 @@ static void too_much_is_cut(void **state)
     free(s.body);
 }
 
+static void on_part(void *arg, const char *bytes, size_t len)
+{
+    struct seen *s = arg;
+    s->early = s->early || (!s->called && memchr(bytes, '{', len));
+    s->parts_len += len;
+}
+
+static void parts_come_before_the_end_and_without_a_limit(void **state)
+{
+    struct http_request r = request("/early");
+    r.part = on_part;
+    struct seen s = call(*state, &r);
+    assert_int_equal(s.code, CALL_RESET);
+    assert_true(s.early);
+    assert_int_equal(s.parts_len, strlen("{\"price\":"));
+    free(s.body);
+    r = request("/endless");
+    r.part = on_part;
+    r.timeout_ms = 500;
+    s = call(*state, &r);
+    assert_int_equal(s.code, CALL_TIMEOUT);
+    assert_true(s.parts_len > r.response_max);
+    assert_int_equal(s.body_len, 0);
+    free(s.body);
+    r = request("/busy"); /* no 200: its body is an answer as any other */
+    r.part = on_part;
+    s = call(*state, &r);
+    assert_int_equal(s.parts_len, 0);
+    assert_int_equal(s.status, 429);
+    assert_string_equal(s.body, "busy");
+    free(s.body);
+}
+
 static void broken_answers_have_their_codes(void **state)
 {
     expect(*state, "/garbage", CALL_BAD_BODY, 0, true);
@@ -712,6 +746,7 @@ int main(void)
         TEST(hints_and_trailers_are_not_headers),
         TEST(bytes_are_counted_after_decompression),
         TEST(too_much_is_cut),
+        TEST(parts_come_before_the_end_and_without_a_limit),
         TEST(broken_answers_have_their_codes),
         TEST(no_connection_means_nothing_was_sent),
         TEST(the_timeout_is_for_the_whole_exchange),

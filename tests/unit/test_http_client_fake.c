@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -13,7 +14,7 @@ struct seen {
     struct loop *loop;
     enum call_code code;
     int status;
-    char *body;
+    char *body, parts[64];
     char retry_after[16];
     bool sent;
     int64_t at_ms, ms;
@@ -175,6 +176,63 @@ static void timeout_and_size_cut_a_reply(void **state)
     free(s.body);
 }
 
+static void on_part(void *arg, const char *bytes, size_t len)
+{
+    struct seen *s = arg;
+    size_t had = strlen(s->parts);
+    assert_true(had + len + 2 < sizeof s->parts);
+    memcpy(s->parts + had, bytes, len);
+    snprintf(s->parts + had + len, sizeof s->parts - had - len, "@%d ", (int)loop_now_ms(s->loop));
+}
+
+static void get_parts(struct world *w, const char *url, struct seen *s)
+{
+    struct http_exchange *x = NULL;
+    struct http_request r = {.method = "GET", .url = url, .timeout_ms = 1000, .response_max = 3};
+    *s = (struct seen){.loop = w->loop};
+    r.part = on_part;
+    assert_int_equal(http_start(w->client, &r, on_done, s, &x), 0);
+    loop_run(w->loop);
+    assert_int_equal(s->calls, 1);
+    assert_string_equal(s->body, s->status == 200 ? "" : "no");
+    free(s->body);
+}
+
+static void parts_are_handed_on_as_they_come(void **state)
+{
+    struct world *w = *state;
+    struct seen s;
+    http_client_fake_script(
+        w->client, NULL, "http://a/parts",
+        &(struct http_fake_reply){.body = "abcde", .part_len = 2, .part_ms = 10, .delay_ms = 5});
+    get_parts(w, "http://a/parts", &s);
+    assert_string_equal(s.parts, "ab@5 cd@15 e@25 ");
+    assert_int_equal(s.code, CALL_OK);
+    assert_int_equal(s.at_ms, 25);
+    http_client_fake_script(w->client, NULL, "http://a/refused",
+                            &(struct http_fake_reply){.body = "no", .status = 503});
+    get_parts(w, "http://a/refused", &s);
+    assert_string_equal(s.parts, "");
+    assert_int_equal(s.status, 503);
+}
+
+static void parts_came_before_a_timeout(void **state)
+{
+    struct world *w = *state;
+    struct seen s = {.loop = w->loop};
+    struct http_exchange *x = NULL;
+    struct http_request r = {
+        .method = "GET", .url = "http://a/x", .timeout_ms = 1000, .part = on_part};
+    http_client_fake_script(w->client, NULL, "http://a/x",
+                            &(struct http_fake_reply){.body = "abc", .hang = true});
+    assert_int_equal(http_start(w->client, &r, on_done, &s, &x), 0);
+    loop_run(w->loop);
+    assert_string_equal(s.parts, "abc@0 ");
+    assert_int_equal(s.code, CALL_TIMEOUT);
+    assert_int_equal(s.at_ms, 1000);
+    free(s.body);
+}
+
 static void what_was_asked_is_kept(void **state)
 {
     struct world *w = *state;
@@ -245,6 +303,8 @@ int main(void)
         TEST(scripts_fit_by_method_and_url),
         TEST(failures_are_played),
         TEST(timeout_and_size_cut_a_reply),
+        TEST(parts_are_handed_on_as_they_come),
+        TEST(parts_came_before_a_timeout),
         TEST(what_was_asked_is_kept),
         TEST(a_cancelled_exchange_is_silent),
         TEST(bad_requests_and_failures_are_refused),

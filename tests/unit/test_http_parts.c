@@ -145,6 +145,11 @@ static void a_shard_is_unused_when_a_period_had_no_call(void **state)
 
 /* ---- answers */
 
+static int init(struct http_answer *a, size_t max, http_part_fn *part, void *arg)
+{
+    return http_answer_init(a, &(struct http_request){.response_max = max, .part = part}, arg);
+}
+
 static bool head(struct http_answer *a, const char *line)
 {
     char copy[256];
@@ -164,7 +169,7 @@ static void the_last_header_block_counts(void **state)
     struct http_answer a = {0};
     struct http_response r = {0};
     (void)state;
-    assert_int_equal(http_answer_init(&a, 100), 0);
+    assert_int_equal(init(&a, 100, NULL, NULL), 0);
     assert_true(head(&a, "HTTP/1.1 103 Hints\r\n") && head(&a, "X-Hint: 1\r\n") &&
                 head(&a, "\r\n"));
     assert_true(head(&a, "HTTP/1.1 200 OK\r\n") && head(&a, "X-Real: 2\r\n") && head(&a, "\r\n"));
@@ -186,7 +191,7 @@ static void there_is_always_a_body(void **state)
     struct http_answer a = {0};
     struct http_response r = {0};
     (void)state;
-    assert_int_equal(http_answer_init(&a, 3), 0);
+    assert_int_equal(init(&a, 3, NULL, NULL), 0);
     assert_true(body(&a, "abc"));
     assert_false(body(&a, "d"));
     assert_true(a.too_big);
@@ -198,12 +203,42 @@ static void there_is_always_a_body(void **state)
     http_answer_fini(&a);
 }
 
+static void on_part(void *arg, const char *bytes, size_t len)
+{
+    buf_add(arg, bytes, len);
+}
+
+static void parts_of_a_200_are_handed_on_and_not_kept(void **state)
+{
+    struct http_answer a = {0};
+    struct http_response r = {0};
+    struct buf got = {0};
+    (void)state;
+    assert_int_equal(init(&a, 3, on_part, &got), 0);
+    assert_true(head(&a, "HTTP/2 200\r\n") && head(&a, "\r\n"));
+    assert_true(body(&a, "ab") && body(&a, "cdef"));
+    assert_string_equal(buf_str(&got), "abcdef");
+    http_answer_finish(&a, true, &r);
+    assert_int_equal(r.body_len, 0);
+    free(r.body);
+    http_answer_fini(&a);
+    buf_clear(&got);
+    assert_int_equal(init(&a, 3, on_part, &got), 0);
+    assert_true(head(&a, "HTTP/1.1 200 OK\r\n") && head(&a, "\r\n"));
+    assert_true(head(&a, "HTTP/1.1 2000\r\n") && head(&a, "HTTP/1.1 503 No\r\n"));
+    assert_true(body(&a, "no"));
+    assert_false(body(&a, "no"));
+    assert_int_equal(got.len, 0);
+    http_answer_fini(&a);
+    buf_fini(&got);
+}
+
 static void headers_are_limited(void **state)
 {
     struct http_answer a = {0};
     size_t lines = 0;
     (void)state;
-    assert_int_equal(http_answer_init(&a, 3), 0);
+    assert_int_equal(init(&a, 3, NULL, NULL), 0);
     while (lines < 10000 && head(&a, "X-Some: 0123456789 0123456789 0123456789 0123456789\r\n"))
         lines++;
     assert_true(a.too_big);
@@ -289,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_shard_is_unused_when_a_period_had_no_call),
         cmocka_unit_test(the_last_header_block_counts),
         cmocka_unit_test(there_is_always_a_body),
+        cmocka_unit_test(parts_of_a_200_are_handed_on_and_not_kept),
         cmocka_unit_test(headers_are_limited),
         cmocka_unit_test(a_resting_watch_stays_armed_until_it_fires),
         cmocka_unit_test(a_foreign_watch_is_freed_when_it_rests),
