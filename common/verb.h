@@ -31,6 +31,9 @@ struct verb_program { /* all lent for ever */
     const char *exits;
 };
 
+/* The program: --help, --version, --print, or the verb. The exit status. */
+int verb_main(const struct verb_program *p, int argc, char **argv);
+
 /* NULL: there is none of this name. */
 const struct verb *verb_find(const struct verb_program *p, const char *name);
 /* The verb that a command line with --help asks about, NULL: the program. */

@@ -2,22 +2,8 @@
  * the few that need checking before anything starts. */
 #pragma once
 #include "common/config.h"
+#include "common/exit_code.h"
 #include "common/log.h"
-
-enum exit_code {
-    EXIT_GOOD = 0,
-    EXIT_FINDINGS = 1,
-    EXIT_USAGE = 2,
-    EXIT_DEPENDENCY = 3,
-    EXIT_REFUSED = 4, /* 401, 403, 429 */
-    EXIT_CONFLICT = 5,
-    EXIT_PARTIAL = 10, /* how a job ended */
-    EXIT_FAILED = 11,
-    EXIT_EXPIRED = 12,
-    EXIT_CANCELLED = 13,
-    EXIT_BUG = 70,
-    EXIT_INTERRUPTED = 130
-};
 
 extern const struct config_option options_table[];
 extern const size_t options_n;

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_FINDINGS = 1, EXIT_USAGE = 2, EXIT_BUG = 70, FILE_MAX = 16 << 20, PATH_LEN = 4096 };
+#include "common/exit_code.h"
+
+enum { FILE_MAX = 16 << 20, PATH_LEN = 4096 };
 
 static int file_read(const char *path, struct buf *out)
 {

@@ -1,8 +1,8 @@
 #include "worker/check.h"
 
 #include "common/config.h"
+#include "common/exit_code.h"
 
-enum { EXIT_GOOD = 0, EXIT_FINDINGS = 1, EXIT_USAGE = 2, EXIT_BUG = 70 };
 enum { OUTPUT_MAX = 16 * 1024 * 1024 };
 
 struct totals {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/exit_code.h"
 #include "common/sql_template.h"
 #include "worker/arguments.h"
 #include "worker/call_request.h"
@@ -11,7 +12,7 @@
 #include "worker/plan.h"
 #include "worker/retry.h"
 
-enum { EXIT_GOOD = 0, EXIT_FINDINGS = 1, EXIT_USAGE = 2, EXIT_BUG = 70, NAME_LEN = 200 };
+enum { NAME_LEN = 200 };
 enum { CREATED_S = 1767225600 };
 
 struct eval {

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
-enum { EXIT_GOOD = 0, EXIT_FINDINGS = 1, EXIT_USAGE = 2, EXIT_AWAY = 3, EXIT_UNCONFIRMED = 5 };
+#include "common/exit_code.h"
 
 static int failed(const struct operator_io *io, int err, const char *why)
 {
     fprintf(io->err, "migrate: %s\n", why[0] ? why : err_text(err));
-    return err == ERR_TIMEOUT ? EXIT_UNCONFIRMED : EXIT_AWAY;
+    return err == ERR_TIMEOUT ? EXIT_CONFLICT : EXIT_DEPENDENCY;
 }
 
 static int status(const struct operator_io *io, bool up_to_date)
@@ -25,7 +25,7 @@ static int apply(const struct record_settings *s, const struct user_databases *u
 {
     char why[USER_DATABASES_WHY] = "";
     if (!operator_confirms(io, "migrate"))
-        return EXIT_UNCONFIRMED;
+        return EXIT_CONFLICT;
     int err = record_migrate_apply(s, why);
     if (!err && users)
         err = user_databases_apply(users, why);
@@ -61,8 +61,8 @@ static int run(const struct migrating *m, const char *verb, struct buf *plan)
     return strcmp(verb, "apply") == 0 ? apply(m->record, m->users, io) : EXIT_GOOD;
 }
 
-int migrate_verb(const struct record_settings *s, const struct user_databases *users,
-                 const char *verb, const struct operator_io *io)
+int migrate_run(const struct record_settings *s, const struct user_databases *users,
+                const char *verb, const struct operator_io *io)
 {
     struct buf plan;
     if (strcmp(verb, "status") != 0 && strcmp(verb, "plan") != 0 && strcmp(verb, "apply") != 0) {

@@ -9,5 +9,5 @@
 /* users: NULL: none are known. The exit code: 0 good (status: up to date), 1 status: something to
  * apply, 2 usage, 3 MySQL did not answer or refused, 5 not confirmed, or another migrate is
  * running. */
-int migrate_verb(const struct record_settings *s, const struct user_databases *users,
-                 const char *verb, const struct operator_io *io);
+int migrate_run(const struct record_settings *s, const struct user_databases *users,
+                const char *verb, const struct operator_io *io);

@@ -397,5 +397,5 @@ int run_worker(const struct run *r)
     reload_free(w.reload);
     close(r->admin_fd);
     log_info("stopped");
-    return err || w.fatal ? WORKER_DEPENDENCY : WORKER_GOOD;
+    return err || w.fatal ? EXIT_DEPENDENCY : EXIT_GOOD;
 }

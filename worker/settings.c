@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct config_option table[] = {
+const struct config_option settings_table[] = {
     {"flows", CONFIG_TEXT, NULL, "DIR", "folder of flow files"},
     {"upstreams", CONFIG_TEXT, NULL, "FILE", "upstreams.yaml (default: beside the folder)"},
     {"secrets", CONFIG_TEXT, "/run/secrets", "DIR", "folder of ${file:name}"},
@@ -22,20 +22,22 @@ static const struct config_option table[] = {
     {"drain", CONFIG_DURATION, "100s", "TIME", "finish jobs for so long after SIGTERM"},
     {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
     {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
-    {"yes", CONFIG_BOOL, "false", NULL, "topics, migrate: do it without asking"},
-    {"show", CONFIG_BOOL, "false", NULL, "check: print each setting and where it is from"},
-    {"offline", CONFIG_BOOL, "false", NULL, "check: ask no server, need no secrets"},
-    {"deny-warnings", CONFIG_BOOL, "false", NULL, "check: a warning counts as an error"},
-    {"json", CONFIG_BOOL, "false", NULL, "check, eval, test: JSON Lines"},
-    {"request", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: the request (default: the first example)"},
-    {"replies", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: {CALL: {status, headers, body}}"},
-    {"rows", CONFIG_TEXT, NULL, "JSON|@FILE", "eval: what `load` gives, {NAME: [..]}"},
-    {"user", CONFIG_TEXT, NULL, "NAME", "eval: $user.id (default: a guest)"},
+    /* of single verbs (verbs.c says of which) */
+    {"yes", CONFIG_BOOL, "false", NULL, "apply without asking"},
+    {"show", CONFIG_BOOL, "false", NULL, "print each setting, and where it is from"},
+    {"offline", CONFIG_BOOL, "false", NULL, "ask no server, need no secrets"},
+    {"deny-warnings", CONFIG_BOOL, "false", NULL, "a warning counts as an error"},
+    {"json", CONFIG_BOOL, "false", NULL, "JSON Lines"},
+    {"request", CONFIG_TEXT, NULL, "JSON|@FILE", "the request (default: the first example)"},
+    {"replies", CONFIG_TEXT, NULL, "JSON|@FILE", "of calls: {CALL: {status, headers, body}}"},
+    {"rows", CONFIG_TEXT, NULL, "JSON|@FILE", "what `load` gives: {NAME: [..]}"},
+    {"user", CONFIG_TEXT, NULL, "NAME", "$user.id (default: a guest)"},
     /* the gateway's: both programs may share one file */
     {"listen", CONFIG_TEXT, NULL, "HOST:PORT", NULL},
     {"public-url", CONFIG_TEXT, NULL, "URL", NULL},
     {"id-secret-file", CONFIG_TEXT, NULL, "FILE", NULL},
     {"threads", CONFIG_NUMBER, NULL, "N", NULL},
+    {"streams", CONFIG_NUMBER, NULL, "N", NULL},
     {"connections-per-address", CONFIG_NUMBER, NULL, "N", NULL},
     {"header-max", CONFIG_NUMBER, NULL, "BYTES", NULL},
     {"header-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
@@ -50,12 +52,7 @@ static const struct config_option table[] = {
     {"jwt-audience", CONFIG_TEXT, NULL, "TEXT", NULL},
     {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", NULL},
 };
-
-const struct config_option *settings_table(size_t *n)
-{
-    *n = sizeof table / sizeof table[0];
-    return table;
-}
+const size_t settings_n = sizeof settings_table / sizeof settings_table[0];
 
 static int refuse(char why[SETTINGS_WHY], const char *name, const char *value, const char *what)
 {
@@ -89,11 +86,18 @@ static int need(const struct config *c, const char *name, const char *what, cons
     return *out && **out ? 0 : refuse(why, name, NULL, what);
 }
 
+int settings_read_kafka(const struct config *c, struct settings *s, char why[SETTINGS_WHY])
+{
+    s->upstreams = config_text(c, "upstreams");
+    s->secrets = config_text(c, "secrets");
+    s->kafka_properties = config_text(c, "kafka-properties");
+    int err = need(c, "flows", "name the folder of your flow files", &s->flows, why);
+    return err ? err : need(c, "kafka", "name the brokers, host:port", &s->kafka, why);
+}
+
 static int read_needed(const struct config *c, struct settings *s, char why[SETTINGS_WHY])
 {
-    int err = need(c, "flows", "name the folder of your flow files", &s->flows, why);
-    if (!err)
-        err = need(c, "kafka", "name the brokers, host:port", &s->kafka, why);
+    int err = settings_read_kafka(c, s, why);
     if (!err)
         err = need(c, "redis", "write redis://host:port", &s->redis, why);
     if (!err)
@@ -152,9 +156,6 @@ static int read_issuer(const struct config *c, struct settings *s)
 int settings_read(const struct config *c, struct settings *out, char why[SETTINGS_WHY])
 {
     struct settings s = {.issuer = config_text(c, "jwt-issuer"),
-                         .upstreams = config_text(c, "upstreams"),
-                         .secrets = config_text(c, "secrets"),
-                         .kafka_properties = config_text(c, "kafka-properties"),
                          .admin = config_text(c, "admin"),
                          .ports_file = config_text(c, "ports-file")};
     int err = settings_read_log(c, &s, why);
@@ -179,29 +180,4 @@ void settings_fini(struct settings *s)
     free(s->only_text);
     s->issuer_text = s->only_text = NULL;
     s->only_n = 0;
-}
-
-void settings_help(struct buf *out)
-{
-    buf_text(
-        out,
-        "offpath-worker " OFFPATH_VERSION " - takes jobs from Kafka, makes their calls\n\n"
-        "usage: offpath-worker run     [SETTINGS]              work until SIGTERM\n"
-        "       offpath-worker topics  plan | apply [--yes]    the topics of the flows\n"
-        "       offpath-worker migrate plan | apply [--yes]    the tables of the record\n"
-        "       offpath-worker check   DIR... [--offline]      check flow files and servers\n"
-        "       offpath-worker eval    FLOW [--request @f]     each expression and its value\n"
-        "       offpath-worker test    [FILE|DIR...]           tests of flows, in virtual time\n"
-        "       offpath-worker explain [CODE]                  what a code means\n"
-        "       offpath-worker --help | --version\n\n"
-        "examples:\n"
-        "  offpath-worker check flows --offline --deny-warnings\n"
-        "  offpath-worker topics apply --yes && offpath-worker migrate apply --yes\n"
-        "  offpath-worker run --config worker.yaml --shards 2\n\n"
-        "settings (flag > OFFPATH_NAME > --config file > default):\n");
-    config_help(table, sizeof table / sizeof table[0], out);
-    buf_text(
-        out,
-        "\nexit: 0 good, 1 findings in flow files, 2 usage or settings, 3 a server, topic or "
-        "table is missing,\n      5 a port is taken or --yes is missing, 70 a bug in Offpath\n");
 }

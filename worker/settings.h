@@ -2,20 +2,13 @@
  * what needs checking before anything starts. Main thread. */
 #pragma once
 #include "common/config.h"
+#include "common/exit_code.h"
 #include "common/log.h"
-
-enum worker_exit { /* of the process; the same numbers in both programs */
-                   WORKER_GOOD = 0,
-                   WORKER_FINDINGS = 1,
-                   WORKER_USAGE = 2,
-                   WORKER_DEPENDENCY = 3,
-                   WORKER_CONFLICT = 5,
-                   WORKER_BUG = 70
-};
 
 enum { SETTINGS_WHY = 512, SETTINGS_SHARDS_MAX = 64, SETTINGS_ONLY_MAX = 500 };
 
-const struct config_option *settings_table(size_t *n); /* lent for ever */
+extern const struct config_option settings_table[];
+extern const size_t settings_n;
 
 struct settings {       /* text lent with the config */
     const char *issuer; /* the first of the gateways'; NULL: "" */
@@ -35,8 +28,9 @@ struct settings {       /* text lent with the config */
 /* Form of log lines alone, so that everything else can be logged. 0 or ERR_INVALID with why. */
 int settings_read_log(const struct config *c, struct settings *out,
                       char why[SETTINGS_WHY]) must_use;
+/* Where the flows and Kafka are: all that `topics` needs. As above. */
+int settings_read_kafka(const struct config *c, struct settings *out,
+                        char why[SETTINGS_WHY]) must_use;
 /* All that `run` needs. 0; ERR_INVALID with why: which setting, and what to write; ERR_NOMEM. */
 int settings_read(const struct config *c, struct settings *out, char why[SETTINGS_WHY]) must_use;
 void settings_fini(struct settings *s);
-
-void settings_help(struct buf *out);

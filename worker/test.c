@@ -6,12 +6,13 @@
 #include <sys/stat.h>
 
 #include "common/clock.h"
+#include "common/exit_code.h"
 #include "common/flow_test.h"
 #include "common/sql_template.h"
 #include "worker/arguments.h"
 #include "worker/test_story.h"
 
-enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUG = 70, PATH_LEN = 4096 };
+enum { PATH_LEN = 4096 };
 
 struct testing {
     const struct test_settings *s;
@@ -191,7 +192,7 @@ static void run_one(struct testing *t, const char *path, const struct flow *f,
     }
     if (v.differences) {
         t->failed++;
-        worse(t, EXIT_FAILED);
+        worse(t, EXIT_FINDINGS);
     }
     buf_fini(&v.lines);
 }
@@ -230,7 +231,7 @@ static void run_file(struct testing *t, const char *path)
     findings_print(&findings, false, &text);
     fputs(buf_str(&text), t->err);
     if (err)
-        worse(t, err == ERR_NOMEM ? EXIT_BUG : EXIT_FAILED);
+        worse(t, err == ERR_NOMEM ? EXIT_BUG : EXIT_FINDINGS);
     for (size_t i = 0; i < tests.n && !err; i++)
         run_one(t, path, f, &tests.list[i]);
     buf_fini(&text);

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_GOOD = 0, EXIT_USAGE = 2, EXIT_AWAY = 3, EXIT_UNCONFIRMED = 5 };
+#include "common/exit_code.h"
+
 enum { WAIT_MS = 15000 };
 
 size_t topics_wanted(const struct flow_set *set, struct broker_topic *topics)
@@ -60,10 +61,10 @@ static int create(const struct broker_settings *b, const struct broker_topic *to
 {
     char why[256] = "";
     if (!operator_confirms(io, "topics"))
-        return EXIT_UNCONFIRMED;
+        return EXIT_CONFLICT;
     if (broker_create(b, topics, n, WAIT_MS, why)) {
         fprintf(io->err, "topics: %s\n", why);
-        return EXIT_AWAY;
+        return EXIT_DEPENDENCY;
     }
     fprintf(io->out, "created %zu topic%s\n", n, n == 1 ? "" : "s");
     return EXIT_GOOD;
@@ -74,12 +75,12 @@ static int plan(const struct broker_settings *b, struct broker_topic *want, size
 {
     struct broker_topic *there = calloc(n + 1, sizeof *there);
     if (!there)
-        return EXIT_AWAY;
+        return EXIT_DEPENDENCY;
     memcpy(there, want, n * sizeof *there);
     if (broker_describe(b, there, n, WAIT_MS)) {
         fprintf(io->err, "topics: Kafka at %s does not answer\n", b->servers);
         free(there);
-        return EXIT_AWAY;
+        return EXIT_DEPENDENCY;
     }
     n = missing(there, want, n, io);
     free(there);
@@ -91,8 +92,8 @@ static int plan(const struct broker_settings *b, struct broker_topic *want, size
     return n && apply ? create(b, want, n, io) : EXIT_GOOD;
 }
 
-int topics_verb(const struct broker_settings *b, const struct flow_set *set, const char *verb,
-                const struct operator_io *io)
+int topics_run(const struct broker_settings *b, const struct flow_set *set, const char *verb,
+               const struct operator_io *io)
 {
     bool apply = strcmp(verb, "apply") == 0;
     if (!apply && strcmp(verb, "plan") != 0) {
@@ -101,7 +102,7 @@ int topics_verb(const struct broker_settings *b, const struct flow_set *set, con
     }
     struct broker_topic *want = calloc(TOPICS_EACH * set->flows_n + 1, sizeof *want);
     if (!want)
-        return EXIT_AWAY;
+        return EXIT_DEPENDENCY;
     int code = plan(b, want, topics_wanted(set, want), io, apply);
     free(want);
     return code;

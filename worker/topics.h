@@ -17,5 +17,5 @@ size_t topics_of_others(const struct flow_set *set, struct broker_topic *topics)
 
 /* The exit code: 0 good (plan: nothing to do, or printed), 2 usage, 3 Kafka did not answer or
  * refused, 5 not confirmed. */
-int topics_verb(const struct broker_settings *b, const struct flow_set *set, const char *verb,
-                const struct operator_io *io);
+int topics_run(const struct broker_settings *b, const struct flow_set *set, const char *verb,
+               const struct operator_io *io);

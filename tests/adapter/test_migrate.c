@@ -25,7 +25,7 @@ static struct run *run(const char *url, const char *verb, bool yes, const char *
     if (typed)
         fputs(typed, io.in);
     rewind(io.in);
-    r.code = migrate_verb(&s, NULL, verb, &io);
+    r.code = migrate_run(&s, NULL, verb, &io);
     read_back(io.out, r.out, sizeof r.out);
     read_back(io.err, r.err, sizeof r.err);
     fclose(io.in);

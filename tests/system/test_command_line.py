@@ -228,17 +228,3 @@ def test_colour_and_a_line_that_renews_itself_are_for_terminals(site):
     start(site)
     listed = on_terminal(site, "jobs", "list", NO_COLOR="1")[0].replace("\r", "")
     assert listed and max(map(len, listed.splitlines())) <= 80, listed
-
-
-def test_help_has_examples_that_are_no_dreams(site):
-    """Each verb of the list has its help; each example's verb and flags are taken."""
-    listed = good(run(site, "--help")).stdout
-    verbs = re.findall(r"^  (\w+)  +\w", listed.split("verbs:")[1].split("examples:")[0], re.M)
-    assert verbs == ["run", "check", "send", "jobs", "flows", "openapi", "errors", "token"]
-    for verb in verbs:
-        text = good(run(site, verb, "--help")).stdout
-        examples = re.findall(r"offpath-gateway (\w+)(.*)", text.split("examples:")[1].split("\n\n")[0])
-        assert examples and all(v == verb for v, _ in examples), text
-        for flag in {f for _, rest in examples for f in re.findall(r" (--[a-z-]+)", rest)}:
-            assert flag in text.split("examples:")[1].split("\n\n", 1)[1], (verb, flag)
-        assert "exit:" in text

@@ -164,6 +164,38 @@ def test_help_and_settings_are_shown(new_site, program):
     assert "OFFPATH_KAFKA" in shown.stdout
 
 
+def test_help_has_examples_that_are_no_dreams(new_site, program):
+    """Each verb of the list has its help; each example's verb and flags are taken."""
+    site = new_site(database=False)
+    listed = site.verb(program, "--help").stdout
+    verbs = re.findall(r"^  (\w+)  +\w", listed.split("verbs:")[1].split("examples:")[0], re.M)
+    assert verbs == {"offpath-gateway": ["run", "check", "send", "jobs", "flows", "openapi", "errors", "token"],
+                     "offpath-worker": ["run", "check", "eval", "test", "explain", "topics", "migrate"]}[program]
+    for verb in verbs:
+        text = site.verb(program, verb, "--help").stdout
+        examples = re.findall(program + r" (\w+)(.*)", text.split("examples:")[1].split("\n\n")[0])
+        assert examples and all(v == verb for v, _ in examples), text
+        for flag in {f for _, rest in examples for f in re.findall(r" (--[a-z-]+)", rest)} - {"--config"}:
+            assert flag in text.split("examples:")[1].split("\n\n", 1)[1], (verb, flag)
+        assert "exit:" in text
+
+
+def test_both_programs_take_one_settings_file(new_site, program):
+    """Each setting that one of them shows is known to the other, too."""
+    site = new_site(database=False)
+    shown = {}
+    for other in "offpath-gateway", "offpath-worker":
+        text = site.verb(other, "--help").stdout
+        shown |= dict(re.findall(r"^  --([a-z0-9-]+) (\S+)", text.split("settings (")[1], re.M))
+    assert {"streams", "shards", "kafka"} <= set(shown)
+    value = {"N": "1", "BYTES": "1", "TIME": "1s"}
+    text = "".join(f"{name}: {value.get(kind, 'x')}\n" for name, kind in shown.items())
+    for last in "", "no-such-setting: 1\n":
+        (site.folder / "both.yaml").write_text(text + last)
+        said = site.verb(program, "check", "--config", site.folder / "both.yaml").stderr
+        assert ("both.yaml" in said) == ("unknown setting" in said) == bool(last), said
+
+
 def test_settings_are_shown_also_if_one_is_missing(new_site, program):
     site = new_site(database=False)
     offline = ["--offline"] if program == "offpath-worker" else []

@@ -20,10 +20,8 @@ static int read_with(const char *flag, const char *value, struct settings *out, 
                     (char[]){"--redis"},     (char[]){"redis://r"},
                     (char[]){"--mysql"},     (char[]){"mysql://u:secret@m/db"},
                     (char *)(uintptr_t)flag, (char *)(uintptr_t)value};
-    size_t n;
-    const struct config_option *table = settings_table(&n);
     why[0] = 0;
-    assert_int_equal(config_read(table, n, flag ? 12 : 10, argv, c, why), 0);
+    assert_int_equal(config_read(settings_table, settings_n, flag ? 12 : 10, argv, c, why), 0);
     return settings_read(*c, out, why);
 }
 
@@ -67,11 +65,9 @@ static void needed_ones_are_asked_for(void **state)
 {
     (void)state;
     char *argv[] = {(char[]){"worker"}, (char[]){"run"}};
-    size_t n;
-    const struct config_option *table = settings_table(&n);
     struct config *c;
     struct settings s;
-    assert_int_equal(config_read(table, n, 2, argv, &c, why), 0);
+    assert_int_equal(config_read(settings_table, settings_n, 2, argv, &c, why), 0);
     assert_int_equal(settings_read(c, &s, why), ERR_INVALID);
     assert_non_null(strstr(why, "--flows is not set"));
     config_free(c);
@@ -132,19 +128,6 @@ static void the_gateways_settings_are_known(void **state)
     config_free(c);
 }
 
-static void help_shows_all_but_the_gateways(void **state)
-{
-    (void)state;
-    struct buf text;
-    buf_init(&text, 0);
-    settings_help(&text);
-    assert_non_null(strstr(buf_str(&text), "usage: offpath-worker run"));
-    assert_non_null(strstr(buf_str(&text), "--shards"));
-    assert_non_null(strstr(buf_str(&text), "exit: 0 good"));
-    assert_null(strstr(buf_str(&text), "--public-url"));
-    buf_fini(&text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,7 +137,6 @@ int main(void)
         cmocka_unit_test(only_is_a_list),
         cmocka_unit_test(urls_are_understood_before_anything_starts),
         cmocka_unit_test(the_gateways_settings_are_known),
-        cmocka_unit_test(help_shows_all_but_the_gateways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

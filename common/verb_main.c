@@ -1,0 +1,77 @@
+#include "common/verb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/exit_code.h"
+
+static int complain(const struct verb_program *p, const char *why)
+{
+    fprintf(stderr, "%s: %s\n", p->name, why);
+    return EXIT_USAGE;
+}
+
+static bool has(int argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], flag) == 0)
+            return true;
+    return false;
+}
+
+static int print_help(const struct verb_program *p, int argc, char **argv)
+{
+    const struct verb *v = verb_of_line(p, argc, argv);
+    struct buf out = {0};
+    if (v)
+        verb_help(p, v, &out);
+    else
+        verb_help_all(p, &out);
+    fputs(buf_str(&out), stdout);
+    buf_fini(&out);
+    return EXIT_GOOD;
+}
+
+static int print_kind(const struct verb_program *p, const char *kind)
+{
+    struct buf out = {0};
+    if (verb_print(p, kind, &out) != 0)
+        return complain(p, "--print is man, bash or zsh");
+    fputs(buf_str(&out), stdout);
+    buf_fini(&out);
+    return EXIT_GOOD;
+}
+
+static int dispatch(const struct verb_program *p, const struct config *c)
+{
+    struct verb_call call = {.config = c};
+    char why[512];
+    call.words_n = config_positionals(c, &call.words);
+    if (call.words_n == 0)
+        return complain(p, "say what to do; --help lists the verbs");
+    const struct verb *v = verb_find(p, call.words[0]);
+    if (!v) {
+        verb_unknown(p, call.words[0], why);
+        return complain(p, why);
+    }
+    return verb_check_flags(p, v, c, why) ? complain(p, why) : v->run(&call);
+}
+
+int verb_main(const struct verb_program *p, int argc, char **argv)
+{
+    char why[512];
+    struct config *config;
+    if (has(argc, argv, "--help") || has(argc, argv, "-h"))
+        return print_help(p, argc, argv);
+    if (argc == 2 && has(argc, argv, "--version")) {
+        printf("%s %s\n", p->name, p->version);
+        return EXIT_GOOD;
+    }
+    if (argc == 3 && strcmp(argv[1], "--print") == 0)
+        return print_kind(p, argv[2]);
+    if (config_read(p->options, *p->options_n, argc, argv, &config, why) != 0)
+        return complain(p, why);
+    int code = dispatch(p, config);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,126 @@
+/* verb_program.h - what holds for the verbs of both programs. main sets
+ * `p` to the one that is looked at. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/verb.h"
+
+static const struct verb_program *p;
+
+static bool is_shown(const struct buf *out, const char *option)
+{
+    char flag[64], env[64] = "\n  OFFPATH_";
+    size_t n = strlen(env);
+    snprintf(flag, sizeof flag, "  --%s ", option);
+    for (const char *s = option; *s; s++)
+        env[n++] = *s == '-' ? '_' : (char)(*s - 'a' + 'A');
+    snprintf(env + n, sizeof env - n, "_FILE");
+    return strstr(buf_str(out), flag) || strstr(buf_str(out), env);
+}
+
+static bool uses(const struct verb *v, const char *option)
+{
+    char list[128], word[64];
+    snprintf(list, sizeof list, " %s ", v->uses ? v->uses : "");
+    snprintf(word, sizeof word, " %s ", option);
+    return strstr(list, word) != NULL;
+}
+
+/* Each option stands in the help of the verbs that take it, and in no other. */
+static void helps_with_each_option_where_it_belongs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < p->verbs_n; i++) {
+        const struct verb *v = &p->verbs[i];
+        struct buf out = {0};
+        verb_help(p, v, &out);
+        for (size_t k = 0; k < *p->options_n; k++)
+            if (p->options[k].help &&
+                is_shown(&out, p->options[k].name) !=
+                    (verb_has_flag(p, v, p->options[k].name) || uses(v, p->options[k].name)))
+                fail_msg("%s --help: --%s", v->name, p->options[k].name);
+        buf_fini(&out);
+    }
+}
+
+static void a_verb_lists_options_that_exist(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < p->verbs_n; i++) {
+        char flags[256];
+        snprintf(flags, sizeof flags, "%s", p->verbs[i].flags ? p->verbs[i].flags : "");
+        for (char *save, *f = strtok_r(flags, " ", &save); f; f = strtok_r(NULL, " ", &save)) {
+            size_t k = 0;
+            while (k < *p->options_n && strcmp(p->options[k].name, f) != 0)
+                k++;
+            if (k == *p->options_n)
+                fail_msg("%s: there is no --%s", p->verbs[i].name, f);
+        }
+    }
+}
+
+static void every_line_of_help_fits_80_columns(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i <= p->verbs_n; i++) {
+        struct buf out = {0};
+        if (i < p->verbs_n)
+            verb_help(p, &p->verbs[i], &out);
+        else
+            verb_help_all(p, &out);
+        for (const char *at = buf_str(&out); *at;) {
+            size_t n = strcspn(at, "\n");
+            if (n > 90 || (n > 80 && strncmp(at, "  --", 4) != 0 && !strstr(at, p->name)))
+                fail_msg("%zu columns: %.*s", n, (int)n, at);
+            at += n + (at[n] == '\n');
+        }
+        buf_fini(&out);
+    }
+}
+
+static void names_all_verbs_and_their_exits(void **state)
+{
+    struct buf out = {0};
+    (void)state;
+    verb_help_all(p, &out);
+    for (size_t i = 0; i < p->verbs_n; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "\n  %-8s  ", p->verbs[i].name);
+        assert_non_null(strstr(buf_str(&out), line));
+        assert_non_null(p->verbs[i].exits);
+        assert_non_null(p->verbs[i].run);
+    }
+    assert_non_null(strstr(buf_str(&out), "\n  --kafka "));
+    assert_null(strstr(buf_str(&out), "\n  --json "));
+    buf_fini(&out);
+}
+
+static void prints_what_is_there_for_shells_and_man(void **state)
+{
+    static const char *const kinds[] = {"bash", "zsh", "man"};
+    struct buf out = {0};
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        buf_clear(&out);
+        assert_int_equal(verb_print(p, kinds[k], &out), 0);
+        for (size_t i = 0; i < p->verbs_n; i++)
+            assert_non_null(strstr(buf_str(&out), p->verbs[i].name));
+        assert_non_null(strstr(buf_str(&out), k == 2 ? "\\-\\-json" : "--json"));
+    }
+    assert_int_equal(verb_print(p, "fish", &out), ERR_INVALID);
+    buf_fini(&out);
+}
+
+#define VERB_PROGRAM_TESTS                                     \
+    cmocka_unit_test(helps_with_each_option_where_it_belongs), \
+        cmocka_unit_test(a_verb_lists_options_that_exist),     \
+        cmocka_unit_test(every_line_of_help_fits_80_columns),  \
+        cmocka_unit_test(names_all_verbs_and_their_exits),     \
+        cmocka_unit_test(prints_what_is_there_for_shells_and_man)
