@@ -8,6 +8,8 @@
 #include "common/sql_template.h"
 #include "worker/arguments.h"
 #include "worker/call_request.h"
+#include "worker/eval_given.h"
+#include "worker/eval_print.h"
 #include "worker/outcome.h"
 #include "worker/plan.h"
 #include "worker/retry.h"
@@ -21,31 +23,15 @@ struct eval {
     struct expr_vars vars;
     FILE *out;
     bool json, failed, no_memory;
+    enum job_reason reason; /* why the job would fail: the first one */
+    struct json *refusal;   /* the text of the `check` that refused it */
 };
 
 /* ---- one line each */
 
-static void print_line(struct eval *e, const char *name, const char *member, const char *text)
+static void print_line(const struct eval *e, const char *name, const char *member, const char *text)
 {
-    struct buf line;
-    buf_init(&line, 0);
-    if (e->json) {
-        buf_text(&line, "{\"name\":");
-        json_print_text(name, strlen(name), &line);
-        buf_printf(&line, ",\"%s\":", member);
-        if (strcmp(member, "value") == 0)
-            buf_text(&line, text);
-        else
-            json_print_text(text, strlen(text), &line);
-        buf_char(&line, '}');
-    } else {
-        buf_printf(&line, "%-34s ", name);
-        if (strcmp(member, "value") != 0)
-            buf_printf(&line, "%s: ", member);
-        buf_text(&line, text);
-    }
-    fprintf(e->out, "%s\n", buf_str(&line));
-    buf_fini(&line);
+    eval_print(e->out, e->json, &(struct eval_line){name, member, text});
 }
 
 /* Takes v. */
@@ -271,10 +257,36 @@ static void eval_calls(struct eval *e, struct json **calls)
         eval_call(e, items, next);
     if (outcome_variable(e->flow, items, calls))
         e->no_memory = true;
+    struct plan_verdict verdict;
+    plan_judge(e->flow, items, false, &verdict);
+    if (verdict.state == JOB_FAILED && !e->reason)
+        e->reason = verdict.reason;
     items_free(e->flow, items);
 }
 
 /* ---- the flow, in order */
+
+/* A part whose expressions must not fail, else the job does. */
+static void eval_part(struct eval *e, void (*fn)(struct eval *e))
+{
+    bool before = e->failed;
+    e->failed = false;
+    fn(e);
+    if (e->failed && !e->reason)
+        e->reason = REASON_EXPRESSION;
+    e->failed |= before;
+}
+
+/* Of a record that another producer wrote. */
+static void eval_topic(struct eval *e)
+{
+    const struct flow *f = e->flow;
+    struct expr_vars vars = {.created_us = e->vars.created_us};
+    vars.value[VAR_REQUEST] = e->vars.value[VAR_REQUEST];
+    compute_only(e, "topic.id", f->topic.id, &vars);
+    if (f->cache.scope != SCOPE_SHARED)
+        compute_only(e, "topic.user", f->topic.user, &vars);
+}
 
 static void eval_gateway(struct eval *e)
 {
@@ -297,6 +309,13 @@ static void eval_loads(struct eval *e)
     }
 }
 
+static void refuse(struct eval *e, const char *name, struct template *message)
+{
+    render(e, name, message, &e->vars);
+    if (!e->reason && template_render(message, &e->vars, &e->refusal, NULL) == 0)
+        e->reason = REASON_REFUSED;
+}
+
 static void eval_checks(struct eval *e)
 {
     char of[NAME_LEN], name[NAME_LEN];
@@ -308,7 +327,7 @@ static void eval_checks(struct eval *e)
             continue;
         struct json *that = compute(e, named(name, "%s.that", of), c->that, &e->vars, &failed);
         if (!failed && !json_bool(that))
-            render(e, named(name, "%s.else", of), c->message, &e->vars);
+            refuse(e, named(name, "%s.else", of), c->message);
         json_free(that);
     }
 }
@@ -366,86 +385,69 @@ static void eval_end(struct eval *e)
     render(e, "notify.done", f->notify.done, &e->vars);
 }
 
+/* `$error`; of a job that would not fail, as if its calls had. */
+static struct json *error_value(const struct eval *e)
+{
+    enum job_reason reason = e->reason ? e->reason : REASON_NEED_NOT_MET;
+    struct json *v = json_new_object();
+    int err = v ? json_put(v, "code", json_new_text(reason_code(reason))) : ERR_NOMEM;
+    if (!err)
+        err = json_put(v, "message",
+                       e->refusal ? json_copy(e->refusal) : json_new_text(reason_for_user(reason)));
+    if (!err)
+        return v;
+    json_free(v);
+    return NULL;
+}
+
+/* What is said of a job that fails. */
+static void eval_notify(struct eval *e)
+{
+    struct expr_vars vars = e->vars;
+    struct json *error = error_value(e);
+    if (!error)
+        e->no_memory = true;
+    vars.value[VAR_RESULT] = NULL;
+    vars.value[VAR_ERROR] = error;
+    render(e, "notify.failed", e->flow->notify.failed, &vars);
+    json_free(error);
+}
+
+static void eval_before_calls(struct eval *e)
+{
+    eval_loads(e);
+    eval_checks(e);
+    compute_only(e, "pool.key", e->flow->pool.key, &e->vars);
+}
+
 static void eval_flow(struct eval *e)
 {
     struct json *calls = NULL;
     bool failed = false;
+    eval_topic(e);
     eval_gateway(e);
-    eval_loads(e);
-    eval_checks(e);
-    compute_only(e, "pool.key", e->flow->pool.key, &e->vars);
+    eval_part(e, eval_before_calls);
     eval_calls(e, &calls);
     e->vars.value[VAR_CALLS] = calls;
     struct json *result = compute(e, "result", e->flow->result, &e->vars, &failed);
     e->vars.value[VAR_RESULT] = result;
     if (!failed)
-        eval_end(e);
+        eval_part(e, eval_end);
+    else if (!e->reason)
+        e->reason = REASON_EXPRESSION;
+    eval_notify(e);
     json_free(result);
     json_free(calls);
+    json_free(e->refusal);
 }
 
-/* ---- what is given */
-
-struct given {
-    struct json *request, *replies, *rows, *user, *job;
-};
-
-static void given_fini(struct given *g)
-{
-    json_free(g->request);
-    json_free(g->replies);
-    json_free(g->rows);
-    json_free(g->user);
-    json_free(g->job);
-}
-
-static int given_job(struct given *g, const struct eval_settings *s, const struct flow *f)
-{
-    g->user = json_new_object();
-    g->job = json_new_object();
-    if (!g->user || !g->job)
-        return ERR_NOMEM;
-    int err = json_put(g->user, "id", s->user ? json_new_text(s->user) : json_new_null());
-    err |= json_put(g->job, "id", json_new_text("01990c5e-0000-7000-8000-000000000000"));
-    err |= json_put(g->job, "flow", json_new_text(f->name));
-    err |= json_put(g->job, "created_at", json_new_text("2026-01-01T00:00:00.000000Z"));
-    err |= json_put(g->job, "deadline", json_new_text("2026-01-01T00:05:00.000000Z"));
-    err |= json_put(g->job, "refill", json_new_bool(false));
-    return err ? ERR_NOMEM : 0;
-}
-
-static int given_read(struct given *g, const struct eval_settings *s, const struct flow *f,
-                      FILE *err)
-{
-    int bad = argument_json("--request", s->request, &g->request, err);
-    bad |= argument_json("--replies", s->replies, &g->replies, err);
-    bad |= argument_json("--rows", s->rows, &g->rows, err);
-    const struct json *examples = json_get(f->schema_source, "examples");
-    if (!bad && !g->request && json_size(examples))
-        g->request = json_copy(json_at(examples, 0));
-    if (!bad && !g->request) {
-        fputs("offpath-worker: eval needs --request JSON or @FILE; the schema has no example\n",
-              err);
-        return EXIT_USAGE;
-    }
-    for (const struct json *r = json_first(g->replies); r; r = json_next(r)) {
-        size_t i = 0;
-        while (i < f->calls_n && strcmp(f->calls[i].name, json_key(r) ? json_key(r) : "") != 0)
-            i++;
-        if (i == f->calls_n) {
-            fprintf(err, "offpath-worker: --replies: no call is named \"%.80s\"\n",
-                    json_key(r) ? json_key(r) : "");
-            bad = EXIT_USAGE;
-        }
-    }
-    return bad ? EXIT_USAGE : given_job(g, s, f) ? EXIT_BUG : 0;
-}
+/* ---- */
 
 static int eval_with(const struct eval_settings *s, const struct flow *f, FILE *out, FILE *err)
 {
-    struct given g = {0};
+    struct eval_given g = {0};
     struct json *none = json_new_object();
-    int code = none ? given_read(&g, s, f, err) : EXIT_BUG;
+    int code = none ? eval_given_read(&g, s, f, err) : EXIT_BUG;
     struct eval e = {.flow = f, .replies = g.replies, .out = out, .json = s->json};
     if (!code) {
         e.vars.value[VAR_REQUEST] = g.request;
@@ -457,7 +459,7 @@ static int eval_with(const struct eval_settings *s, const struct flow *f, FILE *
         code = e.no_memory ? EXIT_BUG : e.failed ? EXIT_FINDINGS : EXIT_GOOD;
     }
     json_free(none);
-    given_fini(&g);
+    eval_given_fini(&g);
     return code;
 }
 

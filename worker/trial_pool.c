@@ -11,7 +11,7 @@ enum { KEY_LEN = FLOW_NAME_MAX + FLOW_POOL_KEY_MAX + ID_TEXT + 16 };
 /* As job_pool.c finds it. */
 static int find_key(struct trial_pool *p, const struct event *e, const char *request)
 {
-    struct json *v[] = {NULL, job_value_user(e), job_value(e, p->flow->name)};
+    struct json *v[3] = {NULL, job_value_user(e), job_value(e, p->flow->name)};
     struct expr_vars vars = {.created_us = e->created_us};
     struct buf key;
     buf_init(&key, 0);
@@ -23,7 +23,7 @@ static int find_key(struct trial_pool *p, const struct event *e, const char *req
         err = v[1] && v[2] ? flow_pool_key(p->flow, &vars, &key, NULL) : ERR_NOMEM;
     if (!err)
         p->key = buf_take(&key, NULL);
-    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+    for (size_t i = 0; i < 3; i++)
         json_free(v[i]);
     buf_fini(&key);
     return err == ERR_NOMEM ? err : 0;

@@ -3,7 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "worker/eval.h"
@@ -63,6 +65,64 @@ static void an_example_stands_in_and_a_reply_that_lacks_is_named(void **state)
         "it\"}\n");
 }
 
+static void records_of_others_have_an_id_and_an_owner(void **state)
+{
+    (void)state;
+    struct eval_settings s = {.flow = "deploy/flows/profile-insert.yaml",
+                              .load = {.secrets_away = true}};
+    assert_int_equal(eval(s), 0);
+    const char *id = strstr(output, "topic.id                           \"");
+    const char *user = strstr(output, "topic.user                         \"");
+    assert_true(id && user && id < user && strstr(output, "save[0]") > user);
+    s.flow = "deploy/flows/resume-advice.yaml"; /* its example comes from the gateway */
+    assert_int_equal(eval(s), 0);
+    has("topic.user                         null\n");
+}
+
+static void what_failed_is_told_to_the_user(void **state)
+{
+    (void)state;
+    struct eval_settings s = {.flow = "deploy/flows/resume-advice.yaml",
+                              .replies = "{\"advice\":{\"status\":500}}",
+                              .load = {.secrets_away = true}};
+    assert_int_equal(eval(s), 0);
+    has("notify.failed                      \"Your resume advice could not be made (Too few of its "
+        "calls succeeded.).\"\n");
+    s.replies = "{\"advice\":{\"body\":{\"choices\":[{\"message\":{\"content\":"
+                "\"{\\\"advice\\\":\\\"Better.\\\"}\"}}]}}}";
+    assert_int_equal(eval(s), 0);
+    has("notify.done                        \"Your resume advice is ready.\"\n");
+    has("notify.failed                      \"Your resume advice could not be made (");
+}
+
+static const char checked[] = "flow: checked\ntitle: Checked\ncheck:\n"
+                              "  - {that: $request.n > 1, else: 'a \\($request.n) is not enough'}\n"
+                              "result: $request.n | error\nnotify: {done: fine, failed: "
+                              "'\\($error.code): \\($error.message)'}\n";
+
+static void the_first_reason_counts(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/test_eval-XXXXXX", path[100];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/checked.yaml", dir);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs(checked, out);
+    assert_int_equal(fclose(out), 0);
+    struct eval_settings s = {.flow = path,
+                              .request = "{\"n\":1}",
+                              .load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
+    assert_int_equal(eval(s), 1);
+    has("check[0].else                      \"a 1 is not enough\"\n");
+    has("notify.failed                      \"refused: a 1 is not enough\"\n");
+    s.request = "{\"n\":2}";
+    assert_int_equal(eval(s), 1);
+    has("notify.failed                      \"expression: ");
+    unlink(path);
+    rmdir(dir);
+}
+
 static void what_is_wrong_is_said_in_one_line(void **state)
 {
     (void)state;
@@ -92,6 +152,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_expression_is_shown_with_its_value),
         cmocka_unit_test(an_example_stands_in_and_a_reply_that_lacks_is_named),
+        cmocka_unit_test(records_of_others_have_an_id_and_an_owner),
+        cmocka_unit_test(what_failed_is_told_to_the_user),
+        cmocka_unit_test(the_first_reason_counts),
         cmocka_unit_test(what_is_wrong_is_said_in_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,58 @@
+#include "worker/eval_given.h"
+
+#include <string.h>
+
+#include "worker/arguments.h"
+
+enum { EXIT_USAGE = 2, EXIT_BUG = 70 };
+
+void eval_given_fini(struct eval_given *g)
+{
+    json_free(g->request);
+    json_free(g->replies);
+    json_free(g->rows);
+    json_free(g->user);
+    json_free(g->job);
+}
+
+static int given_job(struct eval_given *g, const struct eval_settings *s, const struct flow *f)
+{
+    g->user = json_new_object();
+    g->job = json_new_object();
+    if (!g->user || !g->job)
+        return ERR_NOMEM;
+    int err = json_put(g->user, "id", s->user ? json_new_text(s->user) : json_new_null());
+    err |= json_put(g->job, "id", json_new_text("01990c5e-0000-7000-8000-000000000000"));
+    err |= json_put(g->job, "flow", json_new_text(f->name));
+    err |= json_put(g->job, "created_at", json_new_text("2026-01-01T00:00:00.000000Z"));
+    err |= json_put(g->job, "deadline", json_new_text("2026-01-01T00:05:00.000000Z"));
+    err |= json_put(g->job, "refill", json_new_bool(false));
+    return err ? ERR_NOMEM : 0;
+}
+
+int eval_given_read(struct eval_given *g, const struct eval_settings *s, const struct flow *f,
+                    FILE *err)
+{
+    int bad = argument_json("--request", s->request, &g->request, err);
+    bad |= argument_json("--replies", s->replies, &g->replies, err);
+    bad |= argument_json("--rows", s->rows, &g->rows, err);
+    const struct json *examples = json_get(f->schema_source, "examples");
+    if (!bad && !g->request && json_size(examples))
+        g->request = json_copy(json_at(examples, 0));
+    if (!bad && !g->request) {
+        fputs("offpath-worker: eval needs --request JSON or @FILE; the schema has no example\n",
+              err);
+        return EXIT_USAGE;
+    }
+    for (const struct json *r = json_first(g->replies); r; r = json_next(r)) {
+        size_t i = 0;
+        while (i < f->calls_n && strcmp(f->calls[i].name, json_key(r) ? json_key(r) : "") != 0)
+            i++;
+        if (i == f->calls_n) {
+            fprintf(err, "offpath-worker: --replies: no call is named \"%.80s\"\n",
+                    json_key(r) ? json_key(r) : "");
+            bad = EXIT_USAGE;
+        }
+    }
+    return bad ? EXIT_USAGE : given_job(g, s, f) ? EXIT_BUG : 0;
+}
