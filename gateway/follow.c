@@ -6,10 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gateway/listen.h"
+
 enum {
     FIRST_MS = 40, /* between two looks, at first */
     MOST_MS = 1000,
     EXCHANGE_MS = 30000,
+    QUIET_MS = 30000, /* no event for so long: the job is looked at, and heard again */
+    STREAM_MS = 24 * 3600 * 1000,
     LIVE_AFTER_MS = 1000, /* a line that renews itself */
     LINE_EVERY_MS = 10000,
     TRIES_MAX = 20 /* looks without an answer, one after the other */
@@ -23,7 +27,11 @@ struct seen { /* calls that were told */
 struct look {
     const struct follow *f;
     struct seen seen;
-    char tag[TALK_TAG], state[16], progress[120];
+    struct listen *listen; /* NULL: no stream is offered, looks alone */
+    bool heard, done;      /* on the stream: an event, the end */
+    char tag[TALK_TAG], state[16], again[20];
+    size_t calls_n;  /* that the job names by now; 0: unknown */
+    bool has_items;  /* there may be more */
     int64_t line_ms; /* when the last line was written */
     unsigned failed;
 };
@@ -141,19 +149,28 @@ static void forget(struct seen *s)
     free(s->names);
 }
 
+static int tell_call(struct look *l, const struct json *call)
+{
+    char name[96];
+    name_of(call, name, sizeof name);
+    l->has_items |= json_is(json_get(call, "item"), JSON_NUMBER);
+    if (is_open(person_text(call, "state")) || was_seen(&l->seen, name))
+        return 0;
+    if (note(&l->seen, name) != 0)
+        return ERR_NOMEM;
+    print_call(l, call, name);
+    return 0;
+}
+
 static int tell_calls(struct look *l, const struct json *job)
 {
+    int err = 0;
     const struct json *calls = json_get(job, "calls");
-    for (const struct json *c = json_first(calls); c; c = json_next(c)) {
-        char name[96];
-        name_of(c, name, sizeof name);
-        if (is_open(person_text(c, "state")) || was_seen(&l->seen, name))
-            continue;
-        if (note(&l->seen, name) != 0)
-            return ERR_NOMEM;
-        print_call(l, c, name);
-    }
-    return 0;
+    for (const struct json *c = json_first(calls); c && !err; c = json_next(c))
+        err = tell_call(l, c);
+    l->calls_n = json_size(calls);
+    snprintf(l->again, sizeof l->again, "%.19s", person_text(job, "retry_at"));
+    return err;
 }
 
 static void tell_state(struct look *l, const char *state)
@@ -165,28 +182,20 @@ static void tell_state(struct look *l, const char *state)
         fprintf(l->f->person->terminal.out, "{\"event\":\"state\",\"state\":\"%s\"}\n", state);
 }
 
-static void note_progress(struct look *l, const struct json *job)
-{
-    const struct json *calls = json_get(job, "calls");
-    const char *again = person_text(job, "retry_at");
-    size_t done = 0;
-    for (const struct json *c = json_first(calls); c; c = json_next(c))
-        done += !is_open(person_text(c, "state"));
-    snprintf(l->progress, sizeof l->progress, "%zu of %zu calls done%s%.19s", done,
-             json_size(calls), again[0] ? ", tries again at " : "", again);
-}
-
 /* On a terminal a line that renews itself, else a line now and then. */
 static void tell_waiting(struct look *l)
 {
     struct person *p = l->f->person;
     int64_t now = now_ms(), waited = now - l->f->started_ms;
-    char took[32], text[200];
+    char took[32], of[32] = "", text[200];
     if (p->json || waited < LIVE_AFTER_MS)
         return;
     terminal_took(waited / 1000 * 1000, took, sizeof took);
-    snprintf(text, sizeof text, "%s %s, %s", l->state[0] ? l->state : "no answer yet", took,
-             l->progress);
+    if (!l->has_items)
+        snprintf(of, sizeof of, " of %zu", l->calls_n);
+    snprintf(text, sizeof text, "%s %s, %zu%s calls done%s%s",
+             l->state[0] ? l->state : "no answer yet", took, l->seen.n, of,
+             l->again[0] ? ", tries again at " : "", l->again);
     terminal_renew(&p->terminal, text);
     if (p->terminal.live || now - l->line_ms < LINE_EVERY_MS)
         return;
@@ -265,7 +274,6 @@ static int take(struct look *l, const struct talk_answer *a)
     tell_state(l, person_text(a->json, "state"));
     if (tell_calls(l, a->json) != 0)
         return person_no_memory(p);
-    note_progress(l, a->json);
     if (follow_exit(l->state) == EXIT_BUG)
         return -1;
     return l->f->events ? end_events(l, a->json) : follow_end(l->f, a->json);
@@ -290,6 +298,51 @@ static int look(struct look *l, const char *path)
     return code;
 }
 
+/* ---- hearing */
+
+static void on_event(void *arg, const struct sse_event *e)
+{
+    static const struct json_limits limits = {.size_max = SSE_EVENT_MAX, .depth_max = 256};
+    struct look *l = arg;
+    struct json *data = NULL;
+    l->heard = true;
+    if (strcmp(e->name, "done") == 0)
+        l->done = true; /* the look that follows tells it */
+    if (json_parse(e->data, e->len, &limits, &data, NULL) != 0)
+        return;
+    if (strcmp(e->name, "state") == 0)
+        tell_state(l, person_text(data, "state"));
+    else if (strcmp(e->name, "call") == 0)
+        tell_call(l, data); /* without memory the look that follows tells it */
+    json_free(data);
+}
+
+static void on_tick(void *arg)
+{
+    tell_waiting(arg);
+}
+
+/* Hears the job's events until the stream is over; how long to wait then. */
+static int64_t hear(struct look *l, int64_t pause_ms)
+{
+    struct person *p = l->f->person;
+    char path[80];
+    int64_t most_ms = person_time_left(p, STREAM_MS);
+    l->heard = l->done = false;
+    if (!l->listen || most_ms == 0)
+        return pause_ms;
+    snprintf(path, sizeof path, "/v1/jobs/%s/events", l->f->id);
+    if (listen_to(l->listen, path, QUIET_MS, most_ms) == LISTEN_REFUSED) {
+        listen_close(l->listen);
+        l->listen = NULL;
+        return pause_ms;
+    }
+    int64_t asked_ms = listen_retry_ms(l->listen);
+    if (l->done && l->failed == 0)
+        return 0;
+    return asked_ms > pause_ms && asked_ms < MOST_MS * 10 ? asked_ms : pause_ms;
+}
+
 static void interrupted(int signal)
 {
     static const char text[] = "\noffpath-gateway: stopped watching; the job goes on\n";
@@ -304,19 +357,28 @@ void follow_mind_interrupt(void)
     sigaction(SIGINT, &action, NULL);
 }
 
+static void nap(int64_t ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+    nanosleep(&t, NULL);
+}
+
 int follow_job(const struct follow *f)
 {
     struct look l = {.f = f, .line_ms = f->started_ms};
+    const struct listen_settings s = {f->person->url, f->person->token, on_event, on_tick, &l};
     char path[80];
     int64_t pause = FIRST_MS;
     int code;
     follow_mind_interrupt();
+    if (listen_open(&s, &l.listen) != 0)
+        l.listen = NULL; /* looks alone do, too */
     snprintf(path, sizeof path, "/v1/jobs/%s", f->id);
     while ((code = look(&l, path)) < 0) {
-        const struct timespec t = {pause / 1000, pause % 1000 * 1000000L};
-        nanosleep(&t, NULL);
-        pause = pause * 3 / 2 < MOST_MS ? pause * 3 / 2 : MOST_MS;
+        nap(hear(&l, pause));
+        pause = l.heard ? FIRST_MS : pause * 3 / 2 < MOST_MS ? pause * 3 / 2 : MOST_MS;
     }
+    listen_close(l.listen);
     forget(&l.seen);
     return code;
 }
