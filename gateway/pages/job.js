@@ -223,7 +223,8 @@ class JobPage {
     if (!isFinal(j.state)) this.wasOpen = true;
     this.named();
     empty(this.title, clean(this.name || j.flow || t("job")), " ", state(j.state));
-    document.title = `${clean(this.name || j.flow || t("job"))} - ${t("state." + j.state)} - Offpath`;
+    const told = /^\(\d+\) /.exec(document.title)?.[0] || ""; // by ready, until somebody looks
+    document.title = `${told}${clean(this.name || j.flow || t("job"))} - ${t("state." + j.state)} - Offpath`;
     empty(this.facts, h("code", { title: this.id }, this.id.slice(-8)),
       j.started ? h("span", {}, `${t("started")} `, time(j.started)) : j.created && h("span", {}, `${t("created")} `, time(j.created)),
       isFinal(j.state) && j.finished && h("span", {}, `${t("took")} ${took(Date.parse(j.finished) - Date.parse(j.created))}`));

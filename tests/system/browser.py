@@ -10,7 +10,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from harness import wait_for
+from harness import ROOT, wait_for
 
 __all__ = ["Browser", "Keys"]
 
@@ -107,6 +107,24 @@ class Browser:
         return [e["message"] for e in self.d.get_log("browser")
                 if e["level"] in ("SEVERE", "WARNING") and "Failed to load resource" not in e["message"]
                 and "net::ERR_" not in e["message"]]
+
+    def axe(self):
+        """What axe-core finds wrong with the page as it is: each rule with the places. It comes from PyPI into
+        build/venv, so the page's own policy does not count for it: it is evaluated by the driver."""
+        files = list((ROOT / "build/venv").glob("lib/*/site-packages/axe_playwright_python/axe.min.js"))
+        assert files, "no axe-core in build/venv: tests/run --stage packages fetches it"
+        self.cdp("Runtime.evaluate", expression=files[0].read_text() + ";0")
+        self.d.set_script_timeout(60)
+        found = self.d.execute_async_script("const done = arguments[0]; axe.run(document, {resultTypes: ['violations']})"
+                                            ".then(r => done([r.passes.length, r.violations]), e => done([0, String(e)]))")
+        assert found[0] > 10, found  # it did look
+        return [f"{v['id']}: {v['help']}: {[n['html'][:120] for n in v['nodes'][:3]]}" for v in found[1]]
+
+    def first_paint(self):
+        """Milliseconds from the start of the navigation: first paint, first content, all loaded."""
+        return self.js("const p = Object.fromEntries(performance.getEntriesByType('paint').map(e => [e.name, e.startTime])); "
+                       "const n = performance.getEntriesByType('navigation')[0]; "
+                       "return [p['first-paint'], p['first-contentful-paint'], n.loadEventEnd]")
 
     def sideways(self):
         """Pixels that the page is wider than its window."""

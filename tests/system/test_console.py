@@ -335,3 +335,97 @@ def test_twelve_tabs_leave_the_thirteenth_its_connection(site, browser):
         browser.sees("c-store", timeout=10)
     assert len(browser.d.window_handles) == 13
     browser.sees("All 3 worked.", timeout=40)
+
+
+def test_axe_finds_nothing_wrong(site, browser):
+    """Each view, in the light and in the dark: a form with an error, a job that runs and one that has ended in parts."""
+    site.standin.script("b-shop", {"status": 503, "repeat": -1})
+    site.standin.script("c-store", {"delay_ms": SLOW})
+    id = begin(site, browser)
+    browser.sees("1. a-mart")
+    assert browser.axe() == []
+    browser.sees("2 of 3 worked.", timeout=40)
+    browser.js("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.axe() == []
+    browser.prefer(prefers_color_scheme="dark")
+    assert browser.axe() == []
+    for path, text in (("/", "Last jobs"), ("/me", "Started from this device"), ("/errors/http-5xx", "For operators"),
+                       ("/j/01a20fef-347e-7537-bb25-2240ec6fb993", "Not found, or not yours")):
+        browser.go(site.base + path)
+        browser.sees(text)
+        assert browser.axe() == [], path
+    open_flow(site, browser, "no number").click("Start")
+    browser.sees("Please mend this first")
+    assert browser.axe() == []
+    browser.prefer()
+    assert browser.axe() == []
+    browser.press(Keys.ESCAPE)
+    browser.js("document.activeElement.blur()")
+    browser.press("?")
+    browser.one("dialog[open] kbd")
+    assert browser.axe() == []
+    browser.press(Keys.ESCAPE)
+    browser.js("document.querySelector('main').append(document.createElement('img'))")
+    assert [x.split(":")[0] for x in browser.axe()] == ["image-alt"]  # it would have said so
+
+
+def test_the_first_paint_from_a_cold_cache(site, browser):
+    """Measured, shown and not judged: a machine that others use is no judge of 100 ms."""
+    times = []
+    for path in ("/", "/f/price-compare", "/me") * 2:
+        browser.cdp("Network.clearBrowserCache")
+        browser.go(site.base + path)
+        browser.sees("jobs", "nav")
+        times.append(wait_for("it is painted", lambda: all(browser.first_paint()) and browser.first_paint(), 10))
+    assert len(times) == 6
+    for name, each in zip(("first paint", "first content", "loaded"), zip(*times)):
+        print(f"{name}: {min(each):.0f} to {max(each):.0f} ms")
+
+
+STUB = """
+window.told = []; window.askedFor = 0;
+window.Notification = class {
+  constructor(text, how) { told.push([text, how.tag]); }
+  static permission = "default";
+  static requestPermission() { askedFor += 1; this.permission = "granted"; return Promise.resolve("granted"); }
+};
+Object.defineProperty(document, "hidden", {get: () => true});
+"""
+
+
+def test_a_notification_is_asked_for_at_one_click_only_and_comes(site, browser):
+    site.standin.script("c-store", {"delay_ms": SLOW})
+    id = begin(site, browser)
+    browser.js(STUB)
+    browser.sees("running", "h1")
+    assert browser.js("return askedFor") == 0
+    browser.click("Tell me when done")
+    browser.sees("Will tell you")
+    assert browser.js("return askedFor") == 1
+    told = wait_for("the notification", lambda: browser.js("return told"), 40)
+    assert told == [["Compare prices: succeeded", id]]
+    assert browser.js("return document.title") == "(1) Compare prices - succeeded - Offpath"
+    browser.sees("Compare prices: succeeded", "#toasts")
+
+
+def test_everything_is_there_in_korean(site, browser):
+    site.standin.script("b-shop", {"status": 503, "repeat": -1})
+    browser.go(f"{site.base}/")
+    browser.click("한국어")
+    browser.sees("최근 작업")  # last jobs
+    assert browser.js("return document.documentElement.lang") == "ko"
+    browser.go(f"{site.base}/f/price-compare")
+    browser.one("#field-2").send_keys("no number")
+    browser.click("시작")
+    browser.sees("먼저 고쳐 주세요")  # please mend this first
+    browser.one("#field-2").clear()
+    browser.one("#field-2").send_keys(site.product())
+    browser.click("시작")
+    browser.sees("3개 중 2개 성공", timeout=40)  # 2 of 3 worked
+    browser.sees("일부 성공", "h1")  # partial
+    words = browser.text("main") + browser.text("header")
+    for english in ("Run again", "Copy link", "succeeded", "attempt", "Details", "Sign in", "My jobs"):
+        assert english.lower() not in words.lower(), (english, words)
+    assert browser.axe() == []
+    browser.click("English")
+    browser.sees("2 of 3 worked.")
