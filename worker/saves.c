@@ -24,6 +24,7 @@ size_t saves_weight(const struct json *v)
 struct computing {
     const struct flow *flow;
     const struct expr_vars *vars;
+    const struct saves_world *world;
     struct expr_error *error;
     struct json *all;
     size_t statements, bytes;
@@ -66,12 +67,15 @@ static int add_items(struct computing *c, const struct flow_save *save, struct j
     return err;
 }
 
-static struct json *entry_new(const struct flow_save *save, struct json *rows)
+static struct json *entry_new(const struct computing *c, const struct flow_save *save,
+                              struct json *rows)
 {
     struct json *e = json_new_object();
+    bool elsewhere = !save->optional && !c->world->is_own(c->world->arg, save->database);
     if (e && !json_put(e, "database", json_new_text(save->database->name)) &&
         !json_put(e, "sql", json_new_text(sql_template_text(save->sql))) &&
-        !json_put(e, "optional", json_new_bool(save->optional)))
+        !json_put(e, "optional", json_new_bool(save->optional)) &&
+        !json_put(e, "elsewhere", json_new_bool(elsewhere)))
         return json_put(e, "rows", rows) ? (json_free(e), NULL) : e;
     json_free(e);
     json_free(rows);
@@ -93,7 +97,7 @@ static int add_entry(struct computing *c, const struct flow_save *save)
         json_free(rows);
         return err;
     }
-    return json_push(c->all, entry_new(save, rows));
+    return json_push(c->all, entry_new(c, save, rows));
 }
 
 /* ---- groups */
@@ -130,7 +134,7 @@ static struct save_group *group_of(struct saves *s, const struct json *entry,
 {
     const char *name = json_text(json_get(entry, "database"));
     const struct database *database = database_of(w->set, name);
-    bool own = database && w->is_own(w->arg, database);
+    bool own = database && !json_bool(json_get(entry, "elsewhere")) && w->is_own(w->arg, database);
     size_t all = s->groups_n + s->optional_n;
     for (size_t i = 0; !is_optional(entry) && i < s->groups_n; i++)
         if (strcmp(s->groups[i].name, name) == 0 || (own && s->groups[i].own))
@@ -229,7 +233,7 @@ int saves_compute(const struct flow *f, const struct expr_vars *vars, const stru
                   struct saves **out, struct expr_error *error)
 {
     struct computing c = {
-        .flow = f, .vars = vars, .error = error, .all = json_new_array(), .bytes = 0};
+        .flow = f, .vars = vars, .world = w, .error = error, .all = json_new_array(), .bytes = 0};
     struct json *document = json_new_object();
     int err = c.all && document ? 0 : ERR_NOMEM;
     for (size_t i = 0; i < f->saves_n && !err; i++)

@@ -1,7 +1,10 @@
 /* saves.h - what a job saves: computed as a whole before anything is stored, kept as one document
  * that the ledger row `$save` holds (protocols: Save).
- *   {"saves": [{"database": "batch", "sql": "INSERT ...", "optional": false, "rows": [[1, "a"]]}],
+ *   {"saves": [{"database": "batch", "sql": "INSERT ...", "optional": false, "elsewhere": true,
+ *               "rows": [[1, "a"]]}],
  *    "state": "succeeded", "result": {..}, "calls": [..], "emits": [..]}
+ * What was elsewhere when it was computed stays a transaction of its own, with offpath_applied: the
+ * database may have moved to the record's server after it was applied there.
  * Counted: what is being written borrows from it. Belongs to its job's thread. */
 #pragma once
 #include "common/job.h"

@@ -295,6 +295,8 @@ static void saves_elsewhere_come_first_with_a_row_of_the_ledger(void **state)
     assert_non_null(row);
     assert_int_equal(row->seq, 0);
     assert_has(row->result, "\"state\":\"succeeded\",\"result\":5");
+    assert_has(row->result, "\"optional\":false,\"elsewhere\":false,\"rows\":[[7]]}");
+    assert_has(row->result, "\"optional\":false,\"elsewhere\":true,\"rows\":[[7]]}");
     end_world(w, &s);
 }
 
@@ -476,6 +478,29 @@ static void a_step_is_the_place_of_its_database(void **state)
     assert_int_equal(sql_fake_saved(w->sql, "own: INSERT INTO a"), 1);
     assert_int_equal(sql_fake_saved(w->sql, "also: INSERT INTO d"), 1);
     end_world(w, &s);
+}
+
+/* `own` was elsewhere when the save was recorded; it has moved, with its offpath_applied. */
+static void a_database_that_moved_to_the_records_server_is_saved_once(void **state)
+{
+    (void)state;
+    for (int done = 0; done < 2; done++) {
+        struct world *w = world_of(RESUMED, NULL);
+        struct event e = leave_saved(
+            w, "{\"saves\":[{\"database\":\"own\",\"sql\":\"INSERT INTO a\",\"optional\":false,"
+               "\"elsewhere\":true,\"rows\":[[]]}," ENTRY(
+                   "also", "INSERT INTO d") "],"
+                                            "\"state\":\"succeeded\",\"result\":1,\"calls\":[]}");
+        const struct sql_statement before = {.text = "before", .params = NULL};
+        if (done)
+            assert_int_equal(sql_fake_apply(w->sql, "own", &e.job, 0, &before, 1), 0);
+        world_put(w, &e, "{\"id\":7}", 0);
+        struct seen s = world_final(w, &e.job);
+        assert_end(&s, JOB_SUCCEEDED, "");
+        assert_int_equal(sql_fake_saved(w->sql, "own: INSERT INTO a"), !done);
+        assert_int_equal(sql_fake_saved(w->sql, "also: INSERT INTO d"), 1);
+        end_world(w, &s);
+    }
 }
 
 static void a_recorded_save_that_cannot_be_read_fails(void **state)
@@ -733,6 +758,7 @@ int main(void)
         cmocka_unit_test(a_recorded_save_goes_on_without_load_check_or_cancel),
         cmocka_unit_test(what_was_applied_before_is_not_applied_again),
         cmocka_unit_test(a_step_is_the_place_of_its_database),
+        cmocka_unit_test(a_database_that_moved_to_the_records_server_is_saved_once),
         cmocka_unit_test(a_recorded_save_that_cannot_be_read_fails),
         cmocka_unit_test(a_recorded_save_goes_on_though_its_record_fits_no_more),
         cmocka_unit_test(a_cancel_before_the_save_is_recorded_wins),
