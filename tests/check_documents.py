@@ -147,7 +147,7 @@ def check_codes_named(root, codes):
     status (503 `overloaded`) is an error of that status."""
     stops = {m for p in root.glob("*/*.c") for m in re.findall(r'FAILPOINT\("([^"]+)"\)', p.read_text())}
     known = NO_CODES.union(stops, *codes.values())
-    for path in [*sorted((root / "docs").glob("*.md")), root / "README.md", root / "proto/openapi.yaml"]:
+    for path in [*sorted((root / "docs").rglob("*.md")), root / "README.md", root / "proto/openapi.yaml"]:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             where = f"{path.relative_to(root)}:{number}"
             for word in re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", line):

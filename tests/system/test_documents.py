@@ -1,4 +1,5 @@
-"""The tutorial, word by word: its files are written as it says, its commands run and show what it shows."""
+"""The tutorial and the how-tos, word by word: their files are written as they say, their commands run and show what
+they show."""
 import os
 import re
 import subprocess
@@ -7,18 +8,50 @@ import pytest
 
 from harness import ROOT, request
 
-TEXT = (ROOT / "docs/first-flow.md").read_text()
-FILES = re.findall(r"```yaml\n# (\S+)\n(.*?)```", TEXT, re.S)
-COMMANDS = re.findall(r"^    \$ (.*)\n((?:    (?!\$).*\n)*)", TEXT, re.M)
+
+
+def parts(path):
+    """Its files and its commands, each with the lines it shows."""
+    text = path.read_text()
+    return (re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.S),
+            re.findall(r"^    \$ (.*)\n((?:    (?!\$).*\n)*)", text, re.M))
+
+
+FILES, COMMANDS = parts(ROOT / "docs/first-flow.md")
+HOW_TOS = sorted((ROOT / "docs/how-to").glob("*.md"))
+
+
+def write(folder, files):
+    for name, text in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def run_and_see(folder, binaries, command, shown):
+    env = {**{k: v for k, v in os.environ.items() if not k.startswith("OFFPATH_")},
+           "PATH": f"{binaries}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    for line in shown.splitlines():
+        assert line.strip() in [x.strip() for x in done.stdout.splitlines()], done.stdout
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first-flow")
-    for name, text in FILES:
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
+    write(folder, FILES)
     return folder
+
+
+@pytest.mark.parametrize("path", HOW_TOS, ids=[p.stem for p in HOW_TOS])
+def test_a_how_to_does_what_it_says(tmp_path, binaries, path):
+    """Each has a goal and stands in the README; each command of `$` is run in its files."""
+    assert "\n**Goal**: " in path.read_text() and f"](docs/how-to/{path.name})" in (ROOT / "README.md").read_text()
+    files, commands = parts(path)
+    assert bool(commands) == (path.stem != "when-x-is-down")
+    write(tmp_path, files)
+    for command, shown in commands:
+        run_and_see(tmp_path, binaries, command, shown)
 
 
 def test_it_has_files_and_commands():
@@ -28,12 +61,7 @@ def test_it_has_files_and_commands():
 
 @pytest.mark.parametrize("command, shown", COMMANDS, ids=[c.split()[1] for c, _ in COMMANDS])
 def test_a_command_shows_what_the_tutorial_shows(folder, binaries, command, shown):
-    env = {**{k: v for k, v in os.environ.items() if not k.startswith("OFFPATH_")},
-           "PATH": f"{binaries}:{os.environ['PATH']}"}
-    done = subprocess.run(command.split(), cwd=folder, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done
-    for line in shown.splitlines():
-        assert line.strip() in [x.strip() for x in done.stdout.splitlines()], done.stdout
+    run_and_see(folder, binaries, command, shown)
 
 
 def test_the_flow_runs(new_site):
