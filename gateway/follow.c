@@ -12,7 +12,8 @@ enum {
     FIRST_MS = 40, /* between two looks, at first */
     MOST_MS = 1000,
     EXCHANGE_MS = 30000,
-    QUIET_MS = 30000, /* no event for so long: the job is looked at, and heard again */
+    QUIET_MS = 30000,      /* no event for so long: the job is looked at, and heard again */
+    RETRY_MOST_MS = 10000, /* a server that asks for more is not heard */
     STREAM_MS = 24 * 3600 * 1000,
     LIVE_AFTER_MS = 1000, /* a line that renews itself */
     LINE_EVERY_MS = 10000,
@@ -340,7 +341,7 @@ static int64_t hear(struct look *l, int64_t pause_ms)
     int64_t asked_ms = listen_retry_ms(l->listen);
     if (l->done && l->failed == 0)
         return 0;
-    return asked_ms > pause_ms && asked_ms < MOST_MS * 10 ? asked_ms : pause_ms;
+    return asked_ms > pause_ms && asked_ms < RETRY_MOST_MS ? asked_ms : pause_ms;
 }
 
 static void interrupted(int signal)
