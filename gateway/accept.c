@@ -52,22 +52,28 @@ void attempt_need_id(struct attempt *t)
 
 /* ---- Redis */
 
-static int ask(struct attempt *t)
+/* What the mark says: 0 to go on. Takes its value. */
+static int judge(struct attempt *t, struct mark *mark)
 {
-    struct mark mark;
-    (void)marks_ask(t->a->marks, t->has_key ? &t->key : NULL, t->has_hash ? t->hash : NULL, &mark);
-    if (mark.state == MARK_PENDING || mark.state == MARK_ACKNOWLEDGED)
-        attempt_set_id(t, &mark.id);
-    if (mark.state == MARK_ACKNOWLEDGED || mark.state == MARK_OTHER_BODY || t->late_err) {
-        free(mark.value);
-        if (mark.state == MARK_ACKNOWLEDGED)
+    if (mark->state == MARK_PENDING || mark->state == MARK_ACKNOWLEDGED)
+        attempt_set_id(t, &mark->id);
+    if (mark->state == MARK_ACKNOWLEDGED || mark->state == MARK_OTHER_BODY || t->late_err) {
+        free(mark->value);
+        if (mark->state == MARK_ACKNOWLEDGED)
             return attempt_known(t);
-        if (mark.state == MARK_OTHER_BODY)
+        if (mark->state == MARK_OTHER_BODY)
             return attempt_refuse_simply(t, ERR_KEY_REUSED,
                                          "this key came with another body before");
         return attempt_refuse_simply(t, t->late_err, t->late_detail);
     }
-    return mark.value ? attempt_cached(t, &mark) : 0;
+    return mark->value ? attempt_cached(t, mark) : 0;
+}
+
+static int ask(struct attempt *t)
+{
+    struct mark mark;
+    (void)marks_ask(t->a->marks, t->has_key ? &t->key : NULL, t->has_hash ? t->hash : NULL, &mark);
+    return judge(t, &mark);
 }
 
 static void confirm(struct attempt *t)
@@ -177,21 +183,31 @@ static void make_mac(struct attempt *t)
         id_mac(t->a->secret, t->body, t->body_len, t->mac);
 }
 
+int attempt_record(struct attempt *t, struct event_headers *headers, struct broker_record *record)
+{
+    bool own_key = t->flow->key != NULL, own_value = t->value.len > 0;
+    make_mac(t);
+    if (make_event(t, headers) != 0)
+        return ERR_BUG;
+    *record = (struct broker_record){.topic = t->flow->topic.name,
+                                     .partition = -1,
+                                     .key = own_key ? buf_str(&t->record_key) : t->id_text,
+                                     .key_len = own_key ? t->record_key.len : ID_TEXT - 1,
+                                     .value = own_value ? buf_str(&t->value) : t->body,
+                                     .value_len = own_value ? t->value.len : t->body_len,
+                                     .headers = headers->list,
+                                     .headers_n = headers->n};
+    return 0;
+}
+
 static int publish(struct attempt *t)
 {
     struct event_headers headers;
-    bool own_key = t->flow->key != NULL, own_value = t->value.len > 0;
-    make_mac(t);
-    if (make_event(t, &headers) != 0)
-        return ERR_BUG;
-    struct broker_record record = {.topic = t->flow->topic.name,
-                                   .partition = -1,
-                                   .key = own_key ? buf_str(&t->record_key) : t->id_text,
-                                   .key_len = own_key ? t->record_key.len : ID_TEXT - 1,
-                                   .value = own_value ? buf_str(&t->value) : t->body,
-                                   .value_len = own_value ? t->value.len : t->body_len,
-                                   .headers = headers.list,
-                                   .headers_n = headers.n};
+    struct broker_record record;
+    int err = attempt_record(t, &headers, &record);
+    if (err)
+        return err;
+    FAILPOINT("before-publish");
     return publish_wait(t->a->publisher, &record);
 }
 
@@ -222,16 +238,8 @@ static int refuse_publish(struct attempt *t, int err)
                                                         : UNDURABLE);
 }
 
-static int publish_and_answer(struct attempt *t)
+int attempt_published(struct attempt *t, int err)
 {
-    int err = attempt_hash(t);
-    if (!err)
-        err = attempt_value(t);
-    if (err)
-        return refuse_publish(t, err == ERR_OVERLOADED ? err : ERR_NOT_DURABLE);
-    attempt_listen(t);
-    FAILPOINT("before-publish");
-    err = publish(t);
     if (err)
         return refuse_publish(t, err);
     FAILPOINT("after-ack");
@@ -241,12 +249,29 @@ static int publish_and_answer(struct attempt *t)
     return attempt_settle(t, ACCEPTED);
 }
 
+static int publish_and_answer(struct attempt *t)
+{
+    int err = attempt_hash(t);
+    if (!err)
+        err = attempt_value(t);
+    if (err)
+        return refuse_publish(t, err == ERR_OVERLOADED ? err : ERR_NOT_DURABLE);
+    attempt_listen(t);
+    return attempt_published(t, publish(t));
+}
+
 static int shed(struct attempt *t)
 {
     if (!admission_overloaded(t->a->admission, t->flow))
         return 0;
     problem_simple(t->q, t->r, ERR_OVERLOADED, "this flow is too far behind to meet its deadline");
     return attempt_finish(t, SHED);
+}
+
+int attempt_resume(struct attempt *t, struct mark *mark)
+{
+    int rc = judge(t, mark);
+    return rc ? rc : publish_and_answer(t);
 }
 
 static int run(struct attempt *t)
@@ -259,7 +284,9 @@ static int run(struct attempt *t)
     attempt_compute(t);
     if (t->dry)
         return attempt_dry(t);
-    rc = ask(t);
+    rc = attempt_leave(t);
+    if (!rc)
+        rc = ask(t);
     if (!rc)
         rc = shed(t);
     if (!rc)

@@ -10,9 +10,11 @@
 #include "gateway/hasher.h"
 #include "gateway/limits.h"
 #include "gateway/marks.h"
+#include "gateway/passages.h"
 #include "gateway/publish.h"
 #include "gateway/reader.h"
 #include "gateway/register.h"
+#include "gateway/serve_metrics.h"
 #include "gateway/waiters.h"
 
 struct accept { /* all borrowed, all there for the gateway's life */
@@ -29,6 +31,8 @@ struct accept { /* all borrowed, all there for the gateway's life */
     const struct clock *clock;
     struct rng *rng;
     struct accept_metrics *metrics;
+    struct serve_metrics *served;
+    struct passages *passages; /* NULL: every request keeps its thread */
 };
 
 /* The flow of this name, if HTTP may start it; NULL: 404. Lent with the set. */

@@ -259,6 +259,7 @@ int attempt_value(struct attempt *t)
 {
     if (!t->flow->set_n && !t->flow->hash_n)
         return 0;
+    buf_clear(&t->value);
     json_print(t->request, &t->value);
     return buf_ok(&t->value);
 }

@@ -43,6 +43,12 @@ int attempt_refuse_simply(struct attempt *t, int err, const char *detail);
 void attempt_set_id(struct attempt *t, const struct job_id *id);
 /* Without a key an id costs two hashes, and a cache hit needs none: made when it is asked for. */
 void attempt_need_id(struct attempt *t);
+/* The record to publish: lent with t and headers. 0 or ERR_BUG. */
+int attempt_record(struct attempt *t, struct event_headers *headers, struct broker_record *record);
+/* What follows a publish that ended so. */
+int attempt_published(struct attempt *t, int err);
+/* Go on behind Redis' answer, to the end. */
+int attempt_resume(struct attempt *t, struct mark *mark);
 
 /* ---- accept_request.c: what came, and what the flow makes of it */
 int attempt_read(struct attempt *t);     /* body, JSON, schema, Idempotency-Key */
@@ -66,3 +72,8 @@ void attempt_listen(struct attempt *t); /* before the job is published */
 
 /* ---- accept_dry.c */
 int attempt_dry(struct attempt *t);
+
+/* ---- passages.c */
+/* Leave the rest to other threads, where that is possible: ATTEMPT_DONE, the reply is owed; 0: go
+ * on here. */
+int attempt_leave(struct attempt *t);

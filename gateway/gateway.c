@@ -15,18 +15,17 @@
 #include "gateway/auth_setup.h"
 #include "gateway/drain.h"
 #include "gateway/http_server.h"
+#include "gateway/producers.h"
 #include "gateway/serving.h"
 #include "gateway/waiting.h"
 
 enum {
-    PRODUCE_QUEUE = 10000,
-    BUSY_LINGER_MS = 2,
-    REPORT_GRACE_MS = 2000, /* a report comes by the deadline; this is for the way back */
     PRODUCER_MS = 20000, /* a cluster just made needs seconds to give the first producer its id */
     REDIS_MS = 50,
     REDIS_TRIPS = 2, /* on their way at once: requests that come meanwhile share the next */
     REDIS_CONNECTIONS = 8,
     READERS = 8,
+    OVERDUE_MS = 250,
     READ_WAIT_MS = 1000,
     READ_STUCK_MS = 250,
     GATHER_MS = 2, /* marks and rows leave in batches; a job is listed within 50 ms */
@@ -57,6 +56,7 @@ struct gateway {
     struct limits *limits;
     struct hasher *hasher;
     struct waiting *waiting;
+    struct passages *passages;
     struct auth_setup *auth;
     struct serve serve; /* but what belongs to a set of flows */
     struct admin admin;
@@ -99,12 +99,6 @@ int gateway_check(const struct options *o, char why[GATEWAY_WHY])
 
 /* ---- servers it needs */
 
-static struct broker_settings broker_of(const struct options *o)
-{
-    return (struct broker_settings){
-        .servers = o->kafka, .client_id = "offpath-gateway", .properties = o->kafka_properties};
-}
-
 static int open_record(void *arg, struct record **out, char *why)
 {
     struct gateway *g = arg;
@@ -141,35 +135,6 @@ static void producer_lost(void *arg, const char *why)
     kill(getpid(), SIGTERM);
 }
 
-/* Two producers: one sends at once, one lingers and is used under load (publish.h). */
-static int open_producers(struct gateway *g, char why[GATEWAY_WHY])
-{
-    struct broker_settings s = broker_of(g->o);
-    const char *own = s.properties ? s.properties : ""; /* the user's own wins */
-    s.lost = producer_lost;
-    s.lost_arg = g;
-    struct broker_producer *calm = NULL, *busy = NULL;
-    struct buf properties = {0};
-    if (publisher_open(g->o->publish_ms + REPORT_GRACE_MS, PRODUCE_QUEUE, &g->publisher) != 0)
-        return EXIT_BUG;
-    /* what was not sent by then is told as such: `not-durable`, not `outcome-unknown` */
-    buf_printf(&properties, "message.timeout.ms=%d\n%s", g->o->publish_ms, own);
-    s.properties = buf_str(&properties);
-    int err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &calm);
-    buf_clear(&properties);
-    buf_printf(&properties, "message.timeout.ms=%d\nlinger.ms=%d\n%s", g->o->publish_ms,
-               BUSY_LINGER_MS, own);
-    s.properties = buf_str(&properties);
-    if (!err)
-        err = broker_kafka_producer_open(&s, publisher_reports, g->publisher, &busy);
-    publisher_use(g->publisher, calm, busy);
-    buf_fini(&properties);
-    if (!err)
-        return EXIT_GOOD;
-    snprintf(why, GATEWAY_WHY, "--kafka or --kafka-properties: %s", err_text(err));
-    return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
-}
-
 static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
 {
     struct cache_settings s = {g->o->redis, REDIS_MS, REDIS_CONNECTIONS};
@@ -201,7 +166,16 @@ static int open_accept(struct gateway *g)
                                                 .title_arg = &g->box},
                      &g->waiting) != 0)
         return EXIT_BUG;
-    return EXIT_GOOD;
+    struct passages_settings way = {.marks = g->marks,
+                                    .publisher = g->publisher,
+                                    .clock = clock_real(),
+                                    .wait_ms = g->o->publish_ms + PRODUCERS_GRACE_MS,
+                                    .tick_ms = OVERDUE_MS,
+                                    .errands = READERS,
+                                    .enter = serving_enter,
+                                    .leave = serving_leave,
+                                    .arg = &g->box};
+    return passages_open(&way, &g->passages) ? EXIT_BUG : EXIT_GOOD;
 }
 
 static int open_rest(struct gateway *g)
@@ -253,7 +227,9 @@ static void fill_handlers(struct gateway *g)
                                          .waiters = waiting_waiters(g->waiting),
                                          .secret = &g->secret,
                                          .clock = clock_real(),
-                                         .rng = rng_real()},
+                                         .rng = rng_real(),
+                                         .served = serve_metrics_new(),
+                                         .passages = g->passages},
                               .jobs = {.reader = g->reader,
                                        .marks = g->marks,
                                        .cache = g->cache,
@@ -262,8 +238,7 @@ static void fill_handlers(struct gateway *g)
                                        .retention_ms = g->first->topics.retention_ms},
                               .auth = g->serve.auth,
                               .streams = waiting_streams(g->waiting),
-                              .rng = rng_real(),
-                              .metrics = serve_metrics_new()};
+                              .rng = rng_real()};
     g->admin = (struct admin){look, g};
 }
 
@@ -348,7 +323,7 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     if (!rc)
         rc = check_record(g, why);
     if (!rc)
-        rc = open_producers(g, why);
+        rc = producers_open(g->o, producer_lost, g, &g->publisher, why);
     if (!rc)
         rc = open_cache(g, why);
     if (!rc)
@@ -359,7 +334,7 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     rc = await_producers(g, why);
     if (!rc)
         rc = serving_begin(g->first, g->o, &g->serve, publisher_producer(g->publisher));
-    if (rc || !g->serve.metrics)
+    if (rc || !g->serve.accept.served)
         return rc ? rc : EXIT_BUG;
     serving_box_init(&g->box, g->first);
     g->boxed = true;
@@ -494,6 +469,7 @@ void gateway_close(struct gateway *g)
     marks_close(g->marks);
     cache_close(g->cache);
     publisher_close(g->publisher);
-    free(g->serve.metrics);
+    passages_close(g->passages);
+    free(g->serve.accept.served);
     free(g);
 }

@@ -22,7 +22,7 @@ void http_reply_clear(struct http_reply *r)
 {
     r->status = 0;
     r->type = NULL;
-    r->close = false;
+    r->close = r->deferred = false;
     r->taker = NULL;
     r->taker_arg = NULL;
     buf_clear(&r->headers);

@@ -9,6 +9,7 @@
 enum { HTTP_REQUEST_ID = 65, HTTP_REPLY_MAX = 32 << 20 };
 
 struct token_user;
+struct http_due;
 
 struct http_header {
     const char *name, *value; /* borrowed */
@@ -31,6 +32,10 @@ struct http_request {
      * overwrite it; ends in a 0 that is not counted. 0, ERR_TOO_LARGE (nothing or a part was read),
      * ERR_SLOW_BODY, ERR_BAD_REQUEST (cut short or badly chunked), ERR_NOMEM. Once per request. */
     int (*read_body)(struct http_request *, size_t max, char **body, size_t *len);
+    /* Leave the reply to another thread: the handler, which must have read the body, returns with
+     * reply.deferred set and touches neither request nor reply any more. NULL: this reply cannot be
+     * left; as a pointer NULL: no reply can. */
+    struct http_due *(*defer)(struct http_request *);
 };
 
 /* Takes over a connection whose head was sent. fd: taken, not blocking; -1: it could not be had.
@@ -44,11 +49,19 @@ struct http_reply {
     const char *type;   /* Content-Type, lent for ever; NULL: no body */
     struct buf headers; /* further lines, each "Name: value\r\n" */
     struct buf body;
-    bool close; /* end the connection after this reply */
+    bool close;    /* end the connection after this reply */
+    bool deferred; /* it is owed (http_due), and nothing else here counts */
     /* NULL, or the reply is a head without length and without body, and the connection is then its
      * taker's. */
     http_taker *taker;
     void *taker_arg;
+};
+
+/* A reply that was left to be made later, by any one thread: fill `reply`, then pay, once. */
+struct http_due {
+    struct http_request q; /* id and public_url; nothing else */
+    struct http_reply reply;
+    void (*pay)(struct http_due *); /* sends and frees; nothing of the request is left behind it */
 };
 
 typedef void http_handler(void *arg, struct http_request *, struct http_reply *);

@@ -12,7 +12,9 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "gateway/addresses.h"
+#include "gateway/body_read.h"
 #include "gateway/body_watch.h"
+#include "gateway/debt.h"
 #include "gateway/guard.h"
 #include "gateway/handover.h"
 #include "gateway/http_space.h"
@@ -32,6 +34,7 @@ struct thread { /* one of civetweb's; belongs to it but for the watch */
     struct http_server *server;
     struct http_space space;
     struct body_watch *watch;
+    struct debt debt;
     struct http_date date;
     const char *start;          /* of civetweb's buffer, where a request begins */
     char address[ADDRESS_TEXT]; /* of a connection that was counted; "" */
@@ -68,41 +71,19 @@ static void watch_arm(struct thread *t, const struct mg_request_info *ri, int64_
 
 /* ---- bodies */
 
-static int read_failed(struct exchange *x)
+static int read_some(void *connection, void *to, size_t n)
 {
-    return body_watch_end(x->t->watch) ? ERR_SLOW_BODY : ERR_BAD_REQUEST;
+    return mg_read(connection, to, n);
 }
 
-static int read_counted(struct exchange *x, struct buf *b)
+static struct http_due *defer(struct http_request *q)
 {
-    size_t want = (size_t)x->q.content_length, got = 0;
-    while (got < want) {
-        int n = mg_read(x->c, b->data + got, want - got);
-        if (n <= 0)
-            return read_failed(x); /* 0 is a stall or the end: cut short either way */
-        got += (size_t)n;
-    }
-    b->len = want;
-    return 0;
-}
-
-static int read_chunked(struct exchange *x, struct buf *b, size_t max)
-{
-    for (;;) {
-        char part[BODY_FIRST];
-        int n = mg_read(x->c, part, sizeof part);
-        if (n < 0)
-            return read_failed(x);
-        if (n == 0)
-            return 0;
-        if (b->len + (size_t)n > max)
-            return ERR_TOO_LARGE;
-        buf_add(b, part, (size_t)n);
-        if (x->q.secret)
-            explicit_bzero(part, (size_t)n);
-        if (buf_ok(b) != 0)
-            return ERR_NOMEM;
-    }
+    struct exchange *x = (struct exchange *)q;
+    struct http_server *s = x->t->server;
+    const struct mg_request_info *ri = mg_get_request_info(x->c);
+    const struct socket_ends ends = {ri->remote_addr, ri->remote_port, ri->server_port};
+    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above};
+    return debt_take(&x->t->debt, &terms, &ends, q);
 }
 
 static int read_body(struct http_request *q, size_t max, char **body, size_t *len)
@@ -118,9 +99,11 @@ static int read_body(struct http_request *q, size_t max, char **body, size_t *le
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (x->expect && mg_write(x->c, go_on, sizeof go_on - 1) <= 0)
         return ERR_BAD_REQUEST;
+    const struct body_source source = {read_some, x->c, q->secret};
     watch_arm(x->t, mg_get_request_info(x->c), x->t->server->s.body_ms);
-    int err = q->content_length >= 0 ? read_counted(x, b) : read_chunked(x, b, max);
-    if (body_watch_end(x->t->watch) && !err)
+    int err = q->content_length >= 0 ? body_read_counted(&source, b, (size_t)q->content_length)
+                                     : body_read_chunked(&source, b, max);
+    if (body_watch_end(x->t->watch) && (!err || err == ERR_BAD_REQUEST))
         err = ERR_SLOW_BODY;
     if (err)
         return err;
@@ -190,7 +173,8 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
                                  .headers_n = n,
                                  .content_length = ri->content_length,
                                  .public_url = x->t->server->s.public_url,
-                                 .read_body = read_body};
+                                 .read_body = read_body,
+                                 .defer = defer};
     if (http_header(&x->q, "transfer-encoding"))
         x->q.content_length = -1;
 }
@@ -228,6 +212,7 @@ static int serve(struct mg_connection *c)
     struct http_server *s = x.t->server;
     struct http_reply *r = &x.t->space.reply;
     body_watch_end(x.t->watch);
+    debt_settle(&x.t->debt);
     http_reply_clear(r);
     fill_request(&x, mg_get_request_info(c), headers);
     const char *expect = http_header(&x.q, "expect");
@@ -244,6 +229,10 @@ static int serve(struct mg_connection *c)
         r->close = true;
     } else {
         s->s.handler(s->s.arg, &x.q, r);
+        if (r->deferred) {
+            http_space_shrink(&x.t->space);
+            return 202;
+        }
     }
     handover_admit(&s->handover, &x.q, r);
     bool unread = !x.read && guard_has_body(&x.q);
@@ -271,6 +260,7 @@ static int http_error(struct mg_connection *c, int status, const char *text)
     struct exchange x = {.c = c, .t = t};
     x.q.public_url = t->server->s.public_url;
     body_watch_end(t->watch);
+    debt_settle(&t->debt);
     http_reply_clear(&t->space.reply);
     request_id_set(NULL, rng_real(), x.q.id);
     (void)text;
@@ -305,6 +295,7 @@ static void connection_close(const struct mg_connection *c)
     if (!t)
         return;
     body_watch_end(t->watch);
+    debt_end(&t->debt);
     if (t->address[0])
         addresses_leave(t->server->addresses, t->address);
     t->address[0] = 0;
@@ -363,10 +354,16 @@ static bool wait_threads(struct http_server *s)
     return true;
 }
 
+static void thread_fini(struct thread *t)
+{
+    http_space_fini(&t->space);
+    debt_fini(&t->debt);
+}
+
 static void server_free(struct http_server *s)
 {
     for (unsigned i = 0; s->threads && i < s->s.threads; i++)
-        http_space_fini(&s->threads[i].space);
+        thread_fini(&s->threads[i]);
     free(s->threads);
     free(s->watchdog.watches);
     addresses_free(s->addresses);
@@ -387,6 +384,7 @@ static struct http_server *server_new(const struct http_server_settings *setting
     for (unsigned i = 0; s->threads && i < settings->threads; i++) {
         s->threads[i].server = s;
         http_space_init(&s->threads[i].space);
+        debt_init(&s->threads[i].debt);
         s->threads[i].watch = s->watchdog.watches ? &s->watchdog.watches[i] : NULL;
     }
     unsigned each = settings->per_address;

@@ -146,6 +146,27 @@ int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, st
     return 0;
 }
 
+int marks_ask_together(struct marks *m, const struct marks_key *const *keys, size_t n,
+                       struct mark *out)
+{
+    struct cache_command commands[MARKS_TOGETHER];
+    struct cache_reply replies[MARKS_TOGETHER] = {{0}};
+    struct confirmation texts[MARKS_TOGETHER];
+    for (size_t i = 0; i < n; i++) {
+        clear(&out[i]);
+        add_admit(&commands[i], keys[i], &texts[i]);
+    }
+    if (n == 0)
+        return 0;
+    if (cache_call(m->cache, commands, n, replies) != 0)
+        return ERR_IO;
+    for (size_t i = 0; i < n; i++) {
+        read_admit(&replies[i], &out[i]);
+        cache_reply_fini(&replies[i]);
+    }
+    return 0;
+}
+
 int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64_t ttl_ms,
                struct mark *out)
 {

@@ -37,6 +37,10 @@ size_t marks_flush(struct marks *m, int wait_ms); /* confirmations still waiting
 /* First trip: admit the key, read the cached value; key, hash: NULL where not asked, no trip where
  * neither is. 0; ERR_IO: Redis is away, *out is MARK_NONE without value: go on. */
 int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, struct mark *out);
+/* The first trip of n requests at once, at most MARKS_TOGETHER: admits their keys. Same errors. */
+enum { MARKS_TOGETHER = 32 };
+int marks_ask_together(struct marks *m, const struct marks_key *const *keys, size_t n,
+                       struct mark *out);
 /* Second trip: become the one job of this cache key. MARK_NONE: we lead; PENDING, ACKNOWLEDGED: go
  * on with mark->id; or a value that came meanwhile. ttl_ms: of the lead. Same errors. */
 int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64_t ttl_ms,

@@ -12,9 +12,10 @@ enum { WAITING, REPORTED, LEFT };
 enum { AWAIT_STEP_MS = 10 };
 
 struct waiter {
+    struct publish_call call; /* first */
     sem_t reported;
     _Atomic int state;
-    enum broker_report report;
+    int err;
 };
 
 struct publisher {
@@ -82,15 +83,39 @@ size_t publisher_open_count(struct publisher *p)
     return atomic_load(&p->open);
 }
 
-static struct waiter *waiter_new(void)
+static int outcome(enum broker_report report)
 {
-    struct waiter *w = calloc(1, sizeof *w);
-    if (w && sem_init(&w->reported, 0, 0) != 0) {
-        free(w);
-        return NULL;
-    }
-    return w;
+    if (report == REPORT_PERSISTED)
+        return 0;
+    return report == REPORT_NOT_PERSISTED ? ERR_NOT_DURABLE : ERR_OUTCOME_UNKNOWN;
 }
+
+void publisher_reports(void *arg, const struct broker_delivery *list, size_t n)
+{
+    struct publisher *p = arg;
+    for (size_t i = 0; i < n; i++) {
+        struct publish_call *call = list[i].tag;
+        atomic_fetch_sub(&p->open, 1);
+        call->reported(call, outcome(list[i].report));
+    }
+}
+
+int publish_start(struct publisher *p, const struct broker_record *r, struct publish_call *call)
+{
+    size_t open = atomic_fetch_add(&p->open, 1);
+    if (open >= p->queue_max) {
+        atomic_fetch_sub(&p->open, 1);
+        return ERR_OVERLOADED;
+    }
+    int err = broker_publish(p->busy && open >= PUBLISH_BUSY_FROM ? p->busy : p->calm, r, call);
+    if (err) {
+        atomic_fetch_sub(&p->open, 1);
+        return err == ERR_FULL ? ERR_OVERLOADED : err == ERR_TOO_LARGE ? err : ERR_NOT_DURABLE;
+    }
+    return 0;
+}
+
+/* ---- waiting for it */
 
 static void waiter_free(struct waiter *w)
 {
@@ -98,18 +123,26 @@ static void waiter_free(struct waiter *w)
     free(w);
 }
 
-void publisher_reports(void *arg, const struct broker_delivery *list, size_t n)
+static void waiter_reported(struct publish_call *call, int err)
 {
-    struct publisher *p = arg;
-    for (size_t i = 0; i < n; i++) {
-        struct waiter *w = list[i].tag;
-        w->report = list[i].report;
-        if (atomic_exchange(&w->state, REPORTED) == LEFT)
-            waiter_free(w);
-        else
-            sem_post(&w->reported); /* the last touch: the request frees it from here on */
+    struct waiter *w = (struct waiter *)call;
+    w->err = err;
+    if (atomic_exchange(&w->state, REPORTED) == LEFT)
+        waiter_free(w);
+    else
+        sem_post(&w->reported); /* the last touch: the request frees it from here on */
+}
+
+static struct waiter *waiter_new(void)
+{
+    struct waiter *w = calloc(1, sizeof *w);
+    if (w && sem_init(&w->reported, 0, 0) != 0) {
+        free(w);
+        return NULL;
     }
-    atomic_fetch_sub(&p->open, n);
+    if (w)
+        w->call.reported = waiter_reported;
+    return w;
 }
 
 static bool wait_report(struct waiter *w, int wait_ms)
@@ -121,34 +154,12 @@ static bool wait_report(struct waiter *w, int wait_ms)
     return true;
 }
 
-static int outcome(enum broker_report report)
-{
-    if (report == REPORT_PERSISTED)
-        return 0;
-    return report == REPORT_NOT_PERSISTED ? ERR_NOT_DURABLE : ERR_OUTCOME_UNKNOWN;
-}
-
-static int hand_over(struct publisher *p, const struct broker_record *r, struct waiter *w)
-{
-    size_t open = atomic_fetch_add(&p->open, 1);
-    if (open >= p->queue_max) {
-        atomic_fetch_sub(&p->open, 1);
-        return ERR_OVERLOADED;
-    }
-    int err = broker_publish(p->busy && open >= PUBLISH_BUSY_FROM ? p->busy : p->calm, r, w);
-    if (err) {
-        atomic_fetch_sub(&p->open, 1);
-        return err == ERR_FULL ? ERR_OVERLOADED : err == ERR_TOO_LARGE ? err : ERR_NOT_DURABLE;
-    }
-    return 0;
-}
-
 int publish_wait(struct publisher *p, const struct broker_record *r)
 {
     struct waiter *w = waiter_new();
     if (!w)
         return ERR_OVERLOADED;
-    int err = hand_over(p, r, w);
+    int err = publish_start(p, r, &w->call);
     if (err)
         goto out;
     if (!wait_report(w, p->wait_ms) && atomic_exchange(&w->state, LEFT) == WAITING)
@@ -156,7 +167,7 @@ int publish_wait(struct publisher *p, const struct broker_record *r)
     /* reported, or reported in the very moment the wait ran out: then its post is still to come */
     while (atomic_load(&w->state) == LEFT && sem_wait(&w->reported) != 0)
         continue;
-    err = outcome(w->report);
+    err = w->err;
 out:
     waiter_free(w);
     return err;

@@ -1,5 +1,5 @@
-/* publish.h - publish one record and wait until Kafka has it, or not. Each request thread waits on
- * a waiter of its own, so a delivery report wakes exactly one thread. Any thread. */
+/* publish.h - publish one record and learn whether Kafka has it. Who waits does so on a waiter of
+ * its own, so a delivery report wakes exactly one thread; who does not is called. Any thread. */
 #pragma once
 #include "common/broker.h"
 #include "common/clock.h"
@@ -31,5 +31,14 @@ void publisher_close(struct publisher *p);
  * (no report in time, or the broker was lost meanwhile). ERR_OVERLOADED: the queue is full, nothing
  * sent. ERR_TOO_LARGE: Kafka takes no record of this size, nothing sent. */
 int publish_wait(struct publisher *p, const struct broker_record *r) must_use;
+
+/* Publish without waiting. 0: reported is called exactly once, perhaps before this returns, on a
+ * thread of the client: it must not publish. Else as above, and it is not called. err of the
+ * report: 0, ERR_NOT_DURABLE, ERR_OUTCOME_UNKNOWN. call: borrowed until then. */
+struct publish_call {
+    void (*reported)(struct publish_call *, int err);
+};
+int publish_start(struct publisher *p, const struct broker_record *r,
+                  struct publish_call *call) must_use;
 
 size_t publisher_open_count(struct publisher *p); /* without a report yet */

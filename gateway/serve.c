@@ -1,12 +1,8 @@
 #include "gateway/serve.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "common/metrics.h"
 #include "gateway/cancel.h"
 #include "gateway/error_page.h"
 #include "gateway/flows.h"
@@ -18,32 +14,6 @@
 #include "gateway/pages.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
-
-enum { STATUSES = 600 };
-
-/* Found or made at the first use of a pair; a second maker finds the same metric. */
-struct serve_metrics {
-    _Atomic(struct metric *) count[ROUTE_COUNT][STATUSES];
-};
-
-struct serve_metrics *serve_metrics_new(void)
-{
-    return calloc(1, sizeof(struct serve_metrics));
-}
-
-static void count(struct serve_metrics *m, enum route route, int status)
-{
-    if (status < 0 || status >= STATUSES)
-        return;
-    struct metric *c = atomic_load_explicit(&m->count[route][status], memory_order_acquire);
-    if (!c) {
-        char labels[64];
-        snprintf(labels, sizeof labels, "route=\"%s\",status=\"%d\"", route_name(route), status);
-        c = metrics_counter("offpath_http_requests_total", labels, "Answers on the public port.");
-        atomic_store_explicit(&m->count[route][status], c, memory_order_release);
-    }
-    metrics_add(c, 1);
-}
 
 /* dry_run: 1 true, 0 false or not there, ERR_INVALID. Nothing is started that was only to be tried:
  * what is neither, and what stands twice, is refused. */
@@ -178,6 +148,7 @@ void serve_request(void *arg, struct http_request *q, struct http_reply *r)
     } else {
         dispatch(s, q, r, &match);
     }
-    count(s->metrics, match.route, r->status);
+    if (!r->deferred)
+        serve_metrics_count(s->accept.served, match.route, r->status);
     log_scope(NULL, NULL);
 }

@@ -8,17 +8,13 @@
 
 struct streams; /* gateway/streams.h */
 
-struct serve_metrics;
 struct serve { /* for the gateway's life */
     struct accept accept;
     struct jobs jobs;
     struct auth auth;
     struct streams *streams;
     struct rng *rng;
-    struct serve_metrics *metrics; /* serve_metrics_new */
 };
-
-struct serve_metrics *serve_metrics_new(void); /* NULL without memory; free with free */
 
 /* An http_handler; arg: struct serve. Any thread. */
 void serve_request(void *arg, struct http_request *q, struct http_reply *r);

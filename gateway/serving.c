@@ -146,6 +146,24 @@ void serving_give(struct serving_box *b, struct serving *s)
     pthread_mutex_unlock(&b->lock);
 }
 
+static struct serving *of_accept(const struct accept *a)
+{
+    return (struct serving *)((char *)(uintptr_t)a - offsetof(struct serving, serve.accept));
+}
+
+void serving_enter(void *arg, const struct accept *a)
+{
+    struct serving_box *b = arg;
+    pthread_mutex_lock(&b->lock);
+    of_accept(a)->users++;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void serving_leave(void *arg, const struct accept *a)
+{
+    serving_give(arg, of_accept(a));
+}
+
 void serving_title(void *arg, const char *flow, char out[FEED_TITLE])
 {
     struct serving *s = serving_take(arg);

@@ -48,6 +48,9 @@ void serving_box_fini(struct serving_box *b); /* closes all; no request runs any
 
 struct serving *serving_take(struct serving_box *b); /* any thread; then: */
 void serving_give(struct serving_box *b, struct serving *s);
+/* For accept.h: a reply that is owed holds its set. arg: the box. */
+void serving_enter(void *arg, const struct accept *a);
+void serving_leave(void *arg, const struct accept *a);
 /* A feed_title_fn; arg: the box, which may have no set yet. Any thread. */
 void serving_title(void *arg, const char *flow, char out[FEED_TITLE]);
 /* What /readyz warns of. Any thread. */

@@ -18,6 +18,7 @@
 #include "gateway/guard.h"
 #include "gateway/http_server.h"
 #include "gateway/problem.h"
+#include "raw_client.h"
 
 enum { BODY_MAX = 5000 };
 
@@ -103,61 +104,20 @@ static int teardown(void **state)
 
 static int dial(const struct place *p)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)p->port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {10, 0};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static void send_text(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-}
-
-/* Everything until the server closes, or has sent `until`. */
-static const char *receive(int fd, const char *until)
-{
-    static char got[20000];
-    size_t n = 0;
-    for (;;) {
-        ssize_t r = recv(fd, got + n, sizeof got - 1 - n, 0);
-        if (r <= 0)
-            break;
-        n += (size_t)r;
-        got[n] = 0;
-        if (until && strstr(got, until))
-            break;
-    }
-    got[n] = 0;
-    return got;
-}
-
-static void status_is(const char *answer, int status)
-{
-    char want[16];
-    snprintf(want, sizeof want, "HTTP/1.1 %d ", status);
-    if (strncmp(answer, want, strlen(want)) != 0)
-        fail_msg("wanted %d, got: %.200s", status, answer);
+    return raw_dial(p->port);
 }
 
 static void keeps_a_connection_and_answers_in_order(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\none"
-                  "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-                  "2\r\ntw\r\n1\r\no\r\n0\r\n\r\n"
-                  "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
-                  "GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    const char *got = receive(fd, NULL);
+    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\none"
+                 "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "2\r\ntw\r\n1\r\no\r\n0\r\n\r\n"
+                 "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
+                 "GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    const char *got = raw_receive(fd, NULL);
     const char *one = strstr(got, "got one"), *two = strstr(got, "got two");
-    status_is(got, 200);
+    raw_status_is(got, 200);
     assert_true(one && two && one < two);
     assert_non_null(strstr(got, "Request-Id: test\r\n"));
     assert_non_null(strstr(got, "\r\nDate: "));
@@ -168,28 +128,28 @@ static void keeps_a_connection_and_answers_in_order(void **state)
 static void says_continue_before_it_reads(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: "
-                  "100-continue\r\n\r\n");
-    assert_non_null(strstr(receive(fd, "\r\n\r\n"), "100 Continue"));
-    send_text(fd, "yes");
-    status_is(receive(fd, "got yes"), 200);
+    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: "
+                 "100-continue\r\n\r\n");
+    assert_non_null(strstr(raw_receive(fd, "\r\n\r\n"), "100 Continue"));
+    raw_send(fd, "yes");
+    raw_status_is(raw_receive(fd, "got yes"), 200);
     close(fd);
 }
 
 static void refuses_what_is_too_large(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5001\r\n\r\nx");
-    const char *got = receive(fd, NULL);
-    status_is(got, 413);
+    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5001\r\n\r\nx");
+    const char *got = raw_receive(fd, NULL);
+    raw_status_is(got, 413);
     assert_non_null(strstr(got, "Connection: close"));
     close(fd);
     fd = dial(*state);
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1389\r\n");
+    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1389\r\n");
     for (int i = 0; i < 5001; i++)
         send(fd, "x", 1, MSG_NOSIGNAL);
     send(fd, "\r\n0\r\n\r\n", 7, MSG_NOSIGNAL);
-    status_is(receive(fd, NULL), 413);
+    raw_status_is(raw_receive(fd, NULL), 413);
     close(fd);
 }
 
@@ -202,10 +162,10 @@ static void refuses_a_body_cut_short(void **state)
         int fd = dial(*state);
         char text[200];
         snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nHost: h\r\n%s", bodies[i]);
-        send_text(fd, text);
+        raw_send(fd, text);
         shutdown(fd, SHUT_WR);
-        const char *got = receive(fd, NULL);
-        status_is(got, 400);
+        const char *got = raw_receive(fd, NULL);
+        raw_status_is(got, 400);
         assert_null(strstr(got, "got "));
         close(fd);
     }
@@ -215,7 +175,7 @@ static void refuses_a_body_cut_short(void **state)
 static void cuts_off_a_body_that_drips(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
+    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
     int64_t start = clock_mono_ms(clock_real());
     struct timeval step = {0, 100000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof step);
@@ -226,7 +186,7 @@ static void cuts_off_a_body_that_drips(void **state)
         n = recv(fd, got, sizeof got - 1, 0);
     }
     assert_true(n > 0);
-    status_is(got, 408);
+    raw_status_is(got, 408);
     assert_true(clock_mono_ms(clock_real()) - start < 3000);
     close(fd);
 }
@@ -234,25 +194,25 @@ static void cuts_off_a_body_that_drips(void **state)
 static void cuts_off_a_slow_header(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "GET / HT");
+    raw_send(fd, "GET / HT");
     int64_t start = clock_mono_ms(clock_real());
-    (void)receive(fd, NULL);
+    (void)raw_receive(fd, NULL);
     assert_true(clock_mono_ms(clock_real()) - start < 5000);
     close(fd);
     fd = dial(*state);
-    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    status_is(receive(fd, "got "), 200); /* the next request works */
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw_status_is(raw_receive(fd, "got "), 200); /* the next request works */
     close(fd);
 }
 
 static void answers_in_problems_what_it_cannot_read(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\nX:");
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\nX:");
     for (int i = 0; i < 4000; i++)
         send(fd, "0123456789", 10, MSG_NOSIGNAL);
-    const char *got = receive(fd, NULL);
-    status_is(got, 400);
+    const char *got = raw_receive(fd, NULL);
+    raw_status_is(got, 400);
     assert_non_null(strstr(got, "application/problem+json"));
     assert_non_null(strstr(got, "Request-Id: "));
     assert_null(strstr(got, "\"request_id\":\"\""));
@@ -263,12 +223,12 @@ static void answers_in_problems_what_it_cannot_read(void **state)
 static void takes_one_empty_line_before_a_request(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); /* its thread sees where requests begin */
-    status_is(receive(fd, "got "), 200);
-    send_text(fd, "\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
-    status_is(receive(fd, "got 12345"), 200);
-    send_text(fd, "\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
-    status_is(receive(fd, NULL), 400);
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); /* its thread sees where requests begin */
+    raw_status_is(raw_receive(fd, "got "), 200);
+    raw_send(fd, "\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
+    raw_status_is(raw_receive(fd, "got 12345"), 200);
+    raw_send(fd, "\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
+    raw_status_is(raw_receive(fd, NULL), 400);
     close(fd);
 }
 
@@ -290,9 +250,9 @@ static void lets_the_guard_see_what_was_sent(void **state)
         snprintf(text, sizeof text,
                  "%s /echo HTTP/1.1\r\nHost: h\r\n%s0\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n",
                  lines[i % 2], heads[i / 2]);
-        send_text(fd, text);
-        const char *got = receive(fd, NULL);
-        status_is(got, 400);
+        raw_send(fd, text);
+        const char *got = raw_receive(fd, NULL);
+        raw_status_is(got, 400);
         assert_null(strstr(got + 1, "HTTP/1.1")); /* one answer, then the end */
         close(fd);
     }
@@ -301,8 +261,8 @@ static void lets_the_guard_see_what_was_sent(void **state)
 static void takes_an_empty_header_value(void **state)
 {
     int fd = dial(*state);
-    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\nX:\r\nY: \r\nZ:z\r\n\r\n");
-    status_is(receive(fd, "got "), 200);
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\nX:\r\nY: \r\nZ:z\r\n\r\n");
+    raw_status_is(raw_receive(fd, "got "), 200);
     close(fd);
 }
 
@@ -310,7 +270,7 @@ static void *hold_one(void *arg)
 {
     struct place *p = arg;
     int fd = dial(p);
-    send_text(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw_send(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
     char got[512];
     size_t n = 0;
     ssize_t r;
@@ -355,15 +315,15 @@ static void sheds_beyond_its_limit(void **state)
     hold(p, threads, 6);
     assert_int_equal(http_server_in_flight(p->server), 6);
     int fd = dial(p);
-    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    const char *got = receive(fd, "}");
-    status_is(got, 503);
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    const char *got = raw_receive(fd, "}");
+    raw_status_is(got, 503);
     assert_non_null(strstr(got, "\"code\":\"overloaded\""));
     assert_non_null(strstr(got, "Retry-After: "));
     assert_non_null(strstr(got, "Request-Id: "));
     let_go(p, threads, 6);
-    send_text(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    status_is(receive(fd, "got "), 200);
+    raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw_status_is(raw_receive(fd, "got "), 200);
     close(fd);
 }
 
@@ -389,21 +349,21 @@ static void leaves_room_beside_an_address_with_many_connections(void **state)
     int many[7];
     for (int i = 0; i < 7; i++) {
         many[i] = dial_from(p, "127.0.0.2");
-        send_text(many[i], ask);
-        status_is(receive(many[i], "got "), 200);
+        raw_send(many[i], ask);
+        raw_status_is(raw_receive(many[i], "got "), 200);
     }
-    send_text(many[0], ask); /* what is open goes on */
-    status_is(receive(many[0], "got "), 200);
+    raw_send(many[0], ask); /* what is open goes on */
+    raw_status_is(raw_receive(many[0], "got "), 200);
     int more = dial_from(p, "127.0.0.2"), other = dial_from(p, "127.0.0.3");
-    send_text(more, ask);
-    const char *got = receive(more, NULL); /* it ends */
-    status_is(got, 503);
+    raw_send(more, ask);
+    const char *got = raw_receive(more, NULL); /* it ends */
+    raw_status_is(got, 503);
     assert_non_null(strstr(got, "\"code\":\"overloaded\""));
     assert_non_null(strstr(got, "too many connections from your address"));
     assert_non_null(strstr(got, "Request-Id: "));
     close(more);
-    send_text(other, ask);
-    status_is(receive(other, "got "), 200);
+    raw_send(other, ask);
+    raw_status_is(raw_receive(other, "got "), 200);
     close(other);
     for (int i = 0; i < 7; i++)
         close(many[i]);
@@ -411,8 +371,8 @@ static void leaves_room_beside_an_address_with_many_connections(void **state)
     for (int64_t until = clock_mono_ms(clock_real()) + 10000;
          !served && clock_mono_ms(clock_real()) < until;) {
         int fd = dial_from(p, "127.0.0.2");
-        send_text(fd, ask);
-        served = strstr(receive(fd, "\r\n\r\n"), " 200 OK") != NULL;
+        raw_send(fd, ask);
+        served = strstr(raw_receive(fd, "\r\n\r\n"), " 200 OK") != NULL;
         close(fd);
     }
     assert_true(served);

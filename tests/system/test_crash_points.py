@@ -10,13 +10,12 @@ import urllib.parse
 
 import pytest
 
-from harness import ROOT, SHOPS, Site, call_of, hexid, request, wait_for
+from harness import CACHE_OF_THE_FLOW, ROOT, SHOPS, Site, call_of, hexid, request, wait_for
 from test_other_programs import AGAIN, GIVER, TAKER, finals, start
 from test_pool import Pool
 
 pytestmark = pytest.mark.crash
 
-CACHE_OF_THE_FLOW = re.search(r"cache:\n(?:  .*\n)+", (ROOT / "deploy/flows/price-compare.yaml").read_text())[0]
 LONG = {"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}
 
 # where the worker dies -> how often each shop may be asked in all, at least and at most
@@ -186,23 +185,24 @@ def test_a_worker_frozen_for_longer_than_its_lease(new_site):
     wait_for("it came back as a new one", lambda: first.get("/readyz").status == 200, 60)
 
 
-def answer_of_the_dying(site, gateway, product, key):
+def answer_of_the_dying(site, gateway, product, key, kept):
     """The answer as the client has it: None if the connection ended without one."""
     try:
-        return site.post(product, key=key, address=gateway.address())
+        return site.post(product, key=key, address=gateway.address(), kept=kept)
     except (OSError, http.client.HTTPException):
         return None
 
 
+@pytest.mark.parametrize("kept", (False, True), ids=("own-thread", "passage"))
 @pytest.mark.parametrize("point", GATEWAY_POINTS)
-def test_a_gateway_killed_there_starts_the_job_once(new_site, point):
+def test_a_gateway_killed_there_starts_the_job_once(new_site, point, kept):
     """What Kafka has runs without its gateway and is listed from its claim; the same key finds it.
     The flow has no cache here, so that the key alone leads to the job."""
     records, answers = GATEWAY_POINTS[point]
     site = new_site(edit={**LONG, CACHE_OF_THE_FLOW: ""}).prepare()
     key, product = "8f14e45f-ceea-467f-a0e6-2d9c3f1b8a31", site.product()
     dying = site.gateway(OFFPATH_FAILPOINT=point)
-    answer = answer_of_the_dying(site, dying, product, key)
+    answer = answer_of_the_dying(site, dying, product, key, kept)
     assert dying.wait_exit(20) == -9, "the stop was reached"
     assert (answer.status if answer else None) in answers, answer
     assert len(site.records()) == records

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import SHOPS, Background, NotInTime, Unreadable, request, wait_for
+from harness import CACHE_OF_THE_FLOW, SHOPS, Background, NotInTime, Unreadable, request, wait_for
 
 AWAY_S = 20
 LONG = {"deadline: 12s": "deadline: 90s"}
@@ -89,9 +89,9 @@ def test_mysql_away_accepts_and_catches_up(new_site, how):
     assert set(calls.values()) == {1}, "no call was repeated"
 
 
-@pytest.mark.parametrize("how", ["frozen", "dead"])
-def test_kafka_away_is_a_503_and_nothing_is_lost(new_site, how):
-    site = new_site(edit=LONG).open()
+@pytest.mark.parametrize("how, kept", [("frozen", False), ("dead", True)], ids=("frozen", "dead-passage"))
+def test_kafka_away_is_a_503_and_nothing_is_lost(new_site, how, kept):
+    site = new_site(edit={**LONG, CACHE_OF_THE_FLOW: ""} if kept else LONG).open()
     site.run()
     for shop in SHOPS:
         site.standin.script(shop, {"delay_ms": 1000, "repeat": -1})
@@ -100,7 +100,7 @@ def test_kafka_away_is_a_503_and_nothing_is_lost(new_site, how):
     began = time.monotonic()
     keys = [(uuid_key(i), site.product()) for i in range(8)]
     with getattr(site.stack, how)("kafka"):
-        load = Background(lambda i: site.post(keys[i][1], key=keys[i][0], timeout=40), threads=8, count=8).join()
+        load = Background(lambda i: site.post(keys[i][1], key=keys[i][0], timeout=40, kept=kept), threads=8, count=8).join()
         assert not load.errors, load.errors
         for a in load.results:
             assert a.status == 503 and "retry-after" in a.headers, a
@@ -116,7 +116,7 @@ def test_kafka_away_is_a_503_and_nothing_is_lost(new_site, how):
     ids = []
     for key, product in keys:
         a = wait_for("the repeat is accepted", lambda: (
-            x := site.post(product, key=key)).status in (200, 202) and x, 60)
+            x := site.post(product, key=key, kept=kept)).status in (200, 202) and x, 60)
         ids.append(a.json()["id"])
     unknown = {a.json()["id"] for a in load.results if a.json()["code"] == "outcome-unknown"}
     assert unknown <= set(ids), "the repeat names the same job"

@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cache_fake.h"
@@ -42,9 +45,15 @@ struct stage {
     struct serve serve;
     struct auth_issuer issuer; /* the only one of serve.auth */
     struct jwks *keys;
-    struct http_reply reply;
+    struct http_reply reply, late_reply;
+    bool late;     /* replies may be left to others */
+    unsigned left; /* so many were */
+    _Atomic unsigned held;
+    sem_t paid;
     /* the broker */
     enum broker_report report;
+    bool silent; /* it reports nothing until stage_report */
+    void *tag;
     int publish_err;
     struct stage_record got[STAGE_RECORDS];
     size_t got_n;
@@ -55,6 +64,12 @@ struct stage {
     char wire[4096]; /* where a handler finds it */
     const char *client;
 };
+
+static void stage_report(struct stage *s, enum broker_report report)
+{
+    struct broker_delivery d = {.tag = s->tag, .report = report, .why = ""};
+    publisher_reports(s->serve.accept.publisher, &d, 1);
+}
 
 static int stage_publish(struct broker_producer *p, const struct broker_record *r, void *tag)
 {
@@ -75,8 +90,11 @@ static int stage_publish(struct broker_producer *p, const struct broker_record *
         if (strcmp(h->name, "offpath-mac") == 0)
             snprintf(to->mac, sizeof to->mac, "%.*s", (int)h->len, (const char *)h->value);
     }
-    struct broker_delivery d = {.tag = tag, .report = s->report, .why = ""};
-    publisher_reports(s->serve.accept.publisher, &d, 1);
+    s->tag = tag;
+    if (s->silent)
+        clock_step(&s->clock, 60 * 1000000); /* and no report comes for a minute */
+    else
+        stage_report(s, s->report);
     return 0;
 }
 
@@ -196,6 +214,19 @@ static void stage_title(void *arg, const char *flow, char out[FEED_TITLE])
     snprintf(out, FEED_TITLE, "%s", f ? f->title : "");
 }
 
+static void stage_enter(void *arg, const struct accept *a)
+{
+    struct stage *s = arg;
+    assert_ptr_equal(a, &s->serve.accept);
+    atomic_fetch_add(&s->held, 1);
+}
+
+static void stage_leave(void *arg, const struct accept *a)
+{
+    (void)a;
+    atomic_fetch_sub(&((struct stage *)arg)->held, 1);
+}
+
 enum { STAGE_STREAMS = 2 };
 static void stage_streams(struct stage *s)
 {
@@ -244,6 +275,18 @@ static void stage_wire(struct stage *s)
     assert_int_equal(hasher_open(2, 2, &a->hasher), 0);
     assert_int_equal(waiters_open(&(struct waiters_settings){.max = 2, .look_ms = 5}, &a->waiters),
                      0);
+    assert_int_equal(passages_open(&(struct passages_settings){.marks = a->marks,
+                                                               .publisher = a->publisher,
+                                                               .clock = &s->clock.clock,
+                                                               .wait_ms = 1000,
+                                                               .tick_ms = 5,
+                                                               .errands = 2,
+                                                               .enter = stage_enter,
+                                                               .leave = stage_leave,
+                                                               .arg = s},
+                                   &a->passages),
+                     0);
+    a->served = serve_metrics_new();
     a->flows = s->flows;
     a->secret = &s->secret;
     a->clock = &s->clock.clock;
@@ -262,7 +305,6 @@ static void stage_wire(struct stage *s)
     assert_int_equal(
         keyring_open(&(struct keyring_settings){.fixed = jwks_get(s->keys)}, &s->issuer.keys), 0);
     s->serve.rng = &s->rng.rng;
-    s->serve.metrics = serve_metrics_new();
 }
 
 static int stage_setup(void **state)
@@ -279,6 +321,7 @@ static int stage_setup(void **state)
     assert_int_equal(cache_fake_view(s->redis, &s->cache), 0);
     s->mysql = record_fake_new(&s->clock.clock);
     http_reply_init(&s->reply);
+    sem_init(&s->paid, 0, 0);
     stage_wire(s);
     stage_streams(s);
     *state = s;
@@ -301,6 +344,7 @@ static int stage_teardown(void **state)
     registrar_close(a->registrar);
     marks_close(a->marks);
     publisher_close(a->publisher);
+    passages_close(a->passages);
     keyring_close(s->issuer.keys);
     jwks_put(s->keys);
     cache_close(s->cache);
@@ -309,7 +353,8 @@ static int stage_teardown(void **state)
     http_reply_fini(&s->reply);
     flow_set_put(s->flows);
     free(a->metrics);
-    free(s->serve.metrics);
+    free(a->served);
+    sem_destroy(&s->paid);
     free(s);
     metrics_reset(); /* gauges point into what is gone now */
     return 0;
@@ -328,6 +373,37 @@ static int stage_read_body(struct http_request *q, size_t max, char **body, size
     *body = stage_now->wire;
     *len = strlen(stage_now->body);
     return 0;
+}
+
+static void stage_pay(struct http_due *due)
+{
+    struct stage *s = stage_now;
+    assert_int_equal(atomic_load(&s->held), 0); /* what it held is let go before */
+    s->late_reply = due->reply;
+    free(due);
+    sem_post(&s->paid);
+}
+
+static struct http_due *stage_defer(struct http_request *q)
+{
+    struct http_due *due = calloc(1, sizeof *due);
+    assert_non_null(due);
+    memcpy(due->q.id, q->id, sizeof q->id);
+    due->q.public_url = q->public_url;
+    due->pay = stage_pay;
+    http_reply_init(&due->reply);
+    return due;
+}
+
+static void stage_await(struct stage *s)
+{
+    struct timespec until;
+    timespec_get(&until, TIME_UTC); /* ThreadSanitizer knows no sem_clockwait */
+    until.tv_sec += 10;
+    assert_int_equal(sem_timedwait(&s->paid, &until), 0);
+    http_reply_fini(&s->reply);
+    s->reply = s->late_reply;
+    s->left++;
 }
 
 /* One request through serve_request; headers: "Name: value" lines or NULL. The reply stays in s. */
@@ -353,7 +429,8 @@ static int stage_ask(struct stage *s, const char *method, const char *path, cons
                              .headers = list,
                              .headers_n = n,
                              .public_url = "",
-                             .read_body = stage_read_body};
+                             .read_body = stage_read_body,
+                             .defer = s->late ? stage_defer : NULL};
     char clean[256];
     snprintf(clean, sizeof clean, "%s", path);
     char *query = strchr(clean, '?');
@@ -365,6 +442,8 @@ static int stage_ask(struct stage *s, const char *method, const char *path, cons
     stage_now = s;
     http_reply_clear(&s->reply);
     serve_request(&s->serve, &q, &s->reply);
+    if (s->reply.deferred)
+        stage_await(s);
     return s->reply.status;
 }
 

@@ -4,6 +4,8 @@
 #define KEY_A "Idempotency-Key: 3f2c4a10-1111-4222-8333-444455556666"
 #define KEY_B "Idempotency-Key: 3f2c4a10-1111-4222-8333-444455557777"
 
+/* ---- each way, by the request's own thread and by others (passages.h) */
+
 static void makes_a_job_of_a_request(void **state)
 {
     struct stage *s = *state;
@@ -497,9 +499,69 @@ static void makes_nobody_a_guest_by_accident(void **state)
     assert_int_equal(stage_post(s, "plain", "{\"n\":1}", "Authorization: Basic eA=="), 202);
 }
 
+/* ---- what only passages do */
+
+static int setup_late(void **state)
+{
+    int err = stage_setup(state);
+    ((struct stage *)*state)->late = true;
+    return err;
+}
+
+static void leaves_what_needs_no_thread(void **state)
+{
+    struct stage *s = *state;
+    waiters_stop(s->serve.accept.waiters); /* nobody is kept: the clock stands still */
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(s->left, 1);
+    stage_flush(s);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202); /* known: an errand */
+    assert_int_equal(s->left, 2);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":2}", KEY_A), 422);
+    assert_int_equal(s->left, 3);
+    assert_int_equal(s->got_n, 1);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 202);    /* coalesced */
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 202);       /* counted */
+    assert_int_equal(stage_post(s, "edited", "{\"n\":1}", NULL), 202);    /* waited for */
+    assert_int_equal(stage_post(s, "plain", "{\"n\":\"x\"}", NULL), 422); /* refused at once */
+    assert_int_equal(s->left, 3);
+    struct metric *answers =
+        metrics_counter("offpath_http_requests_total", "route=\"accept\",status=\"202\"", "");
+    assert_int_equal(metrics_value(answers), 5);
+}
+
+static void tells_that_no_report_came(void **state)
+{
+    struct stage *s = *state;
+    struct job_id id;
+    s->silent = true;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 503);
+    assert_string_equal(stage_member(s, "code"), "outcome-unknown");
+    assert_int_equal(id_parse(stage_member(s, "id"), &id), 0);
+    stage_flush(s);
+    assert_true(record_fake_has(s->mysql, &id)); /* the sweep will end it */
+    stage_report(s, REPORT_PERSISTED);           /* much later: harms nobody */
+    assert_int_equal(s->left, 1);
+}
+
+static int run_late(const struct CMUnitTest *tests, size_t n)
+{
+    struct CMUnitTest late[64];
+    assert_true(n <= 64);
+    for (size_t i = 0; i < n; i++) {
+        late[i] = tests[i];
+        late[i].setup_func = setup_late;
+    }
+    return _cmocka_run_group_tests("late", late, n, start, stop);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    static const struct CMUnitTest passages[] = {
+        cmocka_unit_test_setup_teardown(leaves_what_needs_no_thread, setup_late, stage_teardown),
+        cmocka_unit_test_setup_teardown(tells_that_no_report_came, setup_late, stage_teardown),
+    };
+    static const struct CMUnitTest tests[] = {
         TEST(makes_a_job_of_a_request),
         TEST(uses_the_id_as_key_without_another),
         TEST(answers_with_the_first_error),
@@ -530,5 +592,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(makes_nobody_a_guest_by_accident, stage_setup,
                                         stage_teardown),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    int failed = cmocka_run_group_tests(tests, start, stop);
+    failed += run_late(tests, sizeof tests / sizeof tests[0]);
+    return failed + cmocka_run_group_tests(passages, start, stop);
 }

@@ -1,0 +1,207 @@
+#include "gateway/lane.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* An item whose report does not come is over all the same; the report frees it:
+ * OPEN -> REPORTED (over, and released) or OPEN -> LEFT (over) -> released by the report. */
+enum { OPEN, REPORTED, LEFT };
+
+struct lane {
+    struct lane_settings s;
+    pthread_t thread;
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t work;
+    struct lane_item *first, **last; /* put in, and not taken yet */
+    bool idle, stop;
+    struct lane_item open; /* a ring: published, without a report; oldest behind it */
+};
+
+/* ---- what is published and not reported */
+
+static void link_open(struct lane *l, struct lane_item *i)
+{
+    pthread_mutex_lock(&l->lock);
+    i->until_ms = clock_mono_ms(l->s.clock) + l->s.wait_ms;
+    i->next = &l->open;
+    i->before = l->open.before;
+    i->before->next = l->open.before = i;
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void unlink_open(struct lane_item *i)
+{
+    pthread_mutex_lock(&i->lane->lock);
+    i->before->next = i->next;
+    i->next->before = i->before;
+    pthread_mutex_unlock(&i->lane->lock);
+}
+
+static void finish(struct lane_item *i, int err)
+{
+    i->over(i, err);
+    i->release(i);
+}
+
+static void reported(struct publish_call *call, int err)
+{
+    struct lane_item *i = (struct lane_item *)((char *)call - offsetof(struct lane_item, call));
+    if (atomic_exchange(&i->state, REPORTED) == LEFT) {
+        i->release(i);
+        return;
+    }
+    unlink_open(i);
+    finish(i, err);
+}
+
+/* The oldest that is overdue, taken out of the ring; NULL: none. */
+static struct lane_item *take_overdue(struct lane *l, int64_t now_ms)
+{
+    struct lane_item *found = NULL;
+    pthread_mutex_lock(&l->lock);
+    for (struct lane_item *i = l->open.next; !found && i != &l->open && i->until_ms <= now_ms;
+         i = i->next) {
+        int was = OPEN; /* or its report is on its way out */
+        if (!atomic_compare_exchange_strong(&i->state, &was, LEFT))
+            continue;
+        i->before->next = i->next;
+        i->next->before = i->before;
+        found = i;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return found;
+}
+
+static void leave_overdue(struct lane *l)
+{
+    int64_t now_ms = clock_mono_ms(l->s.clock);
+    for (struct lane_item *i; (i = take_overdue(l, now_ms)) != NULL;)
+        i->over(i, ERR_OUTCOME_UNKNOWN); /* its report releases it */
+}
+
+/* ---- through Redis, to Kafka */
+
+static void publish(struct lane *l, struct lane_item *i)
+{
+    link_open(l, i);
+    int err = publish_start(l->s.publisher, i->record, &i->call);
+    if (err) {
+        unlink_open(i);
+        finish(i, err);
+    }
+}
+
+/* As many as share a trip. */
+static struct lane_item *carry(struct lane *l, struct lane_item *first)
+{
+    const struct marks_key *keys[MARKS_TOGETHER] = {NULL};
+    struct mark marks[MARKS_TOGETHER], none = {.state = MARK_NONE};
+    size_t n = 0, at = 0;
+    struct lane_item *end = first, *next;
+    for (; end && n < MARKS_TOGETHER; end = end->next)
+        if (end->key)
+            keys[n++] = end->key;
+    (void)marks_ask_together(l->s.marks, keys, n, marks);
+    for (struct lane_item *i = first; i != end; i = next) {
+        next = i->next;
+        if (i->admitted(i, i->key ? &marks[at++] : &none))
+            publish(l, i);
+    }
+    return end;
+}
+
+static struct lane_item *take_all(struct lane *l)
+{
+    struct timespec until = clock_until(l->s.tick_ms);
+    pthread_mutex_lock(&l->lock);
+    l->idle = true;
+    while (!l->first && !l->stop && pthread_cond_timedwait(&l->work, &l->lock, &until) == 0)
+        continue;
+    l->idle = false;
+    struct lane_item *all = l->first;
+    l->first = NULL;
+    l->last = &l->first;
+    pthread_mutex_unlock(&l->lock);
+    return all;
+}
+
+static bool stops(struct lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    bool stop = l->stop;
+    pthread_mutex_unlock(&l->lock);
+    return stop;
+}
+
+static void *run(void *arg)
+{
+    struct lane *l = arg;
+    while (!stops(l)) {
+        for (struct lane_item *i = take_all(l); i;)
+            i = carry(l, i);
+        leave_overdue(l);
+    }
+    return NULL;
+}
+
+void lane_put(struct lane *l, struct lane_item *i)
+{
+    i->lane = l;
+    i->call.reported = reported;
+    i->next = NULL;
+    atomic_store(&i->state, OPEN);
+    pthread_mutex_lock(&l->lock);
+    *l->last = i;
+    l->last = &i->next;
+    bool wake = l->idle;
+    l->idle = false; /* one waker is enough */
+    pthread_mutex_unlock(&l->lock);
+    if (wake)
+        pthread_cond_signal(&l->work);
+}
+
+/* ---- life */
+
+static void destroy(struct lane *l)
+{
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->work);
+    free(l);
+}
+
+int lane_open(const struct lane_settings *s, struct lane **out)
+{
+    struct lane *l = calloc(1, sizeof *l);
+    if (!l)
+        return ERR_NOMEM;
+    l->s = *s;
+    l->last = &l->first;
+    l->open.next = l->open.before = &l->open;
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->work, &mono);
+    pthread_condattr_destroy(&mono);
+    if (pthread_create(&l->thread, NULL, run, l) != 0) {
+        destroy(l);
+        return ERR_NOMEM;
+    }
+    pthread_setname_np(l->thread, "lane");
+    *out = l;
+    return 0;
+}
+
+void lane_close(struct lane *l)
+{
+    if (!l)
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_signal(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->thread, NULL);
+    destroy(l);
+}

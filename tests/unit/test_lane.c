@@ -1,0 +1,236 @@
+/* lane.h: what is put in goes through Redis and to Kafka in order; each item is over once and
+ * released once, whatever the report does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cache_fake.h"
+#include "gateway/lane.h"
+
+enum { ITEMS = 100 };
+
+struct place {
+    struct broker_producer producer; /* first */
+    struct clock_stepped clock;
+    struct cache_fake *redis;
+    struct cache *cache;
+    struct marks *marks;
+    struct publisher *publisher;
+    struct lane *lane;
+    int refuse;  /* the broker's answer to a publish */
+    bool silent; /* no report before the test makes one */
+    struct publish_call *silenced;
+    unsigned published[ITEMS], published_n;
+    sem_t ended; /* one for each item that is released, left or turned away */
+};
+
+struct thing {
+    struct lane_item item; /* first */
+    struct place *place;
+    struct marks_key key;
+    struct broker_record record;
+    unsigned number;
+    bool turn_away;
+    enum mark_state mark;
+    _Atomic int err, over, released;
+};
+
+static int publish(struct broker_producer *port, const struct broker_record *r, void *tag)
+{
+    struct place *p = (struct place *)port;
+    if (p->refuse)
+        return p->refuse;
+    p->published[p->published_n++] = *(const unsigned *)r->value;
+    p->silenced = tag;
+    if (p->silent) {
+        clock_step(&p->clock, 60 * 1000000);
+        return 0;
+    }
+    struct broker_delivery d = {.tag = tag, .report = REPORT_PERSISTED, .why = ""};
+    publisher_reports(p->publisher, &d, 1);
+    return 0;
+}
+
+static void close_nothing(struct broker_producer *p)
+{
+    (void)p;
+}
+
+static bool admitted(struct lane_item *i, struct mark *mark)
+{
+    struct thing *t = (struct thing *)i;
+    bool turn_away = t->turn_away;
+    t->mark = mark->state;
+    if (turn_away)
+        sem_post(&t->place->ended); /* the last touch */
+    return !turn_away;
+}
+
+static void over(struct lane_item *i, int err)
+{
+    struct thing *t = (struct thing *)i;
+    t->err = err;
+    t->over++;
+    if (t->place->silent) /* nothing else will come */
+        sem_post(&t->place->ended);
+}
+
+static void release(struct lane_item *i)
+{
+    struct thing *t = (struct thing *)i;
+    t->released++;
+    sem_post(&t->place->ended); /* the last touch: the test may end */
+}
+
+static int setup(void **state)
+{
+    static const struct broker_producer_ops ops = {.publish = publish, .close = close_nothing};
+    static struct place p;
+    p = (struct place){.producer.ops = &ops};
+    sem_init(&p.ended, 0, 0);
+    clock_stepped_init(&p.clock, 1795561200LL * 1000000);
+    assert_int_equal(cache_fake_open(&p.clock.clock, &p.redis), 0);
+    assert_int_equal(cache_fake_view(p.redis, &p.cache), 0);
+    assert_int_equal(marks_open(p.cache, 0, &p.marks), 0);
+    assert_int_equal(publisher_open(1000, ITEMS, &p.publisher), 0);
+    publisher_use(p.publisher, &p.producer, NULL);
+    struct lane_settings s = {p.marks, p.publisher, &p.clock.clock, 1000, 5};
+    assert_int_equal(lane_open(&s, &p.lane), 0);
+    *state = &p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    publisher_close(p->publisher);
+    lane_close(p->lane);
+    marks_close(p->marks);
+    cache_close(p->cache);
+    cache_fake_close(p->redis);
+    sem_destroy(&p->ended);
+    return 0;
+}
+
+static void put(struct place *p, struct thing *t, unsigned number, bool keyed)
+{
+    *t = (struct thing){.place = p, .number = number, .key.id.b = {(uint8_t)number, 1}};
+    t->record = (struct broker_record){.topic = "t", .value = &t->number, .value_len = 4};
+    t->item = (struct lane_item){.key = keyed ? &t->key : NULL,
+                                 .record = &t->record,
+                                 .admitted = admitted,
+                                 .over = over,
+                                 .release = release};
+}
+
+static void await(struct place *p, unsigned n)
+{
+    struct timespec until;
+    timespec_get(&until, TIME_UTC); /* ThreadSanitizer knows no sem_clockwait */
+    until.tv_sec += 10;
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(sem_timedwait(&p->ended, &until), 0);
+}
+
+static void publishes_all_in_the_order_they_came(void **state)
+{
+    struct place *p = *state;
+    static struct thing things[ITEMS]; /* some trips' worth */
+    for (unsigned i = 0; i < ITEMS; i++) {
+        put(p, &things[i], i, i % 3 != 0);
+        lane_put(p->lane, &things[i].item);
+    }
+    await(p, ITEMS);
+    assert_int_equal(p->published_n, ITEMS);
+    for (unsigned i = 0; i < ITEMS; i++) {
+        assert_int_equal(p->published[i], i);
+        assert_int_equal(things[i].err, 0);
+        assert_int_equal(things[i].mark, MARK_NONE);
+    }
+    assert_int_equal(publisher_open_count(p->publisher), 0);
+    assert_int_equal(cache_fake_commands(p->redis), 66);
+}
+
+static void turns_away_what_is_not_admitted(void **state)
+{
+    struct place *p = *state;
+    struct thing first, second, third;
+    put(p, &first, 1, true);
+    lane_put(p->lane, &first.item);
+    await(p, 1);
+    put(p, &second, 1, true); /* the same key, and no acknowledgement yet */
+    second.turn_away = true;
+    lane_put(p->lane, &second.item);
+    await(p, 1);
+    assert_int_equal(second.mark, MARK_PENDING);
+    put(p, &third, 1, true);
+    memset(third.key.mac, 9, sizeof third.key.mac); /* another body */
+    third.turn_away = true;
+    lane_put(p->lane, &third.item);
+    await(p, 1);
+    assert_int_equal(third.mark, MARK_OTHER_BODY);
+    assert_int_equal(p->published_n, 1);
+    assert_int_equal(second.over + third.over + second.released + third.released, 0);
+}
+
+static void publishes_without_redis(void **state)
+{
+    struct place *p = *state;
+    struct thing t;
+    cache_fake_away(p->redis, true);
+    put(p, &t, 1, true);
+    lane_put(p->lane, &t.item);
+    await(p, 1);
+    assert_int_equal(t.mark, MARK_NONE);
+    assert_int_equal(t.err, 0);
+    cache_fake_away(p->redis, false);
+}
+
+static void tells_what_was_not_sent(void **state)
+{
+    struct place *p = *state;
+    struct thing t;
+    p->refuse = ERR_FULL;
+    put(p, &t, 1, false);
+    lane_put(p->lane, &t.item);
+    await(p, 1);
+    assert_int_equal(t.err, ERR_OVERLOADED);
+    assert_int_equal(t.over, 1);
+}
+
+static void waits_no_longer_than_told_and_frees_with_the_report(void **state)
+{
+    struct place *p = *state;
+    struct thing t;
+    p->silent = true;
+    put(p, &t, 1, true);
+    lane_put(p->lane, &t.item);
+    await(p, 1);
+    assert_int_equal(t.err, ERR_OUTCOME_UNKNOWN);
+    assert_int_equal(t.released, 0); /* the client still has it */
+    struct broker_delivery d = {.tag = p->silenced, .report = REPORT_PERSISTED, .why = ""};
+    publisher_reports(p->publisher, &d, 1);
+    assert_int_equal(t.over, 1);
+    assert_int_equal(t.released, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(publishes_all_in_the_order_they_came),
+        TEST(turns_away_what_is_not_admitted),
+        TEST(publishes_without_redis),
+        TEST(tells_what_was_not_sent),
+        TEST(waits_no_longer_than_told_and_frees_with_the_report),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
