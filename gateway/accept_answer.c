@@ -47,7 +47,7 @@ static void free_calls(struct record_call *calls, size_t n)
 static int answer_job(struct attempt *t, const struct record_job *job,
                       const struct record_call *calls, size_t n, enum accept_outcome o)
 {
-    struct job_view view = {job, calls, n, t->flow, t->q->public_url, false};
+    struct job_view view = {job, calls, n, t->flow, t->q->public_url, false, NULL};
     t->r->status = 200;
     t->r->type = "application/json";
     attempt_location(t);

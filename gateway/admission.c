@@ -183,3 +183,9 @@ bool admission_overloaded(const struct admission *a, const struct flow *f)
     size_t i = (size_t)(f - a->s.flows->flows);
     return i < a->n && atomic_load_explicit(&a->flows[i].shed, memory_order_relaxed);
 }
+
+int64_t admission_lag(const struct admission *a, const struct flow *f)
+{
+    size_t i = (size_t)(f - a->s.flows->flows);
+    return i < a->n ? atomic_load_explicit(&a->flows[i].lag, memory_order_relaxed) : -1;
+}

@@ -46,5 +46,7 @@ int admission_open(const struct admission_settings *s, struct admission **out) m
 void admission_close(struct admission *a); /* NULL is fine */
 /* Should this flow of the set shed now? Any thread, one atomic read. */
 bool admission_overloaded(const struct admission *a, const struct flow *f);
+/* Records of the flow's topic that are not settled; -1: unknown. Any thread, one atomic read. */
+int64_t admission_lag(const struct admission *a, const struct flow *f);
 /* Measure all flows once; the thread does this. */
 void admission_measure(struct admission *a);

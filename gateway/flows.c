@@ -26,7 +26,7 @@ static void print_set(const struct flow *f, struct buf *b)
     buf_char(b, ']');
 }
 
-static void print(const struct flow *f, struct buf *b)
+static void print(const struct flow *f, struct etas *etas, struct buf *b)
 {
     const struct json *examples = json_get(f->schema_source, "examples");
     buf_printf(b, "{\"flow\":\"%s\",\"title\":", f->name);
@@ -42,10 +42,16 @@ static void print(const struct flow *f, struct buf *b)
     else
         buf_text(b, "[]");
     print_set(f, b);
+    struct eta_now eta;
+    if (etas_get(etas, f, &eta)) {
+        buf_text(b, ",\"eta\":");
+        etas_print(&eta, b);
+    }
     buf_text(b, f->cache.scope == SCOPE_SHARED ? ",\"shared\":true}" : ",\"shared\":false}");
 }
 
-void flows_get(const struct flow_set *flows, const struct http_request *q, struct http_reply *r)
+void flows_get(const struct flow_set *flows, struct etas *etas, const struct http_request *q,
+               struct http_reply *r)
 {
     bool first = true;
     buf_text(&r->body, "{\"items\":[");
@@ -55,7 +61,7 @@ void flows_get(const struct flow_set *flows, const struct http_request *q, struc
         if (!first)
             buf_char(&r->body, ',');
         first = false;
-        print(&flows->flows[i], &r->body);
+        print(&flows->flows[i], etas, &r->body);
     }
     buf_text(&r->body, "],\"next\":null}");
     http_reply_header(r, "Cache-Control", "private, no-cache");

@@ -317,6 +317,10 @@ int job_view_print(const struct job_view *v, struct buf *b)
     int err = print_calls(v, b);
     raw(b, ",\"result\":", j->result, j->result_len);
     links(b, v->public_url, id);
+    if (v->eta) {
+        buf_text(b, ",\"eta\":");
+        etas_print(v->eta, b);
+    }
     buf_char(b, '}');
     return err;
 }

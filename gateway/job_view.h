@@ -4,22 +4,23 @@
 #include "common/buf.h"
 #include "common/flow.h"
 #include "common/record.h"
+#include "gateway/etas.h"
 
 struct job_view {
     const struct record_job *job;
     const struct record_call *calls; /* its ledger, in any order */
     size_t calls_n;
-    const struct flow *flow; /* NULL: no such flow is loaded any more */
-    const char *public_url;  /* before links; "" for relative ones */
-    bool tries;              /* ?include=attempts: each call has tries[] */
+    const struct flow *flow;   /* NULL: no such flow is loaded any more */
+    const char *public_url;    /* before links; "" for relative ones */
+    bool tries;                /* ?include=attempts: each call has tries[] */
+    const struct eta_now *eta; /* of an open job; NULL: not known */
 };
 
 /* {id, flow, flow_version, state, reason, message, created, deadline, started, finished, calls,
- * result, links}, and retry_at of a job that will run again. An open job's calls: what the ledger
- * has finished; each declared call without such an entry once, `running` or, as
- * long as one of its `after` has none either, `waiting`. A final
- * job's: its stored list, results from the ledger. Check out with buf_ok. ERR_BUG: the stored list
- * is no JSON. */
+ * result, links}, eta if it is known, and retry_at of a job that will run again. An open job's
+ * calls: what the ledger has finished; each declared call without such an entry once, `running` or,
+ * as long as one of its `after` has none either, `waiting`. A final job's: its stored list, results
+ * from the ledger. Check out with buf_ok. ERR_BUG: the stored list is no JSON. */
 int job_view_print(const struct job_view *v, struct buf *out) must_use;
 /* One finished call as in calls[], from its row of the ledger. */
 void job_view_print_call(const struct record_call *c, struct buf *out);

@@ -90,6 +90,12 @@ static void show(struct jobs *j, const struct http_request *q, struct http_reply
     v->flow = flow_by_name(j->flows, v->job->flow);
     v->public_url = q->public_url;
     v->tries = asks_for(q->query, "include=attempts");
+    struct eta_now eta;
+    if (!job_is_final(v->job->state) && etas_get(j->etas, v->flow, &eta)) {
+        if (job_view_state(v->job) == JOB_QUEUED && j->admission)
+            eta.ahead = admission_lag(j->admission, v->flow);
+        v->eta = &eta;
+    }
     if (job_view_print(v, &r->body) != 0)
         problem_simple(q, r, ERR_BUG, NULL);
     else

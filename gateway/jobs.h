@@ -3,6 +3,8 @@
 #pragma once
 #include "common/flow.h"
 #include "common/token.h"
+#include "gateway/admission.h"
+#include "gateway/etas.h"
 #include "gateway/http.h"
 #include "gateway/marks.h"
 #include "gateway/reader.h"
@@ -15,6 +17,8 @@ struct jobs { /* all borrowed, all there for the gateway's life */
     const struct id_secret *secret;
     const struct clock *clock;
     int64_t retention_ms; /* longest of the topics */
+    struct etas *etas;    /* NULL: none is shown */
+    const struct admission *admission;
 };
 
 /* May this user read this row? Not if it is another's, or kept no longer. A row without owner is

@@ -62,7 +62,7 @@ static void handle(struct serve *s, struct http_request *q, struct http_reply *r
         my_jobs_get(&s->jobs, q, r);
         return;
     case ROUTE_FLOWS:
-        flows_get(s->jobs.flows, q, r);
+        flows_get(s->jobs.flows, s->jobs.etas, q, r);
         return;
     case ROUTE_OPENAPI:
         openapi_get(s->jobs.flows, q, r);

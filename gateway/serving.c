@@ -94,7 +94,10 @@ int serving_begin(struct serving *s, const struct options *o, const struct serve
         return EXIT_BUG;
     s->serve = *base;
     s->serve.accept.flows = s->serve.jobs.flows = s->flows;
-    s->serve.accept.admission = s->admission;
+    s->serve.jobs.admission = s->serve.accept.admission = s->admission;
+    if (etas_open(s->serve.jobs.cache, clock_real(), s->flows, &s->etas) != 0)
+        return EXIT_BUG;
+    s->serve.jobs.etas = s->etas;
     s->serve.accept.metrics = accept_metrics_new(s->flows);
     return s->serve.accept.metrics ? EXIT_GOOD : EXIT_BUG;
 }
@@ -104,6 +107,7 @@ void serving_close(struct serving *s)
     if (!s)
         return;
     admission_close(s->admission);
+    etas_close(s->etas);
     free(s->serve.accept.metrics);
     free(s->partitions);
     flow_set_put(s->flows);

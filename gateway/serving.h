@@ -17,6 +17,7 @@ struct serving {
     /* its own */
     int *partitions;
     struct admission *admission;
+    struct etas *etas;
     unsigned users; /* requests that hold it; the box's lock */
 };
 

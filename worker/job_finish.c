@@ -229,10 +229,14 @@ static void tell(struct job_run *j, const struct record_finish *f, enum job_stat
 static void count(struct job_run *j, enum job_state state)
 {
     struct flow_facts *facts = job_facts(j);
-    if (state == JOB_SUCCEEDED || state == JOB_PARTIAL)
+    int64_t took_us = job_env_now_us(j->env) - j->claim.event.created_us;
+    if (state == JOB_SUCCEEDED || state == JOB_PARTIAL) {
         budget_earn(&facts->budget);
+        if (!j->claim.event.refill)
+            job_eta_note(j, took_us / 1000);
+    }
     metrics_add(facts->by_state[state - JOB_SUCCEEDED], 1);
-    metrics_observe_us(facts->seconds, job_env_now_us(j->env) - j->claim.event.created_us);
+    metrics_observe_us(facts->seconds, took_us);
 }
 
 /* ---- T6 */

@@ -14,6 +14,7 @@
  * further phases in the one switch of job_run.c. */
 #pragma once
 #include "common/cache.h"
+#include "common/eta.h"
 #include "common/log.h"
 #include "worker/budget.h"
 #include "worker/call_run.h"
@@ -67,6 +68,8 @@ struct flow_facts { /* per flow: what is the same for all its jobs; made once */
     struct budget budget;
     unsigned uses; /* OR of VAR_BIT of all its expressions */
     struct metric *by_state[5], *seconds, *again;
+    struct eta_recent took; /* by jobs that ended well */
+    int64_t tell_ms;        /* when Redis is told the next time; the loop's clock */
 };
 
 struct job_list { /* jobs in order of arrival */
@@ -203,6 +206,8 @@ static inline bool job_run_is_claimed(const struct job_run *j)
 {
     return j->worker != 0;
 }
+/* A job of the flow ended well (job_eta.c). */
+void job_eta_note(struct job_run *j, int64_t took_ms);
 int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
 /* What its jobs hold besides their records, for intake. */
 int64_t job_env_bytes(const struct job_env *env);

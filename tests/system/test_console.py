@@ -7,7 +7,7 @@ import pytest
 
 from browser import Keys
 from conftest import closing
-from harness import wait_for
+from harness import request, wait_for
 from test_signed_in import make_site, token
 
 SLOW = 3000
@@ -429,3 +429,22 @@ def test_everything_is_there_in_korean(site, browser):
     assert browser.axe() == []
     browser.click("English")
     browser.sees("2 of 3 worked.")
+
+
+def test_pages_say_how_long_it_usually_takes(site, browser):
+    for _ in range(5):  # fewer say nothing
+        site.run()
+
+    def usual():
+        rows = request(site.address, "GET", "/v1/flows").json()["items"]
+        return next(r for r in rows if r["flow"] == "price-compare").get("eta")
+    eta = wait_for("how long it takes", usual, 40)
+    assert 0 < eta["p50"] <= eta["p90"] < 60000, eta
+    browser.go(f"{site.base}/")
+    browser.sees("usually")
+    site.standin.script("c-store", {"delay_ms": SLOW})
+    id = begin(site, browser)
+    browser.sees("usual", ".eta")  # or by now longer than usual
+    assert site.job(id)["eta"]["p90"] > 0
+    browser.sees("All 3 worked.", timeout=40)
+    assert "eta" not in site.job(id)

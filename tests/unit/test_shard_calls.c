@@ -482,6 +482,37 @@ static void a_poison_record_shows_the_items_that_were_made(void **state)
     world_free(w);
 }
 
+/* Redis is told how long jobs take: once there are enough, then every 10 s at most; nothing of
+ * those that failed. */
+static void tells_how_long_jobs_take(void **state)
+{
+    static const char key[] = "op:{f:price-compare}:eta";
+    struct rule rule = {.delay_ms = 300, .bad = {"/a/bad"}, .status = 404};
+    struct world *w = world_of("calls:\n" CALL("a", "", "/a/\\($request.x)") NOTE, &rule);
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        struct seen s = run_job(w, i == 1 ? "{\"x\":\"bad\"}" : "{\"x\":\"good\"}");
+        assert_int_equal(s.job.state, i == 1 ? JOB_FAILED : JOB_SUCCEEDED);
+        seen_fini(&s);
+        size_t len;
+        assert_int_equal(cache_fake_get(w->redis, key, &len) != NULL, i >= 5);
+        if (i == 5) {
+            long p50 = strtol(cache_fake_get(w->redis, key, &len), NULL, 10);
+            assert_in_range(p50, 300, 1000);
+            assert_in_range(cache_fake_ttl_ms(w->redis, key), 3590000, 3600000);
+            rule.delay_ms = 5000;
+        } else if (i == 6) {
+            assert_null(strstr(cache_fake_get(w->redis, key, &len), " 50"));
+        }
+    }
+    world_run(w, 10000);
+    struct seen s = run_job(w, "{\"x\":\"good\"}");
+    size_t len;
+    assert_non_null(strstr(cache_fake_get(w->redis, key, &len), " 50"));
+    seen_fini(&s);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +536,7 @@ int main(void)
         cmocka_unit_test(the_lease_may_go_at_any_moment),
         cmocka_unit_test(any_one_answer_of_mysql_may_be_lost),
         cmocka_unit_test(a_poison_record_shows_the_items_that_were_made),
+        cmocka_unit_test(tells_how_long_jobs_take),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
