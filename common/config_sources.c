@@ -10,7 +10,7 @@
 enum { FILE_MAX = 64 * 1024 };
 
 /* Named in the documents, not built yet: who sets one must not believe that it works. */
-static const char *const later[] = {"cors-origins", "trusted-proxies"};
+static const char *const later[] = {"cors-origins"};
 
 static bool is_later(const char *name, size_t len)
 {

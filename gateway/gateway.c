@@ -245,7 +245,9 @@ static void fill_handlers(struct gateway *g)
 static void serve_current(void *arg, struct http_request *q, struct http_reply *r)
 {
     struct gateway *g = arg;
+    char client[PROXIES_ADDRESS];
     struct serving *s = serving_take(&g->box);
+    q->client = proxies_client(&g->o->proxies, q, client);
     serve_request(&s->serve, q, r);
     serving_give(&g->box, s);
 }

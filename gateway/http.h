@@ -20,7 +20,7 @@ struct http_request {
     const char *method, *path; /* path: as sent, not decoded, without query */
     const char *query;         /* behind the ?; NULL: none */
     const char *version;       /* "1.1" */
-    const char *client;        /* address of the peer */
+    const char *client;        /* its address: the peer's, or what a trusted proxy says */
     const struct http_header *headers;
     size_t headers_n;
     long long content_length;      /* -1: not given (chunked, or no body) */

@@ -28,6 +28,7 @@ const struct config_option options_table[] = {
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
+    {"trusted-proxies", CONFIG_TEXT, "", "NET,...", "their X-Forwarded-For names the client"},
     {"streams", CONFIG_NUMBER, "10000", "N", "live streams open at once, 0 to 100000"},
     {"header-max", CONFIG_NUMBER, "32768", "BYTES", "a request's first line and headers"},
     {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
@@ -189,6 +190,13 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
     return 0;
 }
 
+static int read_proxies(const struct config *c, struct options *o, char why[OPTIONS_WHY])
+{
+    const char *text = config_text(c, "trusted-proxies");
+    char what[PROXIES_WHY];
+    return proxies_read(text, &o->proxies, what) ? refuse(why, "trusted-proxies", text, what) : 0;
+}
+
 int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY])
 {
     struct options o = {.upstreams = config_text(c, "upstreams"),
@@ -223,6 +231,8 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
         err = check_url(o.public_url, why);
     if (!err)
         err = read_counts(c, &o, why);
+    if (!err)
+        err = read_proxies(c, &o, why);
     if (!err)
         *out = o;
     return err;

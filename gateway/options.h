@@ -4,6 +4,7 @@
 #include "common/config.h"
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "gateway/proxies.h"
 
 extern const struct config_option options_table[];
 extern const size_t options_n;
@@ -22,6 +23,7 @@ struct options {
     unsigned threads, streams, per_address, header_max, gateways;
     int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
     int64_t overload_floor;
+    struct proxies proxies; /* whose X-Forwarded-For is believed */
 };
 
 /* 0; ERR_INVALID with why: which setting is missing or out of range, and what to write. */

@@ -39,6 +39,7 @@ const struct config_option settings_table[] = {
     {"threads", CONFIG_NUMBER, NULL, "N", NULL},
     {"streams", CONFIG_NUMBER, NULL, "N", NULL},
     {"connections-per-address", CONFIG_NUMBER, NULL, "N", NULL},
+    {"trusted-proxies", CONFIG_TEXT, NULL, "NET,...", NULL},
     {"header-max", CONFIG_NUMBER, NULL, "BYTES", NULL},
     {"header-deadline", CONFIG_DURATION, NULL, "TIME", NULL},
     {"body-deadline", CONFIG_DURATION, NULL, "TIME", NULL},

@@ -1,11 +1,13 @@
 /* Any request head, split into fields as loosely as civetweb does, goes through guard, router,
  * request id and the header helpers; and what the guard lets pass has one reading only. */
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "gateway/guard.h"
+#include "gateway/proxies.h"
 #include "gateway/request_id.h"
 #include "gateway/route.h"
 
@@ -56,6 +58,22 @@ static void route(const struct http_request *q)
         abort();
 }
 
+/* Whatever proxies hand on, the client is an address; and nobody's word counts but a proxy's. */
+static void client(struct http_request *q, const char *peer, bool trusted)
+{
+    struct proxies p;
+    unsigned char address[16];
+    char text[PROXIES_ADDRESS], why[PROXIES_WHY];
+    if (proxies_read("10.0.0.0/8 2001:db8::/32", &p, why) != 0)
+        abort();
+    q->client = peer;
+    const char *found = proxies_client(&p, q, text);
+    if (inet_pton(strchr(found, ':') ? AF_INET6 : AF_INET, found, address) != 1)
+        abort();
+    if (!trusted && found != peer)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -78,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (guard_check(&q, &detail) == 0)
         one_reading(&q);
     route(&q);
+    client(&q, "10.0.0.1", true);
+    client(&q, "192.0.2.1", false);
     rng_seeded_init(&rng, 1);
     request_id_set(http_header(&q, "request-id"), &rng.rng, id);
     given = http_header(&q, "traceparent");

@@ -31,6 +31,7 @@ FLOWS = {
     "plain": flow("plain", NUMBER),
     "waits": flow("waits", "wait: 5s\n" + NUMBER),
     "few": flow("few", "limits: [{per: user, count: 6, window: 1h}]\n" + NUMBER),
+    "one": flow("one", "limits: [{per: user, count: 1, window: 1h}]\n" + NUMBER),
     "sign": flow("sign", """request:
   schema:
     type: object
@@ -106,6 +107,19 @@ def test_without_redis_a_gateway_counts_its_part(site):
               for _ in range(6)]
     assert states == [202] * 3 + [429] * 3, states
     assert alone.stop() == 0
+
+
+def test_guests_behind_a_trusted_ingress_are_counted_each(site):
+    """What the client wrote into X-Forwarded-For itself stands left, and does not count."""
+    def states(gateway, *clients):
+        return [request(gateway.address(), "POST", "/v1/flows/one/jobs", "{}", {
+            "Content-Type": "application/json", "X-Forwarded-For": c}).status for c in clients]
+    trusting = site.gateway(OFFPATH_TRUSTED_PROXIES="127.0.0.0/8")
+    assert states(trusting, "203.0.113.1", "203.0.113.2", "198.51.100.9, 203.0.113.2") == [202, 202, 429]
+    assert states(trusting, "2001:db8::1", "[2001:db8::2]:443", "2001:db8:0:1::1") == [202, 429, 202]
+    assert trusting.stop() == 0
+    # the others trust nobody: all are this machine
+    assert states(site.gateways[0], "203.0.113.3", "203.0.113.4") == [202, 429]
 
 
 # ---- set and hash

@@ -246,7 +246,7 @@ static void test_files_that_are_wrong_say_where(void **state)
 static void test_what_is_not_built_yet_is_refused_not_ignored(void **state)
 {
     (void)state;
-    static const char *const names[] = {"CORS_ORIGINS", "CORS_ORIGINS_FILE", "TRUSTED_PROXIES"};
+    static const char *const names[] = {"CORS_ORIGINS", "CORS_ORIGINS_FILE"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char env[64], want[128];
         snprintf(env, sizeof env, "OFFPATH_%s", names[i]);
@@ -257,11 +257,10 @@ static void test_what_is_not_built_yet_is_refused_not_ignored(void **state)
         config_free(must_read(0, NULL));
         unsetenv(env);
     }
-    check_refused("--trusted-proxies is not supported yet; remove it",
-                  ARGS("--trusted-proxies=10.0.0.0/8"));
+    check_refused("--cors-origins is not supported yet; remove it", ARGS("--cors-origins=*"));
     check_refused("--cors_origins is not supported yet; remove it", ARGS("--cors_origins", "*"));
-    check_file_refused("kafka: a\ntrusted_proxies: x\n",
-                       ":2: trusted_proxies is not supported yet; remove it");
+    check_file_refused("kafka: a\ncors_origins: x\n",
+                       ":2: cors_origins is not supported yet; remove it");
 }
 
 static void test_show_has_values_origins_and_no_secret(void **state)

@@ -88,6 +88,12 @@ static void refuses_what_is_out_of_range(void **state)
     assert_non_null(strstr(why, "--connections-per-address"));
     assert_int_equal(READ(&o, NEEDED, "--connections-per-address", "256"), 0);
     assert_int_equal(o.per_address, 256);
+    assert_int_equal(READ(&o, NEEDED, "--trusted-proxies", "10.0.0.1/8"), ERR_INVALID);
+    assert_non_null(strstr(why, "--trusted-proxies (OFFPATH_TRUSTED_PROXIES) is \"10.0.0.1/8\""));
+    assert_non_null(strstr(why, "write 10.0.0.0/8"));
+    assert_int_equal(READ(&o, NEEDED, "--trusted-proxies", "10.0.0.0/8,::1"), 0);
+    assert_int_equal(o.proxies.n, 2);
+    assert_int_equal(o.proxies.n, 2);
     assert_int_equal(READ(&o, NEEDED, "--header-max", "2047"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--header-max", "2048"), 0);
     assert_int_equal(o.header_max, 2048);
