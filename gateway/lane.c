@@ -5,9 +5,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* An item whose report does not come is over all the same; the report frees it:
- * OPEN -> REPORTED (over, and released) or OPEN -> LEFT (over) -> released by the report. */
-enum { OPEN, REPORTED, LEFT };
+/* An item whose report does not come is over all the same; who comes second releases it:
+ * OPEN -> REPORTED (over, and released)
+ * OPEN -> LEAVING (over) -> LEFT -> REPORTED, released by the report
+ *              |-> REPORTED meanwhile -> released by the lane */
+enum { OPEN, REPORTED, LEAVING, LEFT };
 
 struct lane {
     struct lane_settings s;
@@ -48,10 +50,11 @@ static void finish(struct lane_item *i, int err)
 static void reported(struct publish_call *call, int err)
 {
     struct lane_item *i = (struct lane_item *)((char *)call - offsetof(struct lane_item, call));
-    if (atomic_exchange(&i->state, REPORTED) == LEFT) {
+    int was = atomic_exchange(&i->state, REPORTED);
+    if (was == LEFT)
         i->release(i);
+    if (was != OPEN)
         return;
-    }
     unlink_open(i);
     finish(i, err);
 }
@@ -64,7 +67,7 @@ static struct lane_item *take_overdue(struct lane *l, int64_t now_ms)
     for (struct lane_item *i = l->open.next; !found && i != &l->open && i->until_ms <= now_ms;
          i = i->next) {
         int was = OPEN; /* or its report is on its way out */
-        if (!atomic_compare_exchange_strong(&i->state, &was, LEFT))
+        if (!atomic_compare_exchange_strong(&i->state, &was, LEAVING))
             continue;
         i->before->next = i->next;
         i->next->before = i->before;
@@ -77,8 +80,12 @@ static struct lane_item *take_overdue(struct lane *l, int64_t now_ms)
 static void leave_overdue(struct lane *l)
 {
     int64_t now_ms = clock_mono_ms(l->s.clock);
-    for (struct lane_item *i; (i = take_overdue(l, now_ms)) != NULL;)
-        i->over(i, ERR_OUTCOME_UNKNOWN); /* its report releases it */
+    for (struct lane_item *i; (i = take_overdue(l, now_ms)) != NULL;) {
+        int was = LEAVING;
+        i->over(i, ERR_OUTCOME_UNKNOWN);
+        if (!atomic_compare_exchange_strong(&i->state, &was, LEFT))
+            i->release(i); /* reported meanwhile; else its report releases it */
+    }
 }
 
 /* ---- through Redis, to Kafka */

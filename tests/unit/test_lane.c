@@ -26,6 +26,7 @@ struct place {
     struct lane *lane;
     int refuse;  /* the broker's answer to a publish */
     bool silent; /* no report before the test makes one */
+    bool late;   /* the report comes while its item is over for the lane */
     struct publish_call *silenced;
     unsigned published[ITEMS], published_n;
     sem_t ended; /* one for each item that is released, left or turned away */
@@ -39,7 +40,7 @@ struct thing {
     unsigned number;
     bool turn_away;
     enum mark_state mark;
-    _Atomic int err, over, released;
+    _Atomic int err, over, released, early;
 };
 
 static int publish(struct broker_producer *port, const struct broker_record *r, void *tag)
@@ -76,9 +77,15 @@ static bool admitted(struct lane_item *i, struct mark *mark)
 static void over(struct lane_item *i, int err)
 {
     struct thing *t = (struct thing *)i;
+    if (t->place->late) {
+        struct broker_delivery d = {
+            .tag = t->place->silenced, .report = REPORT_PERSISTED, .why = ""};
+        publisher_reports(t->place->publisher, &d, 1);
+        t->early = t->released;
+    }
     t->err = err;
     t->over++;
-    if (t->place->silent) /* nothing else will come */
+    if (t->place->silent && !t->place->late) /* nothing else will come */
         sem_post(&t->place->ended);
 }
 
@@ -221,6 +228,20 @@ static void waits_no_longer_than_told_and_frees_with_the_report(void **state)
     assert_int_equal(t.released, 1);
 }
 
+static void keeps_what_is_reported_while_it_is_left(void **state)
+{
+    struct place *p = *state;
+    struct thing t;
+    p->silent = p->late = true;
+    put(p, &t, 1, true);
+    lane_put(p->lane, &t.item);
+    await(p, 1);
+    assert_int_equal(t.early, 0); /* still in use */
+    assert_int_equal(t.err, ERR_OUTCOME_UNKNOWN);
+    assert_int_equal(t.over, 1);
+    assert_int_equal(t.released, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -231,6 +252,7 @@ int main(void)
         TEST(publishes_without_redis),
         TEST(tells_what_was_not_sent),
         TEST(waits_no_longer_than_told_and_frees_with_the_report),
+        TEST(keeps_what_is_reported_while_it_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
