@@ -1,10 +1,12 @@
 #include "gateway/debt.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "gateway/http_write.h"
 
 enum { NONE, OWED, AWAITED };
@@ -26,24 +28,36 @@ void debt_fini(struct debt *d)
     sem_destroy(&d->paid);
 }
 
-/* A reply fits into what the kernel holds for an idle connection; who lets megabytes of replies
- * lie unread is cut off. */
-static void send_whole(int fd, const struct buf *b)
+/* Never waits: it may be the client's thread, with the reports of others behind it. */
+static void send_now(struct debt *d, struct buf *b, bool close)
 {
-    if (send(fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b->len)
-        shutdown(fd, SHUT_RDWR);
+    ssize_t n = send(d->fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool whole = n == (ssize_t)b->len, full = n >= 0 || errno == EAGAIN;
+    if (!whole && full) {
+        d->sent = n > 0 ? (size_t)n : 0;
+        d->rest = *b;
+        *b = (struct buf){0};
+    }
+    d->over = !whole || close;
+    if (d->over) /* its thread reads the end, and closes it */
+        shutdown(d->fd, whole || full ? SHUT_RD : SHUT_RDWR);
 }
 
 static void write_reply(const struct owed *o)
 {
     static _Thread_local struct http_date date;
+    struct debt *d = o->debt;
     struct buf out = {0};
     const struct http_write w = {http_date_now(&date), o->due.q.id, false};
+    d->stall_ms = o->terms.stall_ms;
+    d->closing = o->terms.closing;
     http_write_reply(&o->due.reply, &w, &out);
-    if (buf_ok(&out) == 0)
-        send_whole(o->debt->fd, &out);
-    if (buf_ok(&out) != 0 || o->due.reply.close)
-        shutdown(o->debt->fd, SHUT_RD); /* its thread reads the end, and closes it */
+    if (buf_ok(&out) == 0) {
+        send_now(d, &out, o->due.reply.close);
+    } else {
+        d->over = true;
+        shutdown(d->fd, SHUT_RDWR);
+    }
     buf_fini(&out);
 }
 
@@ -92,15 +106,45 @@ static void settle(struct debt *d)
         continue;
 }
 
-void debt_settle(struct debt *d)
+/* As long as the reader takes something; where the server closes, once. */
+static void send_rest(struct debt *d)
+{
+    int64_t until_ms = clock_mono_ms(clock_real()) + d->stall_ms;
+    while (d->sent < d->rest.len) {
+        struct pollfd p = {.fd = d->fd, .events = POLLOUT};
+        int64_t left_ms = until_ms - clock_mono_ms(clock_real());
+        if (left_ms <= 0)
+            break;
+        (void)poll(&p, 1, (int)left_ms);
+        ssize_t n =
+            send(d->fd, d->rest.data + d->sent, d->rest.len - d->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            break;
+        if (n <= 0)
+            continue;
+        d->sent += (size_t)n;
+        if (!atomic_load(d->closing))
+            until_ms = clock_mono_ms(clock_real()) + d->stall_ms;
+    }
+    if (d->sent < d->rest.len)
+        shutdown(d->fd, SHUT_RDWR);
+    buf_fini(&d->rest);
+    d->rest = (struct buf){0};
+    d->sent = 0;
+}
+
+bool debt_settle(struct debt *d)
 {
     settle(d);
     d->requests++;
+    return !d->over;
 }
 
 void debt_end(struct debt *d)
 {
     settle(d);
+    send_rest(d);
     d->fd = -1;
     d->requests = 0;
+    d->over = false;
 }

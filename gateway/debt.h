@@ -8,7 +8,9 @@
  *                          v
  *                       AWAITED -- pay --> NONE, and the connection's thread is woken
  * One reply is owed per connection at most: the next request, and the end of the connection, wait
- * for it. So replies keep their order, and the descriptor stays this connection's until then. */
+ * for it. So replies keep their order, and the descriptor stays this connection's until then.
+ * Who pays never waits for a reader: what the kernel does not take is left to the connection's
+ * thread, which sends it and ends the connection. */
 #pragma once
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -19,6 +21,11 @@ struct debt { /* of one connection after the other; belongs to its thread but fo
     _Atomic int state;
     int fd;            /* -1: not looked for yet */
     unsigned requests; /* of this connection */
+    bool over;         /* its last reply is paid: set by who pays, as the next three */
+    struct buf rest;   /* of that reply, to be sent */
+    size_t sent;       /* of rest */
+    int stall_ms;
+    const _Atomic bool *closing;
     sem_t paid;
 };
 void debt_init(struct debt *d);
@@ -28,12 +35,15 @@ struct debt_terms {              /* of the server; borrowed until the reply is p
     _Atomic unsigned *in_flight; /* one less when it is paid */
     const _Atomic bool *closing; /* replies end their connections */
     int below;                   /* descriptors of connections are smaller */
+    int stall_ms;                /* so long a reader may take nothing */
 };
 /* Owe the reply of q. NULL, answer now: it is the connection's first, and looking for a descriptor
  * pays only where more follow; or it cannot be had, or there is no memory. */
 struct http_due *debt_take(struct debt *d, const struct debt_terms *terms,
                            const struct socket_ends *ends, const struct http_request *q);
-/* A request begins: wait until nothing is owed. */
-void debt_settle(struct debt *d);
-/* The same at the connection's end: its descriptor will be another's. */
+/* A request begins: wait until nothing is owed. false: the reply before was the connection's last,
+ * so this request is not served. */
+bool debt_settle(struct debt *d);
+/* Wait at the connection's end, and send what is left of a reply: its descriptor will be another's.
+ */
 void debt_end(struct debt *d);

@@ -82,7 +82,7 @@ static struct http_due *defer(struct http_request *q)
     struct http_server *s = x->t->server;
     const struct mg_request_info *ri = mg_get_request_info(x->c);
     const struct socket_ends ends = {ri->remote_addr, ri->remote_port, ri->server_port};
-    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above};
+    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above, s->s.header_ms};
     return debt_take(&x->t->debt, &terms, &ends, q);
 }
 
@@ -212,7 +212,10 @@ static int serve(struct mg_connection *c)
     struct http_server *s = x.t->server;
     struct http_reply *r = &x.t->space.reply;
     body_watch_end(x.t->watch);
-    debt_settle(&x.t->debt);
+    if (!debt_settle(&x.t->debt)) {
+        mg_disable_connection_keep_alive(c);
+        return 503; /* to nobody: the client was told that the connection ends */
+    }
     http_reply_clear(r);
     fill_request(&x, mg_get_request_info(c), headers);
     const char *expect = http_header(&x.q, "expect");
@@ -260,7 +263,8 @@ static int http_error(struct mg_connection *c, int status, const char *text)
     struct exchange x = {.c = c, .t = t};
     x.q.public_url = t->server->s.public_url;
     body_watch_end(t->watch);
-    debt_settle(&t->debt);
+    if (!debt_settle(&t->debt))
+        return 0;
     http_reply_clear(&t->space.reply);
     request_id_set(NULL, rng_real(), x.q.id);
     (void)text;

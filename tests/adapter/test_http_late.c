@@ -166,7 +166,7 @@ static void ends_the_connection_where_the_reply_says_so(void **state)
 {
     struct place *p = *state;
     int fd = raw_dial(p->port);
-    raw_send(fd, GET("/one") GET("/late"));
+    raw_send(fd, GET("/one") GET("/late") GET("/two"));
     struct http_due *due = owed(p, 1);
     http_server_close_connections(p->server);
     pay(due, "paid");
@@ -174,6 +174,7 @@ static void ends_the_connection_where_the_reply_says_so(void **state)
     const char *late = strstr(got, "HTTP/1.1 202");
     assert_non_null(late);
     assert_non_null(strstr(late, "Connection: close\r\n"));
+    assert_null(strstr(late, "now /two")); /* the client was told that nothing follows */
     close(fd);
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,11 +23,12 @@ struct place {
     _Atomic unsigned in_flight;
     _Atomic bool closing;
     struct http_request q;
+    int stall_ms;
 };
 
 static struct debt_terms terms(struct place *p)
 {
-    return (struct debt_terms){&p->in_flight, &p->closing, 1024};
+    return (struct debt_terms){&p->in_flight, &p->closing, 1024, p->stall_ms};
 }
 
 static int setup(void **state)
@@ -48,6 +50,7 @@ static int setup(void **state)
     p.ends.peer_port = ntohs(at.sin_port);
     snprintf(p.q.id, sizeof p.q.id, "test");
     p.q.public_url = "";
+    p.stall_ms = 10000;
     debt_init(&p.debt);
     *state = &p;
     return 0;
@@ -72,28 +75,28 @@ static void owes_from_the_second_request_on(void **state)
 {
     struct place *p = *state;
     char got[500] = "";
-    debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
     assert_null(take(p));
-    debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
     struct http_due *due = take(p);
     assert_non_null(due);
     p->in_flight = 1;
     due->reply.status = 202;
     due->pay(due);
     assert_int_equal(p->in_flight, 0);
-    debt_settle(&p->debt); /* returns: nothing is owed */
+    (void)debt_settle(&p->debt); /* returns: nothing is owed */
     assert_true(recv(p->client, got, sizeof got - 1, 0) > 0);
     assert_non_null(strstr(got, "HTTP/1.1 202 Accepted\r\n"));
     debt_end(&p->debt);
-    debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
     assert_null(take(p)); /* the next connection begins anew */
 }
 
 static void owes_nothing_on_a_connection_it_cannot_find(void **state)
 {
     struct place *p = *state;
-    debt_settle(&p->debt);
-    debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
     p->ends.peer_port ^= 1;
     assert_null(take(p));
     p->ends.peer_port ^= 1;
@@ -103,24 +106,54 @@ static void owes_nothing_on_a_connection_it_cannot_find(void **state)
     due->pay(due);
 }
 
-static void cuts_off_who_reads_nothing(void **state)
+enum { LOT = 24 << 20 }; /* more than the kernel holds */
+
+static void pay_a_lot(struct place *p)
 {
-    struct place *p = *state;
-    static char got[1 << 16], lot[1 << 20];
-    debt_settle(&p->debt);
-    debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
+    (void)debt_settle(&p->debt);
     struct http_due *due = take(p);
     assert_non_null(due);
     due->reply.status = 200;
     due->reply.type = "text/plain";
-    memset(lot, 'x', sizeof lot);
-    for (int i = 0; i < 24; i++) /* more than the kernel holds */
-        buf_add(&due->reply.body, lot, sizeof lot);
+    for (int i = 0; i < LOT / 16; i++)
+        buf_add(&due->reply.body, "0123456789abcdef", 16);
     due->pay(due); /* and does not wait */
-    size_t n = 0;
-    for (ssize_t r; (r = recv(p->client, got, sizeof got, 0)) > 0;)
-        n += (size_t)r;
-    assert_true(n < 24u << 20); /* then the end */
+}
+
+static void *read_all(void *arg)
+{
+    static char got[1 << 16];
+    size_t *n = arg;
+    for (ssize_t r; (r = recv((int)n[1], got, sizeof got, 0)) > 0;)
+        n[0] += (size_t)r;
+    return NULL;
+}
+
+static void sends_what_the_kernel_did_not_take_at_the_end(void **state)
+{
+    struct place *p = *state;
+    size_t got[2] = {0, (size_t)p->client};
+    pthread_t reader;
+    pay_a_lot(p);
+    assert_int_equal(pthread_create(&reader, NULL, read_all, got), 0);
+    assert_false(debt_settle(&p->debt)); /* nothing more is served */
+    debt_end(&p->debt);
+    shutdown(p->server, SHUT_WR);
+    pthread_join(reader, NULL);
+    assert_true(got[0] > LOT);
+    assert_true(debt_settle(&p->debt)); /* the next connection's first */
+}
+
+static void cuts_off_who_reads_nothing(void **state)
+{
+    struct place *p = *state;
+    size_t got[2] = {0, (size_t)p->client};
+    p->stall_ms = 1;
+    pay_a_lot(p);
+    debt_end(&p->debt);
+    read_all(got); /* to the end */
+    assert_true(got[0] < LOT);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -130,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(owes_from_the_second_request_on),
         TEST(owes_nothing_on_a_connection_it_cannot_find),
+        TEST(sends_what_the_kernel_did_not_take_at_the_end),
         TEST(cuts_off_who_reads_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
