@@ -85,18 +85,19 @@ static bool may_read(void *arg, const struct record_job *row)
 }
 
 static void show(struct jobs *j, const struct http_request *q, struct http_reply *r,
-                 struct job_view *v)
+                 const struct job_view *read)
 {
-    v->flow = flow_by_name(j->flows, v->job->flow);
-    v->public_url = q->public_url;
-    v->tries = asks_for(q->query, "include=attempts");
+    struct job_view v = *read;
     struct eta_now eta;
-    if (!job_is_final(v->job->state) && etas_get(j->etas, v->flow, &eta)) {
-        if (job_view_state(v->job) == JOB_QUEUED && j->admission)
-            eta.ahead = admission_lag(j->admission, v->flow);
-        v->eta = &eta;
+    v.flow = flow_by_name(j->flows, v.job->flow);
+    v.public_url = q->public_url;
+    v.tries = asks_for(q->query, "include=attempts");
+    if (!job_is_final(v.job->state) && etas_get(j->etas, v.flow, &eta)) {
+        if (job_view_state(v.job) == JOB_QUEUED && j->admission)
+            eta.ahead = admission_lag(j->admission, v.flow);
+        v.eta = &eta;
     }
-    if (job_view_print(v, &r->body) != 0)
+    if (job_view_print(&v, &r->body) != 0)
         problem_simple(q, r, ERR_BUG, NULL);
     else
         send_body(q, r);
