@@ -47,8 +47,9 @@ void attempt_need_id(struct attempt *t);
 int attempt_record(struct attempt *t, struct event_headers *headers, struct broker_record *record);
 /* What follows a publish that ended so. */
 int attempt_published(struct attempt *t, int err);
-/* Go on behind Redis' answer, to the end. */
-int attempt_resume(struct attempt *t, struct mark *mark);
+/* Answer what a mark says that ends the attempt: acknowledged, or another body. Nothing is
+ * published: of the request only its id is left. */
+void attempt_told(struct attempt *t, struct mark *mark);
 
 /* ---- accept_request.c: what came, and what the flow makes of it */
 int attempt_read(struct attempt *t);     /* body, JSON, schema, Idempotency-Key */

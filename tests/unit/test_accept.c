@@ -544,6 +544,40 @@ static void tells_that_no_report_came(void **state)
     assert_int_equal(s->left, 1);
 }
 
+/* Redis holds, as pending under this key's name, an id that the key does not give. */
+static void plant_other_id(struct stage *s, const char *body, const char *key)
+{
+    struct marks_key k = {.user = owner_of(STAGE_ISSUER, "ann")};
+    char name[MARKS_NAME], mark[1 + 2 * ID_MAC + ID_TEXT] = "p";
+    struct cache_command c = {.script = SCRIPT_MARK, .keys = 1};
+    struct cache_reply reply = {0};
+    k.id = id_from_key(&s->secret, &k.user, &k.user, "mine", key);
+    id_mac(&s->secret, body, strlen(body), k.mac);
+    marks_key_name(&k, name);
+    for (size_t i = 0; i < ID_MAC; i++)
+        snprintf(mark + 1 + 2 * i, 3, "%02x", k.mac[i]);
+    k.id.b[15] ^= 1;
+    id_format(&k.id, mark + 1 + 2 * ID_MAC);
+    cache_arg_text(&c, name);
+    cache_arg_text(&c, mark);
+    cache_arg_text(&c, "60000");
+    assert_int_equal(cache_call(s->cache, &c, 1, &reply), 0);
+    cache_reply_fini(&reply);
+}
+
+static void survives_a_mark_that_holds_another_id(void **state)
+{
+    struct stage *s = *state;
+    char headers[1200];
+    plant_other_id(s, "{\"n\":1}", "a-key");
+    snprintf(headers, sizeof headers, "Idempotency-Key: a-key\n%s", stage_token(s, "ann", NULL));
+    assert_int_equal(stage_post(s, "mine", "{\"n\":1}", headers), 202);
+    assert_int_equal(s->got_n, 1);
+    assert_non_null(strstr(s->got[0].user, " ann"));
+    assert_string_equal(s->got[0].job, stage_member(s, "id"));
+    assert_int_equal(s->left, 1);
+}
+
 static int run_late(const struct CMUnitTest *tests, size_t n)
 {
     struct CMUnitTest late[64];
@@ -560,6 +594,8 @@ int main(void)
     static const struct CMUnitTest passages[] = {
         cmocka_unit_test_setup_teardown(leaves_what_needs_no_thread, setup_late, stage_teardown),
         cmocka_unit_test_setup_teardown(tells_that_no_report_came, setup_late, stage_teardown),
+        cmocka_unit_test_setup_teardown(survives_a_mark_that_holds_another_id, setup_late,
+                                        stage_teardown),
     };
     static const struct CMUnitTest tests[] = {
         TEST(makes_a_job_of_a_request),
