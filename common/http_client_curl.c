@@ -272,11 +272,11 @@ static int body_set(struct http_exchange *x, const struct http_request *r)
     return rc == CURLE_OK ? 0 : ERR_NOMEM;
 }
 
-/* curl uses no connection for a call with other files. */
+/* curl uses no connection for a call with other files; a new one reads an upstream's own again. */
 static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
 {
-    static const struct upstream_tls none;
-    const struct upstream_tls *t = tls ? tls : &none;
+    const struct upstream_tls *t = tls ? tls : &(const struct upstream_tls){0};
+    curl_easy_setopt(x->easy, CURLOPT_CA_CACHE_TIMEOUT, t->ca ? 0L : 86400L);
     const char *ca = t->ca ? t->ca : curl_version_info(CURLVERSION_NOW)->cainfo;
     CURLcode rc = ca ? curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) : CURLE_OK;
     if (ca) /* with a folder besides, curl reads 140 files each time */

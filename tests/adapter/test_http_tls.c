@@ -134,6 +134,28 @@ static void a_client_certificate_is_shown(void **state)
     assert_int_equal(call(CLIENT, &wrong_key), CALL_TLS);
 }
 
+/* What lies in the folder under this name from now on. */
+static void lay(const char *name, const char *as)
+{
+    char command[300];
+    snprintf(command, sizeof command, "cp %s/%s %s/%s", t.dir, name, t.dir, as);
+    assert_int_equal(system(command), 0);
+}
+
+static void files_that_change_are_read_again(void **state)
+{
+    (void)state;
+    FILES("mine.pem", "mine-client.pem", "mine-client.key");
+    lay("client.pem", "mine-client.pem");
+    lay("other.key", "mine-client.key");
+    lay("other.pem", "mine.pem");
+    assert_int_equal(call(CLIENT, &tls), CALL_TLS); /* another authority */
+    lay("ca.pem", "mine.pem");
+    assert_int_equal(call(CLIENT, &tls), CALL_TLS); /* a key that fits no certificate */
+    lay("client.key", "mine-client.key");
+    assert_int_equal(call(CLIENT, &tls), CALL_OK);
+}
+
 static void calls_share_connections(void **state)
 {
     (void)state;
@@ -168,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_authority_of_its_own_is_believed_and_no_other),
         cmocka_unit_test(a_client_certificate_is_shown),
+        cmocka_unit_test(files_that_change_are_read_again),
         cmocka_unit_test(calls_share_connections),
         cmocka_unit_test(http_2_is_used_where_it_is),
     };
