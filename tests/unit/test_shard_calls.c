@@ -313,6 +313,49 @@ static void the_deadline_ends_items_that_wait(void **state)
     world_free(w);
 }
 
+/* The upstream has one place, and another job is there. */
+static void a_cancel_before_the_first_call_makes_none(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 10000};
+    struct world *w =
+        world_at("concurrency: 1, breaker: off", "calls:\n" CALL("a", "", "/a/1") NOTE, &rule);
+    struct event first = put_job(w, "{}"), e = put_job(w, "{}");
+    world_run(w, 1000);
+    assert_int_equal(world_state(w, &e.job), JOB_RUNNING);
+    assert_int_equal(record_fake_cancel(w->db, &e.job, &e.owner), 0);
+    world_run(w, 4000);
+    assert_int_equal(world_state(w, &e.job), JOB_CANCELLED);
+    assert_int_equal(record_fake_dead(w->db, &e.job), -1);
+    world_run(w, 20000);
+    assert_int_equal(world_state(w, &first.job), JOB_SUCCEEDED);
+    assert_int_equal(http_client_fake_calls(w->http), 1);
+    world_free(w);
+}
+
+static void a_cancel_between_two_calls_keeps_what_came_and_makes_no_more(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 10000};
+    struct world *w = world_at(
+        "concurrency: 1, breaker: off",
+        "calls:\n" CALL("a", "", "/a/1") CALL("b", "    after: [a]\n", "/b/1") NOTE, &rule);
+    struct event e = put_job(w, "{}"), other = put_job(w, "{}");
+    world_run(w, 12000); /* its `a` came; the other's has the place now */
+    assert_int_equal(record_fake_cancel(w->db, &e.job, &e.owner), 0);
+    world_run(w, 4000);
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_CANCELLED);
+    assert_has(s.job.calls, "{\"name\":\"a\",\"item\":null,\"state\":\"succeeded\"");
+    assert_has(s.job.calls, "{\"name\":\"b\",\"item\":null,\"state\":\"cancelled\"");
+    assert_int_equal(record_fake_dead(w->db, &e.job), -1);
+    seen_fini(&s);
+    world_run(w, 40000);
+    assert_int_equal(world_state(w, &other.job), JOB_SUCCEEDED);
+    assert_int_equal(http_client_fake_calls(w->http), 3); /* one `b` */
+    world_free(w);
+}
+
 static void a_cancel_stops_items_and_starts_none(void **state)
 {
     (void)state;
@@ -530,6 +573,8 @@ int main(void)
         cmocka_unit_test(a_job_makes_a_thousand_calls_at_most),
         cmocka_unit_test(an_expression_that_fails_fails_its_item_alone),
         cmocka_unit_test(the_deadline_ends_items_that_wait),
+        cmocka_unit_test(a_cancel_before_the_first_call_makes_none),
+        cmocka_unit_test(a_cancel_between_two_calls_keeps_what_came_and_makes_no_more),
         cmocka_unit_test(a_cancel_stops_items_and_starts_none),
         cmocka_unit_test(rows_of_a_dead_worker_are_not_repeated),
         cmocka_unit_test(a_take_over_after_the_deadline_finds_items_that_would_wait),
