@@ -10,6 +10,7 @@
 #include "gateway/http_write.h"
 
 enum { NONE, OWED, AWAITED };
+enum { UNKNOWN = -1, NOT_FOUND = -2 }; /* in place of a descriptor */
 
 struct owed {
     struct http_due due; /* first */
@@ -19,7 +20,7 @@ struct owed {
 
 void debt_init(struct debt *d)
 {
-    *d = (struct debt){.fd = -1};
+    *d = (struct debt){.fd = UNKNOWN};
     sem_init(&d->paid, 0, 0);
 }
 
@@ -79,7 +80,9 @@ static bool find(struct debt *d, const struct debt_terms *terms, const struct so
 {
     if (d->requests < 2)
         return false;
-    return d->fd >= 0 || socket_of_peer_below(ends, terms->below, &d->fd) == 0;
+    if (d->fd == UNKNOWN && socket_of_peer_below(ends, terms->below, &d->fd) != 0)
+        d->fd = NOT_FOUND; /* looking once costs some hundred system calls */
+    return d->fd >= 0;
 }
 
 struct http_due *debt_take(struct debt *d, const struct debt_terms *terms,
@@ -144,7 +147,7 @@ void debt_end(struct debt *d)
 {
     settle(d);
     send_rest(d);
-    d->fd = -1;
+    d->fd = UNKNOWN;
     d->requests = 0;
     d->over = false;
 }

@@ -19,7 +19,7 @@
 
 struct debt { /* of one connection after the other; belongs to its thread but for the state */
     _Atomic int state;
-    int fd;            /* -1: not looked for yet */
+    int fd;            /* -1: not looked for yet, -2: and not found */
     unsigned requests; /* of this connection */
     bool over;         /* its last reply is paid: set by who pays, as the next three */
     struct buf rest;   /* of that reply, to be sent */
