@@ -67,6 +67,7 @@ static int travel_together(struct gather *g, struct caller *leader)
     struct cache_command commands[TRIP_COMMANDS];
     struct cache_reply replies[TRIP_COMMANDS] = {{0}};
     size_t n = 0;
+    commands[0] = (struct cache_command){0}; /* gcc 14 does not see that the loop sets it */
     for (struct caller *c = leader; c; c = c->next) {
         memcpy(commands + n, c->commands, c->n * sizeof *commands);
         n += c->n;
