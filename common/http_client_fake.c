@@ -210,23 +210,27 @@ static bool hand_on(struct http_exchange *x)
     return true;
 }
 
+/* How it ends. */
+static enum call_code code_of(const struct http_exchange *x)
+{
+    const struct http_fake_reply *p = &x->reply;
+    bool parts = takes_parts(x);
+    size_t max = parts ? 0 : x->call->response_max;
+    if (p->hang || p->delay_ms >= x->call->timeout_ms || (parts && left_ms(x) <= 0))
+        return CALL_TIMEOUT;
+    return p->code == CALL_OK && max && strlen(p->body) > max ? CALL_TOO_BIG : p->code;
+}
+
 static void on_due(void *arg)
 {
     struct http_exchange *x = arg;
     struct http_fake_reply *p = &x->reply;
     if (takes_parts(x) && hand_on(x))
         return;
-    struct http_response r = {.code = p->code, .status = p->status, .why = ""};
+    struct http_response r = {.code = code_of(x), .why = ""};
     r.ms = loop_now_ms(x->fake->loop) - x->call->at_ms;
-    if (p->hang || p->delay_ms >= x->call->timeout_ms || (takes_parts(x) && left_ms(x) <= 0))
-        r.code = CALL_TIMEOUT;
-    else if (!takes_parts(x) && r.code == CALL_OK && x->call->response_max &&
-             strlen(p->body) > x->call->response_max)
-        r.code = CALL_TOO_BIG;
-    if (r.code == CALL_OK && r.status == 0)
-        r.status = 200;
-    if (r.code == CALL_TIMEOUT)
-        r.status = 0;
+    if (r.code != CALL_TIMEOUT)
+        r.status = r.code == CALL_OK && p->status == 0 ? 200 : p->status;
     if (r.code != CALL_OK)
         r.why = "scripted";
     r.sent = !p->unsent && !is_unsent(r.code);

@@ -15,12 +15,11 @@ enum { UNKNOWN = -1, NOT_FOUND = -2 }; /* in place of a descriptor */
 struct owed {
     struct http_due due; /* first */
     struct debt *debt;
-    struct debt_terms terms;
 };
 
-void debt_init(struct debt *d)
+void debt_init(struct debt *d, const struct debt_terms *terms)
 {
-    *d = (struct debt){.fd = UNKNOWN};
+    *d = (struct debt){.terms = *terms, .fd = UNKNOWN};
     sem_init(&d->paid, 0, 0);
 }
 
@@ -50,8 +49,6 @@ static void write_reply(const struct owed *o)
     struct debt *d = o->debt;
     struct buf out = {0};
     const struct http_write w = {http_date_now(&date), o->due.q.id, false};
-    d->stall_ms = o->terms.stall_ms;
-    d->closing = o->terms.closing;
     http_write_reply(&o->due.reply, &w, &out);
     if (buf_ok(&out) == 0) {
         send_now(d, &out, o->due.reply.close);
@@ -67,31 +64,31 @@ static void pay(struct http_due *due)
 {
     struct owed *o = (struct owed *)due;
     struct debt *d = o->debt;
-    due->reply.close = due->reply.close || atomic_load(o->terms.closing);
+    due->reply.close = due->reply.close || atomic_load(d->terms.closing);
     write_reply(o);
-    atomic_fetch_sub(o->terms.in_flight, 1);
+    atomic_fetch_sub(d->terms.in_flight, 1);
     if (atomic_exchange(&d->state, NONE) == AWAITED)
         sem_post(&d->paid);
     http_reply_fini(&due->reply);
     free(o);
 }
 
-static bool find(struct debt *d, const struct debt_terms *terms, const struct socket_ends *ends)
+static bool find(struct debt *d, const struct socket_ends *ends)
 {
     if (d->requests < 2)
         return false;
-    if (d->fd == UNKNOWN && socket_of_peer_below(ends, terms->below, &d->fd) != 0)
+    if (d->fd == UNKNOWN && socket_of_peer_below(ends, d->terms.below, &d->fd) != 0)
         d->fd = NOT_FOUND; /* looking once costs some hundred system calls */
     return d->fd >= 0;
 }
 
-struct http_due *debt_take(struct debt *d, const struct debt_terms *terms,
-                           const struct socket_ends *ends, const struct http_request *q)
+struct http_due *debt_take(struct debt *d, const struct socket_ends *ends,
+                           const struct http_request *q)
 {
-    struct owed *o = find(d, terms, ends) ? malloc(sizeof *o) : NULL;
+    struct owed *o = find(d, ends) ? malloc(sizeof *o) : NULL;
     if (!o)
         return NULL;
-    *o = (struct owed){.due.pay = pay, .debt = d, .terms = *terms};
+    *o = (struct owed){.due.pay = pay, .debt = d};
     o->due.q.public_url = q->public_url;
     memcpy(o->due.q.id, q->id, sizeof q->id);
     http_reply_init(&o->due.reply);
@@ -112,7 +109,7 @@ static void settle(struct debt *d)
 /* As long as the reader takes something; where the server closes, once. */
 static void send_rest(struct debt *d)
 {
-    int64_t until_ms = clock_mono_ms(clock_real()) + d->stall_ms;
+    int64_t until_ms = clock_mono_ms(clock_real()) + d->terms.stall_ms;
     while (d->sent < d->rest.len) {
         struct pollfd p = {.fd = d->fd, .events = POLLOUT};
         int64_t left_ms = until_ms - clock_mono_ms(clock_real());
@@ -126,8 +123,8 @@ static void send_rest(struct debt *d)
         if (n <= 0)
             continue;
         d->sent += (size_t)n;
-        if (!atomic_load(d->closing))
-            until_ms = clock_mono_ms(clock_real()) + d->stall_ms;
+        if (!atomic_load(d->terms.closing))
+            until_ms = clock_mono_ms(clock_real()) + d->terms.stall_ms;
     }
     if (d->sent < d->rest.len)
         shutdown(d->fd, SHUT_RDWR);

@@ -17,30 +17,29 @@
 #include "gateway/http.h"
 #include "gateway/sockets.h"
 
-struct debt { /* of one connection after the other; belongs to its thread but for the state */
-    _Atomic int state;
-    int fd;            /* -1: not looked for yet, -2: and not found */
-    unsigned requests; /* of this connection */
-    bool over;         /* its last reply is paid: set by who pays, as the next three */
-    struct buf rest;   /* of that reply, to be sent */
-    size_t sent;       /* of rest */
-    int stall_ms;
-    const _Atomic bool *closing;
-    sem_t paid;
-};
-void debt_init(struct debt *d);
-void debt_fini(struct debt *d);
-
-struct debt_terms {              /* of the server; borrowed until the reply is paid */
-    _Atomic unsigned *in_flight; /* one less when it is paid */
+struct debt_terms {              /* of the server; what they point to lives as long as the debt */
+    _Atomic unsigned *in_flight; /* one less when a reply is paid */
     const _Atomic bool *closing; /* replies end their connections */
     int below;                   /* descriptors of connections are smaller */
     int stall_ms;                /* so long a reader may take nothing */
 };
+struct debt { /* of one connection after the other; belongs to its thread but for the state */
+    struct debt_terms terms;
+    _Atomic int state;
+    int fd;            /* -1: not looked for yet, -2: and not found */
+    unsigned requests; /* of this connection */
+    bool over;         /* its last reply is paid: set by who pays, as the next two */
+    struct buf rest;   /* of that reply, to be sent */
+    size_t sent;       /* of rest */
+    sem_t paid;
+};
+void debt_init(struct debt *d, const struct debt_terms *terms); /* terms: copied */
+void debt_fini(struct debt *d);
+
 /* Owe the reply of q. NULL, answer now: it is the connection's first, and looking for a descriptor
  * pays only where more follow; or it cannot be had, or there is no memory. */
-struct http_due *debt_take(struct debt *d, const struct debt_terms *terms,
-                           const struct socket_ends *ends, const struct http_request *q);
+struct http_due *debt_take(struct debt *d, const struct socket_ends *ends,
+                           const struct http_request *q);
 /* A request begins: wait until nothing is owed. false: the reply before was the connection's last,
  * so this request is not served. */
 bool debt_settle(struct debt *d);

@@ -61,12 +61,17 @@ struct exchange { /* one request */
     bool expect, read; /* wants 100 Continue; the body was read whole */
 };
 
-/* ---- the watchdog of bodies */
-static void watch_arm(struct thread *t, const struct mg_request_info *ri, int64_t ms)
+static struct socket_ends ends_of(const struct mg_connection *c)
 {
-    body_watch_arm(t->watch,
-                   &(struct socket_ends){ri->remote_addr, ri->remote_port, ri->server_port},
-                   clock_mono_us(t->server->s.clock) + ms * 1000);
+    const struct mg_request_info *ri = mg_get_request_info(c);
+    return (struct socket_ends){ri->remote_addr, ri->remote_port, ri->server_port};
+}
+
+/* ---- the watchdog of bodies */
+static void watch_arm(struct thread *t, const struct mg_connection *c, int64_t ms)
+{
+    const struct socket_ends ends = ends_of(c);
+    body_watch_arm(t->watch, &ends, clock_mono_us(t->server->s.clock) + ms * 1000);
 }
 
 /* ---- bodies */
@@ -79,11 +84,8 @@ static int read_some(void *connection, void *to, size_t n)
 static struct http_due *defer(struct http_request *q)
 {
     struct exchange *x = (struct exchange *)q;
-    struct http_server *s = x->t->server;
-    const struct mg_request_info *ri = mg_get_request_info(x->c);
-    const struct socket_ends ends = {ri->remote_addr, ri->remote_port, ri->server_port};
-    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above, s->s.header_ms};
-    return debt_take(&x->t->debt, &terms, &ends, q);
+    const struct socket_ends ends = ends_of(x->c);
+    return debt_take(&x->t->debt, &ends, q);
 }
 
 static int read_body(struct http_request *q, size_t max, char **body, size_t *len)
@@ -100,7 +102,7 @@ static int read_body(struct http_request *q, size_t max, char **body, size_t *le
     if (x->expect && mg_write(x->c, go_on, sizeof go_on - 1) <= 0)
         return ERR_BAD_REQUEST;
     const struct body_source source = {read_some, x->c, q->secret};
-    watch_arm(x->t, mg_get_request_info(x->c), x->t->server->s.body_ms);
+    watch_arm(x->t, x->c, x->t->server->s.body_ms);
     int err = q->content_length >= 0 ? body_read_counted(&source, b, (size_t)q->content_length)
                                      : body_read_chunked(&source, b, max);
     if (body_watch_end(x->t->watch) && (!err || err == ERR_BAD_REQUEST))
@@ -141,8 +143,7 @@ static void send_stream(struct exchange *x)
 {
     struct http_server *s = x->t->server;
     const struct http_reply *r = &x->t->space.reply;
-    const struct mg_request_info *ri = mg_get_request_info(x->c);
-    const struct socket_ends ends = {ri->remote_addr, ri->remote_port, ri->server_port};
+    const struct socket_ends ends = ends_of(x->c);
     if (send_reply(x, false)) {
         handover_give(&s->handover, &ends, carry, x->c, r);
         return;
@@ -177,12 +178,9 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
                                  .defer = defer};
     if (http_header(&x->q, "transfer-encoding"))
         x->q.content_length = -1;
-}
-
-static bool too_many(struct http_server *s)
-{
-    unsigned now = atomic_fetch_add(&s->in_flight, 1);
-    return s->s.in_flight && now >= s->s.in_flight;
+    const char *expect = http_header(&x->q, "expect");
+    x->expect =
+        expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x->q.version, "1.0") != 0;
 }
 
 /* Counted with its first request, which the header's deadline brings soon: who sends none has no
@@ -205,6 +203,26 @@ static void refuse(struct exchange *x, struct metric *why, const char *detail)
     problem_simple(&x->q, &x->t->space.reply, ERR_OVERLOADED, detail);
 }
 
+/* What is not for the handler, and else the handler. */
+static void answer(struct exchange *x)
+{
+    struct http_server *s = x->t->server;
+    struct http_reply *r = &x->t->space.reply;
+    unsigned before = atomic_fetch_add(&s->in_flight, 1);
+    if (too_many_of_one(x->t, x->q.client)) {
+        refuse(x, s->crowded, "too many connections from your address; use fewer, or reuse them");
+        r->close = true;
+    } else if (s->s.in_flight && before >= s->s.in_flight) {
+        refuse(x, s->refused, "too many requests at this moment");
+    } else if (handover_is_trial(&s->handover, &x->q)) {
+        r->status = 200;
+        r->taker = handover_try_taker;
+        r->close = true;
+    } else {
+        s->s.handler(s->s.arg, &x->q, r);
+    }
+}
+
 static int serve(struct mg_connection *c)
 {
     struct http_header headers[MG_MAX_HEADERS];
@@ -218,24 +236,10 @@ static int serve(struct mg_connection *c)
     }
     http_reply_clear(r);
     fill_request(&x, mg_get_request_info(c), headers);
-    const char *expect = http_header(&x.q, "expect");
-    x.expect = expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x.q.version, "1.0") != 0;
-    bool full = too_many(s);
-    if (too_many_of_one(x.t, x.q.client)) {
-        refuse(&x, s->crowded, "too many connections from your address; use fewer, or reuse them");
-        r->close = true;
-    } else if (full) {
-        refuse(&x, s->refused, "too many requests at this moment");
-    } else if (handover_is_trial(&s->handover, &x.q)) {
-        r->status = 200;
-        r->taker = handover_try_taker;
-        r->close = true;
-    } else {
-        s->s.handler(s->s.arg, &x.q, r);
-        if (r->deferred) {
-            http_space_shrink(&x.t->space);
-            return 202;
-        }
+    answer(&x);
+    if (r->deferred) {
+        http_space_shrink(&x.t->space);
+        return 202;
     }
     handover_admit(&s->handover, &x.q, r);
     bool unread = !x.read && guard_has_body(&x.q);
@@ -249,7 +253,7 @@ static int serve(struct mg_connection *c)
         (void)send_reply(&x, strcmp(x.q.method, "HEAD") == 0);
     http_space_shrink(&x.t->space);
     if (unread) /* civetweb reads on for a while: bounded too */
-        watch_arm(x.t, mg_get_request_info(c), LINGER_MS);
+        watch_arm(x.t, c, LINGER_MS);
     atomic_fetch_sub(&s->in_flight, 1);
     return status;
 }
@@ -358,16 +362,12 @@ static bool wait_threads(struct http_server *s)
     return true;
 }
 
-static void thread_fini(struct thread *t)
-{
-    http_space_fini(&t->space);
-    debt_fini(&t->debt);
-}
-
 static void server_free(struct http_server *s)
 {
-    for (unsigned i = 0; s->threads && i < s->s.threads; i++)
-        thread_fini(&s->threads[i]);
+    for (unsigned i = 0; s->threads && i < s->s.threads; i++) {
+        http_space_fini(&s->threads[i].space);
+        debt_fini(&s->threads[i].debt);
+    }
     free(s->threads);
     free(s->watchdog.watches);
     addresses_free(s->addresses);
@@ -381,6 +381,8 @@ static struct http_server *server_new(const struct http_server_settings *setting
         return NULL;
     s->s = *settings;
     handover_init(&s->handover, settings->threads);
+    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above,
+                                     settings->header_ms};
     s->threads = calloc(settings->threads, sizeof *s->threads);
     s->watchdog.watches = calloc(settings->threads, sizeof *s->watchdog.watches);
     s->watchdog.n = settings->threads;
@@ -388,7 +390,7 @@ static struct http_server *server_new(const struct http_server_settings *setting
     for (unsigned i = 0; s->threads && i < settings->threads; i++) {
         s->threads[i].server = s;
         http_space_init(&s->threads[i].space);
-        debt_init(&s->threads[i].debt);
+        debt_init(&s->threads[i].debt, &terms);
         s->threads[i].watch = s->watchdog.watches ? &s->watchdog.watches[i] : NULL;
     }
     unsigned each = settings->per_address;

@@ -23,13 +23,7 @@ struct place {
     _Atomic unsigned in_flight;
     _Atomic bool closing;
     struct http_request q;
-    int stall_ms;
 };
-
-static struct debt_terms terms(struct place *p)
-{
-    return (struct debt_terms){&p->in_flight, &p->closing, 1024, p->stall_ms};
-}
 
 static int setup(void **state)
 {
@@ -50,8 +44,7 @@ static int setup(void **state)
     p.ends.peer_port = ntohs(at.sin_port);
     snprintf(p.q.id, sizeof p.q.id, "test");
     p.q.public_url = "";
-    p.stall_ms = 10000;
-    debt_init(&p.debt);
+    debt_init(&p.debt, &(struct debt_terms){&p.in_flight, &p.closing, 1024, 10000});
     *state = &p;
     return 0;
 }
@@ -67,8 +60,7 @@ static int teardown(void **state)
 
 static struct http_due *take(struct place *p)
 {
-    struct debt_terms t = terms(p);
-    return debt_take(&p->debt, &t, &p->ends, &p->q);
+    return debt_take(&p->debt, &p->ends, &p->q);
 }
 
 static void owes_from_the_second_request_on(void **state)
@@ -153,7 +145,7 @@ static void cuts_off_who_reads_nothing(void **state)
 {
     struct place *p = *state;
     size_t got[2] = {0, (size_t)p->client};
-    p->stall_ms = 1;
+    p->debt.terms.stall_ms = 1;
     pay_a_lot(p);
     debt_end(&p->debt);
     read_all(got); /* to the end */
