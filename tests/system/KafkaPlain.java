@@ -1,12 +1,19 @@
 // Kafka's own client as other programs use it: strings in, strings out, nothing of ours.
 //   produce SERVERS TOPIC           one record per line of stdin: HEADERS<TAB>VALUE, HEADERS "-" or "name=value"
 //   consume SERVERS TOPIC GROUP N   the first N records as KEY<TAB>VALUE
+//   create SERVERS TOPIC            a topic of theirs
+//   raise SERVERS N TOPIC...        to N partitions, as kafka-topics.sh --alter does
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -46,11 +53,30 @@ public class KafkaPlain {
         }
     }
 
+    static void create(Properties p, String topic) throws Exception {
+        try (Admin admin = Admin.create(p)) {
+            admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all().get();
+        }
+    }
+
+    static void raise(Properties p, String[] a) throws Exception {
+        Map<String, NewPartitions> more = new HashMap<>();
+        for (int i = 3; i < a.length; i++)
+            more.put(a[i], NewPartitions.increaseTo(Integer.parseInt(a[2])));
+        try (Admin admin = Admin.create(p)) {
+            admin.createPartitions(more).all().get();
+        }
+    }
+
     public static void main(String[] a) throws Exception {
         Properties p = new Properties();
         p.put("bootstrap.servers", a[1]);
         if (a[0].equals("produce"))
             produce(p, a[2]);
+        else if (a[0].equals("create"))
+            create(p, a[2]);
+        else if (a[0].equals("raise"))
+            raise(p, a);
         else
             consume(p, a[2], a[3], Integer.parseInt(a[4]));
     }

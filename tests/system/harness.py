@@ -177,6 +177,15 @@ class Stack:
                 rows.append({"partition": int(p), "offset": int(o), "key": k, "value": v, "headers": heads})
         return sorted(rows, key=lambda r: (r["partition"], r["offset"]))
 
+    def java(self, verb, *words, stdin=None):
+        """What another program does, with Kafka's own client (KafkaPlain.java): its output."""
+        cache = os.environ.get("OFFPATH_CACHE") or pathlib.Path.home() / ".cache/offpath"
+        jars = max(pathlib.Path(cache).glob("kafka-*"))
+        done = subprocess.run(["java", "-cp", f"{jars}/libs/*", ROOT / "tests/system/KafkaPlain.java", verb,
+                               self.kafka(), *words], input=stdin, capture_output=True, text=True, timeout=90)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def left_for_group(self, topic, group):
         """What a new member of the group would get: records behind the committed offsets. The
         members of the programs under test must have left before."""

@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, request
-
+from harness import ROOT, Background, request, wait_for
 
 
 def parts(path):
@@ -75,3 +74,30 @@ def test_the_flow_runs(new_site):
     job = site.wait_final(a.json()["id"])
     assert job["state"] == "succeeded" and job["result"] == {"digest": "A digest.", "title": "Three short words"}
     assert [c["state"] for c in job["calls"]] == ["succeeded", "skipped", "succeeded"]
+
+
+
+def test_what_scaling_takes_is_what_the_how_to_says(new_site, stack, release):
+    """Connections to MySQL of a worker with several shards and of a gateway; a topic with more partitions."""
+    page = (ROOT / "docs/how-to/scale.md").read_text()
+    worker_most, gateway_most = (int(re.search(rf"^\| {who} \| (\d+) \|$", page, re.M)[1])
+                                 for who in ("a worker, however many shards", "a gateway"))
+    site = new_site(release).prepare()
+
+    def connections():
+        return int(stack.sql(f"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{site.database}'")[0][0])
+    worker = site.worker(OFFPATH_SHARDS="3")
+    wait_for("the worker has all of its", lambda: connections() == worker_most)
+    site.address = site.gateway().address()
+    most, load = 0, Background(lambda i: site.run(timeout=60), threads=16, count=100)
+    while any(t.is_alive() for t in load.threads):
+        most = max(most, connections())
+    assert not load.errors and worker_most < most <= worker_most + gateway_most, (most, load.errors[:2])
+
+    stack.java("raise", "7", site.topic, f"{site.topic}.retry")
+    flow = site.folder / "flows/price-compare.yaml"
+    text = flow.read_text()
+    assert "partitions: 3\n" in text
+    flow.write_text(text.replace("partitions: 3\n", "partitions: 7\n"))
+    wait_for("it has them all", lambda: worker.metric("offpath_partitions") == 14, 60)
+    assert site.verb("offpath-worker", "topics", "plan").stderr == ""

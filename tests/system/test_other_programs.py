@@ -2,23 +2,16 @@
 and the record that brings a job back. Other programs are Kafka's own Java client."""
 import hashlib
 import json
-import os
-import pathlib
-import subprocess
+import re
 
 import pytest
 
 from harness import ROOT, hexid, request, wait_for
 
-PLAIN = r"""
-flow: plain
-title: From elsewhere
-access: internal
-topic: {name: plain-MARK, group: plain-MARK, partitions: 1, id: $request.uuid, user: $request.memberId}
-request:
-  schema: {type: object, required: [uuid], properties: {uuid: {type: string}, memberId: {}}}
-result: '[$request.uuid, $user.id]'
-"""
+# the flow of the how-to, with topics and a group of its own
+HOW_TO = (ROOT / "docs/how-to/spring-interop.md").read_text()
+PROFILE = re.sub(r"(member\.profiles|offpath\.profiles|member\.greetings)", r"\1-MARK",
+                 re.search(r"```yaml\n# flows/profile\.yaml\n(.*?)```", HOW_TO, re.S)[1])
 GIVER = r"""
 flow: giver
 title: Gives on
@@ -70,23 +63,14 @@ def finals(site, flow):
     return site.sql(f"SELECT HEX(owner), state, reason, result FROM op_job WHERE flow = '{flow}' AND state >= 10")
 
 
-def java(site, verb, *words, stdin=None):
-    cache = os.environ.get("OFFPATH_CACHE") or pathlib.Path.home() / ".cache/offpath"
-    jars = max(pathlib.Path(cache).glob("kafka-*"))
-    done = subprocess.run(["java", "-cp", f"{jars}/libs/*", str(ROOT / "tests/system/KafkaPlain.java"), verb,
-                           site.stack.kafka(), *words],
-                          input=stdin, capture_output=True, text=True, timeout=90)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def other_site(stack, work_folder, binaries):
     from conftest import closing
     from harness import Site
     site = Site(stack, work_folder, binaries, env={"OFFPATH_JWT_ISSUER": "https://issuer.example"},
-                extra_flows={"plain": PLAIN, "giver": GIVER, "taker": TAKER, "again": AGAIN})
+                extra_flows={"profile": PROFILE, "giver": GIVER, "taker": TAKER, "again": AGAIN})
     site.prepare()
+    site.stack.java("create", f"member.greetings-{site.mark}")
     site.workers = [site.worker()]
     site.address = site.gateway(OFFPATH_JWT_ISSUER="").address()
     yield site
@@ -94,26 +78,33 @@ def other_site(stack, work_folder, binaries):
 
 
 def test_e16_a12_records_of_a_plain_java_producer_run(other_site):
-    """E16, A12: no key, no headers but Spring's; the member is the one the value names. One sent twice is
-    one job; what is no JSON or breaks the schema is a dead letter, and the next goes on."""
+    """E16, A12, and the how-to: no key, no headers but Spring's; the member is the one the value names. One sent
+    twice is one job; what is no JSON or breaks the schema is a dead letter, and the next goes on. What is emitted
+    has the headers that the page names."""
     site = other_site
-    java(site, "produce", f"plain-{site.mark}", stdin="".join(f"{line}\n" for line in (
-        '-\t{"uuid":"u1","memberId":42}',
-        '__TypeId__=com.example.MemberProfile\t{"uuid":"u2","memberId":null}',
-        '-\t{"uuid":"u1","memberId":42}',
+    site.stack.java("produce", f"member.profiles-{site.mark}", stdin="".join(f"{line}\n" for line in (
+        '-\t{"uuid":"u1","memberId":42,"nickname":"kim"}',
+        '__TypeId__=com.example.Profile\t{"uuid":"u2","memberId":null,"nickname":"lee"}',
+        '-\t{"uuid":"u1","memberId":42,"nickname":"kim"}',
         '-\tno JSON',
         '-\t{"memberId":7}',
-        '-\t{"uuid":"u3","memberId":"bob"}')))
-    rows = wait_for("all are final", lambda: len(finals(site, "plain")) == 5 and finals(site, "plain"), 60)
+        '-\t{"uuid":"u3","memberId":99,"nickname":"cho"}')))
+    rows = wait_for("all are final", lambda: len(finals(site, "profile")) == 5 and finals(site, "profile"), 60)
 
     def owner(sub):
         return hashlib.sha256(b"https://issuer.example\0" + sub.encode()).hexdigest()[:32].upper()
     nobody = "0" * 32
     assert sorted(rows) == sorted([
-        [owner("42"), "10", "", '["u1","42"]'], [nobody, "10", "", '["u2",null]'],
+        [owner("42"), "10", "", '{"greeting":"Hello kim"}'], [nobody, "10", "", '{"greeting":"Hello lee"}'],
         [nobody, "12", "bad-event", "NULL"], [owner("7"), "12", "bad-event", "NULL"],
-        [owner("bob"), "10", "", '["u3","bob"]']]), rows
-    assert site.sql("SELECT COUNT(*) FROM op_dead WHERE flow = 'plain' AND reason = 'bad-event'") == [["2"]]
+        [owner("99"), "10", "", '{"greeting":"Hello cho"}']]), rows
+    assert site.sql("SELECT COUNT(*) FROM op_dead WHERE flow = 'profile' AND reason = 'bad-event'") == [["2"]]
+    wait_for("what was emitted is in Kafka", lambda: site.sql("SELECT COUNT(*) FROM op_outbox") == [["0"]], 60)
+    told = site.stack.records(f"member.greetings-{site.mark}")
+    assert sorted((r["key"], json.loads(r["value"])["greeting"]) for r in told) == [
+        ("u1", "Hello kim"), ("u2", "Hello lee"), ("u3", "Hello cho")]
+    for record in told:
+        assert set(record["headers"]) == {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"}, record
 
 
 def test_e16_a12_a_plain_java_consumer_reads_our_records(other_site):
@@ -122,7 +113,7 @@ def test_e16_a12_a_plain_java_consumer_reads_our_records(other_site):
     id = start(site, "giver", {"list": [5, 6]})
     site.wait_final(id)
     wait_for("both children ended", lambda: len(finals(site, "taker")) == 2, 60)
-    out = java(site, "consume", f"taker-{site.mark}", f"others-{site.mark}", "2").splitlines()
+    out = site.stack.java("consume", f"taker-{site.mark}", f"others-{site.mark}", "2").splitlines()
     got = sorted((key, json.loads(value)) for key, value in (line.split("\t") for line in out))
     assert got == [("5", {"n": 5, "by": id}), ("6", {"n": 6, "by": id})]
     headers = site.stack.records(f"taker-{site.mark}")[0]["headers"]
