@@ -130,6 +130,86 @@ def check_metrics():
         wrong.append(f"docs/metrics.md: nobody counts {name}")
 
 
+# ---- events: proto/asyncapi.yaml, proto/events.schema.json and proto/golden, which tests/unit/test_event.c holds against
+# common/event.c, and tests/system/test_streams.py against the streams
+
+def asyncapi():
+    return yaml.safe_load((ROOT / "proto/asyncapi.yaml").read_text())
+
+
+def named(reference):
+    return reference["$ref"].rsplit("/", 1)[1]
+
+
+def topics():
+    document = asyncapi()
+    rows = []
+    for name, channel in document["channels"].items():
+        if "x-key" in channel:
+            told = [o["summary"] for o in document["operations"].values() if named(o["channel"]) == name]
+            address = "" if channel["address"] == "{topic}" else f"`{channel['address'].format(topic='NAME')}`: "
+            rows.append((address + channel["title"], channel["x-key"], channel["x-partitions"], " ".join(told)))
+    return table(("topic", "key", "partitions", "who"), rows)
+
+
+def schema_of_headers():
+    return json.loads((ROOT / "proto/events.schema.json").read_text())
+
+
+def headers():
+    schema = schema_of_headers()
+    rows = []
+    for name, rule in schema["properties"].items():
+        more = schema["$defs"].get(rule.get("$ref", "").rsplit("/", 1)[-1], {})
+        value = f"`{rule['const']}`" if "const" in rule else " or ".join(f"`{v}`" for v in rule.get("enum", ())) or {
+            "#/$defs/time": "RFC 3339", "#/$defs/uuid": "UUID"}.get(rule.get("$ref")) or (
+            f"`{rule['pattern']}`" if "pattern" in rule else "text")
+        most = rule.get("maxLength", more.get("maxLength"))
+        value += f", at most {most} bytes" if most and "$ref" not in rule else ""
+        rows.append((f"`{name}`", value, rule.get("description", "")))
+    return table(("header", "value", "meaning"), rows)
+
+
+def records():
+    """Each golden record: what it is, its headers and value, what becomes of it."""
+    parts = []
+    for path in sorted((ROOT / "proto/golden").glob("*.json"), key=lambda p: (not golden(p)["encodes"], p.name)):
+        record = golden(path)
+        lines = [*(f"{name}: {value}" for name, value in record["headers"]), "",
+                 json.dumps(record["value"], ensure_ascii=False, separators=(",", ":"))]
+        lines += ["", f"-> bad-event: {record['error']}"] if "error" in record else []
+        parts.append(f"### {path.stem}\n\n{record['about']}\n\n```\n" + "\n".join(lines) + "\n```\n")
+    return "\n".join(parts)
+
+
+def golden(path):
+    return json.loads(path.read_text())
+
+
+def live():
+    document = asyncapi()
+    rows = []
+    for channel in document["channels"].values():
+        for reference in channel["messages"].values() if channel["address"].startswith("/v1/") else ():
+            message = document["components"]["messages"][named(reference)]
+            data = ", ".join(message["payload"].get("required", []))
+            rows.append((f"`GET {channel['address']}`", f"`{named(reference)}`", f"`{{{data}}}`", message["title"]))
+    return table(("stream", "event", "data", "says"), rows)
+
+
+def check_events():
+    """The headers and events that the sources name are those of the documents."""
+    text = (ROOT / "common/event.c").read_text()
+    in_code, told = set(re.findall(r'"((?:ce_|offpath-)\w+|content-type|traceparent)"', text)), set(schema_of_headers()["properties"])
+    for name in sorted(in_code ^ told):
+        wrong.append(f"{name}: stands in only one of common/event.c and proto/events.schema.json")
+    text = "".join((ROOT / f"gateway/{f}.c").read_text() for f in ("merge", "feed"))
+    sent = set(re.findall(r'sse_event\([^"]*"(\w+)"', text))
+    told = {named(r) for c in asyncapi()["channels"].values() if c["address"].startswith("/v1/") for r in c["messages"].values()}
+    for name in sorted(sent ^ told):
+        wrong.append(f"{name}: stands in only one of gateway/merge.c, feed.c and proto/asyncapi.yaml")
+
+
 # ---- command lines: what the programs say
 
 def command_line(folder, program):
@@ -154,7 +234,8 @@ def main():
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--programs", type=pathlib.Path)
     given = parser.parse_args()
-    made = {"settings": settings, "errors": errors, "reasons": reasons, "calls": calls, "answers": answers}
+    made = {"settings": settings, "errors": errors, "reasons": reasons, "calls": calls, "answers": answers,
+            "topics": topics, "headers": headers, "records": records, "live": live}
     for program in ("gateway", "worker") if given.programs else ():
         made[program] = lambda p=program: command_line(given.programs, f"offpath-{p}")
     found = set()
@@ -173,6 +254,7 @@ def main():
         wrong.append(f"no document has the part {name}")
     check_routes()
     check_metrics()
+    check_events()
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 

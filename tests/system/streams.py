@@ -3,7 +3,11 @@ import json
 import socket
 import time
 
-from harness import wait_for
+import yaml
+
+from harness import ROOT, wait_for
+
+MESSAGES = yaml.safe_load((ROOT / "proto/asyncapi.yaml").read_text())["components"]["messages"]
 
 
 class Refused(AssertionError):
@@ -13,6 +17,13 @@ class Refused(AssertionError):
 class Event:
     def __init__(self, id, name, data, at):
         self.id, self.name, self.data, self.at = id, name, data, at
+
+    def check(self):
+        """It has the members that proto/asyncapi.yaml, and so docs/events.md, tells."""
+        payload = MESSAGES[self.name]["payload"]
+        assert set(self.data) == set(payload.get("required", ())), self
+        assert self.data.get("state") in payload.get("properties", {}).get("state", {"enum": [None]})["enum"], self
+        return self
 
     def __repr__(self):
         return f"{self.name} {self.id} {json.dumps(self.data)[:200]}"
@@ -75,7 +86,7 @@ class Stream:
                     raise AssertionError(f"not a line of an event: {line!r}")
             if data:
                 self.events.append(Event(int(self.last), name, json.loads("\n".join(data)), time.monotonic()))
-                return self.events[-1]
+                return self.events[-1].check()
 
     def until(self, name):
         """The events up to the first with this name."""
