@@ -30,8 +30,9 @@ static int inner_call(struct cache *port, const struct cache_command *commands, 
     atomic_fetch_add(&in->inside, 1);
     while (atomic_load(&in->hold))
         nanosleep(&(struct timespec){0, 100000}, NULL);
-    if ((int)n > atomic_load(&in->most))
-        atomic_store(&in->most, (int)n);
+    for (int most = atomic_load(&in->most); most < (int)n;) /* others do so at the same time */
+        if (atomic_compare_exchange_weak(&in->most, &most, (int)n))
+            break;
     int err = atomic_load(&in->err);
     for (size_t i = 0; i < n && !err; i++)
         replies[i] = (struct cache_reply){REPLY_TEXT, strdup(commands[i].argv[0]),
