@@ -220,6 +220,8 @@ static void set_member(struct reader *r, struct reply *p, const char *name, char
         add_head(p, NULL, *value);
     } else if (strcmp(name, "redirect") == 0) {
         set_redirect(p, *value);
+    } else if (strcmp(name, "hold") == 0) {
+        p->hold = strcmp(*value, "false") != 0;
     } else if (!set_kind(p, name, *value)) {
         fail(r, "unknown member of a reply");
     }

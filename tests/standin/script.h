@@ -2,7 +2,8 @@
  * Text form: a JSON array of flat objects, e.g.
  *   [{"status": 503, "repeat": 2}, {"delay_ms": 3000}, {"hang": true, "match": "id=7"}]
  * Members: status delay_ms body retry_after drip_ms header redirect match repeat (-1: for ever)
- * hang endless disconnect ("before", "mid", "reset") garbage ("body", "http") gzip_bomb.
+ * hold hang endless disconnect ("before", "mid", "reset") garbage ("body", "http") gzip_bomb.
+ * With `hold` an answer waits until the shop's script is set or deleted, whatever its delay.
  * A reply with `match` answers only requests whose path or body holds that text.
  * Belongs to the one thread of the stand-in. */
 #pragma once
@@ -27,6 +28,7 @@ struct reply {
     int status;      /* 0: the shop's own answer, with this reply's delay */
     int delay_ms;    /* -1: the shop's own */
     int drip_ms;     /* > 0: one byte of the body each */
+    bool hold;       /* not before the shop's script changes */
     int repeat;      /* how many requests it still answers; -1: all */
     char *body;      /* owned; NULL: the shop's own, or a short text for an error status */
     char *head;      /* owned header lines, each with CRLF; NULL: none */

@@ -11,6 +11,7 @@ enum { SHOPS_MAX = 32, SHOP_NAME = 64 };
 struct shop {
     char name[SHOP_NAME];
     struct reply *script; /* owned */
+    unsigned scripts;     /* how often it was set or deleted */
     uint64_t requests, answered, aborted;
     unsigned in_flight, in_flight_max;
 };

@@ -28,6 +28,7 @@ struct server {
 
 /*  READING --request--> WAITING --delay over--> SENDING --all sent--> READING */
 enum conn_state { CONN_READING, CONN_WAITING, CONN_SENDING };
+enum { HOLD_LOOK_MS = 10 };
 
 struct conn {
     struct timer timer; /* first: a due timer is its connection */
@@ -37,7 +38,8 @@ struct conn {
     struct buf in, out;
     size_t sent, head;
     int drip_ms, status;
-    bool endless, hang, close, reset;
+    bool endless, hang, hold, close, reset;
+    unsigned scripts;  /* hold: the shop's, when the request came */
     struct shop *shop; /* whose request is open; NULL: none */
     uint64_t number;
 };
@@ -96,6 +98,7 @@ static void control_script(struct server *s, struct conn *c, const struct http_r
             continue;
         script_free(s->shops.shop[i].script);
         s->shops.shop[i].script = list;
+        s->shops.shop[i].scripts++;
         list = NULL;
     }
     say(c, 200, "{}\n");
@@ -134,6 +137,8 @@ static void plan_fault(struct conn *c, const struct reply *p, struct buf *body)
         buf_printf(body, "{\"error\":\"scripted %d\"}", p->status);
     }
     c->hang = p->kind == REPLY_HANG;
+    c->hold = p->hold;
+    c->scripts = c->shop->scripts;
     c->endless = p->kind == REPLY_ENDLESS;
     c->reset = p->kind == REPLY_RESET;
     c->drip_ms = p->drip_ms;
@@ -142,7 +147,7 @@ static void plan_fault(struct conn *c, const struct reply *p, struct buf *body)
         http_fault(p, c->status, body, &c->out, &c->head);
 }
 
-/* Decides the answer now, so a later change of the script does not reach requests in flight.
+/* Decides the answer now: a later change of the script lets go what is held, and alters nothing.
  * Returns the delay in ms. */
 static int plan(struct server *s, struct conn *c, const struct http_request *q)
 {
@@ -181,7 +186,7 @@ static bool conn_send(struct server *s, struct conn *c);
 static bool conn_request(struct server *s, struct conn *c, const struct http_request *q)
 {
     c->close = q->close;
-    c->hang = c->endless = c->reset = false;
+    c->hang = c->hold = c->endless = c->reset = false;
     c->drip_ms = 0;
     c->sent = c->head = 0;
     int delay_ms = 0;
@@ -193,7 +198,7 @@ static bool conn_request(struct server *s, struct conn *c, const struct http_req
     else
         say(c, 404, "{\"error\":\"no such shop\"}\n");
     c->state = CONN_WAITING;
-    if (delay_ms == 0 && !c->hang)
+    if (delay_ms == 0 && !c->hang && !c->hold)
         return conn_send(s, c);
     conn_watch(s, c, EPOLLRDHUP);
     if (!c->hang)
@@ -272,6 +277,17 @@ static bool conn_send(struct server *s, struct conn *c)
     }
 }
 
+/* Its time has come; one that is held looks again. */
+static void conn_due(struct server *s, struct conn *c)
+{
+    if (c->hold && c->shop && c->shop->scripts == c->scripts) {
+        timer_set(&s->timers, &c->timer, now_ms(CLOCK_MONOTONIC) + HOLD_LOOK_MS);
+        return;
+    }
+    c->hold = false;
+    (void)conn_send(s, c);
+}
+
 static void conn_read(struct server *s, struct conn *c)
 {
     char bytes[16384];
@@ -341,7 +357,7 @@ static void serve(struct server *s)
         /* after the batch: a timer may close a connection that has an event in it */
         int64_t now = now_ms(CLOCK_MONOTONIC);
         for (struct timer *t; (t = timers_take(&s->timers, now));)
-            (void)conn_send(s, (struct conn *)t);
+            conn_due(s, (struct conn *)t);
     }
 }
 

@@ -80,17 +80,26 @@ class Browser:
                 time.sleep(0.01)  # it was drawn anew between finding and reading
         return ""
 
+    def counts(self, css, n, timeout=15):
+        """Waits until there are so many; what is drawn anew meanwhile does not disturb."""
+        return wait_for(f"{n} of {css}", lambda: (len(self.find(css)) == n) or None, timeout)
+
     def sees(self, text, css="main", timeout=20):
         """Waits until this text is there, in capitals or not."""
         return wait_for(f"{text!r} in {css}", lambda: text.lower() in self.text(css).lower(), timeout)
 
     def button(self, text, css="button, a"):
         def look():
-            return next((e for e in self.find(css) if e.text.strip() == text and e.is_displayed()), None)
-        return wait_for(f"a button {text!r}", look, 10)
+            with contextlib.suppress(StaleElementReferenceException):  # it was drawn anew meanwhile
+                return next((e for e in self.find(css) if e.text.strip() == text and e.is_displayed()), None)
+        return wait_for(f"a button {text!r}", look, 20)
 
     def click(self, text):
-        self.js("arguments[0].click()", self.button(text))
+        def click():
+            with contextlib.suppress(StaleElementReferenceException):
+                self.js("arguments[0].click()", self.button(text))
+                return True
+        wait_for(f"a click on {text!r}", click)
 
     def press(self, *keys):
         """To whatever has the focus."""
@@ -98,6 +107,10 @@ class Browser:
 
     def focused(self):
         return self.js("const e = document.activeElement; return `${e.tagName} ${e.id} ${e.textContent.slice(0, 60)}`")
+
+    def focuses(self, what):
+        """Waits until the focus is on an element whose name begins so."""
+        return wait_for(f"the focus on {what}", lambda: self.focused().startswith(what), 10)
 
     def picture(self, path):
         self.d.save_screenshot(str(path))

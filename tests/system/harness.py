@@ -363,6 +363,13 @@ class StandIn(Program):
     def script(self, shop, *replies):
         self.call("PUT", f"/_script/{shop}", list(replies))
 
+    def hold(self, shop, *replies, **reply):
+        """The shop's next answer waits until let_go; replies come before it."""
+        self.script(shop, *replies, {**reply, "hold": True})
+
+    def let_go(self, shop):
+        self.mend(shop)
+
     @staticmethod
     def chat(content, **reply):
         """A reply of the LLM (shop `v1`) with this content: a text, or what is its JSON."""

@@ -7,10 +7,9 @@ import pytest
 
 from browser import Keys
 from conftest import closing
-from harness import call_of, request, wait_for
+from harness import call_of, request, wait_for, wait_held
 from test_signed_in import make_site, token
 
-SLOW = 3000
 TEXT = r"""
 flow: text
 title: Text of others
@@ -45,6 +44,8 @@ def signed(stack, work_folder, release):
     site = make_site(stack, work_folder, release)
     for name, text in (("text", TEXT), ("told", NOTIFY)):
         (site.folder / f"flows/{name}.yaml").write_text(text.replace("MARK", site.mark))
+    flow = site.folder / "flows/price-compare.yaml"  # what a shop holds back is waited for, however slow the browser is
+    flow.write_text(flow.read_text().replace("deadline: 12s", "deadline: 3m").replace("timeout: 8s", "timeout: 2m"))
     site.open()
     yield site
     closing([site])
@@ -66,7 +67,7 @@ def open_flow(site, browser, product=None, flow="price-compare"):
 def begin(site, browser, product=None):
     """A job started in the form: its id."""
     open_flow(site, browser, product).click("Start")
-    wait_for("the job's page", lambda: "/j/" in browser.d.current_url, 15)
+    wait_for("the job's page", lambda: "/j/" in browser.d.current_url)
     return browser.d.current_url.rsplit("/", 1)[1]
 
 
@@ -80,22 +81,23 @@ def sign_in(site, browser, user):
 
 def test_a_job_is_started_watched_and_shown_in_parts(site, browser):
     site.standin.script("b-shop", {"status": 503, "repeat": -1})
-    site.standin.script("c-store", {"delay_ms": SLOW})
+    site.standin.hold("c-store")
     id = begin(site, browser)
     browser.sees("Request complete. You can close this page.")
     browser.sees("1. a-mart")  # the first result while the others are on their way
     assert "running" in browser.text()
+    wait_for("b-shop has failed", lambda: call_of(site.job(id), "b-shop")["state"] == "failed")
+    site.standin.let_go("c-store")
     browser.sees("2 of 3 worked.", timeout=40)
     browser.sees("b-shop: The service failed. (3 attempts")
     assert browser.text().index("1. a-mart") < browser.text().index("2. c-store")
     assert "17,450" in browser.text(".final")
     assert browser.js("return document.title") == "Compare prices - partial - Offpath"
     # each attempt and each pause of the call that failed is in the picture
-    bar = browser.one('[id="call=b-shop"] svg')
-    assert len(bar.find_elements("css selector", "rect.bad")) == 3
     tries = call_of(site.job(id, "?include=attempts"), "b-shop")["tries"]
     paused = [t for t in tries if t["wait_ms"] and t["waited"] == "backoff"]  # jitter may be 0 ms
-    assert len(bar.find_elements("css selector", "rect.pause")) == len(paused)
+    browser.counts('[id="call=b-shop"] svg rect.bad', 3)
+    browser.counts('[id="call=b-shop"] svg rect.pause', len(paused))
     browser.go(f"{site.base}/j/{id}#call=b-shop")
     browser.one('.marked[id="call=b-shop"]')
     browser.sees("2 of 3 worked.")
@@ -108,26 +110,27 @@ def test_a_refresh_in_the_middle_loses_nothing(site, browser):
     browser.sees("My jobs")
     browser.go(f"{site.base}/f/price-compare")
     assert browser.one("#field-2").get_attribute("value") == "4711"
-    site.standin.script("c-store", {"delay_ms": SLOW})
+    site.standin.hold("c-store")
     id = begin(site, browser)
     browser.sees("1. a-mart")
     browser.d.refresh()
     browser.sees("1. a-mart")
     browser.sees("running")
+    site.standin.let_go("c-store")
     browser.sees("All 3 worked.", timeout=40)
     assert site.job(id)["state"] == "succeeded"
     browser.click("My jobs")
     browser.sees("Started from this device")
-    assert browser.find(f'[data-id="{id}"] .state.succeeded')
+    browser.one(f'[data-id="{id}"] .state.succeeded')
 
 
 def test_a_wrong_field_is_named_and_led_to(site, browser):
     open_flow(site, browser, "no number").click("Start")
     browser.sees("Please mend this first")
-    assert "problem" in browser.js("return document.activeElement.className")
+    wait_for("the focus on what is wrong", lambda: "problem" in browser.js("return document.activeElement.className"))
     browser.one(".problem a").click()
     field = browser.one("#field-2")
-    assert browser.js("return document.activeElement.id") == "field-2"
+    wait_for("the focus in the field", lambda: browser.js("return document.activeElement.id") == "field-2")
     assert field.get_attribute("aria-invalid") == "true"
     assert browser.text("#field-2-error") and "field-2-error" in field.get_attribute("aria-describedby")
 
@@ -146,7 +149,7 @@ def test_a_member_finds_her_jobs_again(site, browser):
     row = f'.list [data-id="{id}"] a'
     browser.one(row)
     browser.d.refresh()
-    assert id in browser.one(row).get_attribute("href")
+    browser.one(f'.list [data-id="{id}"] a[href*="{id}"]')
     browser.js("document.querySelector(arguments[0]).click()", row)
     browser.sees("succeeded", "h1")
     browser.click("alice · Sign out")
@@ -154,12 +157,14 @@ def test_a_member_finds_her_jobs_again(site, browser):
 
 
 def test_an_offline_page_says_so_and_catches_up(site, browser):
-    site.standin.script("c-store", {"delay_ms": SLOW})
+    site.standin.hold("c-store")
     id = begin(site, browser)
     browser.sees("1. a-mart")
     browser.offline(True)
     browser.sees("Offline. Your job goes on without this page.")
-    assert browser.find("main.stale") and "1. a-mart" in browser.text()
+    browser.one("main.stale")
+    assert "1. a-mart" in browser.text()
+    site.standin.let_go("c-store")
     site.wait_final(id)
     browser.offline(False)
     browser.sees("results came meanwhile")
@@ -168,36 +173,39 @@ def test_an_offline_page_says_so_and_catches_up(site, browser):
 
 def test_everything_works_by_keyboard_alone(site, browser):
     """Start, cancel, find again; the focus is always where a reader expects it."""
-    site.standin.script("a-mart", {"delay_ms": 20000, "repeat": -1})
+    site.standin.hold("a-mart")
     browser.go(f"{site.base}/")
     browser.sees("Last jobs")
+    browser.sees("Flow open")
     for _ in range(10):
         browser.press("j")
         if "Flow open" in browser.focused():
             break
     browser.press(Keys.ENTER)
     browser.sees("Check only")
-    assert browser.focused().startswith("H1")
+    browser.focuses("H1")
     browser.press("/")
     browser.press("7")
     browser.press(Keys.CONTROL, Keys.ENTER)
     browser.sees("Request complete")
-    assert browser.focused().startswith("H1")
+    browser.focuses("H1")
     id = browser.d.current_url.rsplit("/", 1)[1]
     browser.sees("running", "h1")
     browser.press("x")
     wait_for("the question", lambda: "Keep running" in browser.focused(), 10)
     browser.press(Keys.ENTER)
+    wait_for("it is closed", lambda: not browser.find("dialog[open]"), 10)
     browser.press("x")
     wait_for("the question again", lambda: "Keep running" in browser.focused(), 10)
     browser.press(Keys.TAB)
     browser.press(Keys.ENTER)
     browser.sees("Cancelled", ".note")
-    assert site.job(id)["state"] == "cancelled"
+    assert site.wait_final(id)["state"] == "cancelled"
     browser.press("g")
     browser.press("j")
     browser.sees("Started from this device")
-    assert browser.focused().startswith("H1") and browser.find(f'[data-id="{id}"] .state.cancelled')
+    browser.focuses("H1")
+    browser.one(f'[data-id="{id}"] .state.cancelled')
     browser.press("?")
     wait_for("the keys", lambda: browser.find("dialog[open] kbd"), 10)
     browser.press(Keys.ESCAPE)
@@ -283,8 +291,14 @@ def test_other_sites_can_do_nothing_with_the_cookie(site, browser, chromium):
         browser.go(f"http://127.0.0.1:{evil.server_port}/")
         browser.d.set_script_timeout(20)
         browser.d.execute_async_script(ATTACK, site.base)
-        said = "\n".join(browser.complaints())  # the refused frame is told, and expected here
-        assert "frame-ancestors" in said, said
+        said = []  # the refused frame is told, and expected here
+
+        def told():
+            said.extend(browser.complaints())
+            return "frame-ancestors" in "\n".join(said)
+        wait_for("the refusal of the frame", told, 10)
+        browser.go("about:blank")
+        said.extend(browser.complaints())
     finally:
         evil.shutdown()
     browser.go(f"{site.base}/me")
@@ -296,14 +310,22 @@ def test_other_sites_can_do_nothing_with_the_cookie(site, browser, chromium):
 
 
 def test_results_come_by_stream_and_nothing_is_asked_behind_the_end(site, browser):
-    site.standin.script("a-mart", {"delay_ms": SLOW // 2})
-    site.standin.script("b-shop", {"delay_ms": SLOW})
+    site.standin.hold("a-mart")
+    site.standin.hold("b-shop")
     begin(site, browser)
     browser.sees("1. c-store")
+    site.standin.let_go("a-mart")
     browser.sees("2. a-mart")
     assert "Live updates are off" not in browser.text()
+    site.standin.let_go("b-shop")
     browser.sees("All 3 worked.", timeout=40)
     assert "3. b-shop" in browser.text()
+    asked = [browser.js(ASKED)]
+
+    def settled():  # what was asked before the end may be answered behind it
+        asked.append(browser.js(ASKED))
+        return asked[-1] == asked[-2]
+    wait_held("nothing more is asked", settled, 1, 20)
     asked = browser.js(ASKED)
     browser.d.set_script_timeout(10)
     browser.d.execute_async_script("setTimeout(arguments[0], 4000)")  # longer than a poll would wait
@@ -313,39 +335,43 @@ def test_results_come_by_stream_and_nothing_is_asked_behind_the_end(site, browse
 def test_the_member_is_told_on_any_other_page(site, browser):
     """A8: the member, on any other page, is notified that the answer exists."""
     sign_in(site, browser, "dora")
-    site.standin.script("a-mart", {"delay_ms": SLOW})
+    site.standin.hold("a-mart")
     browser.go(f"{site.base}/f/told")
     browser.sees("Check only")
     browser.click("Start")
     browser.sees("Request complete")
     id = browser.d.current_url.rsplit("/", 1)[1]
     browser.go(f"{site.base}/f/price-compare")
+    browser.sees("Check only")
+    site.standin.let_go("a-mart")
     browser.sees("Your answer is ready.", "#toasts", timeout=40)
     browser.sees("Your answer is ready.", "#status")
-    assert browser.one("#toasts a").get_attribute("href").endswith(f"/j/{id}")
+    browser.one(f'#toasts a[href$="/j/{id}"]')
     browser.js("document.querySelector('#toasts a').click()")
     browser.sees("succeeded", "h1")
 
 
 def test_twelve_tabs_leave_the_thirteenth_its_connection(site, browser):
-    site.standin.script("a-mart", {"delay_ms": 6000})
+    site.standin.hold("a-mart")
     id = begin(site, browser)
     browser.sees("c-store")
     for _ in range(12):
         browser.d.switch_to.new_window("tab")
         browser.go(f"{site.base}/j/{id}")
-        browser.sees("c-store", timeout=10)
+        browser.sees("c-store")
     assert len(browser.d.window_handles) == 13
+    site.standin.let_go("a-mart")
     browser.sees("All 3 worked.", timeout=40)
 
 
 def test_axe_finds_nothing_wrong(site, browser):
     """Each view, in the light and in the dark: a form with an error, a job that runs and one that has ended in parts."""
     site.standin.script("b-shop", {"status": 503, "repeat": -1})
-    site.standin.script("c-store", {"delay_ms": SLOW})
+    site.standin.hold("c-store")
     id = begin(site, browser)
     browser.sees("1. a-mart")
     assert browser.axe() == []
+    site.standin.let_go("c-store")
     browser.sees("2 of 3 worked.", timeout=40)
     browser.js("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.axe() == []
@@ -396,7 +422,7 @@ Object.defineProperty(document, "hidden", {get: () => true});
 
 
 def test_a_notification_is_asked_for_at_one_click_only_and_comes(site, browser):
-    site.standin.script("c-store", {"delay_ms": SLOW})
+    site.standin.hold("c-store")
     id = begin(site, browser)
     browser.js(STUB)
     browser.sees("running", "h1")
@@ -404,9 +430,11 @@ def test_a_notification_is_asked_for_at_one_click_only_and_comes(site, browser):
     browser.click("Tell me when done")
     browser.sees("Will tell you")
     assert browser.js("return askedFor") == 1
+    site.standin.let_go("c-store")
     told = wait_for("the notification", lambda: browser.js("return told"), 40)
     assert told == [["Compare prices: succeeded", id]]
-    assert browser.js("return document.title") == "(1) Compare prices - succeeded - Offpath"
+    title = "(1) Compare prices - succeeded - Offpath"
+    wait_for(title, lambda: browser.js("return document.title") == title, 10)
     browser.sees("Compare prices: succeeded", "#toasts")
 
 
@@ -444,9 +472,10 @@ def test_pages_say_how_long_it_usually_takes(site, browser):
     assert 0 < eta["p50"] <= eta["p90"] < 60000, eta
     browser.go(f"{site.base}/")
     browser.sees("usually")
-    site.standin.script("c-store", {"delay_ms": SLOW})
+    site.standin.hold("c-store")
     id = begin(site, browser)
     browser.sees("usual", ".eta")  # or by now longer than usual
     assert site.job(id)["eta"]["p90"] > 0
+    site.standin.let_go("c-store")
     browser.sees("All 3 worked.", timeout=40)
     assert "eta" not in site.job(id)

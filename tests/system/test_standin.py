@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import StandIn, request
+from harness import Background, StandIn, request, wait_for
 
 KEY = {"Authorization": "Bearer k", "Idempotency-Key": "job.call"}
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/b, Signature=c", "X-Amz-Copy-Source": "/builder/a%20b"}
@@ -85,3 +85,14 @@ def test_the_bucket_fails_as_s3_does(standin):
     assert inside.status == 200 and b"<Code>SlowDown</Code>" in inside.body and b"CopyObject" not in inside.body
     assert copy(standin, "3").status == 503
     assert b"<CopyObjectResult" in copy(standin, "2").body, "each was said once"
+
+
+def test_an_answer_is_held_until_it_is_let_go(standin):
+    standin.hold("a-mart", body={"price": 7})
+    asked = Background(lambda i: request(standin.address(), "GET", "/a-mart/products/1/price"), 1, count=1)
+    wait_for("the request is there", lambda: standin.in_flight() == 1)
+    standin.script("b-shop", {"status": 500})  # another shop's
+    assert request(standin.address(), "GET", "/a-mart/products/1/price").json()["price"] != 7, "one is held"
+    assert standin.in_flight() == 1
+    standin.let_go("a-mart")
+    assert asked.join().results[0].json() == {"price": 7}
