@@ -149,7 +149,7 @@ def test_a_member_finds_her_jobs_again(site, browser):
     row = f'.list [data-id="{id}"] a'
     browser.one(row)
     browser.d.refresh()
-    browser.one(f'.list [data-id="{id}"] a[href*="{id}"]')
+    assert browser.one(f'.list [data-id="{id}"] a[href*="{id}"]')
     browser.js("document.querySelector(arguments[0]).click()", row)
     browser.sees("succeeded", "h1")
     browser.click("alice · Sign out")
@@ -346,7 +346,7 @@ def test_the_member_is_told_on_any_other_page(site, browser):
     site.standin.let_go("a-mart")
     browser.sees("Your answer is ready.", "#toasts", timeout=40)
     browser.sees("Your answer is ready.", "#status")
-    browser.one(f'#toasts a[href$="/j/{id}"]')
+    assert browser.one(f'#toasts a[href$="/j/{id}"]')
     browser.js("document.querySelector('#toasts a').click()")
     browser.sees("succeeded", "h1")
 
