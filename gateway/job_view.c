@@ -54,10 +54,20 @@ static void links(struct buf *b, const char *url, const char *id)
 
 /* ---- calls */
 
+/* As the flow is loaded now; 0: there is no such call. */
+static unsigned attempts_max(const struct flow *flow, const char *call)
+{
+    for (size_t i = 0; flow && i < flow->calls_n; i++)
+        if (strcmp(flow->calls[i].name, call) == 0)
+            return flow->calls[i].retry.attempts;
+    return 0;
+}
+
 struct entry { /* one call as shown */
     const char *name, *state, *code, *message;
     int32_t item;
     int64_t attempts, ms;
+    unsigned attempts_max;      /* 0: not known */
     const char *result, *tries; /* JSON text or NULL */
     size_t result_len, tries_len;
 };
@@ -81,6 +91,8 @@ static void print_entry(struct buf *b, const struct entry *e, bool tries)
         buf_text(b, ",\"error\":null");
     }
     buf_printf(b, ",\"attempts\":%lld,\"ms\":%lld", (long long)e->attempts, (long long)e->ms);
+    if (e->attempts_max)
+        buf_printf(b, ",\"max_attempts\":%u", e->attempts_max);
     if (tries)
         raw(b, ",\"tries\":", e->tries ? e->tries : "[]", e->tries ? e->tries_len : 2);
     buf_char(b, '}');
@@ -101,11 +113,12 @@ bool job_view_is_finished(const struct record_job *job, const struct record_call
     return c->outcome != OUTCOME_RETRYABLE || c->round >= job->round;
 }
 
-static struct entry of_ledger(const struct record_call *c)
+static struct entry of_ledger(const struct record_call *c, const struct flow *flow)
 {
     struct entry e = {.name = c->name,
                       .item = c->item,
                       .attempts = c->attempts,
+                      .attempts_max = attempts_max(flow, c->name),
                       .ms = c->ms,
                       .tries = c->tries,
                       .tries_len = c->tries_len};
@@ -125,7 +138,7 @@ static struct entry of_ledger(const struct record_call *c)
 
 void job_view_print_call(const struct record_call *c, struct buf *b)
 {
-    struct entry e = of_ledger(c);
+    struct entry e = of_ledger(c, NULL);
     print_entry(b, &e, false);
 }
 
@@ -156,15 +169,18 @@ static const char *open_state(const struct job_view *v, const struct flow_call *
 static void print_open(const struct job_view *v, struct buf *b)
 {
     for (size_t i = 0; v->flow && i < v->flow->calls_n; i++) {
-        const char *name = v->flow->calls[i].name;
+        const struct flow_call *call = &v->flow->calls[i];
+        const char *name = call->name;
         const struct record_call *c = next_item(v, name, -2);
         if (!c)
             print_entry(b,
-                        &(struct entry){
-                            .name = name, .item = -1, .state = open_state(v, &v->flow->calls[i])},
+                        &(struct entry){.name = name,
+                                        .item = -1,
+                                        .state = open_state(v, call),
+                                        .attempts_max = call->retry.attempts},
                         v->tries);
         for (; c; c = next_item(v, name, c->item)) {
-            struct entry e = of_ledger(c);
+            struct entry e = of_ledger(c, v->flow);
             print_entry(b, &e, v->tries);
         }
     }
@@ -176,7 +192,7 @@ static void print_ledger(const struct job_view *v, struct buf *b)
     for (size_t i = 0; i < v->calls_n; i++) {
         if (!job_view_is_finished(v->job, &v->calls[i]))
             continue;
-        struct entry e = of_ledger(&v->calls[i]);
+        struct entry e = of_ledger(&v->calls[i], v->flow);
         print_entry(b, &e, v->tries);
     }
 }
@@ -208,6 +224,7 @@ static void print_stored(const struct job_view *v, const struct json *stored, st
     const struct record_call *row = row_of(v, e.name, e.item);
     struct buf own = {0};
     e.message = message_of(e.code);
+    e.attempts_max = attempts_max(v->flow, e.name);
     if (!json_is(result, JSON_NULL)) {
         json_print(result, &own);
         e.result = own.data;

@@ -20,7 +20,8 @@ struct job_view {
  * result, links}, eta if it is known, and retry_at of a job that will run again. An open job's
  * calls: what the ledger has finished; each declared call without such an entry once, `running` or,
  * as long as one of its `after` has none either, `waiting`. A final job's: its stored list, results
- * from the ledger. Check out with buf_ok. ERR_BUG: the stored list is no JSON. */
+ * from the ledger. max_attempts is of the flow as it is loaded, and left out when it has no such
+ * call. Check out with buf_ok. ERR_BUG: the stored list is no JSON. */
 int job_view_print(const struct job_view *v, struct buf *out) must_use;
 /* One finished call as in calls[], from its row of the ledger. */
 void job_view_print_call(const struct record_call *c, struct buf *out);

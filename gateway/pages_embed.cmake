@@ -1,14 +1,33 @@
 # pages_embed.cmake - writes the files of gateway/pages as C, without what only a reader of the
 # source needs: indentation, // comments, spaces around some operators and in style sheets (so no text
-# of ours may hold " = ", " && ", "{ " and the like, nor " // "). cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
+# of ours may hold " = ", " && ", "{ " and the like, nor " // "). All modules become one, main.js, main's
+# own text last: a page is three files, not twelve, and no name may stand at the top of two modules.
+# cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
 set(HERE ${CMAKE_CURRENT_LIST_DIR}/pages)
 file(GLOB FILES RELATIVE ${HERE} ${HERE}/*)
+list(FILTER FILES EXCLUDE REGEX "\\.js$")
+list(APPEND FILES main.js)
 list(SORT FILES)
+file(GLOB MODULES ${HERE}/*.js)
+list(SORT MODULES)
+list(REMOVE_ITEM MODULES ${HERE}/main.js)
+list(APPEND MODULES ${HERE}/main.js)
+set(ALL_MODULES "")
+foreach(MODULE ${MODULES})
+  file(READ ${MODULE} FILE)
+  string(REGEX REPLACE "(^|\n)import {[^}]*} from \"\\./[a-z]+\\.js\";" "\\1" FILE "${FILE}")
+  string(REGEX REPLACE "\nexport " "\n" FILE "${FILE}")
+  string(APPEND ALL_MODULES "${FILE}")
+endforeach()
 set(TEXT "#include \"gateway/pages.h\"\n\n")
 set(ROWS "")
 set(N 0)
 foreach(NAME ${FILES})
-  file(READ ${HERE}/${NAME} FILE)
+  if(NAME STREQUAL "main.js")
+    set(FILE "${ALL_MODULES}")
+  else()
+    file(READ ${HERE}/${NAME} FILE)
+  endif()
   string(REGEX REPLACE "\n +" "\n" FILE "${FILE}")
   if(NAME MATCHES "\\.js$")
     string(REGEX REPLACE "(^|[\n ])// [^\n]*" "" FILE "${FILE}")

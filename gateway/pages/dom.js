@@ -166,14 +166,14 @@ export async function copy(text) {
   }
 }
 
-let said = "", timer = 0;
+let said = "", sayTimer = 0;
 export function say(text) { // one message per 3 s; what comes meanwhile is merged into the last
   said = text;
-  if (timer) return;
+  if (sayTimer) return;
   const box = $("status");
   box.textContent = said;
   said = "";
-  timer = setTimeout(() => { timer = 0; if (said) say(said); }, 3000);
+  sayTimer = setTimeout(() => { sayTimer = 0; if (said) say(said); }, 3000);
 }
 
 export function toast(text, href) {

@@ -76,7 +76,7 @@ function check(ctx, schema, name, required) {
   };
 }
 
-const INPUTS = { email: "email", uri: "url", date: "date", time: "text", password: "password" };
+const INPUT_TYPES = { email: "email", uri: "url", date: "date", time: "text", password: "password" };
 
 function line(ctx, schema, name, required) {
   const id = ctx.id(), type = typeOf(schema), number = type === "integer" || type === "number";
@@ -86,7 +86,7 @@ function line(ctx, schema, name, required) {
   const props = { id, "aria-describedby": by, "aria-required": required, autocomplete: isSecret(schema) ? "new-password" : "off",
     placeholder: isSecret(schema) || example === undefined ? null : clean(String(example)) };
   const input = changed(ctx, long ? h("textarea", { ...props, rows: 4 })
-    : h("input", { ...props, type: isSecret(schema) ? "password" : number ? "text" : INPUTS[schema.format] || "text", inputmode: number ? (type === "integer" ? "numeric" : "decimal") : null }));
+    : h("input", { ...props, type: isSecret(schema) ? "password" : number ? "text" : INPUT_TYPES[schema.format] || "text", inputmode: number ? (type === "integer" ? "numeric" : "decimal") : null }));
   return {
     el: h("div", { class: "field" }, label(ctx, schema, name, required, id), hint, error, input),
     get: () => {

@@ -270,6 +270,11 @@ class JobPage {
     return [c.attempts === 1 ? t("attempt1") : c.attempts > 1 ? t("attempts", { n: c.attempts }) : "", c.ms > 0 && took(c.ms)].filter(Boolean).join(", ");
   }
 
+  rowWords(c) { // a flow may allow fewer by now than this call has made
+    if (!(c.attempts > 0 && c.max_attempts > 1 && c.attempts <= c.max_attempts)) return this.tryWords(c);
+    return [t("attemptOf", { n: c.attempts, max: c.max_attempts }), c.ms > 0 && took(c.ms)].filter(Boolean).join(", ");
+  }
+
   renderActions() {
     const j = this.job, final = isFinal(j.state), own = who() && !this.shared;
     const known = links().find((l) => l.id === this.id);
@@ -335,12 +340,12 @@ class JobPage {
   }
 
   renderCall(row, c) {
-    const stamp = [c.state, c.attempts, c.ms, c.tries?.length, c.error?.code, document.documentElement.lang].join();
+    const stamp = [c.state, c.attempts, c.ms, c.max_attempts, c.tries?.length, c.error?.code, document.documentElement.lang].join();
     if (row.stamp === stamp) return;
     row.stamp = stamp;
     row.el.className = `row call ${c.state}`;
     empty(row.line, h("a", { href: `#call=${encodeURIComponent(c.key)}`, class: "call-name" }, foreign(c.key)), state(c.state),
-      h("span", { class: "quiet call-tries" }, ENDED.includes(c.state) ? this.tryWords(c) : c.open ? t("andMore") : ""));
+      h("span", { class: "quiet call-tries" }, ENDED.includes(c.state) ? this.rowWords(c) : c.open ? t("andMore") : ""));
     const text = why(c);
     empty(row.why, clean(text));
     row.why.hidden = !text;

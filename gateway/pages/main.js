@@ -8,7 +8,7 @@ import { jobPage, isFinal } from "./job.js";
 import { homePage, mePage } from "./lists.js";
 
 const main = $("main"), header = $("top");
-const AGAIN = ["unavailable", "overloaded", "offline"];
+const READ_AGAIN = ["unavailable", "overloaded", "offline"];
 let page = {}, turn = 0, first = true, timer = 0;
 
 // ---- addresses
@@ -37,7 +37,7 @@ async function show() {
     else next?.close?.();
   } catch (e) {
     if (!(e.code || e.status)) console.error(e);
-    else if (mine === turn && AGAIN.includes(e.code)) timer = setTimeout(show, (e.retryAfter || 3) * 1000);
+    else if (mine === turn && READ_AGAIN.includes(e.code)) timer = setTimeout(show, (e.retryAfter || 3) * 1000);
     if (mine === turn) empty(main, h("h1", { tabindex: "-1" }, t("failed")), problem(e, [e.code === "signed-out" && button(t("signIn"), signInDialog), button(t("retry"), show)]));
   }
   clearTimeout(wait);
@@ -156,5 +156,6 @@ document.addEventListener("keydown", (e) => {
 chooseLanguage(load("lang") || (navigator.language?.startsWith("ko") ? "ko" : "en"));
 addEventListener("storage", (e) => { if (e.key === "offpath.me" || e.key === "offpath.theme") frame(); });
 addEventListener("offline", () => { if (!location.pathname.startsWith("/j/")) say(t("offlinePage")); });
-watchMine((job) => ready(job, false));
-show();
+const begin = () => { watchMine((job) => ready(job, false)); show(); };
+if (document.hidden) begin();
+else requestAnimationFrame(() => setTimeout(begin)); // the frame is painted first

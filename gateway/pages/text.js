@@ -29,7 +29,7 @@ const TEXTS = {
   longer: ["longer than usual", "평소보다 오래 걸림"], longerUntil: ["longer than usual, deadline {at}", "평소보다 오래 걸림, 기한 {at}"], elapsed: ["{t} so far", "{t} 지남"],
   retryAt: ["will be tried again at {at}", "{at}에 다시 시도"],
   worked: ["{n} of {all} worked.", "{all}개 중 {n}개 성공."], allWorked: ["All {n} worked.", "{n}개 모두 성공."],
-  attempts: ["{n} attempts", "{n}번 시도"], attempt1: ["1 attempt", "1번 시도"], andMore: ["more may come", "더 있을 수 있음"],
+  attempts: ["{n} attempts", "{n}번 시도"], attemptOf: ["attempt {n} of {max}", "{max}번 중 {n}번째 시도"], attempt1: ["1 attempt", "1번 시도"], andMore: ["more may come", "더 있을 수 있음"],
   kept: ["{n} results kept", "결과 {n}개 보관"], stopped: ["{n} calls were stopped, their provider may still bill them", "호출 {n}개를 멈췄지만 요금이 청구될 수 있음"],
   stopped1: ["1 call was stopped, its provider may still bill it", "호출 1개를 멈췄지만 요금이 청구될 수 있음"],
   cancelledAt: ["Cancelled {at}.", "{at}에 취소됨."],

@@ -103,6 +103,40 @@ static void shows_finished_calls_of_a_running_job(void **state)
     json_free(v);
 }
 
+static void tells_how_many_attempts_a_call_may_take(void **state)
+{
+    struct flow_call calls[] = {{.name = "a-mart", .retry.attempts = 1},
+                                {.name = "b-shop", .retry.attempts = 3}};
+    struct flow retrying = {.name = "price-compare", .calls = calls, .calls_n = 2};
+    struct record_call row = call_of("b-shop", -1, OUTCOME_FAILED, "http-5xx");
+    char stored[] = "[{\"name\":\"b-shop\",\"state\":\"failed\",\"attempts\":2,\"ms\":30},"
+                    "{\"name\":\"gone\",\"state\":\"failed\",\"attempts\":2,\"ms\":30}]";
+    struct record_job j = job_in(JOB_RUNNING);
+    struct job_view view_of = {
+        .job = &j, .calls = &row, .calls_n = 1, .flow = &retrying, .public_url = ""};
+    (void)state;
+    struct json *v = view(&view_of);
+    const struct json *first = json_first(json_get(v, "calls"));
+    member_is(first, "max_attempts", "1");
+    member_is(json_next(first), "max_attempts", "3");
+    member_is(json_next(first), "attempts", "2");
+    json_free(v);
+
+    j = job_in(JOB_FAILED);
+    j.calls = stored;
+    j.calls_len = strlen(stored);
+    v = view(&view_of);
+    first = json_first(json_get(v, "calls"));
+    member_is(first, "max_attempts", "3");
+    assert_null(json_get(json_next(first), "max_attempts")); /* this flow makes no such call now */
+    json_free(v);
+
+    view_of.flow = NULL;
+    v = view(&view_of);
+    assert_null(json_get(json_first(json_get(v, "calls")), "max_attempts"));
+    json_free(v);
+}
+
 static void lists_items_in_their_order(void **state)
 {
     struct record_job j = job_in(JOB_RUNNING);
@@ -318,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_a_queued_job),
         cmocka_unit_test(shows_finished_calls_of_a_running_job),
+        cmocka_unit_test(tells_how_many_attempts_a_call_may_take),
         cmocka_unit_test(lists_items_in_their_order),
         cmocka_unit_test(a_call_waits_for_those_before_it),
         cmocka_unit_test(a_final_job_joins_items_with_their_rows),
