@@ -26,8 +26,7 @@ void buf_clear(struct buf *b)
         b->data[0] = 0;
 }
 
-/* Room for len more bytes and the ending 0. */
-static bool reserve(struct buf *b, size_t len)
+static bool room(struct buf *b, size_t len)
 {
     size_t max = b->max ? b->max : MAX_DEFAULT;
     if (b->failed || len > max || b->len > max - len) {
@@ -49,9 +48,14 @@ static bool reserve(struct buf *b, size_t len)
     return true;
 }
 
+void buf_reserve(struct buf *b, size_t len)
+{
+    (void)room(b, len);
+}
+
 void buf_add(struct buf *b, const void *bytes, size_t len)
 {
-    if (!reserve(b, len))
+    if (!room(b, len))
         return;
     if (len)
         memcpy(b->data + b->len, bytes, len);
@@ -62,6 +66,15 @@ void buf_add(struct buf *b, const void *bytes, size_t len)
 void buf_text(struct buf *b, const char *text)
 {
     buf_add(b, text, strlen(text));
+}
+
+void buf_number(struct buf *b, size_t n)
+{
+    char text[24], *p = text + sizeof text;
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    buf_add(b, p, (size_t)(text + sizeof text - p));
 }
 
 void buf_char(struct buf *b, char c)
@@ -78,7 +91,7 @@ void buf_printf(struct buf *b, const char *format, ...)
     va_end(args);
     if (n < 0)
         b->failed = true;
-    else if (reserve(b, (size_t)n)) {
+    else if (room(b, (size_t)n)) {
         vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
         b->len += (size_t)n;
     }
@@ -102,7 +115,7 @@ int buf_ok(const struct buf *b)
 
 char *buf_take(struct buf *b, size_t *len)
 {
-    if (b->failed || !reserve(b, 0))
+    if (b->failed || !room(b, 0))
         return NULL;
     char *data = b->data;
     data[b->len] = 0;

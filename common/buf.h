@@ -17,9 +17,13 @@ void buf_init(struct buf *b, size_t max); /* max: bytes; 0 = 64 MB */
 void buf_fini(struct buf *b);             /* also fine on a zeroed struct, and twice */
 void buf_clear(struct buf *b);            /* keep the memory, forget content and failure */
 
+/* Room for len more bytes at once, where it is known how many come; fails as an add of them would.
+ */
+void buf_reserve(struct buf *b, size_t len);
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
+void buf_number(struct buf *b, size_t n); /* in decimals, without printf's cost */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_hex(struct buf *b, const void *bytes, size_t len); /* lower case */
 

@@ -1,3 +1,4 @@
+#include "common/buf.h"
 #include "common/cache.h"
 #include "common/cache_line.h"
 #include "common/cache_pool.h"
@@ -17,32 +18,33 @@ enum { SHA = 41 };
 typedef char script_names[SCRIPT_COUNT][SHA]; /* as SCRIPT LOAD answered; "" not loaded */
 
 /* ---- commands and replies on the wire, the same for both halves */
-struct wire {
-    const char *argv[CACHE_ARGS_MAX + 3];
-    size_t len[CACHE_ARGS_MAX + 3];
-    int argc;
-    char keys[12];
-};
 
-static void wire_add(struct wire *w, const char *bytes, size_t len)
+/* Ends what is before it. */
+static void wire_add(struct buf *b, const char *bytes, size_t len)
 {
-    w->argv[w->argc] = bytes;
-    w->len[w->argc++] = len;
+    buf_add(b, "\r\n$", 3);
+    buf_number(b, len);
+    buf_add(b, "\r\n", 2);
+    buf_add(b, bytes, len);
 }
 
-/* sha: names of the scripts; NULL: send their text, which also loads them. */
-static void wire_fill(struct wire *w, const struct cache_command *c, script_names *sha)
+/* As hiredis prints it (RESP: an array of texts), at a third of its instructions.
+ * sha: names of the scripts; NULL: send their text, which also loads them. */
+static void wire_print(struct buf *b, const struct cache_command *c, script_names *sha)
 {
-    w->argc = 0;
+    const char keys[2] = {(char)('0' + c->keys / 10), (char)('0' + c->keys % 10)};
+    bool one = c->keys < 10; /* Redis takes no "01" */
+    buf_char(b, '*');
+    buf_number(b, c->argc + (c->script == SCRIPT_NONE ? 0 : 3));
     if (c->script != SCRIPT_NONE) {
         const char *what = sha ? (*sha)[c->script] : cache_script_text(c->script);
-        wire_add(w, sha ? "EVALSHA" : "EVAL", sha ? 7 : 4);
-        wire_add(w, what, strlen(what));
-        int n = snprintf(w->keys, sizeof w->keys, "%u", c->keys);
-        wire_add(w, w->keys, (size_t)n);
+        wire_add(b, sha ? "EVALSHA" : "EVAL", sha ? 7 : 4);
+        wire_add(b, what, strlen(what));
+        wire_add(b, keys + one, sizeof keys - one);
     }
     for (unsigned i = 0; i < c->argc; i++)
-        wire_add(w, c->argv[i], c->argv_len[i]);
+        wire_add(b, c->argv[i], c->argv_len[i]);
+    buf_add(b, "\r\n", 2);
 }
 
 static bool is_noscript(const redisReply *r)
@@ -103,6 +105,7 @@ static int address_of(const struct cache_settings *s, struct cache_address *out)
 struct cache_link {
     redisContext *redis;
     script_names sha;
+    struct buf out; /* a trip's commands */
 };
 
 /* One command of the greeting; what it answers goes to `text`, if that is not NULL. */
@@ -140,6 +143,7 @@ static void link_close(struct cache_link *c)
 {
     if (c->redis)
         redisFree(c->redis);
+    buf_fini(&c->out);
     free(c);
 }
 
@@ -177,14 +181,12 @@ static int io_error(const redisContext *redis)
 static int exchange(struct cache_link *c, const struct cache_command *commands, size_t n,
                     redisReply **got, bool by_name)
 {
-    struct wire w;
-    for (size_t i = 0; i < n; i++) {
-        if (got[i])
-            continue;
-        wire_fill(&w, &commands[i], by_name ? &c->sha : NULL);
-        if (redisAppendCommandArgv(c->redis, w.argc, w.argv, w.len))
-            return ERR_IO;
-    }
+    buf_clear(&c->out);
+    for (size_t i = 0; i < n; i++)
+        if (!got[i])
+            wire_print(&c->out, &commands[i], by_name ? &c->sha : NULL);
+    if (buf_ok(&c->out) || redisAppendFormattedCommand(c->redis, c->out.data, c->out.len))
+        return ERR_IO;
     for (size_t i = 0; i < n; i++) {
         void *r = NULL;
         if (got[i])
@@ -424,9 +426,11 @@ static void on_reply(redisAsyncContext *redis, void *reply, void *request)
 
 static int line_send(struct cache_line *l, const struct cache_command *c, bool whole, void *request)
 {
-    struct wire w;
-    wire_fill(&w, c, whole ? NULL : &l->sha);
-    int failed = redisAsyncCommandArgv(l->redis, on_reply, request, w.argc, w.argv, w.len);
+    struct buf out = {0};
+    wire_print(&out, c, whole ? NULL : &l->sha);
+    int failed =
+        buf_ok(&out) || redisAsyncFormattedCommand(l->redis, on_reply, request, out.data, out.len);
+    buf_fini(&out);
     return failed ? ERR_IO : 0;
 }
 

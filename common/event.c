@@ -67,13 +67,13 @@ static void add_number(struct writer *w, const char *name, unsigned n)
 
 static void add_cloudevent(struct writer *w, const struct event *e, const char *id, bool ours)
 {
-    char text[EVENT_FLOW + 32];
+    char round[ID_TEXT + 12], source[sizeof SOURCE + EVENT_FLOW] = SOURCE;
     add_text(w, "ce_specversion", "1.0");
     if (e->round)
-        snprintf(text, sizeof text, "%s.%u", id, (unsigned)e->round);
-    add_text(w, "ce_id", e->round ? text : id);
-    snprintf(text, sizeof text, SOURCE "%s", e->flow);
-    add_text(w, "ce_source", text);
+        snprintf(round, sizeof round, "%s.%u", id, (unsigned)e->round);
+    add_text(w, "ce_id", e->round ? round : id);
+    strncat(source, e->flow, EVENT_FLOW);
+    add_text(w, "ce_source", source);
     add_text(w, "ce_type", TYPE TYPE_MAJOR_TEXT);
     add_time(w, "ce_time", e->created_us);
     if (ours)

@@ -176,14 +176,13 @@ bool id_equal(const struct job_id *a, const struct job_id *b)
 void id_format(const struct job_id *id, char out[ID_TEXT])
 {
     static const char digits[] = "0123456789abcdef";
-    char *p = out;
+    static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    out[8] = out[13] = out[18] = out[23] = '-';
     for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *p++ = '-';
-        *p++ = digits[id->b[i] >> 4];
-        *p++ = digits[id->b[i] & 15];
+        out[at[i]] = digits[id->b[i] >> 4];
+        out[at[i] + 1] = digits[id->b[i] & 15];
     }
-    *p = 0;
+    out[ID_TEXT - 1] = 0;
 }
 
 static int nibble(char c)

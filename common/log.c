@@ -53,11 +53,20 @@ void log_secret(const char *value)
         log_error("secret-not-masked", "error", err_text(rc));
 }
 
+/* Cut where it does not fit. Each request passes here some times: no printf. */
+static void keep(char *to, size_t size, const char *text)
+{
+    size_t n = text ? strnlen(text, size - 1) : 0;
+    if (n)
+        memcpy(to, text, n);
+    to[n] = 0;
+}
+
 struct log_ids log_scope(const char *job, const char *request)
 {
     struct log_ids before = scope;
-    snprintf(scope.job, sizeof scope.job, "%s", job ? job : "");
-    snprintf(scope.request, sizeof scope.request, "%s", request ? request : "");
+    keep(scope.job, sizeof scope.job, job);
+    keep(scope.request, sizeof scope.request, request);
     return before;
 }
 

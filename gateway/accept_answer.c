@@ -100,7 +100,7 @@ void attempt_read_wait(struct attempt *t)
 {
     t->wait_ms = t->flow->wait_ms;
     for (size_t i = 0; i < t->q->headers_n; i++) {
-        if (strcasecmp(t->q->headers[i].name, "prefer") != 0)
+        if (!http_name_is(&t->q->headers[i], "prefer"))
             continue;
         int64_t ms = preferred_ms(t->q->headers[i].value);
         if (ms < 0)

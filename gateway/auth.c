@@ -21,7 +21,7 @@ static int find_token(const struct http_request *q, const char **token, const ch
     *token = NULL;
     for (size_t i = 0; i < q->headers_n; i++) {
         const char *value = q->headers[i].value;
-        if (strcasecmp(q->headers[i].name, "authorization") != 0)
+        if (!http_name_is(&q->headers[i], "authorization"))
             continue;
         if (n++ > 0)
             return refuse(why, "Authorization stands twice");

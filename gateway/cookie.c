@@ -25,7 +25,7 @@ bool cookie_read(const struct http_request *q, char token[COOKIE_TOKEN])
 {
     for (size_t i = 0; i < q->headers_n; i++) {
         size_t len = 0;
-        if (strcasecmp(q->headers[i].name, "cookie") != 0)
+        if (!http_name_is(&q->headers[i], "cookie"))
             continue;
         const char *value = find(q->headers[i].value, &len);
         if (!value)

@@ -52,21 +52,21 @@ static int check_header(const struct http_header *h, struct seen *seen, const ch
         return refuse(ERR_BAD_REQUEST, detail, "a header name holds a character it may not");
     if (has_control(h->value, true))
         return refuse(ERR_BAD_REQUEST, detail, "a header value holds a control character");
-    if (strcasecmp(h->name, "host") == 0)
+    if (http_name_is(h, "host"))
         seen->host++;
-    if (strcasecmp(h->name, "idempotency-key") == 0)
+    if (http_name_is(h, "idempotency-key"))
         seen->key++;
-    if (strcasecmp(h->name, "content-length") == 0) {
+    if (http_name_is(h, "content-length")) {
         seen->length++;
         if (!is_length(h->value))
             return refuse(ERR_BAD_REQUEST, detail, "Content-Length is not a plain number");
     }
-    if (strcasecmp(h->name, "transfer-encoding") == 0) {
+    if (http_name_is(h, "transfer-encoding")) {
         seen->encoding++;
         if (strcasecmp(h->value, "chunked") != 0)
             return refuse(ERR_BAD_REQUEST, detail, "Transfer-Encoding may only be chunked");
     }
-    if (strcasecmp(h->name, "expect") == 0 && strcasecmp(h->value, "100-continue") != 0)
+    if (http_name_is(h, "expect") && strcasecmp(h->value, "100-continue") != 0)
         return refuse(ERR_BAD_REQUEST, detail, "Expect may only be 100-continue");
     return 0;
 }

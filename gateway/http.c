@@ -47,7 +47,7 @@ void http_reply_header(struct http_reply *r, const char *name, const char *value
 const char *http_header(const struct http_request *q, const char *name)
 {
     for (size_t i = 0; i < q->headers_n; i++)
-        if (strcasecmp(q->headers[i].name, name) == 0)
+        if (http_name_is(&q->headers[i], name))
             return q->headers[i].value;
     return NULL;
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <strings.h>
 #include "common/buf.h"
 #include "common/err.h"
 
@@ -14,6 +15,13 @@ struct http_due;
 struct http_header {
     const char *name, *value; /* borrowed */
 };
+
+/* Names are the same in any case. Most differ in their first letter: each header is asked many
+ * times. */
+static inline bool http_name_is(const struct http_header *h, const char *name)
+{
+    return (h->name[0] | 0x20) == (name[0] | 0x20) && strcasecmp(h->name, name) == 0;
+}
 
 /* What came. Text is lent until the handler returns. */
 struct http_request {

@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+enum { HEAD_ROOM = 384 }; /* what a status line and headers of ours take; more is fine */
+
 const char *http_date_at(struct http_date *d, int64_t second)
 {
     if (second != d->second || !d->text[0]) {
@@ -21,15 +23,6 @@ const char *http_date_now(struct http_date *d)
     return http_date_at(d, now.tv_sec);
 }
 
-static void add_number(struct buf *b, size_t n)
-{
-    char text[24], *p = text + sizeof text;
-    do
-        *--p = (char)('0' + n % 10);
-    while (n /= 10);
-    buf_add(b, p, (size_t)(text + sizeof text - p));
-}
-
 static void add_line(struct buf *b, const char *name, const char *value)
 {
     buf_text(b, name);
@@ -40,8 +33,9 @@ static void add_line(struct buf *b, const char *name, const char *value)
 void http_write_reply(const struct http_reply *r, const struct http_write *w, struct buf *out)
 {
     bool body = r->status != 304 && r->status != 204 && !r->taker;
+    buf_reserve(out, HEAD_ROOM + r->headers.len + r->body.len);
     buf_text(out, "HTTP/1.1 ");
-    add_number(out, (size_t)r->status);
+    buf_number(out, (size_t)r->status);
     add_line(out, " ", http_status_text(r->status));
     add_line(out, "Date: ", w->date);
     if (w->request_id[0])
@@ -55,7 +49,7 @@ void http_write_reply(const struct http_reply *r, const struct http_write *w, st
         buf_add(out, r->headers.data, r->headers.len);
     if (body) {
         buf_text(out, "Content-Length: ");
-        add_number(out, r->body.len);
+        buf_number(out, r->body.len);
         buf_add(out, "\r\n", 2);
     }
     buf_add(out, "\r\n", 2);

@@ -7,6 +7,7 @@
 #include "common/json.h"
 
 static const char NOTHING[] = "null";
+enum { ACCEPTED_ROOM = 512 }; /* of an answer without its four links' address; more is fine */
 
 static void text(struct buf *b, const char *name, const char *value)
 {
@@ -374,6 +375,7 @@ void job_view_accepted(const struct job_id *id, const char *flow, enum job_state
 {
     char name[ID_TEXT];
     id_format(id, name);
+    buf_reserve(b, ACCEPTED_ROOM + 4 * strlen(url));
     buf_text(b, "{\"id\":\"");
     buf_add(b, name, ID_TEXT - 1);
     buf_text(b, "\",\"flow\":\"");

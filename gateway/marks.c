@@ -24,13 +24,13 @@ struct marks {
     struct cache_command commands[2 * CONFIRM_BATCH]; /* the batcher's thread */
     struct cache_reply replies[2 * CONFIRM_BATCH];
     struct confirmation *texts;
+    char key_ttl[16]; /* CACHE_MARK_MS */
     struct metric *dropped;
 };
 
 struct confirmation { /* what the commands of one job point to */
     char key[MARKS_NAME], lead[MARKS_NAME];
     char key_mark[MARK_CHARS + 1], lead_mark[ID_CHARS + 2];
-    char key_ttl[16];
 };
 
 static void to_hex(const uint8_t *bytes, size_t n, char *out)
@@ -235,8 +235,8 @@ static void add_mark(struct cache_command *c, const char *name, const char *mark
     cache_arg_text(c, ttl);
 }
 
-static size_t add_commands(const struct marks_done *d, struct confirmation *t,
-                           struct cache_command *commands)
+static size_t add_commands(const struct marks *m, const struct marks_done *d,
+                           struct confirmation *t, struct cache_command *commands)
 {
     size_t n = 0;
     if (d->has_key) {
@@ -244,8 +244,7 @@ static size_t add_commands(const struct marks_done *d, struct confirmation *t,
         t->key_mark[0] = ANSWER_ACKNOWLEDGED;
         to_hex(d->key.mac, ID_MAC, t->key_mark + 1);
         id_format(&d->id, t->key_mark + 1 + MAC_CHARS);
-        snprintf(t->key_ttl, sizeof t->key_ttl, "%d", CACHE_MARK_MS);
-        add_mark(&commands[n++], t->key, t->key_mark, t->key_ttl);
+        add_mark(&commands[n++], t->key, t->key_mark, m->key_ttl);
     }
     if (d->has_hash) {
         marks_cache_name(d->hash, 'l', t->lead);
@@ -262,7 +261,7 @@ static size_t send_batch(void *arg, const void *items, size_t n)
     const struct marks_done *done = items;
     size_t commands = 0;
     for (size_t i = 0; i < n; i++)
-        commands += add_commands(&done[i], &m->texts[i], m->commands + commands);
+        commands += add_commands(m, &done[i], &m->texts[i], m->commands + commands);
     if (commands == 0)
         return n;
     memset(m->replies, 0, commands * sizeof m->replies[0]);
@@ -279,6 +278,7 @@ int marks_open(struct cache *cache, int confirm_ms, struct marks **out)
     if (!m)
         return ERR_NOMEM;
     m->cache = cache;
+    snprintf(m->key_ttl, sizeof m->key_ttl, "%d", CACHE_MARK_MS);
     m->texts = calloc(CONFIRM_BATCH, sizeof *m->texts);
     m->dropped = metrics_counter("offpath_marks_dropped_total", "",
                                  "Confirmations dropped while Redis was away.");

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "gateway/http.h"
 
@@ -195,7 +194,7 @@ const char *proxies_client(const struct proxies *p, const struct http_request *q
     if (!p->n || !q->client || !read_address(q->client, client) || !is_ours(p, client))
         return q->client;
     for (size_t i = q->headers_n; i > 0; i--)
-        if (strcasecmp(q->headers[i - 1].name, "x-forwarded-for") == 0 &&
+        if (http_name_is(&q->headers[i - 1], "x-forwarded-for") &&
             walk(p, q->headers[i - 1].value, client))
             break;
     print_address(client, text);

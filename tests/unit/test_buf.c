@@ -1,6 +1,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,10 @@ static void test_adds_all_kinds(void **state)
     buf_printf(&b, "%d,%s", 42, "y");
     buf_char(&b, ';');
     buf_hex(&b, "\x00\xff\x1a", 3);
-    assert_string_equal(buf_str(&b), "x=42,y;00ff1a");
-    assert_int_equal(b.len, 13);
+    buf_number(&b, 0);
+    buf_number(&b, SIZE_MAX);
+    assert_string_equal(buf_str(&b), "x=42,y;00ff1a018446744073709551615");
+    assert_int_equal(b.len, 34);
     assert_int_equal(buf_ok(&b), 0);
     buf_fini(&b);
 }
@@ -54,6 +57,23 @@ static void test_grows_past_its_first_memory(void **state)
     assert_int_equal(b.len, 4000);
     assert_memory_equal(b.data, want, 2000);
     assert_string_equal(b.data + 2000, want);
+    buf_fini(&b);
+}
+
+static void test_reserves_room_once(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 5000);
+    buf_reserve(&b, 3000);
+    const char *before = b.data;
+    for (int i = 0; i < 3000; i++)
+        buf_char(&b, 'x');
+    assert_ptr_equal(b.data, before);
+    assert_int_equal(b.len, 3000);
+    buf_reserve(&b, 2001); /* as an add of them */
+    assert_int_equal(buf_ok(&b), ERR_TOO_LARGE);
+    assert_int_equal(b.len, 3000);
     buf_fini(&b);
 }
 
@@ -134,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_starts_empty_and_ends_in_0),
         cmocka_unit_test(test_adds_all_kinds),
         cmocka_unit_test(test_grows_past_its_first_memory),
+        cmocka_unit_test(test_reserves_room_once),
         cmocka_unit_test(test_max_leaves_what_is_there),
         cmocka_unit_test(test_max_of_1000_is_kept_after_growing),
         cmocka_unit_test(test_no_memory_is_told_apart_from_max),
