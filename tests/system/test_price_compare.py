@@ -18,15 +18,20 @@ def delays(site, ms, **more):
         site.standin.script(shop, {"delay_ms": ms, "repeat": -1, **more})
 
 
+def hold_all(site, **more):
+    for shop in SHOPS:
+        site.standin.hold(shop, repeat=-1, **more)
+
+
 def test_c02_a_miss_is_accepted_at_once_and_ends_with_all_prices(site):
-    delays(site, 1500)
-    a = site.post("4201")
+    hold_all(site)
+    a = site.post("4201")  # the shops answer nothing yet
+    site.standin.mend()
     assert a.status == 202, a
     body = a.json()
     assert body["flow"] == "price-compare" and body["state"] == "queued", body
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", body["id"])
     assert a.headers["location"] == f"/v1/jobs/{body['id']}" == body["links"]["self"]
-    assert a.took < 1.5, "the answer waited for the shops"
     job = site.wait_final(body["id"])
     assert job["state"] == "succeeded" and job["reason"] is None, job
     assert job["result"] == {"productId": "4201", "offers": PRICES, "missing": []}
@@ -66,13 +71,14 @@ def test_c01_a_hit_is_answered_from_the_cache_and_publishes_nothing(site):
 
 
 def test_c04_shops_are_called_in_parallel(site):
-    delays(site, 1500)
-    a = site.post()
-    job = site.wait_final(a.json()["id"])
+    hold_all(site, delay_ms=500)
+    id = site.accept()
+    wait_for("three calls at once", lambda: site.standin.in_flight() == 3, 7)
+    site.standin.mend()
+    job = site.wait_final(id)
     assert job["state"] == "succeeded"
-    starts = [e["at_ms"] for e in site.standin.log_of()]
-    assert len(starts) == 3 and max(starts) - min(starts) < 700, starts
-    assert all(1500 <= c["ms"] < 2900 for c in job["calls"]), job["calls"]
+    assert site.standin.calls() == 3
+    assert all(500 <= c["ms"] < 8000 for c in job["calls"]), job["calls"]
 
 
 def test_a_shop_that_fails_once_is_asked_again(site):
@@ -157,6 +163,7 @@ def test_c11_a_shop_without_the_product_is_neither_an_offer_nor_a_failure(site):
 def test_c09_a_partial_result_is_cached_for_its_own_shorter_time(site):
     site.standin.script("b-shop", {"status": 404})
     product = site.product()
+    of_others = set(site.stack.redis("KEYS", "op:{c:*}:v", db=site.redis_db))
     assert site.run(product)["state"] == "partial"
     a = wait_for("it is cached", lambda: (x := site.post(product)).status == 200 and x)
     assert a.json()["state"] == "partial"
@@ -165,10 +172,11 @@ def test_c09_a_partial_result_is_cached_for_its_own_shorter_time(site):
         if p != product:
             site.run(p)
             wait_for("it is cached", lambda: site.post(p).status == 200)
-    for key in site.stack.redis("KEYS", "op:{c:*}:v", db=site.redis_db):
+    for key in set(site.stack.redis("KEYS", "op:{c:*}:v", db=site.redis_db)) - of_others:
         ttl = site.stack.redis("PTTL", key, db=site.redis_db)
         state = json.loads(site.stack.redis("GET", key, db=site.redis_db))["state"]
         times.setdefault(state, []).append(ttl)
+    assert [len(times[state]) for state in ("partial", "succeeded")] == [1, 1], times
     assert all(0 < t <= 30_000 for t in times["partial"]), times
     assert all(30_000 < t <= 300_000 for t in times["succeeded"]), times
 
@@ -184,9 +192,10 @@ def test_c06_a_cached_result_is_gone_after_its_time(new_site):
 
 
 def test_c08_a_hundred_misses_of_one_product_make_one_set_of_calls(site):
-    delays(site, 1000)
+    hold_all(site)
     product = site.product()
     load = Background(lambda i: site.post(product), threads=50, count=100).join()
+    site.standin.mend()
     assert not load.errors
     assert {a.status for a in load.results} == {202}
     ids = {a.json()["id"] for a in load.results}
@@ -197,10 +206,11 @@ def test_c08_a_hundred_misses_of_one_product_make_one_set_of_calls(site):
 
 def test_c08_two_gateways_share_one_set_of_calls(new_site):
     site = new_site().open(gateways=2)
-    delays(site, 800)
+    hold_all(site)
     product = site.product()
     load = Background(lambda i: site.post(product, address=site.gateways[i % 2].address()),
                       threads=50, count=100).join()
+    site.standin.mend()
     assert not load.errors and {a.status for a in load.results} == {202}, load.results
     ids = {a.json()["id"] for a in load.results}
     assert len(ids) == 1
@@ -210,7 +220,7 @@ def test_c08_two_gateways_share_one_set_of_calls(new_site):
 
 def test_a_repeated_key_gives_the_same_job(site):
     key, product = "8f14e45f-ceea-467f-a0e6-2d9c3f1b8a11", site.product()
-    delays(site, 500)
+    hold_all(site)
     first = site.post(product, key=key)
     again = site.post(product, key=key)
     assert (first.status, again.status) == (202, 202), (first, again)
@@ -218,8 +228,9 @@ def test_a_repeated_key_gives_the_same_job(site):
     assert "idempotent-replayed" not in first.headers
     # the mark is set behind the answer: a repeat within that moment is published under the same id
     replayed = wait_for("the key is known", lambda: (
-        x := site.post(product, key=key)).headers.get("idempotent-replayed") == "true" and x, 3)
+        x := site.post(product, key=key)).headers.get("idempotent-replayed") == "true" and x, 7)
     assert replayed.json()["id"] == first.json()["id"]
+    site.standin.mend()
     job = site.wait_final(first.json()["id"])
     ended = site.post(product, key=key)
     assert ended.status == 200 and ended.json()["id"] == job["id"], ended
@@ -305,7 +316,7 @@ def test_c10_waiting_jobs_hold_no_thread(new_site):
     assert [a.status for a in hits] == [200] * 30
     assert [a.status for a in misses] == [202] * 30
     assert {(a.status, a.json()["state"]) for a in polls} == {(200, "running")}
-    assert max(a.took for a in hits + misses + polls) < 5, "they waited for a shop"
+    assert max(a.took for a in hits + misses + polls) < 30, "they waited for a shop"
     wait_for("all calls are in flight", lambda: site.standin.in_flight() == 270, 30)
     assert worker.threads() <= before
     worker.kill()  # it would wait for the shops
@@ -341,14 +352,16 @@ def test_every_answer_names_its_request(site):
 
 def test_results_are_published_as_they_come(site):
     """The channel of a job carries each call as it finishes, then the end: what live streams read."""
-    site.standin.script("a-mart", {"delay_ms": 300})
-    site.standin.script("b-shop", {"delay_ms": 600})
-    site.standin.script("c-store", {"delay_ms": 900})
-    got, product = [], site.product()
-    listener = threading.Thread(target=listen, args=(site, got), daemon=True)
+    hold_all(site)
+    got, product, listens = [], site.product(), threading.Event()
+    listener = threading.Thread(target=listen, args=(site, got, listens), daemon=True)
     listener.start()
-    wait_for("the listener is there", lambda: site.stack.redis("PUBSUB", "NUMPAT") >= 1)
+    assert listens.wait(30)
     id = site.accept(product)
+    for n, shop in enumerate(SHOPS, 1):
+        site.standin.let_go(shop)
+        wait_for(f"the answer of {shop}", lambda: sum(
+            c == f"op:j:{id}" and json.loads(d)["event"] == "call" and json.loads(d)["seq"] == n for c, d in got), 7)
     site.wait_final(id)
     mine = wait_for("the end is published",
                     lambda: (m := [json.loads(d) for c, d in got if c == f"op:j:{id}"]) and m[-1]["event"] == "done" and m)
@@ -357,7 +370,7 @@ def test_results_are_published_as_they_come(site):
     assert [m["seq"] for m in calls] == [1, 2, 3] and mine[-1]["seq"] == 4
 
 
-def listen(site, got):
+def listen(site, got, listens):
     import socket
     import urllib.parse
     from harness import read_resp
@@ -368,5 +381,6 @@ def listen(site, got):
         f.flush()
         while True:
             message = read_resp(f)
+            listens.set()  # the first is that it listens
             if message[0] == b"pmessage":
                 got.append((message[2].decode(), message[3].decode()))
