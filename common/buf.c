@@ -35,7 +35,7 @@ static bool room(struct buf *b, size_t len)
     }
     if (b->len + len + 1 <= b->cap)
         return true;
-    size_t cap = b->cap ? b->cap : 128;
+    size_t cap = b->cap ? b->cap : 256;
     while (cap < b->len + len + 1)
         cap *= 2;
     char *data = realloc(b->data, cap);

@@ -18,9 +18,12 @@ static void publish(struct cache_async *cache, const char *channel, const struct
 
 void live_print(uint32_t seq, const char *event, const struct buf *data, struct buf *out)
 {
-    buf_printf(out, "{\"seq\":%u", seq);
+    buf_text(out, "{\"seq\":");
+    buf_number(out, seq);
     if (data->len <= LIVE_DATA_MAX && !buf_ok(data)) {
-        buf_printf(out, ",\"event\":\"%s\",\"data\":", event);
+        buf_text(out, ",\"event\":\"");
+        buf_text(out, event);
+        buf_text(out, "\",\"data\":");
         buf_add(out, data->data, data->len);
     }
     buf_char(out, '}');
@@ -60,7 +63,7 @@ void live_channel_of_user(const struct owner *o, char out[LIVE_CHANNEL])
 
 static void text_member(struct buf *out, const char *key, const char *text)
 {
-    buf_printf(out, ",\"%s\":", key);
+    buf_text(out, key);
     if (text)
         json_print_text(text, strlen(text), out);
     else
@@ -69,9 +72,11 @@ static void text_member(struct buf *out, const char *key, const char *text)
 
 void live_print_done(const struct live_done *d, struct buf *out)
 {
-    buf_printf(out, "{\"id\":\"%s\",\"state\":\"%s\"", d->id, job_state_name(d->state));
-    text_member(out, "reason", *d->reason ? d->reason : NULL);
-    text_member(out, "message", d->message);
+    buf_text(out, "{\"id\":\"");
+    buf_text(out, d->id);
+    text_member(out, "\",\"state\":", job_state_name(d->state));
+    text_member(out, ",\"reason\":", *d->reason ? d->reason : NULL);
+    text_member(out, ",\"message\":", d->message);
     buf_text(out, ",\"result\":");
     buf_text(out, d->result ? d->result : "null");
     buf_char(out, '}');
@@ -82,13 +87,13 @@ void live_print_job(const struct live_job *j, struct buf *out)
     char id[ID_TEXT], finished[CLOCK_TEXT];
     id_format(j->id, id);
     buf_printf(out, "{\"seq\":0,\"event\":\"job\",\"data\":{\"id\":\"%s\"", id);
-    text_member(out, "flow", j->flow);
-    text_member(out, "title", j->title);
-    text_member(out, "state", job_state_name(j->state));
-    text_member(out, "message", j->message);
+    text_member(out, ",\"flow\":", j->flow);
+    text_member(out, ",\"title\":", j->title);
+    text_member(out, ",\"state\":", job_state_name(j->state));
+    text_member(out, ",\"message\":", j->message);
     if (j->finished_us)
         clock_format(j->finished_us, finished);
-    text_member(out, "finished", j->finished_us ? finished : NULL);
+    text_member(out, ",\"finished\":", j->finished_us ? finished : NULL);
     buf_text(out, "}}");
 }
 

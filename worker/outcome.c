@@ -100,28 +100,44 @@ int outcome_seen(const struct flow *f, struct call_items *calls, const struct fl
 
 /* ---- calls[] */
 
+static void print_error(const struct plan_item *i, struct buf *out)
+{
+    if (i->state == ITEM_SUCCEEDED || i->code == CALL_OK) {
+        buf_text(out, "null");
+        return;
+    }
+    buf_text(out, "{\"code\":\"");
+    buf_text(out, call_code((enum call_code)i->code));
+    buf_text(out, "\",\"message\":\"");
+    buf_text(out, call_code_for_user((enum call_code)i->code));
+    buf_text(out, "\"}");
+}
+
+/* Without printf, which took a twentieth of a job: this runs for each call. */
 void outcome_print(const struct flow *f, const struct plan_item *i, const struct outcome *o,
                    const char *result, struct buf *out)
 {
-    buf_printf(out, "{\"name\":\"%s\",", f->calls[i->call].name);
+    buf_text(out, "{\"name\":\"");
+    buf_text(out, f->calls[i->call].name);
+    buf_text(out, "\",\"item\":");
     if (i->index < 0)
-        buf_text(out, "\"item\":null,");
+        buf_text(out, "null");
     else
-        buf_printf(out, "\"item\":%d,", (int)i->index);
-    buf_printf(out, "\"state\":\"%s\",", item_state_name((enum item_state)i->state));
-    if (!result)
-        buf_text(out, "\"result\":null,");
-    else if (*result) {
-        buf_text(out, "\"result\":");
-        buf_text(out, result);
-        buf_char(out, ',');
+        buf_number(out, (size_t)i->index);
+    buf_text(out, ",\"state\":\"");
+    buf_text(out, item_state_name((enum item_state)i->state));
+    buf_char(out, '"');
+    if (!result || *result) {
+        buf_text(out, ",\"result\":");
+        buf_text(out, result ? result : "null");
     }
-    if (i->state == ITEM_SUCCEEDED || i->code == CALL_OK)
-        buf_text(out, "\"error\":null,");
-    else
-        buf_printf(out, "\"error\":{\"code\":\"%s\",\"message\":\"%s\"},",
-                   call_code((enum call_code)i->code), call_code_for_user((enum call_code)i->code));
-    buf_printf(out, "\"attempts\":%u,\"ms\":%u}", o->attempts, o->ms);
+    buf_text(out, ",\"error\":");
+    print_error(i, out);
+    buf_text(out, ",\"attempts\":");
+    buf_number(out, o->attempts);
+    buf_text(out, ",\"ms\":");
+    buf_number(out, o->ms);
+    buf_char(out, '}');
 }
 
 /* ---- ledger */

@@ -7,12 +7,21 @@ void tries_add(struct tries *t, const struct try *one)
     t->made++;
 }
 
-static void print_text(struct buf *out, const char *key, const char *text)
+static void print_text(struct buf *out, const char *name, const char *text)
 {
-    if (text && *text)
-        buf_printf(out, "\"%s\":\"%s\"", key, text);
-    else
-        buf_printf(out, "\"%s\":null", key);
+    bool there = text && *text;
+    buf_text(out, name);
+    buf_text(out, there ? "\"" : "null");
+    if (there) {
+        buf_text(out, text);
+        buf_char(out, '"');
+    }
+}
+
+static void print_number(struct buf *out, const char *name, unsigned n)
+{
+    buf_text(out, name);
+    buf_number(out, n);
 }
 
 static void print_one(const struct try *t, struct buf *out)
@@ -25,14 +34,16 @@ static void print_one(const struct try *t, struct buf *out)
     };
     char start[CLOCK_TEXT];
     clock_format(t->start_us, start);
-    buf_printf(out, "{\"start\":\"%s\",", start);
-    print_text(out, "waited", waited[t->waited]);
-    buf_printf(out, ",\"wait_ms\":%u,\"ms\":%u,", t->wait_ms, t->ms);
-    print_text(out, "code", call_code((enum call_code)t->code));
+    print_text(out, "{\"start\":", start);
+    print_text(out, ",\"waited\":", waited[t->waited]);
+    print_number(out, ",\"wait_ms\":", t->wait_ms);
+    print_number(out, ",\"ms\":", t->ms);
+    print_text(out, ",\"code\":", call_code((enum call_code)t->code));
     if (t->status)
-        buf_printf(out, ",\"status\":%u}", t->status);
+        print_number(out, ",\"status\":", t->status);
     else
-        buf_text(out, ",\"status\":null}");
+        print_text(out, ",\"status\":", NULL);
+    buf_char(out, '}');
 }
 
 void tries_print(const struct tries *t, struct buf *out)
