@@ -29,8 +29,11 @@ def questions(site, id):
 
 
 def test_d01_one_to_three_topics_are_asked_at_once_and_a_fourth_is_refused(systems, member):
-    systems.standin.script("v1", {"delay_ms": 700, "repeat": -1})
-    job = systems.run_flow("interview-questions", body(), member)
+    systems.standin.hold("v1", repeat=-1)
+    id = systems.started("interview-questions", body(), member)
+    wait_for("three are asked at once", lambda: systems.standin.in_flight() == 3)
+    systems.standin.let_go("v1")
+    job = systems.ended(id, member)
     assert job["state"] == "succeeded" and kinds(job) == ["project", "strength", "hobby"]
     assert systems.standin.stats()["v1"]["in_flight_max"] == 3
     a = systems.start("interview-questions", body(4), str(next(members)))
@@ -96,13 +99,14 @@ def test_d09_d10_the_member_sees_the_result_when_a_side_effect_fails(systems, me
 
 
 def test_d11_no_transaction_is_open_during_the_calls(systems, member):
-    systems.standin.script("v1", {"delay_ms": 1500, "repeat": -1})
+    systems.standin.hold("v1", repeat=-1)
     id = systems.started("interview-questions", body(), member)
     wait_for("the LLM is asked", lambda: systems.standin.in_flight() == 3, 30)
     user = f"resume_{systems.mark}"
     assert systems.stack.sql("SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p"
                              f" ON p.id = t.trx_mysql_thread_id WHERE p.user = '{user}'") == [["0"]]
     assert systems.standin.in_flight() == 3
+    systems.standin.let_go("v1")
     assert systems.ended(id, member)["state"] == "succeeded"
 
 

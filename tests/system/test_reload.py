@@ -12,7 +12,8 @@ ORDER = (ROOT / "tests/system/order.yaml").read_text()
 
 @pytest.fixture
 def site(new_site):
-    return new_site().open()
+    # a busy machine may be seconds behind the load
+    return new_site(edit={"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}).open()
 
 
 def programs(site):
@@ -45,6 +46,7 @@ def test_a_wrong_file_keeps_the_old_set_and_says_so(site):
     change(site, "need: 1", "nead: 1")
     reloaded(site, "failed")
     for p in programs(site):
+        wait_for("it is told", lambda p=p: warnings(p))
         assert "price-compare.yaml" in warnings(p)[0] and "F010" in warnings(p)[0], warnings(p)
         assert p.get("/readyz").status == 200
         wait_for("it is in the log", lambda p=p: "reload-failed" in p.text())
@@ -52,7 +54,7 @@ def test_a_wrong_file_keeps_the_old_set_and_says_so(site):
     change(site, "nead: 1", "need: 1")
     reloaded(site)
     for p in programs(site):
-        assert not warnings(p)
+        wait_for("it is told no more", lambda p=p: not warnings(p))
 
 
 def test_a_running_job_ends_by_the_file_it_was_claimed_with(site):
@@ -85,7 +87,7 @@ def test_a_reload_under_load_drops_nothing(site):
     load.stop()
     assert not load.errors, load.errors[:3]
     assert len(ids) > 60 and len(set(ids)) == len(ids)
-    wait_for("all have ended", lambda: site.open_jobs() == 0, 60)
+    wait_for("all have ended", lambda: site.open_jobs() == 0, 120)
     counts = site.state_counts()
     assert sum(counts.values()) == len(ids), counts
     assert list(counts) == [10], counts  # succeeded

@@ -27,12 +27,13 @@ def of_job(site, topic, id):
 
 
 def test_a01_submitting_answers_at_once_while_the_llm_thinks(systems, member):
-    systems.standin.script("v1", {"delay_ms": 1500})
+    systems.standin.hold("v1")
     a = systems.start("resume-advice", RESUME, member)
-    assert a.status == 202 and a.took < 1, a
+    assert a.status == 202, a
     id = a.json()["id"]
     wait_for("the LLM is asked", lambda: systems.standin.in_flight() == 1, 30)
     assert systems.look(id, member)["state"] == "running"
+    systems.standin.let_go("v1")
     assert systems.ended(id, member)["state"] == "succeeded"
 
 

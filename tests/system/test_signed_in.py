@@ -246,7 +246,7 @@ def test_a_running_job_is_cancelled_with_its_calls_in_flight(site):
     assert (job["state"], job["reason"]) == ("cancelled", "cancelled"), job
     assert [c["state"] for c in job["calls"]] == ["cancelled"], job
     wait_for("the call was cut", lambda: site.standin.in_flight() == 0, 10)
-    assert time.monotonic() - began < 15, "waited for the call"
+    assert time.monotonic() - began < 25, "waited for the call"
     assert cancel(site, id, "alice") == (409, "final")
 
 
@@ -268,11 +268,12 @@ def test_a_final_and_a_shared_job_are_not_cancelled(site):
     id = accept(site, "mine", "alice")
     wait_state(site, id, "alice", FINAL)
     assert cancel(site, id, "alice") == (409, "final")
-    site.standin.script("a-mart", {"delay_ms": 500})
+    site.standin.hold("a-mart")
     a = ask(site, "POST", "/v1/flows/price-compare/jobs", "alice", {"productId": site.product()})
     shared = a.json()["id"]
     wait_for("it is registered", lambda: ask(site, "GET", f"/v1/jobs/{shared}").json()["flow"])
     assert cancel(site, shared, "alice") == (403, "not-allowed")
+    site.standin.let_go("a-mart")
     assert wait_state(site, shared, None, FINAL)["state"] == "succeeded"
 
 
@@ -471,7 +472,7 @@ def test_a_stream_ends_with_its_token_and_says_so_to_who_comes_back(site):
     alice = Stream(site.address, "/v1/events", token=late)
     assert alice.status == 200
     alice.all()
-    assert site.gateways[0].metric("offpath_streams_ended_total", why="expired") >= 1
+    wait_for("its end is counted", lambda: (site.gateways[0].metric("offpath_streams_ended_total", why="expired") or 0) >= 1)
     again = Stream(site.address, "/v1/events", token=late, last=alice.last)
     assert (again.status, again.problem["code"]) == (401, "signed-out")
 
