@@ -81,12 +81,16 @@ def crash_at(site, point, out):
     try:
         site.prepare()
         shops(site)
+        if point in ("before-ledger", "after-ledger"):  # of the first call: no other has an answer
+            for shop in ("b-shop", "c-store"):
+                site.standin.hold(shop, repeat=-1)
         if point == "before-commit:2":  # the first commit, a second after the claim, is of the beginning
             site.standin.script("c-store", {"delay_ms": 8000, "repeat": -1})
         site.address = site.gateway().address()
         first = site.worker(OFFPATH_FAILPOINT=point)
         id = site.accept()
-        status = first.wait_exit(60)
+        status = first.wait_exit(120)
+        site.standin.mend()
         second = site.worker()
         job = site.wait_final(id, 120)
         if point not in ENDED:
@@ -173,7 +177,7 @@ def test_a_worker_frozen_for_longer_than_its_lease(new_site):
     first = site.worker()
     ids = [site.accept() for _ in range(5)]
     wait_for("a-mart's answers are in the ledger", lambda: int(
-        site.sql("SELECT COUNT(*) FROM op_call WHERE name = 'a-mart'")[0][0]) == 5, 20)
+        site.sql("SELECT COUNT(*) FROM op_call WHERE name = 'a-mart'")[0][0]) == 5, 60)
     first.freeze()
     site.worker()
     jobs = [site.wait_final(id, 120) for id in ids]

@@ -60,15 +60,16 @@ def test_c10_redis_away_costs_speed_only(new_site, how):
 
 @pytest.mark.parametrize("how", ["frozen", "dead"])
 def test_mysql_away_accepts_and_catches_up(new_site, how):
-    site = new_site(edit=LONG).open()
+    site = new_site(edit={**LONG, "timeout: 8s": "timeout: 60s"}).open()
     site.run()
     site.standin.call("DELETE", "/_log")
     for shop in SHOPS:
-        site.standin.script(shop, {"delay_ms": 1500, "repeat": -1})
+        site.standin.hold(shop, repeat=-1)
     flying = [site.accept() for _ in range(5)]
-    wait_for("calls are in flight", lambda: site.standin.in_flight() == 15, 15)
+    wait_for("calls are in flight", lambda: site.standin.in_flight() == 15)
     began = time.monotonic()
     with getattr(site.stack, how)("mysql"):
+        site.standin.mend()  # they are answered while MySQL is away
         ids = [site.accept() for _ in range(20)]
         a = wait_for("reading says so", lambda: (
             x := request(site.address, "GET", f"/v1/jobs/{flying[0]}", timeout=40)).status == 503 and x, 60)
