@@ -5,20 +5,33 @@ import subprocess
 
 import pytest
 
-from harness import SHOPS
+from conftest import closing
+from harness import SHOPS, Site, wait_for
 from streams import wait_open
 
 NAMES = ["b-shop", "c-store", "a-mart"]
 
 
+@pytest.fixture(scope="module")
+def patient(stack, work_folder, binaries):
+    site = Site(stack, work_folder, binaries, edit={"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}).open()
+    yield site
+    closing([site])
+
+
 @pytest.fixture
-def site(shared):
-    """Three shops that answer one after the other."""
-    shared.standin.mend()
-    for shop, delay in zip(SHOPS, (4500, 200, 1500)):
-        shared.standin.script(shop, {"delay_ms": delay, "repeat": -1})
-    wait_open(shared.gateways[0], 0)
-    return shared
+def site(patient):
+    """Three shops that answer when they are let go."""
+    for shop in SHOPS:
+        patient.standin.hold(shop)
+    wait_open(patient.gateways[0], 0)
+    return patient
+
+
+def let_go(site, shop):
+    """Once it was asked."""
+    wait_for(f"{shop} is asked", lambda: site.standin.stats()[shop]["in_flight"] == 1)
+    site.standin.let_go(shop)
 
 
 class Verb:
@@ -54,12 +67,14 @@ def test_watch_prints_events_as_they_come_from_one_stream(site):
     asked = site.gateways[0].metric("offpath_http_requests_total")
     watch = Verb(site, "jobs", "watch", id, "--json")
     events = []
+    let_go(site, "b-shop")
     for e in watch.events():
         events.append(e)
         if calls([e]) == ["b-shop"]:  # perhaps seen by the look before the stream
             wait_open(site.gateways[0], 1)
+            let_go(site, "c-store")
         elif calls([e]) == ["c-store"]:
-            assert site.standin.in_flight() == 1, "the last is not over yet"
+            let_go(site, "a-mart")
     assert watch.end()[0] == 0
     assert calls(events) == NAMES
     check_end(site, id, events)
@@ -69,10 +84,12 @@ def test_watch_prints_events_as_they_come_from_one_stream(site):
 def test_send_prints_a_line_as_each_call_ends(site):
     send = Verb(site, "send", "price-compare", json.dumps({"productId": site.product()}))
     assert send.process.stderr.readline().startswith("accepted ")
+    let_go(site, "b-shop")
     assert send.process.stderr.readline().split()[0] == "b-shop"
     wait_open(site.gateways[0], 1)
+    let_go(site, "c-store")
     assert send.process.stderr.readline().split()[0] == "c-store"
-    assert site.standin.in_flight() == 1, "the last is not over yet"
+    let_go(site, "a-mart")
     code, out, err = send.end()
     assert code == 0 and len(json.loads(out)["offers"]) == 3, err
     assert [line.split()[0] for line in err.splitlines()] == ["a-mart", "succeeded"]
@@ -83,7 +100,12 @@ def test_without_streams_the_job_is_looked_at(site):
     gateway = site.gateway(OFFPATH_STREAMS="0")
     id = site.accept()
     watch = Verb(site, "jobs", "watch", id, "--json", gateway=gateway)
-    events = list(watch.events())
+    events, order = [], ["c-store", "a-mart"]
+    let_go(site, "b-shop")
+    for e in watch.events():
+        events.append(e)
+        if calls([e]) and order:
+            let_go(site, order.pop(0))
     assert watch.end()[0] == 0
     assert calls(events) == NAMES
     check_end(site, id, events)
@@ -95,11 +117,15 @@ def test_a_watch_goes_on_when_its_gateway_is_killed_and_comes_back(site):
     id = site.accept()
     watch = Verb(site, "jobs", "watch", id, "--json", gateway=gateway)
     events = []
+    let_go(site, "b-shop")
     for e in watch.events():
         events.append(e)
         if calls([e]) == ["b-shop"]:
             gateway.kill()
             site.launch("gateway", OFFPATH_LISTEN=gateway.address()).wait_ready()
+            let_go(site, "c-store")
+        elif calls([e]) == ["c-store"]:
+            let_go(site, "a-mart")
     code, _, err = watch.end()
     assert code == 0, err
     assert calls(events) == NAMES and err == ""
