@@ -238,6 +238,7 @@ static void fill_handlers(struct gateway *g)
                                        .retention_ms = g->first->topics.retention_ms},
                               .auth = g->serve.auth,
                               .streams = waiting_streams(g->waiting),
+                              .demo_users = g->o->demo_users,
                               .rng = rng_real()};
     g->admin = (struct admin){look, g};
 }

@@ -24,6 +24,16 @@ static void print(const struct token_user *user, struct buf *b)
     buf_printf(b, ",\"expires\":\"%s\"}", at);
 }
 
+void login_give(const struct http_request *q, struct http_reply *r, const struct token_user *user,
+                const char *token, int64_t left_s)
+{
+    r->status = 200;
+    r->type = "application/json";
+    http_reply_header(r, "Cache-Control", "no-store");
+    cookie_set(q, r, token, left_s > 1 ? left_s : 1);
+    print(user, &r->body);
+}
+
 void login_post(const struct auth *a, const struct http_request *q, struct http_reply *r)
 {
     struct token_user user;
@@ -41,12 +51,7 @@ void login_post(const struct auth *a, const struct http_request *q, struct http_
         auth_refuse(q, r, err, why);
         return;
     }
-    int64_t left_s = user.expires_s - clock_wall_us(a->clock) / 1000000;
-    r->status = 200;
-    r->type = "application/json";
-    http_reply_header(r, "Cache-Control", "no-store");
-    cookie_set(q, r, token, left_s > 1 ? left_s : 1);
-    print(&user, &r->body);
+    login_give(q, r, &user, token, user.expires_s - clock_wall_us(a->clock) / 1000000);
 }
 
 void logout_post(const struct http_request *q, struct http_reply *r)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/demo.h"
+
 const struct config_option options_table[] = {
     {"flows", CONFIG_TEXT, NULL, "DIR", "folder of flow files"},
     {"upstreams", CONFIG_TEXT, NULL, "FILE", "upstreams.yaml (default: beside the folder)"},
@@ -25,6 +27,7 @@ const struct config_option options_table[] = {
     {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", "of tokens; unset: all that fit the keys"},
     {"jwt-issuers", CONFIG_TEXT, NULL, "LINES",
      "several: ISSUER jwks=URL audience=.. algorithms=.."},
+    {"demo-users", CONFIG_TEXT, NULL, "NAME,...", "who may sign in without a token: at loopback only"},
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
@@ -197,6 +200,27 @@ static int read_proxies(const struct config *c, struct options *o, char why[OPTI
     return proxies_read(text, &o->proxies, what) ? refuse(why, "trusted-proxies", text, what) : 0;
 }
 
+/* Whoever reaches the port may be these users: so nobody else may reach it, and no token of others
+ * counts here. */
+static int read_demo(const struct config *c, struct options *o, char why[OPTIONS_WHY])
+{
+    const char *users = config_text(c, "demo-users"), *what = NULL;
+    if (!users || !users[0])
+        return 0;
+    if (!demo_is_list(users))
+        what = "write names of a-z, 0-9 and -, like alice,bob";
+    else if (strncmp(o->listen, "127.0.0.1:", 10) != 0 && strncmp(o->listen, "[::1]:", 6) != 0)
+        what = "they sign in without a token, so --listen must be at 127.0.0.1";
+    else if (o->public_url[0] || o->proxies.n)
+        what = "they sign in without a token: unset --public-url and --trusted-proxies";
+    else if (!o->jwt_hs256_file)
+        what = "their tokens are signed here: set --jwt-hs256-file, not --jwks";
+    if (what)
+        return refuse(why, "demo-users", users, what);
+    o->demo_users = users;
+    return 0;
+}
+
 int options_read(const struct config *c, struct options *out, char why[OPTIONS_WHY])
 {
     struct options o = {.upstreams = config_text(c, "upstreams"),
@@ -233,6 +257,8 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
         err = read_counts(c, &o, why);
     if (!err)
         err = read_proxies(c, &o, why);
+    if (!err)
+        err = read_demo(c, &o, why);
     if (!err)
         *out = o;
     return err;

@@ -18,6 +18,7 @@ struct options {
     const char *listen, *admin, *ports_file, *public_url, *id_secret_file;
     const char *jwt_hs256_file, *jwks, *jwt_issuer, *jwt_audience, *jwt_algorithms;
     const char *jwt_issuers; /* instead of the five above */
+    const char *demo_users;  /* NULL: none */
     bool log_json;
     enum log_level log_level;
     unsigned threads, streams, per_address, header_max, gateways;

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "gateway/cancel.h"
+#include "gateway/demo.h"
 #include "gateway/error_page.h"
 #include "gateway/flows.h"
 #include "gateway/guard.h"
@@ -88,13 +89,19 @@ static bool open_to_all(struct serve *s, struct http_request *q, struct http_rep
         err = error_page(r, m->arg);
         break;
     case ROUTE_PAGE:
-        err = pages_get(q, r, "index.html");
+        if (s->demo_users)
+            demo_page(s->demo_users, r);
+        else
+            err = pages_get(q, r, "index.html");
         break;
     case ROUTE_ASSET:
         err = pages_get(q, r, m->arg);
         break;
     case ROUTE_LOGIN:
-        login_post(&s->auth, q, r);
+        if (s->demo_users && http_query(q->query, "demo"))
+            demo_login(s->demo_users, &s->auth, q, r);
+        else
+            login_post(&s->auth, q, r);
         break;
     case ROUTE_LOGOUT:
         logout_post(q, r);

@@ -13,6 +13,7 @@ struct serve { /* for the gateway's life */
     struct jobs jobs;
     struct auth auth;
     struct streams *streams;
+    const char *demo_users; /* NULL: none; lent with the settings */
     struct rng *rng;
 };
 

@@ -1,7 +1,7 @@
 // main.js - the frame: addresses, sign-in, language, colours, keys, and "your answer is ready".
 import { $, h, empty, button, link, ask, problem, toast, say, clean } from "./dom.js";
 import { t, lang, chooseLanguage, sentence } from "./text.js";
-import { load, save, me, signIn, signOut } from "./api.js";
+import { load, save, me, signIn, signOut, beDemoUser } from "./api.js";
 import { watchMine } from "./live.js";
 import { flowPage } from "./flow.js";
 import { jobPage, isFinal } from "./job.js";
@@ -68,10 +68,22 @@ function frame() {
   empty(header, h("a", { href: "/", class: "brand" }, "Offpath"),
     h("nav", {}, h("a", at("/"), t("flows")), h("a", at("/me"), t("myJobs"))),
     h("div", { class: "tools" },
-      user ? button(`${clean(user.user)} · ${t("signOut")}`, leave) : button(t("signIn"), signInDialog),
+      DEMO.length ? demoSwitch(user) : user ? button(`${clean(user.user)} · ${t("signOut")}`, leave) : button(t("signIn"), signInDialog),
       button(t("language"), () => { const next = lang() === "ko" ? "en" : "ko"; save("lang", next); chooseLanguage(next); show(); }, { lang: lang() === "ko" ? "en" : "ko", class: "plain" }),
       button(`${t("theme")}: ${t("theme." + theme)}`, () => { save("theme", { auto: "light", light: "dark", dark: "auto" }[theme]); frame(); }, { class: "plain" }),
       button("?", showKeys, { class: "plain", "aria-label": t("keys") })));
+}
+
+// The quick start's: who sits at its machine may be any of these. No other gateway names them.
+const DEMO = document.documentElement.dataset.demo?.split(",") || [];
+function demoSwitch(user) {
+  const one = (name, text) => button(text, () => be(name), { "aria-pressed": String((user?.user || "") === name) });
+  return h("div", { class: "switch", role: "group", "aria-label": t("tryAs") }, DEMO.map((n) => one(n, n[0].toUpperCase() + n.slice(1))), one("", t("guest")));
+}
+async function be(name) {
+  try { await (name ? beDemoUser(name) : signOut()); } catch (e) { toast(clean(e.detail || e.message)); }
+  await show();
+  header.querySelector(".switch [aria-pressed=true]")?.focus();
 }
 
 async function leave() {

@@ -45,7 +45,7 @@ const TEXTS = {
   older: ["Load older", "더 보기"], more: ["{n} new - show", "새 작업 {n}개 - 보기"],
   device: ["Started from this device", "이 기기에서 시작한 작업"], deviceText: ["Jobs without an owner (guests', and those everybody shares) are listed from the links this device keeps.", "주인이 없는 작업(손님, 공유)은 이 기기에 남은 링크로 보여 줍니다."],
   forget: ["Forget these links", "링크 지우기"], signInList: ["Sign in to see your jobs on every device.", "로그인하면 모든 기기에서 볼 수 있습니다."],
-  signIn: ["Sign in", "로그인"], signOut: ["Sign out", "로그아웃"], token: ["Token", "토큰"], tokenHint: ["A bearer token (JWT). It is kept in a cookie no script can read, until it expires.", "베어러 토큰(JWT). 만료될 때까지 스크립트가 읽을 수 없는 쿠키에 보관됩니다."],
+  signIn: ["Sign in", "로그인"], signOut: ["Sign out", "로그아웃"], guest: ["Guest", "손님"], tryAs: ["Try it as", "사용자 바꾸기"], token: ["Token", "토큰"], tokenHint: ["A bearer token (JWT). It is kept in a cookie no script can read, until it expires.", "베어러 토큰(JWT). 만료될 때까지 스크립트가 읽을 수 없는 쿠키에 보관됩니다."],
   close: ["Close", "닫기"], copy: ["Copy", "복사"], copied: ["Copied", "복사했습니다"], copyYourself: ["Copy this", "직접 복사하세요"],
   language: ["한국어", "English"], theme: ["Colours", "색"], "theme.auto": ["Auto", "자동"], "theme.light": ["Light", "밝게"], "theme.dark": ["Dark", "어둡게"],
   keys: ["Keys", "단축키"], keysOn: ["Keys are on", "단축키 사용 중"], keysOff: ["Keys are off", "단축키 꺼짐"], turnOff: ["Switch them off", "끄기"], turnOn: ["Switch them on", "켜기"],

@@ -419,7 +419,7 @@ static int stage_ask(struct stage *s, const char *method, const char *path, cons
         *colon = 0;
         if (*end)
             *end++ = 0;
-        list[n++] = (struct http_header){p, colon + 2};
+        list[strcmp(p, "Host") == 0 ? 0 : n++] = (struct http_header){p, colon + 2};
         p = end;
     }
     struct http_request q = {.method = method,

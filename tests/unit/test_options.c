@@ -76,6 +76,29 @@ static void names_what_is_missing_and_what_to_write(void **state)
     assert_non_null(strstr(why, "head -c 32 /dev/urandom"));
 }
 
+/* A gateway that others can reach lets nobody in without a token. */
+static void takes_users_of_a_demonstration_at_loopback_only(void **state)
+{
+    struct options o;
+    (void)state;
+#define DEMO NEEDED, "--demo-users", "alice,bob", "--jwt-hs256-file", "s"
+    assert_int_equal(READ(&o, NEEDED), 0);
+    assert_null(o.demo_users);
+    assert_int_equal(READ(&o, DEMO), 0);
+    assert_string_equal(o.demo_users, "alice,bob");
+    assert_int_equal(READ(&o, DEMO, "--listen", "[::1]:0"), 0);
+    assert_int_equal(READ(&o, DEMO, "--listen", "0.0.0.0:8480"), ERR_INVALID);
+    assert_non_null(strstr(why, "--demo-users (OFFPATH_DEMO_USERS) is \"alice,bob\""));
+    assert_non_null(strstr(why, "--listen must be at 127.0.0.1"));
+    assert_int_equal(READ(&o, DEMO, "--listen", "10.0.0.1:8480"), ERR_INVALID);
+    assert_int_equal(READ(&o, DEMO, "--public-url", "https://jobs.example"), ERR_INVALID);
+    assert_int_equal(READ(&o, DEMO, "--trusted-proxies", "127.0.0.1"), ERR_INVALID);
+    assert_int_equal(READ(&o, NEEDED, "--demo-users", "alice"), ERR_INVALID);
+    assert_non_null(strstr(why, "set --jwt-hs256-file"));
+    assert_int_equal(READ(&o, NEEDED, "--jwt-hs256-file", "s", "--demo-users", "Al"), ERR_INVALID);
+#undef DEMO
+}
+
 static void refuses_what_is_out_of_range(void **state)
 {
     struct options o;
@@ -151,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(has_safe_defaults),
         TEST(names_what_is_missing_and_what_to_write),
+        TEST(takes_users_of_a_demonstration_at_loopback_only),
         TEST(refuses_what_is_out_of_range),
         TEST(reads_the_environment),
         TEST(takes_the_workers_settings),
