@@ -10,29 +10,38 @@
 
 static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
+static bool is_word(const char **text)
+{
+    size_t n = strspn(*text, LETTERS);
+    *text += n;
+    return n && n < DEMO_USER;
+}
+
 bool demo_is_list(const char *users)
 {
     for (;; users++) {
-        size_t n = strspn(users, LETTERS);
-        if (!n || n >= DEMO_USER)
+        if (!is_word(&users) || (*users == '=' && (users++, !is_word(&users))))
             return false;
-        users += n;
         if (*users != ',')
             return !*users;
     }
 }
 
-static bool is_listed(const char *users, const char *name, size_t len)
+/* The sub of this name: text and length; NULL: it is not listed. */
+static const char *find(const char *users, const char *name, size_t len, size_t *sub_len)
 {
     for (const char *p = users; len; p++) {
-        size_t n = strcspn(p, ",");
-        if (n == len && memcmp(p, name, n) == 0)
-            return true;
-        p += n;
+        size_t all = strcspn(p, ","), n = strcspn(p, "=,");
+        if (n == len && memcmp(p, name, n) == 0) {
+            const char *sub = p[n] == '=' ? p + n + 1 : p;
+            *sub_len = (size_t)(p + all - sub);
+            return sub;
+        }
+        p += all;
         if (!*p)
             break;
     }
-    return false;
+    return NULL;
 }
 
 void demo_page(const char *users, struct http_reply *r)
@@ -91,7 +100,8 @@ void demo_login(const char *users, const struct auth *a, const struct http_reque
                 struct http_reply *r)
 {
     const char *name = http_query(q->query, "demo"), *why = NULL;
-    size_t len = name ? strcspn(name, "&") : 0;
+    size_t len = name ? strcspn(name, "&") : 0, sub_len = 0;
+    const char *sub = find(users, name, len, &sub_len);
     struct token_user user = {0};
     struct buf token = {0};
     int err = cookie_guard(q, &why);
@@ -99,10 +109,10 @@ void demo_login(const char *users, const struct auth *a, const struct http_reque
         err = ERR_NOT_ALLOWED;
         why = "users of a demonstration are for this machine: open the console at 127.0.0.1";
     }
-    if (!err && !is_listed(users, name, len))
+    if (!err && !sub)
         err = ERR_NO_ROUTE;
     if (!err) {
-        memcpy(user.sub, name, len);
+        memcpy(user.sub, sub, sub_len);
         user.expires_s = clock_wall_us(a->clock) / 1000000 + DEMO_TTL_S;
         err = make_token(a, &user, &token) ? ERR_BUG : 0;
     }

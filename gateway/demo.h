@@ -7,7 +7,7 @@
 
 enum { DEMO_USER = 32, DEMO_TTL_S = 12 * 3600 };
 
-/* Is this a list of names of [a-z0-9-], each with a comma before the next? */
+/* Is this a list NAME=SUB,... of [a-z0-9-]? Who has no SUB is known by the name. */
 bool demo_is_list(const char *users);
 /* The console's shell, with the names in it; kept by no browser, as there may be none next time. */
 void demo_page(const char *users, struct http_reply *r);

@@ -221,8 +221,9 @@ static void print_end(const struct follow *f, const struct json *job)
              reason[0] ? "; " : "", reason, message[0] ? ": " : "", message);
     terminal_clean(more, 0, text, sizeof text);
     terminal_took(took < 0 ? now_ms() - f->started_ms : took, time, sizeof time);
-    fprintf(t->err, "%s%-20s%s %9s  %s\n", terminal_tone(t, t->err, person_tone(state)), state,
-            terminal_plain(t, t->err), time, text);
+    fprintf(t->err, "%s%-20s%s %9s  ", terminal_tone(t, t->err, person_tone(state)), state,
+            terminal_plain(t, t->err), time);
+    terminal_words(t, t->err, text, 32);
 }
 
 int follow_end(const struct follow *f, const struct json *job)

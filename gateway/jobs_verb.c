@@ -145,8 +145,10 @@ static void field(const struct person *p, const char *name, const char *text)
 {
     char clean[TEXT_MAX];
     terminal_clean(text, 0, clean, sizeof clean);
-    if (clean[0])
-        fprintf(p->terminal.out, "%-10s %s\n", name, clean);
+    if (!clean[0])
+        return;
+    fprintf(p->terminal.out, "%-10s ", name);
+    terminal_words(&p->terminal, p->terminal.out, clean, 11);
 }
 
 static void print_call(const struct person *p, const struct json *call)

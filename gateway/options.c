@@ -27,7 +27,8 @@ const struct config_option options_table[] = {
     {"jwt-algorithms", CONFIG_TEXT, NULL, "NAME,...", "of tokens; unset: all that fit the keys"},
     {"jwt-issuers", CONFIG_TEXT, NULL, "LINES",
      "several: ISSUER jwks=URL audience=.. algorithms=.."},
-    {"demo-users", CONFIG_TEXT, NULL, "NAME,...", "who may sign in without a token: at loopback only"},
+    {"demo-users", CONFIG_TEXT, NULL, "NAME=SUB,...",
+     "who may sign in without a token: at loopback only"},
     {"threads", CONFIG_NUMBER, "256", "N", "connections served at once, 16 to 2048"},
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
@@ -208,7 +209,7 @@ static int read_demo(const struct config *c, struct options *o, char why[OPTIONS
     if (!users || !users[0])
         return 0;
     if (!demo_is_list(users))
-        what = "write names of a-z, 0-9 and -, like alice,bob";
+        what = "write names of a-z, 0-9 and -, like alice=1,bob=2";
     else if (strncmp(o->listen, "127.0.0.1:", 10) != 0 && strncmp(o->listen, "[::1]:", 6) != 0)
         what = "they sign in without a token, so --listen must be at 127.0.0.1";
     else if (o->public_url[0] || o->proxies.n)

@@ -120,6 +120,34 @@ void terminal_clean(const char *text, int width, char *out, size_t size)
     out[used] = 0;
 }
 
+static int characters(const char *text, size_t len)
+{
+    int n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return n;
+}
+
+void terminal_words(const struct terminal *t, FILE *stream, const char *text, int indent)
+{
+    int at = indent;
+    for (size_t word; *text; text += word) {
+        size_t gap = strspn(text, " ");
+        word = gap + strcspn(text + gap, " ");
+        int width = characters(text, word);
+        if (t->columns && at > indent && at + width > t->columns) {
+            fprintf(stream, "\n%*s", indent, "");
+            at = indent;
+            width -= (int)gap;
+            fprintf(stream, "%.*s", (int)(word - gap), text + gap);
+        } else {
+            fprintf(stream, "%.*s", (int)word, text);
+        }
+        at += width;
+    }
+    fputc('\n', stream);
+}
+
 void terminal_took(int64_t ms, char *out, size_t size)
 {
     if (ms < 0)

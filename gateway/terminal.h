@@ -33,5 +33,9 @@ void terminal_clear(struct terminal *t);
  * 0: all. Appended to `out` of `size` bytes, cut to fit. */
 void terminal_clean(const char *text, int width, char *out, size_t size);
 
+/* A clean text and a new line on that stream, behind `indent` characters that stand there already.
+ * On a terminal a word that would pass its edge begins a line, indented as far. */
+void terminal_words(const struct terminal *t, FILE *stream, const char *text, int indent);
+
 /* "212 ms", "2,430 ms", "35.2 s", "12 min 5 s". */
 void terminal_took(int64_t ms, char *out, size_t size);

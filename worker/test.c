@@ -153,10 +153,10 @@ static void tell_text(struct testing *t, const char *path, const struct flow_tes
                       const struct verdict *v)
 {
     if (v->differences == 0)
-        fprintf(t->out, "ok    %-60s %zu call%s, %.1f s virtual, %lld ms\n", test->name, v->calls,
+        fprintf(t->out, "ok    %-42s %zu call%s, %.1f s virtual, %lld ms\n", test->name, v->calls,
                 v->calls == 1 ? "" : "s", (double)v->virtual_ms / 1000, (long long)v->real_ms);
     else
-        fprintf(t->out, "FAIL  %-60s %s:%u\n%s", test->name, path, v->line, buf_str(&v->lines));
+        fprintf(t->out, "FAIL  %-42s %s:%u\n%s", test->name, path, v->line, buf_str(&v->lines));
 }
 
 static void tell_json(struct testing *t, const char *path, const struct flow_test *test,

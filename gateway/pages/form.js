@@ -81,7 +81,7 @@ const INPUT_TYPES = { email: "email", uri: "url", date: "date", time: "text", pa
 function line(ctx, schema, name, required) {
   const id = ctx.id(), type = typeOf(schema), number = type === "integer" || type === "number";
   const { hint, error, by } = describe(ctx, schema, id);
-  const long = type === "string" && !isSecret(schema) && (schema.maxLength ?? 0) > LINE_MAX;
+  const long = type === "string" && !isSecret(schema) && !INPUT_TYPES[schema.format] && (schema.maxLength ?? 0) > LINE_MAX;
   const example = schema.examples?.[0];
   const props = { id, "aria-describedby": by, "aria-required": required, autocomplete: isSecret(schema) ? "new-password" : "off",
     placeholder: isSecret(schema) || example === undefined ? null : clean(String(example)) };

@@ -361,6 +361,7 @@ class JobPage {
       this.resultList.append(h("li", { class: this.back && this.away ? "row new" : "row" }, h("h3", {}, `${this.shownResults.size}. `, foreign(c.key)), value(c.result)));
     }
     const { result, state: now } = this.job;
+    this.partSection.firstChild.textContent = t(isFinal(now) ? "resultsAll" : "results");
     const whole = isFinal(now) && result !== null && result !== undefined;
     this.partSection.hidden = !this.shownResults.size || (whole && this.body.classList.contains("settled"));
     if (whole && this.finalSection.hidden) {
@@ -369,7 +370,7 @@ class JobPage {
     }
     if (whole && this.body.classList.contains("settled") && this.shownResults.size && !this.folded) {
       this.folded = true;
-      this.finalSection.append(h("details", {}, h("summary", {}, `${t("calls")}: ${this.shownResults.size}`), this.resultList));
+      this.finalSection.append(h("details", {}, h("summary", {}, `${t("resultsAll")}: ${this.shownResults.size}`), this.resultList));
     }
   }
 

@@ -49,7 +49,7 @@ export async function homePage(root, go) {
   last.removeAttribute("aria-busy");
   empty(last, h("h2", {}, t("lastJobs")), jobs.length
     ? [h("ul", { class: "list" }, jobs.map((j) => row(flows, j))), h("p", {}, link("/me", t("allJobs")))]
-    : h("p", { class: "quiet" }, t("noJobs")));
+    : h("p", { class: "quiet" }, t("noJobsHere")));
   return { close: onReady((job) => { if (last.querySelector(`[data-id="${job.id}"]`)) go(location.pathname, true); }) };
 }
 

@@ -77,8 +77,9 @@ function frame() {
 // The quick start's: who sits at its machine may be any of these. No other gateway names them.
 const DEMO = document.documentElement.dataset.demo?.split(",") || [];
 function demoSwitch(user) {
-  const one = (name, text) => button(text, () => be(name), { "aria-pressed": String((user?.user || "") === name) });
-  return h("div", { class: "switch", role: "group", "aria-label": t("tryAs") }, DEMO.map((n) => one(n, n[0].toUpperCase() + n.slice(1))), one("", t("guest")));
+  const one = (name, sub, text) => button(text, () => be(name), { "aria-pressed": String((user?.user || "") === sub) });
+  return h("div", { class: "switch", role: "group", "aria-label": t("tryAs") },
+    DEMO.map((n) => n.split("=")).map(([n, sub = n]) => one(n, sub, n[0].toUpperCase() + n.slice(1))), one("", "", t("guest")));
 }
 async function be(name) {
   try { await (name ? beDemoUser(name) : signOut()); } catch (e) { toast(clean(e.detail || e.message)); }

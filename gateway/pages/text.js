@@ -2,7 +2,7 @@
 const TEXTS = {
   flows: ["Flows", "작업 종류"], myJobs: ["My jobs", "내 작업"], home: ["Start", "시작"],
   lastJobs: ["Last jobs", "최근 작업"], allJobs: ["All my jobs", "내 작업 모두 보기"],
-  noJobs: ["No jobs yet. Start one:", "아직 작업이 없습니다. 하나 시작해 보세요:"],
+  noJobsHere: ["No jobs yet.", "아직 작업이 없습니다."], noJobs: ["No jobs yet. Start one:", "아직 작업이 없습니다. 하나 시작해 보세요:"],
   noFlows: ["There is no flow you may start.", "시작할 수 있는 작업이 없습니다."],
   noMatch: ["No job fits these filters.", "조건에 맞는 작업이 없습니다."],
   usually: ["usually {a}-{b}", "보통 {a}~{b}"], skip: ["Skip to content", "본문으로 건너뛰기"],
@@ -22,7 +22,7 @@ const TEXTS = {
   job: ["Job", "작업"], started: ["started", "시작"], created: ["accepted", "접수"], took: ["took", "걸린 시간"], deadline: ["deadline", "기한"],
   cancel: ["Cancel", "취소"], copyLink: ["Copy link", "링크 복사"], tellMe: ["Tell me when done", "끝나면 알림"], willTell: ["Will tell you", "알려 드립니다"],
   onlyYou: ["only you can read it", "나만 볼 수 있음"], anyone: ["anyone with the link can read it", "링크가 있으면 누구나 볼 수 있음"],
-  calls: ["Calls", "호출"], results: ["Results so far", "지금까지의 결과"], result: ["Result", "결과"], details: ["Details", "자세히"],
+  calls: ["Calls", "호출"], results: ["Results so far", "지금까지의 결과"], resultsAll: ["Results of the calls", "호출 결과"], result: ["Result", "결과"], details: ["Details", "자세히"],
   input: ["Input, as this browser sent it", "입력 (이 브라우저가 보낸 것)"], noInput: ["Sent from elsewhere; the server does not give it back.", "다른 곳에서 보냈으며 서버는 돌려주지 않습니다."],
   accepted: ["Request complete. You can close this page.", "요청이 접수되었습니다. 이 페이지를 닫아도 됩니다."],
   ahead: ["{n} ahead of you", "앞에 {n}개"], doneOf: ["{n} of {all} done", "{all}개 중 {n}개 완료"], done: ["{n} done", "{n}개 완료"],

@@ -8,7 +8,7 @@ from test_signed_in import make_site
 
 @pytest.fixture(scope="module")
 def demo(stack, work_folder, release):
-    site = make_site(stack, work_folder, release, OFFPATH_DEMO_USERS="alice,bob").open()
+    site = make_site(stack, work_folder, release, OFFPATH_DEMO_USERS="alice=7,bob=8").open()
     site.base = f"http://{site.address}"
     yield site
     closing([site])

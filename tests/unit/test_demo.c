@@ -26,7 +26,12 @@ static void signs_in_whom_it_names(void **state)
     assert_int_equal(stage_post(s, "mine", "{\"n\":1}", cookie), 202); /* a token like any other */
     assert_string_equal(s->got[0].key, "bob");
     stage_flush(s);
+    s->serve.demo_users = "alice=7,bob=8";
     assert_int_equal(as(s, "alice&x=1", OURS), 200);
+    assert_string_equal(stage_member(s, "user"), "7");
+    assert_int_equal(as(s, "bob", OURS), 200);
+    assert_string_equal(stage_member(s, "user"), "8");
+    assert_int_equal(as(s, "7", OURS), 404);
 }
 
 static void signs_in_nobody_else(void **state)
@@ -85,9 +90,11 @@ static void knows_a_list_of_names(void **state)
     (void)state;
     assert_true(demo_is_list("alice"));
     assert_true(demo_is_list("alice,bob-2"));
+    assert_true(demo_is_list("alice=7,bob"));
     assert_true(demo_is_list("a234567890123456789012345678901"));
     assert_false(demo_is_list("a2345678901234567890123456789012"));
-    static const char *const bad[] = {"", ",", "alice,", ",bob", "a,,b", "Alice", "a b", "a\"b"};
+    static const char *const bad[] = {"",    ",",    "alice,", ",bob", "a,,b",  "Alice",
+                                      "a b", "a\"b", "a=",     "=7",   "a=b=c", "a=,b"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(demo_is_list(bad[i]));
 }

@@ -85,6 +85,33 @@ static void has_colour_only_where_it_is_wanted(void **state)
     fclose(file);
 }
 
+static const char *words(int columns, const char *text, int indent)
+{
+    static char written[200];
+    struct terminal t = {.columns = columns};
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    terminal_words(&t, file, text, indent);
+    rewind(file);
+    size_t n = fread(written, 1, sizeof written - 1, file);
+    written[n] = 0;
+    fclose(file);
+    return written;
+}
+
+static void breaks_lines_between_words(void **state)
+{
+    (void)state;
+    assert_string_equal(words(0, "one two three", 4), "one two three\n"); /* a pipe: as it is */
+    assert_string_equal(words(20, "one two three", 4), "one two three\n");
+    assert_string_equal(words(17, "one two three", 4), "one two three\n");
+    assert_string_equal(words(16, "one two three", 4), "one two\n    three\n");
+    assert_string_equal(words(8, "one two three", 4), "one\n    two\n    three\n");
+    assert_string_equal(words(8, "a-word-too-long is", 4), "a-word-too-long\n    is\n");
+    assert_string_equal(words(7, "\xea\xb0\x80\xea\xb0\x80 b", 3), "\xea\xb0\x80\xea\xb0\x80 b\n");
+    assert_string_equal(words(9, "", 4), "\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +119,7 @@ int main(void)
         cmocka_unit_test(cuts_at_a_character),
         cmocka_unit_test(writes_times_for_people),
         cmocka_unit_test(has_colour_only_where_it_is_wanted),
+        cmocka_unit_test(breaks_lines_between_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
