@@ -233,13 +233,9 @@ static void pool_close(struct cache *port)
 
 static void locks_init(struct pool *p)
 {
-    pthread_condattr_t monotonic;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->freed, &monotonic);
-    pthread_cond_init(&p->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&p->freed);
+    clock_cond_init(&p->wake);
 }
 
 int cache_pool_open(const struct cache_driver *driver, void *arg, const struct cache_settings *s,

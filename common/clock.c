@@ -70,6 +70,15 @@ struct timespec clock_until(int64_t ms)
     return t;
 }
 
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 /* By hand: every accepted job has two of these, and strftime with its locale costs a microsecond.
  */
 struct civil_date {

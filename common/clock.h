@@ -3,6 +3,7 @@
  * Unix microseconds UTC; mono never goes back and is for intervals. The real clock is safe from any
  * thread, and a stepped one to read; one thread steps it. */
 #pragma once
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,10 +39,12 @@ static inline int64_t clock_mono_ms(const struct clock *c)
     return c->mono_us(c) / 1000;
 }
 
-/* So many milliseconds from now (less than 0: now) on CLOCK_MONOTONIC, for a thread's timed wait: a
- * condition made with that clock, sem_clockwait. The machine's time, whatever a test's clock says.
- */
+/* So many milliseconds from now (less than 0: now) on CLOCK_MONOTONIC, for a thread's timed wait:
+ * on a condition of clock_cond_init, sem_clockwait. The machine's time, whatever a test's clock
+ * says. */
 struct timespec clock_until(int64_t ms);
+/* A condition that pthread_cond_timedwait waits on by that clock. pthread_cond_destroy ends it. */
+void clock_cond_init(pthread_cond_t *cond);
 
 /* RFC 3339 in UTC with microseconds: 2026-11-24T22:45:00.123456Z. */
 enum { CLOCK_TEXT = 28 }; /* bytes with the ending 0 */

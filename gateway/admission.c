@@ -142,12 +142,8 @@ int admission_open(const struct admission_settings *s, struct admission **out)
     a->s = *s;
     a->n = s->flows->flows_n;
     a->flows = calloc(a->n ? a->n : 1, sizeof *a->flows);
-    pthread_condattr_t mono;
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
     pthread_mutex_init(&a->lock, NULL);
-    pthread_cond_init(&a->wake, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&a->wake);
     for (size_t i = 0; a->flows && i < a->n; i++)
         watch(a, i);
     a->s.partitions = NULL; /* the caller's, copied by now */

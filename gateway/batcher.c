@@ -98,13 +98,9 @@ int batcher_open(const struct batcher_settings *s, struct batcher **out)
     if (!b)
         return ERR_NOMEM;
     b->s = *s;
-    pthread_condattr_t mono;
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
     pthread_mutex_init(&b->lock, NULL);
-    pthread_cond_init(&b->work, &mono);
-    pthread_cond_init(&b->done, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&b->work);
+    clock_cond_init(&b->done);
     b->ring = calloc(s->queue_max, s->item_size);
     b->batch = calloc(s->batch_max, s->item_size);
     if (!b->ring || !b->batch || pthread_create(&b->thread, NULL, run, b) != 0) {

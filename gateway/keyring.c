@@ -234,7 +234,6 @@ static int open_source(struct keyring *k)
 int keyring_open(const struct keyring_settings *s, struct keyring **out)
 {
     struct keyring *k = calloc(1, sizeof *k);
-    pthread_condattr_t mono;
     if (!k) {
         jwks_put(s->fixed);
         return ERR_NOMEM;
@@ -243,10 +242,7 @@ int keyring_open(const struct keyring_settings *s, struct keyring **out)
     k->set = s->fixed;
     k->stale_ms = INT64_MAX;
     pthread_mutex_init(&k->lock, NULL);
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&k->read_once, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&k->read_once);
     int err = k->set ? 0 : open_source(k);
     if (err) {
         keyring_close(k);

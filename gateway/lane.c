@@ -186,12 +186,8 @@ int lane_open(const struct lane_settings *s, struct lane **out)
     l->s = *s;
     l->last = &l->first;
     l->open.next = l->open.before = &l->open;
-    pthread_condattr_t mono;
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->work, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&l->work);
     if (pthread_create(&l->thread, NULL, run, l) != 0) {
         destroy(l);
         return ERR_NOMEM;

@@ -28,12 +28,8 @@ int reader_open(const struct reader_settings *s, struct reader **out)
         free(r);
         return ERR_NOMEM;
     }
-    pthread_condattr_t mono;
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->free_one, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&r->free_one);
     *out = r;
     return 0;
 }

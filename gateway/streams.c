@@ -348,15 +348,11 @@ static void count(struct streams *s)
 int streams_open(const struct streams_settings *settings, struct streams **out)
 {
     struct streams *s = calloc(1, sizeof *s);
-    pthread_condattr_t mono;
     if (!s)
         return ERR_NOMEM;
     s->s = *settings;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->empty, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&s->empty);
     count(s);
     s->timer = loop_timer_new(s->s.loop, tick, s);
     if (!s->timer) {

@@ -25,15 +25,11 @@ struct waiter {
 int waiters_open(const struct waiters_settings *s, struct waiters **out)
 {
     struct waiters *w = calloc(1, sizeof *w);
-    pthread_condattr_t mono;
     if (!w)
         return ERR_NOMEM;
     w->s = *s;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->woken, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&w->woken);
     *out = w;
     return 0;
 }

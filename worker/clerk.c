@@ -89,12 +89,8 @@ static void *work(void *arg)
 
 static int thread_start(struct clerk *c)
 {
-    pthread_condattr_t attr;
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&c->changed);
     return pthread_create(&c->thread, NULL, work, c) ? ERR_NOMEM : 0;
 }
 

@@ -312,12 +312,8 @@ int writer_start(const struct writer_settings *s, struct writer **out)
         return ERR_NOMEM;
     unsigned n = s->threads < 1 ? 1 : s->threads > THREADS_MAX ? THREADS_MAX : s->threads;
     int err = 0;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->idle, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&w->idle);
     w->in_loop = s->loop != NULL;
     w->active = 1;
     while (w->n < n && !err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -130,6 +131,25 @@ static void test_the_real_clock_goes_on(void **state)
     assert_true(clock_wall_us(c) > 1700000000000000); /* 2023 */
 }
 
+/* By the wall's clock the moment would be long over. */
+static void test_a_condition_waits_until_what_clock_until_says(void **state)
+{
+    (void)state;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond;
+    int rc = 0;
+    clock_cond_init(&cond);
+    int64_t from = clock_mono_us(clock_real());
+    struct timespec until = clock_until(20);
+    pthread_mutex_lock(&lock);
+    while (rc == 0)
+        rc = pthread_cond_timedwait(&cond, &lock, &until);
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(rc, ETIMEDOUT);
+    assert_true(clock_mono_us(clock_real()) - from >= 20000);
+    pthread_cond_destroy(&cond);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_reads_no_further_than_len),
         cmocka_unit_test(test_a_stepped_clock_stands_until_stepped),
         cmocka_unit_test(test_the_real_clock_goes_on),
+        cmocka_unit_test(test_a_condition_waits_until_what_clock_until_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
