@@ -4,16 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_client.h"
+#include "gateway/caller.h"
 
 enum { ANSWER_MAX = 1 << 20, CONNECT_MS = 10000 };
 
 struct listen {
     struct listen_settings s;
-    char *authorization; /* owned; NULL: a guest */
-    struct loop *loop;
+    struct caller caller;
     struct loop_timer *timer;
-    struct http_client *http;
     struct http_exchange *exchange; /* NULL: over */
     struct sse_read read;
     int64_t heard_ms, quiet_ms;
@@ -24,7 +22,7 @@ struct listen {
 static void on_event(void *arg, const struct sse_event *e)
 {
     struct listen *l = arg;
-    l->heard_ms = loop_now_ms(l->loop);
+    l->heard_ms = loop_now_ms(l->caller.loop);
     l->s.event(l->s.arg, e);
 }
 
@@ -47,7 +45,7 @@ static void on_end(void *arg, struct http_response *r)
     struct listen *l = arg;
     l->exchange = NULL;
     l->refused = r->code == CALL_OK && !is_stream(r);
-    loop_stop(l->loop);
+    loop_stop(l->caller.loop);
 }
 
 static void on_tick(void *arg)
@@ -56,27 +54,19 @@ static void on_tick(void *arg)
     bool waits = l->answered || l->quiet_ms < CONNECT_MS;
     int64_t quiet_ms = waits ? l->quiet_ms : CONNECT_MS;
     l->s.tick(l->s.arg);
-    if (!l->exchange || loop_now_ms(l->loop) - l->heard_ms < quiet_ms)
+    if (!l->exchange || loop_now_ms(l->caller.loop) - l->heard_ms < quiet_ms)
         return;
-    http_cancel(l->http, l->exchange);
+    http_cancel(l->caller.http, l->exchange);
     l->exchange = NULL;
-    loop_stop(l->loop);
+    loop_stop(l->caller.loop);
 }
 
 int listen_open(const struct listen_settings *s, struct listen **out)
 {
     struct listen *l = calloc(1, sizeof *l);
-    int err = l ? loop_uv_open(&l->loop) : ERR_NOMEM;
-    if (!err)
-        err = http_client_curl_open(l->loop, 1, HTTP_REST_MS, &l->http);
-    if (!err && !(l->timer = loop_timer_new(l->loop, on_tick, l)))
+    int err = l ? caller_open(&l->caller, s->url, s->token) : ERR_NOMEM;
+    if (!err && !(l->timer = loop_timer_new(l->caller.loop, on_tick, l)))
         err = ERR_NOMEM;
-    if (!err && s->token && s->token[0]) {
-        struct buf b = {0};
-        buf_printf(&b, "Bearer %s", s->token);
-        l->authorization = buf_take(&b, NULL);
-        err = l->authorization ? 0 : ERR_NOMEM;
-    }
     if (err) {
         listen_close(l);
         return err;
@@ -91,51 +81,39 @@ void listen_close(struct listen *l)
 {
     if (!l)
         return;
-    http_client_close(l->http);
     if (l->timer)
-        loop_timer_free(l->loop, l->timer);
-    loop_close(l->loop);
+        loop_timer_free(l->caller.loop, l->timer);
+    caller_close(&l->caller);
     sse_read_fini(&l->read);
-    free(l->authorization);
     free(l);
 }
 
 static int start(struct listen *l, const char *path, int64_t most_ms)
 {
-    struct buf url = {0};
-    struct header headers[3] = {{(char *)"Accept", (char *)"text/event-stream"}};
-    size_t n = 1;
-    if (l->authorization)
-        headers[n++] = (struct header){(char *)"Authorization", l->authorization};
+    struct header headers[CALLER_HEADERS + 1];
+    size_t n = caller_headers(&l->caller, "text/event-stream", headers);
     if (l->read.last[0])
         headers[n++] = (struct header){(char *)"Last-Event-ID", l->read.last};
-    buf_printf(&url, "%s%s", l->s.url, path);
     const struct http_request q = {.method = "GET",
-                                   .url = buf_str(&url),
                                    .headers = headers,
                                    .headers_n = n,
                                    .timeout_ms = most_ms,
                                    .response_max = ANSWER_MAX,
-                                   .part = on_part,
-                                   .allow_private = true,
-                                   .once = true,
-                                   .item = -1};
-    int err = buf_ok(&url) ? ERR_NOMEM : http_start(l->http, &q, on_end, l, &l->exchange);
-    buf_fini(&url);
-    return err;
+                                   .part = on_part};
+    return caller_start(&l->caller, &q, path, on_end, l, &l->exchange);
 }
 
 enum listen_end listen_to(struct listen *l, const char *path, int64_t quiet_ms, int64_t most_ms)
 {
     sse_read_again(&l->read);
-    l->heard_ms = loop_now_ms(l->loop);
+    l->heard_ms = loop_now_ms(l->caller.loop);
     l->quiet_ms = quiet_ms;
     l->answered = l->refused = false;
     if (start(l, path, most_ms) != 0)
         return LISTEN_REFUSED;
-    loop_timer_set(l->loop, l->timer, LISTEN_TICK_MS, LISTEN_TICK_MS);
-    loop_run(l->loop);
-    loop_timer_stop(l->loop, l->timer);
+    loop_timer_set(l->caller.loop, l->timer, LISTEN_TICK_MS, LISTEN_TICK_MS);
+    loop_run(l->caller.loop);
+    loop_timer_stop(l->caller.loop, l->timer);
     return l->refused || l->read.too_big ? LISTEN_REFUSED : LISTEN_ENDED;
 }
 

@@ -4,36 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_client.h"
+#include "gateway/caller.h"
 
-enum { ANSWER_MAX = 64 << 20, DEPTH_MAX = 256, TOKEN_MAX = 16384 };
+enum { ANSWER_MAX = 64 << 20, DEPTH_MAX = 256, HEADERS_MAX = CALLER_HEADERS + 3 };
 
 struct talk {
-    const char *url;
-    char *authorization; /* owned; NULL: a guest */
-    struct loop *loop;
-    struct http_client *http;
+    struct caller caller;
     struct talk_answer *answer; /* of the exchange that runs */
 };
 
 int talk_open(const char *url, const char *token, struct talk **out)
 {
     struct talk *t = calloc(1, sizeof *t);
-    int err = t ? loop_uv_open(&t->loop) : ERR_NOMEM;
-    if (!err)
-        err = http_client_curl_open(t->loop, 1, HTTP_REST_MS, &t->http);
-    if (!err && token && token[0]) {
-        size_t size = strlen(token) + sizeof "Bearer ";
-        t->authorization = malloc(size);
-        err = t->authorization ? 0 : ERR_NOMEM;
-        if (!err)
-            snprintf(t->authorization, size, "Bearer %s", token);
-    }
+    int err = t ? caller_open(&t->caller, url, token) : ERR_NOMEM;
     if (err) {
         talk_close(t);
         return err;
     }
-    t->url = url;
     *out = t;
     return 0;
 }
@@ -42,15 +29,13 @@ void talk_close(struct talk *t)
 {
     if (!t)
         return;
-    http_client_close(t->http);
-    loop_close(t->loop);
-    free(t->authorization);
+    caller_close(&t->caller);
     free(t);
 }
 
 const char *talk_url(const struct talk *t)
 {
-    return t->url;
+    return t->caller.url;
 }
 
 static void keep_headers(struct talk_answer *a, const struct http_response *r)
@@ -76,16 +61,13 @@ static void on_answer(void *arg, struct http_response *r)
     } else {
         snprintf(a->why, sizeof a->why, "%s", r->why && r->why[0] ? r->why : call_code(r->code));
     }
-    loop_stop(t->loop);
+    loop_stop(t->caller.loop);
 }
 
 static size_t headers_of(const struct talk *t, const struct talk_ask *ask,
-                         struct header out[TALK_HEADERS])
+                         struct header out[HEADERS_MAX])
 {
-    size_t n = 0;
-    out[n++] = (struct header){(char *)"Accept", (char *)"application/json"};
-    if (t->authorization)
-        out[n++] = (struct header){(char *)"Authorization", t->authorization};
+    size_t n = caller_headers(&t->caller, "application/json", out);
     if (ask->body)
         out[n++] = (struct header){(char *)"Content-Type", (char *)"application/json"};
     if (ask->key)
@@ -97,30 +79,21 @@ static size_t headers_of(const struct talk *t, const struct talk_ask *ask,
 
 int talk(struct talk *t, const struct talk_ask *ask, struct talk_answer *a)
 {
-    struct header headers[TALK_HEADERS];
+    struct header headers[HEADERS_MAX];
     struct http_exchange *x = NULL;
-    struct buf url = {0};
     *a = (struct talk_answer){.retry_s = -1};
     buf_init(&a->body, ANSWER_MAX);
-    buf_printf(&url, "%s%s", t->url, ask->path);
     const struct http_request q = {.method = ask->method,
-                                   .url = buf_str(&url),
                                    .headers = headers,
                                    .headers_n = headers_of(t, ask, headers),
                                    .body = ask->body,
                                    .body_len = ask->body_len,
                                    .timeout_ms = ask->timeout_ms,
-                                   .response_max = ANSWER_MAX,
-                                   .allow_private = true,
-                                   .once = true,
-                                   .item = -1};
+                                   .response_max = ANSWER_MAX};
     t->answer = a;
-    int err = buf_ok(&url);
+    int err = caller_start(&t->caller, &q, ask->path, on_answer, t, &x);
     if (!err)
-        err = http_start(t->http, &q, on_answer, t, &x);
-    if (!err)
-        loop_run(t->loop);
-    buf_fini(&url);
+        loop_run(t->caller.loop);
     if (!err && buf_ok(&a->body) != 0)
         err = ERR_NOMEM;
     if (!err && a->body.len &&

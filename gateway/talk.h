@@ -5,7 +5,7 @@
 #include "common/header.h"
 #include "common/json.h"
 
-enum { TALK_WHY = 256, TALK_TAG = 80, TALK_HEADERS = 6 };
+enum { TALK_WHY = 256, TALK_TAG = 80 };
 
 struct talk;
 /* url: "http://127.0.0.1:8480", without a / at its end; token: NULL for a guest. Both borrowed
