@@ -72,61 +72,89 @@ static void field_unknown(struct flow_file *f, const struct yaml_node *n)
                  near ? "`?" : "");
 }
 
-static void read_fields(struct flow_file *f, const struct yaml_node *map)
+/* The list, after what is wrong with it was told; NULL: nothing to read. */
+static const struct yaml_node *fields_list(struct flow_loader *l, const struct yaml_node *map)
 {
-    struct flow_loader *l = f->loader;
     const struct yaml_node *list = yaml_get(map, "fields");
-    const struct yaml_node *properties = yaml_get(f->schema, "properties");
     if (!list || (value_is(l, list, YAML_LIST) && list->n == 0))
         findings_add(l->findings, list ? yaml_place(list) : yaml_place_key(map), FINDING_REQUIRED,
                      "`fields` is missing\nwrite which fields of the request a refill has, like "
                      "`fields: [id]`");
     if (!list || list->type != YAML_LIST)
-        return;
-    if (list->n > FIELDS_MAX) {
-        findings_add(l->findings, yaml_place_key(list), FINDING_LIMIT,
-                     "more than %d fields\na refill needs few: what is different in each request "
-                     "cannot be made before",
-                     FIELDS_MAX);
-        return;
-    }
-    f->flow->pool.fields = value_array(l, list->n ? list->n : 1, sizeof(char *));
-    for (const struct yaml_node *n = list->first; n && f->flow->pool.fields; n = n->next) {
-        const char *text = value_text(l, n);
-        if (text && properties && !yaml_get(properties, text))
-            field_unknown(f, n);
-        else if (text && !has_field(f->flow, text))
-            f->flow->pool.fields[f->flow->pool.fields_n++] = value_copy(l, text);
-    }
+        return NULL;
+    if (list->n <= FIELDS_MAX)
+        return list;
+    findings_add(l->findings, yaml_place_key(list), FINDING_LIMIT,
+                 "more than %d fields\na refill needs few: what is different in each request "
+                 "cannot be made before",
+                 FIELDS_MAX);
+    return NULL;
 }
 
-/* Of request.schema, as much as is about these fields. */
-static struct json *fields_schema(const struct flow *f)
+static void read_field(struct flow_file *f, const struct yaml_node *n)
+{
+    const struct yaml_node *properties = yaml_get(f->schema, "properties");
+    const char *text = value_text(f->loader, n);
+    if (text && properties && !yaml_get(properties, text))
+        field_unknown(f, n);
+    else if (text && !has_field(f->flow, text))
+        f->flow->pool.fields[f->flow->pool.fields_n++] = value_copy(f->loader, text);
+}
+
+static void read_fields(struct flow_file *f, const struct yaml_node *map)
+{
+    const struct yaml_node *list = fields_list(f->loader, map);
+    if (!list)
+        return;
+    f->flow->pool.fields = value_array(f->loader, list->n ? list->n : 1, sizeof(char *));
+    for (const struct yaml_node *n = list->first; n && f->flow->pool.fields; n = n->next)
+        read_field(f, n);
+}
+
+/* ---- of request.schema, as much as is about these fields; each owned, NULL: no memory */
+
+static struct json *fields_properties(const struct flow *f)
 {
     const struct json *all = json_get(f->schema_source, "properties");
-    const struct json *required = json_get(f->schema_source, "required");
-    const struct json *defs = json_get(f->schema_source, "$defs");
-    struct json *out = json_new_object(), *properties = json_new_object(),
-                *names = json_new_array();
-    int err = out && properties && names ? 0 : ERR_NOMEM;
+    struct json *out = json_new_object();
+    int err = out ? 0 : ERR_NOMEM;
     for (size_t i = 0; i < f->pool.fields_n && !err; i++) {
         const struct json *p = json_get(all, f->pool.fields[i]);
-        err = p ? json_put(properties, f->pool.fields[i], json_copy(p)) : 0;
+        err = p ? json_put(out, f->pool.fields[i], json_copy(p)) : 0;
     }
+    if (!err)
+        return out;
+    json_free(out);
+    return NULL;
+}
+
+static struct json *fields_required(const struct flow *f)
+{
+    const struct json *required = json_get(f->schema_source, "required");
+    struct json *out = json_new_array();
+    int err = out ? 0 : ERR_NOMEM;
     for (const struct json *n = required ? json_first(required) : NULL; n && !err; n = json_next(n))
         if (json_text(n) && has_field(f, json_text(n)))
-            err = json_push(names, json_copy(n));
+            err = json_push(out, json_copy(n));
+    if (!err)
+        return out;
+    json_free(out);
+    return NULL;
+}
+
+static struct json *fields_schema(const struct flow *f)
+{
+    const struct json *defs = json_get(f->schema_source, "$defs");
+    struct json *out = json_new_object();
+    int err = out ? 0 : ERR_NOMEM;
     if (!err && defs)
         err = json_put(out, "$defs", json_copy(defs));
     if (!err)
         err = json_put(out, "type", json_new_text("object"));
-    if (out) { /* takes both, also on failure */
-        err |= json_put(out, "properties", properties);
-        err |= json_put(out, "required", names);
-    } else {
-        json_free(properties);
-        json_free(names);
-    }
+    if (!err)
+        err = json_put(out, "properties", fields_properties(f));
+    if (!err)
+        err = json_put(out, "required", fields_required(f));
     if (!err)
         return out;
     json_free(out);

@@ -138,9 +138,14 @@ void sql_fake_down(struct sql_fake *f, const char *schema, bool down)
     pthread_mutex_unlock(&f->lock);
 }
 
+static bool is_down(const struct sql_fake *f, const char *schema)
+{
+    return f->down && (!*f->down || strcmp(f->down, schema) == 0);
+}
+
 static int fault(struct sql_fake *f, const char *schema, const char *text)
 {
-    if (f->down && (!*f->down || strcmp(f->down, schema) == 0))
+    if (is_down(f, schema))
         return ERR_IO;
     struct rule *r = rule_for(f, text);
     if (!r || r->times == 0)
@@ -268,28 +273,51 @@ static const char *schema_of(const struct sql_statement *q, const char *fallback
     return q->schema ? q->schema : fallback;
 }
 
-/* All or nothing: faults are found before anything is noted. */
-static int transact(struct sql_fake *f, const char *schema, const struct job_id *job, int step,
-                    const struct sql_statement *q, size_t n)
+static int faults(struct sql_fake *f, const char *schema, const struct sql_statement *q, size_t n)
 {
-    bool lost = false;
     int err = 0;
-    if (f->down && (!*f->down || strcmp(f->down, schema) == 0))
-        return ERR_IO;
-    if (step >= 0 && was_applied(f, schema, job, step))
-        return 0;
     for (size_t i = 0; i < n && !err; i++)
         err = fault(f, schema_of(&q[i], schema), q[i].text);
-    if (!err && step >= 0)
-        err = mark(f, schema, job, step);
-    for (size_t i = 0; i < n && !err; i++) {
+    return err;
+}
+
+/* The answer of COMMIT is lost: a rule for one of them says so, once. */
+static bool loses(struct sql_fake *f, const struct sql_statement *q, size_t n)
+{
+    bool lost = false;
+    for (size_t i = 0; i < n; i++) {
         struct rule *r = rule_for(f, q[i].text);
         lost |= r && r->lose;
         if (r)
             r->lose = false;
-        err = line_add(&f->saved, schema_of(&q[i], schema), &q[i]);
     }
-    return err ? err : lost ? ERR_IO : 0;
+    return lost;
+}
+
+static int save(struct sql_fake *f, const char *schema, const struct sql_statement *q, size_t n)
+{
+    int err = 0;
+    for (size_t i = 0; i < n && !err; i++)
+        err = line_add(&f->saved, schema_of(&q[i], schema), &q[i]);
+    return err;
+}
+
+/* All or nothing: faults are found before anything is noted. */
+static int transact(struct sql_fake *f, const char *schema, const struct job_id *job, int step,
+                    const struct sql_statement *q, size_t n)
+{
+    if (is_down(f, schema))
+        return ERR_IO;
+    if (step >= 0 && was_applied(f, schema, job, step))
+        return 0;
+    int err = faults(f, schema, q, n);
+    if (!err && step >= 0)
+        err = mark(f, schema, job, step);
+    if (!err)
+        err = save(f, schema, q, n);
+    if (err)
+        return err;
+    return loses(f, q, n) ? ERR_IO : 0;
 }
 
 static void call_hooks(struct sql_fake *f, const struct sql_statement *q, size_t n)

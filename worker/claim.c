@@ -65,23 +65,41 @@ void claim_refill(struct claim *c, int64_t now_us)
         c->event.deadline_us = now_us + c->flow->deadline_ms * 1000;
 }
 
+/* What is wrong with a record of ours whose headers could be read; NULL: nothing. */
+static const char *flaw(const struct claim *c)
+{
+    const struct event *e = &c->event;
+    if (e->flow[0] && strcmp(e->flow, c->flow->name) != 0)
+        return "offpath-flow is not the flow of this topic";
+    if (!is_time(e->created_us) || !is_time(e->deadline_us))
+        return "ce_time or offpath-deadline is out of range";
+    return e->refill && !c->flow->pool.topic ? "offpath-refill and the flow has no pool" : NULL;
+}
+
+static void decode(struct claim *c, const struct broker_record *r)
+{
+    const char *why = "its headers are broken";
+    if (event_decode(r->headers, r->headers_n, r->timestamp_ms, &c->event, &why) == 0)
+        why = c->event.ours ? flaw(c) : NULL;
+    if (why)
+        broken(c, r, why);
+    else if (!c->event.ours)
+        foreign(c, r);
+}
+
+static bool is_refill(const struct claim *c, const struct broker_record *r)
+{
+    const char *refills = c->flow->pool.topic;
+    return c->event.refill || (refills && strcmp(r->topic, refills) == 0);
+}
+
 int claim_decode(const struct flow_set *set, const struct broker_record *r, struct claim *out)
 {
     struct claim c = {.flow = flow_by_topic(set, r->topic)};
-    const char *why = "its headers are broken";
     if (!c.flow)
         return ERR_NOT_FOUND;
-    if (event_decode(r->headers, r->headers_n, r->timestamp_ms, &c.event, &why))
-        broken(&c, r, why);
-    else if (!c.event.ours)
-        foreign(&c, r);
-    else if (c.event.flow[0] && strcmp(c.event.flow, c.flow->name) != 0)
-        broken(&c, r, "offpath-flow is not the flow of this topic");
-    else if (!is_time(c.event.created_us) || !is_time(c.event.deadline_us))
-        broken(&c, r, "ce_time or offpath-deadline is out of range");
-    else if (c.event.refill && !c.flow->pool.topic)
-        broken(&c, r, "offpath-refill and the flow has no pool");
-    if (c.event.refill || (c.flow->pool.topic && strcmp(r->topic, c.flow->pool.topic) == 0))
+    decode(&c, r);
+    if (is_refill(&c, r))
         refill(&c);
     if (is_zero(&c.event.job))
         place(r, &c.event.job);
