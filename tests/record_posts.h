@@ -247,3 +247,12 @@ static void posts_of_a_cancelled_job_bring_nothing_back(struct posts *p)
     assert_int_equal(row.state, JOB_RUNNING);
     assert_int_equal(row.round, 0);
 }
+
+/* Each promise above, for X. */
+#define POSTS_PROMISES(X)               \
+    X(go_out_with_the_end)              \
+    X(have_ids_to_delete_them_by)       \
+    X(may_be_many)                      \
+    X(of_a_cancelled_job_do_not_go_out) \
+    X(bring_a_job_back)                 \
+    X(of_a_cancelled_job_bring_nothing_back)

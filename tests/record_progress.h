@@ -210,3 +210,12 @@ static void progress_is_cut_at_its_bytes(struct progress_bench *p)
     record_progress_fini(&row);
     free(big);
 }
+
+/* Each promise above, for X. */
+#define PROGRESS_PROMISES(X)          \
+    X(gives_what_is_behind_a_number)  \
+    X(gives_old_rows_without_results) \
+    X(gives_a_final_job_whole)        \
+    X(knows_which_jobs_are_not_there) \
+    X(can_be_asked_again)             \
+    X(is_cut_at_its_bytes)

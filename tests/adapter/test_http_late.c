@@ -1,20 +1,6 @@
 /* debt.h over civetweb: replies that another thread makes, while the connection's thread reads on.
  */
-#include "raw_client.h"
-
-#include <pthread.h>
-#include <stdlib.h>
-
-#include "gateway/http_server.h"
-
-struct place {
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    struct http_due *due; /* the one that is owed */
-    unsigned owed;        /* so many were */
-    struct http_server *server;
-    int port;
-};
+#include "tests/adapter/http_place.h"
 
 /* /late leaves its reply, where it may; else "now". */
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
@@ -39,37 +25,11 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
 
 static int setup(void **state)
 {
-    struct place *p = calloc(1, sizeof *p);
-    char why[256] = "";
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->change, NULL);
-    struct http_server_settings s = {.listen = "127.0.0.1:0",
-                                     .threads = 4,
-                                     .header_max = 32768,
-                                     .header_ms = 30000,
-                                     .body_ms = 30000,
-                                     .keep_alive_ms = 30000,
-                                     .handler = handle,
-                                     .arg = p,
-                                     .clock = clock_real(),
-                                     .public_url = ""};
-    if (http_server_start(&s, &p->server, why) != 0) {
-        fprintf(stderr, "%s\n", why);
-        return -1;
-    }
-    p->port = http_server_port(p->server);
-    *state = p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    http_server_stop(p->server);
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->change);
-    free(p);
-    return 0;
+    return place_open(state, &(struct http_server_settings){.threads = 4,
+                                                            .header_ms = 30000,
+                                                            .body_ms = 30000,
+                                                            .keep_alive_ms = 30000,
+                                                            .handler = handle});
 }
 
 /* Wait until the n-th reply is owed, and take it. */
@@ -79,7 +39,7 @@ static struct http_due *owed(struct place *p, unsigned n)
     int late = 0;
     pthread_mutex_lock(&p->lock);
     while (!late && (p->owed < n || !p->due))
-        late = pthread_cond_clockwait(&p->change, &p->lock, CLOCK_MONOTONIC, &until);
+        late = pthread_cond_timedwait(&p->change, &p->lock, &until);
     struct http_due *due = p->due;
     p->due = NULL;
     pthread_mutex_unlock(&p->lock);
@@ -201,7 +161,7 @@ static void stops_when_all_is_paid(void **state)
     close(fd);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, place_close)
 
 int main(void)
 {

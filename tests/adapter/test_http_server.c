@@ -16,20 +16,10 @@
 #include <unistd.h>
 
 #include "gateway/guard.h"
-#include "gateway/http_server.h"
 #include "gateway/problem.h"
-#include "raw_client.h"
+#include "tests/adapter/http_place.h"
 
 enum { BODY_MAX = 5000 };
-
-struct place { /* what the handler does */
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    bool hold;
-    unsigned held;
-    struct http_server *server;
-    int port;
-};
 
 /* /echo answers with the body, /hold waits until it may go on, else a fixed text. */
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
@@ -67,29 +57,13 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
 
 static int setup_with(void **state, int header_ms, int body_ms)
 {
-    struct place *p = calloc(1, sizeof *p);
-    char why[256] = "";
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->change, NULL);
-    struct http_server_settings s = {.listen = "127.0.0.1:0",
-                                     .threads = 8,
-                                     .in_flight = 6,
-                                     .per_address = 7,
-                                     .header_max = 32768,
-                                     .header_ms = header_ms,
-                                     .body_ms = body_ms,
-                                     .keep_alive_ms = 30000,
-                                     .handler = handle,
-                                     .arg = p,
-                                     .clock = clock_real(),
-                                     .public_url = ""};
-    if (http_server_start(&s, &p->server, why) != 0) {
-        fprintf(stderr, "%s\n", why);
-        return -1;
-    }
-    p->port = http_server_port(p->server);
-    *state = p;
-    return 0;
+    return place_open(state, &(struct http_server_settings){.threads = 8,
+                                                            .in_flight = 6,
+                                                            .per_address = 7,
+                                                            .header_ms = header_ms,
+                                                            .body_ms = body_ms,
+                                                            .keep_alive_ms = 30000,
+                                                            .handler = handle});
 }
 
 static int setup(void **state)
@@ -100,16 +74,6 @@ static int setup(void **state)
 static int setup_hasty(void **state)
 {
     return setup_with(state, 1000, 600);
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    http_server_stop(p->server);
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->change);
-    free(p);
-    return 0;
 }
 
 static int dial(const struct place *p)
@@ -431,7 +395,7 @@ static void tells_a_taken_port(void **state)
     assert_null(other);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, place_close)
 
 int main(void)
 {
@@ -440,8 +404,8 @@ int main(void)
         TEST(says_continue_before_it_reads),
         TEST(refuses_what_is_too_large),
         TEST(refuses_a_body_cut_short),
-        cmocka_unit_test_setup_teardown(cuts_off_a_body_that_drips, setup_hasty, teardown),
-        cmocka_unit_test_setup_teardown(cuts_off_a_slow_header, setup_hasty, teardown),
+        cmocka_unit_test_setup_teardown(cuts_off_a_body_that_drips, setup_hasty, place_close),
+        cmocka_unit_test_setup_teardown(cuts_off_a_slow_header, setup_hasty, place_close),
         TEST(answers_in_problems_what_it_cannot_read),
         TEST(takes_one_empty_line_before_a_request),
         TEST(lets_the_guard_see_what_was_sent),

@@ -27,19 +27,11 @@ static struct posts posts_of(struct db *d)
         struct posts p = posts_of(*state); \
         posts_##name(&p);                  \
     }
-PROMISE(go_out_with_the_end)
-PROMISE(have_ids_to_delete_them_by)
-PROMISE(may_be_many)
-PROMISE(of_a_cancelled_job_do_not_go_out)
-PROMISE(bring_a_job_back)
-PROMISE(of_a_cancelled_job_bring_nothing_back)
+POSTS_PROMISES(PROMISE)
 
-#define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown),
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        T(go_out_with_the_end), T(have_ids_to_delete_them_by),
-        T(may_be_many),         T(of_a_cancelled_job_do_not_go_out),
-        T(bring_a_job_back),    T(of_a_cancelled_job_bring_nothing_back)};
+    const struct CMUnitTest tests[] = {POSTS_PROMISES(T)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,21 +15,11 @@ static struct progress_bench progress_on(struct db *d)
         struct progress_bench p = progress_on(*state); \
         progress_##name(&p);                           \
     }
-PROMISE(gives_what_is_behind_a_number)
-PROMISE(gives_old_rows_without_results)
-PROMISE(gives_a_final_job_whole)
-PROMISE(knows_which_jobs_are_not_there)
-PROMISE(can_be_asked_again)
-PROMISE(is_cut_at_its_bytes)
+PROGRESS_PROMISES(PROMISE)
 
-#define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown),
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(gives_what_is_behind_a_number),
-                                       T(gives_old_rows_without_results),
-                                       T(gives_a_final_job_whole),
-                                       T(knows_which_jobs_are_not_there),
-                                       T(can_be_asked_again),
-                                       T(is_cut_at_its_bytes)};
+    const struct CMUnitTest tests[] = {PROGRESS_PROMISES(T)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
