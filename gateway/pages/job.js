@@ -85,7 +85,7 @@ class JobPage {
       this.loading = false;
       const again = this.loadAgain;
       this.loadAgain = false;
-      if (again && !this.closed && !isFinal(this.job.state)) this.reload();
+      if (again && !this.closed) this.reload();
     });
   }
 
@@ -123,7 +123,7 @@ class JobPage {
 
   apply(job) {
     const was = this.job;
-    if (was && isFinal(was.state) && !isFinal(job.state)) return; // an answer that was overtaken
+    if (was && isFinal(was.state) && !isFinal(job.state)) { this.loadAgain = true; return; } // overtaken: attempts come with another look
     this.job = job;
     this.seen = Date.now();
     for (const c of job.calls || []) this.take(c);
