@@ -106,6 +106,45 @@ def test_a_job_is_started_watched_and_shown_in_parts(site, browser):
     browser.sees("2 of 3 worked.")
 
 
+HOLD_AN_ANSWER = """
+const real = window.fetch;
+window.fetch = async (url, options) => {
+  const answer = await real(url, options);
+  if (window.holdNext && String(url).includes("include=attempts")) {
+    window.holdNext = false;
+    await new Promise((go) => { window.letGo = go; });
+  }
+  return answer;
+};
+"""
+
+
+@pytest.fixture
+def held_answers(browser):
+    browser.cdp("Page.enable")
+    script = browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=HOLD_AN_ANSWER)["identifier"]
+    yield
+    browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
+def test_an_answer_overtaken_by_the_end_is_asked_for_again(site, browser, held_answers):
+    """The attempts of the last calls come with the record only: one read before the end lacks them."""
+    site.standin.hold("b-shop", {"status": 503}, {"status": 503}, status=503)
+    site.standin.hold("c-store")
+    made = site.standin.calls("b-shop")
+    begin(site, browser)
+    browser.sees("1. a-mart")
+    wait_for("the last attempt", lambda: site.standin.calls("b-shop") == made + 3)
+    browser.js("window.holdNext = true")
+    site.standin.let_go("b-shop")  # it fails for good: the page reads the record for its attempts
+    wait_for("the record's answer is held", lambda: browser.js("return !!window.letGo"))
+    site.standin.let_go("c-store")
+    browser.sees("2 of 3 worked.")
+    browser.js("window.letGo()")
+    browser.counts('[id="call=c-store"] svg rect.good', 1)
+    browser.counts('[id="call=b-shop"] svg rect.bad', 3)
+
+
 def test_a_refresh_in_the_middle_loses_nothing(site, browser):
     """A10: a refresh or a change of page never loses the form or the request."""
     open_flow(site, browser, "4711")
