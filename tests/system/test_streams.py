@@ -44,6 +44,7 @@ def test_d02_each_result_comes_as_it_is_there(site):
     done = events[-1].data
     assert done == {k: job[k] for k in ("id", "state", "reason", "message", "result")}
     by_name = {c["name"]: c for c in job["calls"]}
+    assert [c.pop("max_attempts") for c in job["calls"]] == [3, 3, 3]  # the flow's, not the event's
     assert [e.data for e in calls] == [by_name[e.data["name"]] for e in calls]
 
 
