@@ -68,7 +68,7 @@ void buf_text(struct buf *b, const char *text)
     buf_add(b, text, strlen(text));
 }
 
-void buf_number(struct buf *b, size_t n)
+void buf_number(struct buf *b, uint64_t n)
 {
     char text[24], *p = text + sizeof text;
     do

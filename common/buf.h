@@ -4,6 +4,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "common/err.h"
 
 struct buf {
@@ -23,7 +24,7 @@ void buf_reserve(struct buf *b, size_t len);
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
-void buf_number(struct buf *b, size_t n); /* in decimals, without printf's cost */
+void buf_number(struct buf *b, uint64_t n); /* in decimals, without printf's cost */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_hex(struct buf *b, const void *bytes, size_t len); /* lower case */
 

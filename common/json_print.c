@@ -11,15 +11,9 @@ static const double INTEGER_MAX = 9007199254740992.0; /* 2^53: json_parse refuse
 
 static void print_integer(int64_t n, struct buf *out)
 {
-    char text[24], *p = text + sizeof text;
-    uint64_t rest = n < 0 ? (uint64_t)-n : (uint64_t)n;
-    do {
-        *--p = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
     if (n < 0)
-        *--p = '-';
-    buf_add(out, p, (size_t)(text + sizeof text - p));
+        buf_char(out, '-');
+    buf_number(out, n < 0 ? (uint64_t)-n : (uint64_t)n);
 }
 
 /* 15 to 17 digits, whichever reads back first. Beyond 2^53 always with an exponent (%.15g has one

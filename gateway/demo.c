@@ -47,10 +47,7 @@ static const char *find(const char *users, const char *name, size_t len, size_t 
 void demo_page(const char *users, struct http_reply *r)
 {
     static const char before[] = "<html lang=\"en\"";
-    const struct page *shell = NULL;
-    for (size_t i = 0; i < pages_n && !shell; i++)
-        if (strcmp(pages_table[i].name, "index.html") == 0)
-            shell = &pages_table[i];
+    const struct page *shell = pages_find("index.html");
     const char *text = shell ? (const char *)shell->data : NULL;
     const char *at = text ? memmem(text, shell->len, before, sizeof before - 1) : NULL;
     if (!at)

@@ -30,21 +30,26 @@ void pages_policy(struct http_reply *r)
     http_reply_header(r, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
+const struct page *pages_find(const char *name)
+{
+    for (size_t i = 0; i < pages_n; i++)
+        if (strcmp(pages_table[i].name, name) == 0)
+            return &pages_table[i];
+    return NULL;
+}
+
 int pages_get(const struct http_request *q, struct http_reply *r, const char *name)
 {
-    for (size_t i = 0; i < pages_n; i++) {
-        const struct page *p = &pages_table[i];
-        if (strcmp(p->name, name) != 0)
-            continue;
-        const char *known = http_header(q, "if-none-match");
-        r->status = known && http_etag_matches(known, p->etag) ? 304 : 200;
-        r->type = type_of(name);
-        http_reply_header(r, "ETag", p->etag);
-        http_reply_header(r, "Cache-Control", "no-cache");
-        pages_policy(r);
-        if (r->status == 200)
-            buf_add(&r->body, p->data, p->len);
-        return 0;
-    }
-    return ERR_NO_ROUTE;
+    const struct page *p = pages_find(name);
+    if (!p)
+        return ERR_NO_ROUTE;
+    const char *known = http_header(q, "if-none-match");
+    r->status = known && http_etag_matches(known, p->etag) ? 304 : 200;
+    r->type = type_of(name);
+    http_reply_header(r, "ETag", p->etag);
+    http_reply_header(r, "Cache-Control", "no-cache");
+    pages_policy(r);
+    if (r->status == 200)
+        buf_add(&r->body, p->data, p->len);
+    return 0;
 }

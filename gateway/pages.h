@@ -13,6 +13,7 @@ struct page {
 extern const struct page pages_table[];
 extern const size_t pages_n;
 
+const struct page *pages_find(const char *name); /* NULL: no such file */
 /* Answer with this file: 200 or 304. 0, ERR_NO_ROUTE (no such file). */
 int pages_get(const struct http_request *q, struct http_reply *r, const char *name) must_use;
 /* The headers that every page of ours carries. */

@@ -123,7 +123,7 @@ void outcome_print(const struct flow *f, const struct plan_item *i, const struct
     if (i->index < 0)
         buf_text(out, "null");
     else
-        buf_number(out, (size_t)i->index);
+        buf_number(out, (uint64_t)i->index);
     buf_text(out, ",\"state\":\"");
     buf_text(out, item_state_name((enum item_state)i->state));
     buf_char(out, '"');
