@@ -215,6 +215,14 @@ unsigned flow_emit_uses(const struct flow *f)
     return uses;
 }
 
+const struct flow_call *flow_call_of(const struct flow *f, const char *name)
+{
+    for (size_t i = 0; i < f->calls_n; i++)
+        if (strcmp(f->calls[i].name, name) == 0)
+            return &f->calls[i];
+    return NULL;
+}
+
 static bool topic_is_of(const struct flow *f, const char *topic)
 {
     size_t len = f->topic.name ? strlen(f->topic.name) : 0;

@@ -255,6 +255,8 @@ const struct flow *flow_by_name(const struct flow_set *s, const char *name); /* 
 const struct flow *flow_by_topic(const struct flow_set *s,
                                  const char *topic); /* also of <name>.retry and of refills; NULL */
 
+const struct flow_call *flow_call_of(const struct flow *f, const char *name); /* NULL if none */
+
 /* Is this top-level field hashed (NULL: no), or written by the gateway? */
 const struct flow_hash_field *flow_hashes(const struct flow *f, const char *field);
 bool flow_sets(const struct flow *f, const char *field);

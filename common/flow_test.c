@@ -56,14 +56,6 @@ static char *json_text_of(struct reader *r, const struct yaml_node *n)
 
 /* ---- replies */
 
-static const struct flow_call *call_of(const struct flow *f, const char *name)
-{
-    for (size_t i = 0; i < f->calls_n; i++)
-        if (strcmp(f->calls[i].name, name) == 0)
-            return &f->calls[i];
-    return NULL;
-}
-
 static void read_fails(struct reader *r, const struct yaml_node *n, struct flow_test_reply *out)
 {
     static const char *const names[] = {"connect", "dns",     "tls",     "blocked-address",
@@ -129,7 +121,7 @@ static void read_replies(struct reader *r, const struct yaml_node *map, struct f
     for (size_t i = 0; i < r->flow->calls_n; i++)
         names[i] = r->flow->calls[i].name;
     for (const struct yaml_node *m = map->first; m; m = m->next) {
-        const struct flow_call *call = call_of(r->flow, m->key);
+        const struct flow_call *call = flow_call_of(r->flow, m->key);
         const char *near = call ? NULL : nearest_name(m->key, names, r->flow->calls_n);
         if (!call)
             findings_add(r->loader.findings, yaml_place_key(m), FINDING_CALL,

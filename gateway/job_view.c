@@ -58,10 +58,8 @@ static void links(struct buf *b, const char *url, const char *id)
 /* As the flow is loaded now; 0: there is no such call. */
 static unsigned attempts_max(const struct flow *flow, const char *call)
 {
-    for (size_t i = 0; flow && i < flow->calls_n; i++)
-        if (strcmp(flow->calls[i].name, call) == 0)
-            return flow->calls[i].retry.attempts;
-    return 0;
+    const struct flow_call *c = flow ? flow_call_of(flow, call) : NULL;
+    return c ? c->retry.attempts : 0;
 }
 
 struct entry { /* one call as shown */
