@@ -28,7 +28,7 @@ enum {
     OVERDUE_MS = 250,
     READ_WAIT_MS = 1000,
     READ_STUCK_MS = 250,
-    GATHER_MS = 2, /* marks and rows leave in batches; a job is listed within 50 ms */
+    GATHER_MS = 10, /* marks and rows leave in batches; a job is listed within 50 ms */
     MYSQL_RETRY_MS = 1000,
     MYSQL_TICK_MS = 3000,
     CONNECT_MS = 5000,

@@ -17,8 +17,8 @@ struct lane {
     pthread_mutex_t lock; /* all below */
     pthread_cond_t work;
     struct lane_item *first, **last; /* put in, and not taken yet */
-    bool idle, stop;
-    struct lane_item open; /* a ring: published, without a report; oldest behind it */
+    bool carried, asleep, stop;      /* somebody is on a trip; the thread waits */
+    struct lane_item open;           /* a ring: published, without a report; oldest behind it */
 };
 
 /* ---- what is published and not reported */
@@ -119,19 +119,46 @@ static struct lane_item *carry(struct lane *l, struct lane_item *first)
     return end;
 }
 
+/* Under the lock. */
 static struct lane_item *take_all(struct lane *l)
 {
-    struct timespec until = clock_until(l->s.tick_ms);
-    pthread_mutex_lock(&l->lock);
-    l->idle = true;
-    while (!l->first && !l->stop && pthread_cond_timedwait(&l->work, &l->lock, &until) == 0)
-        continue;
-    l->idle = false;
     struct lane_item *all = l->first;
     l->first = NULL;
     l->last = &l->first;
+    l->carried = all != NULL;
+    return all;
+}
+
+static struct lane_item *await_some(struct lane *l)
+{
+    struct timespec until = clock_until(l->s.tick_ms);
+    pthread_mutex_lock(&l->lock);
+    for (int err = 0; (!l->first || l->carried) && !l->stop && !err;) {
+        l->asleep = true;
+        err = pthread_cond_timedwait(&l->work, &l->lock, &until);
+    }
+    l->asleep = false;
+    struct lane_item *all = l->carried ? NULL : take_all(l);
     pthread_mutex_unlock(&l->lock);
     return all;
+}
+
+/* Under the lock; one waker is enough. */
+static bool needs_wake(struct lane *l)
+{
+    bool wake = l->first && l->asleep && !l->carried;
+    l->asleep = l->asleep && !wake;
+    return wake;
+}
+
+static void trip_over(struct lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->carried = false;
+    bool wake = needs_wake(l);
+    pthread_mutex_unlock(&l->lock);
+    if (wake)
+        pthread_cond_signal(&l->work);
 }
 
 static bool stops(struct lane *l)
@@ -146,11 +173,32 @@ static void *run(void *arg)
 {
     struct lane *l = arg;
     while (!stops(l)) {
-        for (struct lane_item *i = take_all(l); i;)
+        struct lane_item *some = await_some(l);
+        for (struct lane_item *i = some; i;)
             i = carry(l, i);
+        if (some)
+            trip_over(l);
         leave_overdue(l);
     }
     return NULL;
+}
+
+/* With little under way, whoever puts something in goes himself: a wake-up less, and no trip that
+ * others would share. Under the lock. */
+static bool goes_himself(struct lane *l)
+{
+    return !l->first && !l->carried && publisher_open_count(l->s.publisher) < LANE_CALM;
+}
+
+/* On the stack of a server's thread, which is small: a trip for one. */
+static void go(struct lane *l, struct lane_item *i)
+{
+    struct mark mark = {.state = MARK_NONE};
+    if (i->key)
+        (void)marks_ask(l->s.marks, i->key, NULL, &mark);
+    if (i->admitted(i, &mark))
+        publish(l, i);
+    trip_over(l);
 }
 
 void lane_put(struct lane *l, struct lane_item *i)
@@ -160,12 +208,18 @@ void lane_put(struct lane *l, struct lane_item *i)
     i->next = NULL;
     atomic_store(&i->state, OPEN);
     pthread_mutex_lock(&l->lock);
-    *l->last = i;
-    l->last = &i->next;
-    bool wake = l->idle;
-    l->idle = false; /* one waker is enough */
+    bool alone = goes_himself(l);
+    if (alone) {
+        l->carried = true;
+    } else {
+        *l->last = i;
+        l->last = &i->next;
+    }
+    bool wake = needs_wake(l);
     pthread_mutex_unlock(&l->lock);
-    if (wake)
+    if (alone)
+        go(l, i);
+    else if (wake)
         pthread_cond_signal(&l->work);
 }
 

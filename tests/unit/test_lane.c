@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@ struct place {
     struct publisher *publisher;
     struct lane *lane;
     int refuse;  /* the broker's answer to a publish */
-    bool silent; /* no report before the test makes one */
+    bool deaf;   /* no report before the test makes one; each publish is told in `ended` */
+    bool silent; /* the same, and time passes */
     bool late;   /* the report comes while its item is over for the lane */
     struct publish_call *silenced;
     unsigned published[ITEMS], published_n;
@@ -39,7 +41,9 @@ struct thing {
     struct broker_record record;
     unsigned number;
     bool turn_away;
+    struct thing *next; /* put in while this one is on its trip */
     enum mark_state mark;
+    pthread_t carrier;
     _Atomic int err, over, released, early;
 };
 
@@ -50,6 +54,8 @@ static int publish(struct broker_producer *port, const struct broker_record *r, 
         return p->refuse;
     p->published[p->published_n++] = *(const unsigned *)r->value;
     p->silenced = tag;
+    if (p->deaf)
+        return sem_post(&p->ended);
     if (p->silent) {
         clock_step(&p->clock, 60 * 1000000);
         return 0;
@@ -69,6 +75,9 @@ static bool admitted(struct lane_item *i, struct mark *mark)
     struct thing *t = (struct thing *)i;
     bool turn_away = t->turn_away;
     t->mark = mark->state;
+    t->carrier = pthread_self();
+    if (t->next)
+        lane_put(t->place->lane, &t->next->item);
     if (turn_away)
         sem_post(&t->place->ended); /* the last touch */
     return !turn_away;
@@ -165,6 +174,42 @@ static void publishes_all_in_the_order_they_came(void **state)
     assert_int_equal(cache_fake_commands(p->redis), 66);
 }
 
+static void lets_who_comes_alone_go_himself(void **state)
+{
+    struct place *p = *state;
+    struct thing first, second;
+    put(p, &first, 1, true);
+    put(p, &second, 2, true);
+    first.next = &second;
+    lane_put(p->lane, &first.item);
+    await(p, 2);
+    assert_true(pthread_equal(first.carrier, pthread_self()));
+    assert_false(pthread_equal(second.carrier, pthread_self())); /* it did not come alone */
+    assert_int_equal(p->published[0], 1);
+    assert_int_equal(p->published[1], 2);
+}
+
+static void leaves_the_trips_to_the_thread_from_so_many_reports_on(void **state)
+{
+    struct place *p = *state;
+    struct thing things[LANE_CALM + 1];
+    struct publish_call *calls[LANE_CALM + 1];
+    p->deaf = true;
+    for (unsigned i = 0; i <= LANE_CALM; i++) {
+        put(p, &things[i], i, true);
+        lane_put(p->lane, &things[i].item);
+        await(p, 1);
+        calls[i] = p->silenced;
+    }
+    for (unsigned i = 0; i <= LANE_CALM; i++) {
+        struct broker_delivery d = {.tag = calls[i], .report = REPORT_PERSISTED, .why = ""};
+        publisher_reports(p->publisher, &d, 1);
+    }
+    await(p, LANE_CALM + 1);
+    for (unsigned i = 0; i <= LANE_CALM; i++)
+        assert_int_equal(!pthread_equal(things[i].carrier, pthread_self()), i == LANE_CALM);
+}
+
 static void turns_away_what_is_not_admitted(void **state)
 {
     struct place *p = *state;
@@ -249,6 +294,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(publishes_all_in_the_order_they_came),
+        TEST(lets_who_comes_alone_go_himself),
+        TEST(leaves_the_trips_to_the_thread_from_so_many_reports_on),
         TEST(turns_away_what_is_not_admitted),
         TEST(publishes_without_redis),
         TEST(tells_what_was_not_sent),
