@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const size_t MAX_DEFAULT = 64u << 20;
+enum { CAP_FIRST = 256, SLACK_MAX = 128 };
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -33,11 +34,14 @@ static bool room(struct buf *b, size_t len)
         b->failed = true;
         return false;
     }
-    if (b->len + len + 1 <= b->cap)
+    size_t need = b->len + len + 1;
+    if (need <= b->cap)
         return true;
-    size_t cap = b->cap ? b->cap : 256;
-    while (cap < b->len + len + 1)
+    size_t cap = b->cap > CAP_FIRST ? b->cap : CAP_FIRST;
+    while (cap < need)
         cap *= 2;
+    if (need == 1) /* an empty text, perhaps for good */
+        cap = 1;
     char *data = realloc(b->data, cap);
     if (!data) {
         b->failed = b->nomem = true;
@@ -117,8 +121,12 @@ char *buf_take(struct buf *b, size_t *len)
 {
     if (b->failed || !room(b, 0))
         return NULL;
-    char *data = b->data;
+    char *data = b->data, *less = NULL;
     data[b->len] = 0;
+    if (b->cap - b->len > SLACK_MAX) /* what is taken is mostly kept */
+        less = realloc(data, b->len + 1);
+    if (less)
+        data = less;
     if (len)
         *len = b->len;
     *b = (struct buf){.max = b->max};
