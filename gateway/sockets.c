@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { AT_ONCE = 256 };
 
 typedef bool fits_fn(void *arg, int fd);
 
@@ -71,16 +74,32 @@ int socket_of_peer(const struct socket_ends *ends, int *fd)
     return 0;
 }
 
+/* The descriptors from `first` on; POLLNVAL where none is open. One system call, not one for each.
+ */
+static void mark_open(struct pollfd *list, int n, int first)
+{
+    for (int i = 0; i < n; i++)
+        list[i] = (struct pollfd){.fd = first + i};
+    if (poll(list, (nfds_t)n, 0) < 0) /* then each may be */
+        for (int i = 0; i < n; i++)
+            list[i].revents = 0;
+}
+
 int socket_of_peer_below(const struct socket_ends *ends, int below, int *fd)
 {
     struct socket_ends want = *ends;
+    struct pollfd list[AT_ONCE];
     int found = -1;
-    for (int i = 3; i < below; i++) {
-        if (!is_connection(&want, i))
-            continue;
-        if (found >= 0)
-            return ERR_NOT_FOUND;
-        found = i;
+    for (int first = 3; first < below; first += AT_ONCE) {
+        int n = below - first < AT_ONCE ? below - first : AT_ONCE;
+        mark_open(list, n, first);
+        for (int i = 0; i < n; i++) {
+            if (list[i].revents & POLLNVAL || !is_connection(&want, list[i].fd))
+                continue;
+            if (found >= 0)
+                return ERR_NOT_FOUND;
+            found = list[i].fd;
+        }
     }
     if (found < 0)
         return ERR_NOT_FOUND;
