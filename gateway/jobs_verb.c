@@ -157,7 +157,11 @@ static void print_call(const struct person *p, const struct json *call)
     const struct json *item = json_get(call, "item"), *error = json_get(call, "error");
     const char *state = person_text(call, "state");
     int attempts = (int)json_number(json_get(call, "attempts"));
-    char took[32] = "-", name[80], what[TEXT_MAX] = "";
+    int most = (int)json_number(json_get(call, "max_attempts"));
+    char took[32] = "-", tries[32], name[80], what[TEXT_MAX] = "";
+    snprintf(tries, sizeof tries, "%d", attempts);
+    if (attempts && most)
+        snprintf(tries, sizeof tries, "%d of %d", attempts, most);
     if (attempts)
         terminal_took((int64_t)json_number(json_get(call, "ms")), took, sizeof took);
     if (json_is(item, JSON_NUMBER))
@@ -167,9 +171,9 @@ static void print_call(const struct person *p, const struct json *call)
     if (person_text(error, "code")[0])
         snprintf(what, sizeof what, "%.60s: %.200s", person_text(error, "code"),
                  person_text(error, "message"));
-    fprintf(t->out, "  %-20s %s%-9s%s  %8d  %9s  %s\n", name,
-            terminal_tone(t, t->out, person_tone(state)), state, terminal_plain(t, t->out),
-            attempts, took, what);
+    fprintf(t->out, "  %-20s %s%-9s%s  %8s  %9s  %s\n", name,
+            terminal_tone(t, t->out, person_tone(state)), state, terminal_plain(t, t->out), tries,
+            took, what);
 }
 
 static void print_job(const struct person *p, const struct json *job)

@@ -165,7 +165,7 @@ def test_jobs_are_listed_shown_watched_by_their_short_ids(site):
     assert [e["event"] for e in events if e["event"] != "state"] == ["call", "done"]
     assert events[-1]["result"]["user"] == "zoe" and events[-2]["state"] == "succeeded"
     shown = good(run(site, "jobs", "show", id[-8:], sub="zoe")).stdout
-    assert f"job        {id}" in shown and re.search(r"^  ask +succeeded +1 +\d+ ms", shown, re.M), shown
+    assert f"job        {id}" in shown and re.search(r"^  ask +succeeded +1 of 1 +\d+ ms", shown, re.M), shown
     assert json.loads(good(run(site, "jobs", "show", id, "--json", sub="zoe")).stdout)["calls"][0]["tries"]
     start(site, sub="zoe")
     start(site, sub="zoe")

@@ -113,6 +113,21 @@ def test_streams_go_on_without_redis(new_site, stack):
     assert names(events)[-1] == "done"
 
 
+def test_a_record_that_does_not_answer_is_told_as_a_gap_once(new_site, stack):
+    site = new_site(edit=LONG).open()
+    id = held(site, ("c-store",))
+    s = events_of(site, id)
+    last = (s.until("call") + s.until("call"))[-1]
+    with stack.frozen("mysql"):
+        stack.redis("CLIENT", "KILL", "TYPE", "pubsub")  # something may have been missed: the record is asked
+        gap = s.until("gap")[-1]
+    site.standin.mend()
+    s.all()
+    assert (gap.id, gap.data) == (last.id, {}), "it stands under the last number, so nothing is skipped on the way back"
+    assert names(s.events).count("gap") == 1
+    check_series(s.events)
+
+
 def test_a_gateway_that_stops_tells_its_readers_to_come_back(new_site):
     site = new_site(edit=LONG).open(gateways=2)
     id = held(site, ("a-mart", "c-store"))
