@@ -78,7 +78,7 @@ static bool find(struct debt *d, const struct socket_ends *ends)
     if (d->requests < 2)
         return false;
     if (d->fd == UNKNOWN && socket_of_peer_below(ends, d->terms.below, &d->fd) != 0)
-        d->fd = NOT_FOUND; /* looking once costs some hundred system calls */
+        d->fd = NOT_FOUND; /* not looked for again */
     return d->fd >= 0;
 }
 

@@ -94,10 +94,8 @@ static void publish(struct lane *l, struct lane_item *i)
 {
     link_open(l, i);
     int err = publish_start(l->s.publisher, i->record, &i->call);
-    if (err) {
-        unlink_open(i);
-        finish(i, err);
-    }
+    if (err)
+        reported(&i->call, err); /* it may be overdue by now, and left */
 }
 
 /* As many as share a trip. */

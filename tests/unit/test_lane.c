@@ -28,7 +28,9 @@ struct place {
     int refuse;  /* the broker's answer to a publish */
     bool deaf;   /* no report before the test makes one; each publish is told in `ended` */
     bool silent; /* the same, and time passes */
-    bool late;   /* the report comes while its item is over for the lane */
+    bool stalls; /* time passes, the lane's thread leaves the item, then the broker refuses it */
+    sem_t left;
+    bool late; /* the report comes while its item is over for the lane */
     struct publish_call *silenced;
     unsigned published[ITEMS], published_n;
     sem_t ended; /* one for each item that is released, left or turned away */
@@ -54,6 +56,11 @@ static int publish(struct broker_producer *port, const struct broker_record *r, 
         return p->refuse;
     p->published[p->published_n++] = *(const unsigned *)r->value;
     p->silenced = tag;
+    if (p->stalls) {
+        clock_step(&p->clock, 60 * 1000000);
+        sem_wait(&p->left);
+        return ERR_TOO_LARGE;
+    }
     if (p->deaf)
         return sem_post(&p->ended);
     if (p->silent) {
@@ -94,6 +101,7 @@ static void over(struct lane_item *i, int err)
     }
     t->err = err;
     t->over++;
+    sem_post(&t->place->left);
     if (t->place->silent && !t->place->late) /* nothing else will come */
         sem_post(&t->place->ended);
 }
@@ -111,6 +119,7 @@ static int setup(void **state)
     static struct place p;
     p = (struct place){.producer.ops = &ops};
     sem_init(&p.ended, 0, 0);
+    sem_init(&p.left, 0, 0);
     clock_stepped_init(&p.clock, 1795561200LL * 1000000);
     assert_int_equal(cache_fake_open(&p.clock.clock, &p.redis), 0);
     assert_int_equal(cache_fake_view(p.redis, &p.cache), 0);
@@ -132,6 +141,7 @@ static int teardown(void **state)
     cache_close(p->cache);
     cache_fake_close(p->redis);
     sem_destroy(&p->ended);
+    sem_destroy(&p->left);
     return 0;
 }
 
@@ -288,6 +298,19 @@ static void keeps_what_is_reported_while_it_is_left(void **state)
     assert_int_equal(t.released, 1);
 }
 
+static void is_over_once_if_it_is_refused_when_it_was_left(void **state)
+{
+    struct place *p = *state;
+    struct thing t;
+    p->stalls = true;
+    put(p, &t, 1, false);
+    lane_put(p->lane, &t.item); /* on this thread, which the broker holds up */
+    await(p, 1);
+    assert_int_equal(t.err, ERR_OUTCOME_UNKNOWN);
+    assert_int_equal(t.over, 1);
+    assert_int_equal(t.released, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -300,6 +323,7 @@ int main(void)
         TEST(publishes_without_redis),
         TEST(tells_what_was_not_sent),
         TEST(waits_no_longer_than_told_and_frees_with_the_report),
+        TEST(is_over_once_if_it_is_refused_when_it_was_left),
         TEST(keeps_what_is_reported_while_it_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
