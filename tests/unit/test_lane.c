@@ -57,14 +57,14 @@ static int publish(struct broker_producer *port, const struct broker_record *r, 
     p->published[p->published_n++] = *(const unsigned *)r->value;
     p->silenced = tag;
     if (p->stalls) {
-        clock_step(&p->clock, 60 * 1000000);
+        clock_step(&p->clock, 60000000);
         sem_wait(&p->left);
         return ERR_TOO_LARGE;
     }
     if (p->deaf)
         return sem_post(&p->ended);
     if (p->silent) {
-        clock_step(&p->clock, 60 * 1000000);
+        clock_step(&p->clock, 60000000);
         return 0;
     }
     struct broker_delivery d = {.tag = tag, .report = REPORT_PERSISTED, .why = ""};
