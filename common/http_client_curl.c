@@ -288,7 +288,7 @@ static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
 static int request_set(struct http_exchange *x, const struct http_request *r)
 {
     bool failed = curl_easy_setopt(x->easy, CURLOPT_URL, r->url) || headers_set(x, r) ||
-                  body_set(x, r) || (!strncasecmp(r->url, "https:", 6) && tls_set(x, r->tls));
+                  body_set(x, r) || (!strncasecmp(r->url, "https://", 8) && tls_set(x, r->tls));
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms > 0 ? r->timeout_ms : 1));
     x->why[0] = 0;
     x->started_ms = loop_now_ms(x->client->loop);

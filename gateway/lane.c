@@ -41,12 +41,6 @@ static void unlink_open(struct lane_item *i)
     pthread_mutex_unlock(&i->lane->lock);
 }
 
-static void finish(struct lane_item *i, int err)
-{
-    i->over(i, err);
-    i->release(i);
-}
-
 static void reported(struct publish_call *call, int err)
 {
     struct lane_item *i = (struct lane_item *)((char *)call - offsetof(struct lane_item, call));
@@ -56,7 +50,8 @@ static void reported(struct publish_call *call, int err)
     if (was != OPEN)
         return;
     unlink_open(i);
-    finish(i, err);
+    i->over(i, err);
+    i->release(i);
 }
 
 /* The oldest that is overdue, taken out of the ring; NULL: none. */

@@ -74,8 +74,7 @@ int socket_of_peer(const struct socket_ends *ends, int *fd)
     return 0;
 }
 
-/* The descriptors from `first` on; POLLNVAL where none is open. One system call, not one for each.
- */
+/* The descriptors from `first` on, POLLNVAL where none is open: one system call for all. */
 static void mark_open(struct pollfd *list, int n, int first)
 {
     for (int i = 0; i < n; i++)

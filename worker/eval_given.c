@@ -1,7 +1,5 @@
 #include "worker/eval_given.h"
 
-#include <string.h>
-
 #include "worker/arguments.h"
 
 enum { EXIT_USAGE = 2, EXIT_BUG = 70 };
@@ -45,14 +43,11 @@ int eval_given_read(struct eval_given *g, const struct eval_settings *s, const s
         return EXIT_USAGE;
     }
     for (const struct json *r = json_first(g->replies); r; r = json_next(r)) {
-        size_t i = 0;
-        while (i < f->calls_n && strcmp(f->calls[i].name, json_key(r) ? json_key(r) : "") != 0)
-            i++;
-        if (i == f->calls_n) {
-            fprintf(err, "offpath-worker: --replies: no call is named \"%.80s\"\n",
-                    json_key(r) ? json_key(r) : "");
-            bad = EXIT_USAGE;
-        }
+        const char *name = json_key(r) ? json_key(r) : "";
+        if (flow_call_of(f, name))
+            continue;
+        fprintf(err, "offpath-worker: --replies: no call is named \"%.80s\"\n", name);
+        bad = EXIT_USAGE;
     }
     return bad ? EXIT_USAGE : given_job(g, s, f) ? EXIT_BUG : 0;
 }
