@@ -31,16 +31,26 @@ static bool is_closed(const struct yaml_node *schema)
     return more && more->type == YAML_BOOL && !more->truth;
 }
 
-static void field_unknown(struct flow_file *f, struct finding_place at, const char *field,
-                          const struct yaml_node *schema)
+const struct yaml_node *flow_fields(const struct yaml_node *schema)
+{
+    const struct yaml_node *properties = yaml_get(schema, "properties");
+    return properties && properties->type == YAML_MAP ? properties : NULL;
+}
+
+const char *flow_nearest_field(const struct yaml_node *schema, const char *typed)
 {
     const char *names[200];
     size_t n = 0;
-    const struct yaml_node *properties = yaml_get(schema, "properties");
-    for (const struct yaml_node *p = properties ? properties->first : NULL; p && n < 200;
-         p = p->next)
+    const struct yaml_node *fields = flow_fields(schema);
+    for (const struct yaml_node *p = fields ? fields->first : NULL; p && n < 200; p = p->next)
         names[n++] = p->key;
-    const char *near = nearest_name(field, names, n);
+    return nearest_name(typed, names, n);
+}
+
+static void field_unknown(struct flow_file *f, struct finding_place at, const char *field,
+                          const struct yaml_node *schema)
+{
+    const char *near = flow_nearest_field(schema, field);
     bool closed = is_closed(schema);
     findings_add(f->loader->findings, at, closed ? FINDING_FIELD : FINDING_W_FIELD,
                  "request.schema %s `%s`\n%s%s%s", closed ? "forbids" : "does not name", field,
@@ -54,9 +64,9 @@ static void lint_field(struct flow_file *f, const struct yaml_node *n, const str
     if (r->fields && flow_sets(f->flow, r->field[0]))
         return; /* the gateway writes it */
     for (size_t i = 0; i < r->fields; i++) {
-        const struct yaml_node *properties = yaml_get(schema, "properties");
-        const struct yaml_node *field = yaml_get(properties, r->field[i]);
-        bool silent = !properties && !is_closed(schema);
+        const struct yaml_node *fields = flow_fields(schema);
+        const struct yaml_node *field = yaml_get(fields, r->field[i]);
+        bool silent = !fields && !is_closed(schema);
         if (is_open_ended(schema) || silent)
             return;
         if (!field) {
@@ -102,7 +112,7 @@ static void lint_key(struct flow_file *f, const struct flow_use *u)
     while (flow_scan_next(&s, &r))
         if (strcmp(r.name, "request") == 0 && r.fields && !is_required(f->schema, r.field[0]) &&
             !flow_sets(f->flow, r.field[0]) &&
-            yaml_get(yaml_get(f->schema, "properties"), r.field[0]))
+            yaml_get(flow_fields(f->schema), r.field[0]))
             findings_add(
                 f->loader->findings, yaml_place_in(u->node, r.field_offset[0]),
                 FINDING_W_OPTIONAL_KEY,
@@ -124,7 +134,7 @@ static void lint_items(struct flow_file *f, const struct flow_use *u)
     for (size_t i = 0; i < r.fields && schema; i++) {
         if (is_open_ended(schema))
             return;
-        schema = yaml_get(yaml_get(schema, "properties"), r.field[i]);
+        schema = yaml_get(flow_fields(schema), r.field[i]);
     }
     if (schema && schema->type == YAML_MAP && !is_open_ended(schema) &&
         !yaml_get(schema, "maxItems"))

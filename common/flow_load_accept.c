@@ -96,8 +96,7 @@ static void read_set(struct flow_file *f, const struct yaml_node *map, unsigned 
 /* A field whose schema says something else than text could never be hashed. */
 static void check_hashed(struct flow_file *f, const struct yaml_node *m)
 {
-    const struct yaml_node *properties = yaml_get(f->schema, "properties");
-    const struct yaml_node *field = yaml_get(properties, m->key);
+    const struct yaml_node *field = yaml_get(flow_fields(f->schema), m->key);
     const struct yaml_node *type = yaml_get(field, "type");
     if (type && type->text && strcmp(type->text, "string") == 0)
         return;

@@ -60,12 +60,7 @@ static bool has_field(const struct flow *f, const char *name)
 
 static void field_unknown(struct flow_file *f, const struct yaml_node *n)
 {
-    const struct yaml_node *properties = yaml_get(f->schema, "properties");
-    const char *names[200];
-    size_t names_n = 0;
-    for (const struct yaml_node *p = properties->first; p && names_n < 200; p = p->next)
-        names[names_n++] = p->key;
-    const char *near = nearest_name(n->text, names, names_n);
+    const char *near = flow_nearest_field(f->schema, n->text);
     findings_add(f->loader->findings, yaml_place(n), FINDING_POOL,
                  "request.schema has no field `%.80s`\n%s%s%s", n->text,
                  near ? "did you mean `" : "add it to `properties`", near ? near : "",
@@ -93,9 +88,9 @@ static const struct yaml_node *fields_list(struct flow_loader *l, const struct y
 
 static void read_field(struct flow_file *f, const struct yaml_node *n)
 {
-    const struct yaml_node *properties = yaml_get(f->schema, "properties");
+    const struct yaml_node *fields = flow_fields(f->schema);
     const char *text = value_text(f->loader, n);
-    if (text && properties && !yaml_get(properties, text))
+    if (text && fields && !yaml_get(fields, text))
         field_unknown(f, n);
     else if (text && !has_field(f->flow, text))
         f->flow->pool.fields[f->flow->pool.fields_n++] = value_copy(f->loader, text);

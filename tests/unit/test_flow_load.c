@@ -515,6 +515,26 @@ static void a_run_shows_everything(void **state)
     done(&x);
 }
 
+/* Fields that nobody can name: what is wrong with the schema is said, and no name is guessed. */
+static void a_schema_whose_properties_are_no_map_is_one_finding(void **state)
+{
+    (void)state;
+    static const char *const uses[] = {"result: $request.id\n",
+                                       "result: 1\npool:\n  key: '1'\n  refill: {topic: fill, "
+                                       "fields: [id]}\n"};
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        struct fixture x;
+        char text[300];
+        snprintf(text, sizeof text,
+                 "flow: one\ntitle: T\naccess: guests\nrequest:\n  schema:\n    type: object\n"
+                 "    properties: [{id: ''}]\n%s",
+                 uses[i]);
+        setup(&x);
+        put(&x, x.flows, "one.yaml", text);
+        fails_with(&x, "`properties`: must be a map of schemas; mend the schema");
+    }
+}
+
 static void limits_and_odd_values_are_findings(void **state)
 {
     (void)state;
@@ -1078,6 +1098,7 @@ int main(void)
         cmocka_unit_test(each_wrong_file_has_its_finding_at_its_place),
         cmocka_unit_test(findings_say_what_to_do),
         cmocka_unit_test(a_run_shows_everything),
+        cmocka_unit_test(a_schema_whose_properties_are_no_map_is_one_finding),
         cmocka_unit_test(limits_and_odd_values_are_findings),
         cmocka_unit_test(too_many_calls_headers_or_statuses_are_refused),
         cmocka_unit_test(eight_flows_take_the_time_of_a_few),
