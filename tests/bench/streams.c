@@ -438,6 +438,14 @@ static void take(struct conn *c, struct spans *took)
     close(c->fd);
 }
 
+/* Until the next POST is due; with none left, until somebody must have answered. */
+static struct timespec until_due(long sent, long count)
+{
+    int64_t us = sent < count ? run.began_us + sent * 1000000 / run.rate - now_us()
+                              : WAIT_S * INT64_C(1000000);
+    return us > 0 ? (struct timespec){us / 1000000, us % 1000000 * 1000} : (struct timespec){0};
+}
+
 static void first(char **argv)
 {
     long count = strtol(argv[0], NULL, 10), product = strtol(argv[2], NULL, 10), sent = 0;
@@ -456,7 +464,8 @@ static void first(char **argv)
             run.conns[sent].due_us = run.began_us + sent * 1000000 / run.rate;
             post(sent, product + sent);
         }
-        int n = epoll_wait(run.epoll, events, 256, sent < count ? 1 : WAIT_S * 1000);
+        struct timespec left = until_due(sent, count);
+        int n = epoll_pwait2(run.epoll, events, 256, &left, NULL); /* epoll_wait knows ms only */
         if (n == 0 && sent == count)
             die("no more events");
         for (int i = 0; i < n; i++)
