@@ -69,9 +69,19 @@ static int judge(struct attempt *t, struct mark *mark)
     return mark->value ? attempt_cached(t, mark) : 0;
 }
 
+/* The lead finds a value, too. But a job that is over a limit, or of a flow too far behind, leads
+ * nobody, and must still get the value that is there. */
+static bool goes_straight(const struct attempt *t)
+{
+    return t->has_hash && !t->has_key && !t->late_err && t->flow->limits_n == 0 &&
+           marks_missed(t->a->marks) && !admission_overloaded(t->a->admission, t->flow);
+}
+
 static int ask(struct attempt *t)
 {
     struct mark mark;
+    if (goes_straight(t))
+        return 0;
     (void)marks_ask(t->a->marks, t->has_key ? &t->key : NULL, t->has_hash ? t->hash : NULL, &mark);
     return judge(t, &mark);
 }

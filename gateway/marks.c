@@ -1,5 +1,6 @@
 #include "gateway/marks.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct marks {
     struct confirmation *texts;
     char key_ttl[16]; /* CACHE_MARK_MS */
     struct metric *dropped;
+    atomic_bool missed; /* the last look for a value */
 };
 
 struct confirmation { /* what the commands of one job point to */
@@ -80,6 +82,18 @@ static bool read_mark(const struct cache_reply *r, size_t before, struct mark *o
     out->state = r->text[0] == ANSWER_ACKNOWLEDGED ? MARK_ACKNOWLEDGED : MARK_PENDING;
     out->id = id;
     return true;
+}
+
+/* All threads look, and mostly nothing changes. */
+static void note_look(struct marks *m, bool missed)
+{
+    if (atomic_load_explicit(&m->missed, memory_order_relaxed) != missed)
+        atomic_store_explicit(&m->missed, missed, memory_order_relaxed);
+}
+
+bool marks_missed(const struct marks *m)
+{
+    return atomic_load_explicit(&m->missed, memory_order_relaxed);
 }
 
 static void take_value(struct cache_reply *r, size_t skip, struct mark *out)
@@ -141,6 +155,8 @@ int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, st
         read_admit(&replies[0], out);
     if (hash && replies[n - 1].type == REPLY_TEXT)
         take_value(&replies[n - 1], 0, out);
+    if (hash)
+        note_look(m, !out->value);
     for (size_t i = 0; i < n; i++)
         cache_reply_fini(&replies[i]);
     return 0;
@@ -189,6 +205,7 @@ int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64
         take_value(&reply, 1, out);
     else if (answer == ANSWER_PENDING || answer == ANSWER_ACKNOWLEDGED)
         (void)read_mark(&reply, 1, out);
+    note_look(m, !out->value);
     cache_reply_fini(&reply);
     return 0;
 }

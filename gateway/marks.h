@@ -46,6 +46,10 @@ int marks_ask_together(struct marks *m, const struct marks_key *const *keys, siz
 int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64_t ttl_ms,
                struct mark *out);
 
+/* Did the last look for a cached result find none? Then the next will most likely find none either,
+ * and may leave the first trip out: the second one looks, too, and costs Redis more than a GET. */
+bool marks_missed(const struct marks *m);
+
 /* A lead whose job is over without a value: gone, if it is still this job's. */
 void marks_end_lead(struct marks *m, const char *hash, const struct job_id *id);
 

@@ -207,6 +207,28 @@ static void answers_from_the_cache(void **state)
     assert_int_equal(s->got_n, 1);
 }
 
+static size_t commands_of_a_post(struct stage *s, const char *body, int status)
+{
+    size_t before = cache_fake_commands(s->redis);
+    assert_int_equal(stage_post(s, "cached", body, NULL), status);
+    stage_flush(s);
+    return cache_fake_commands(s->redis) - before;
+}
+
+/* A value is looked for on its own until one is missed, and again once one is found. */
+static void makes_one_trip_where_the_last_value_was_missed(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(commands_of_a_post(s, "{\"n\":2}", 202), 3); /* GET, lead, confirmed */
+    assert_int_equal(commands_of_a_post(s, "{\"n\":3}", 202), 2);
+    assert_int_equal(s->got_n, 2);
+    put_value(s);
+    assert_int_equal(commands_of_a_post(s, "{\"n\":1}", 200), 1); /* found by the lead */
+    assert_int_equal(commands_of_a_post(s, "{\"n\":1}", 200), 1); /* by GET */
+    assert_int_equal(commands_of_a_post(s, "{\"n\":4}", 202), 3);
+    assert_int_equal(s->got_n, 3);
+}
+
 static void asks_redis_nothing_where_nothing_is_asked(void **state)
 {
     struct stage *s = *state;
@@ -609,6 +631,7 @@ int main(void)
         TEST(names_the_same_job_without_redis),
         TEST(answers_a_known_key_with_the_final_job),
         TEST(answers_from_the_cache),
+        TEST(makes_one_trip_where_the_last_value_was_missed),
         TEST(asks_redis_nothing_where_nothing_is_asked),
         TEST(shares_one_job_between_equal_questions),
         TEST(shares_nothing_between_guests_in_a_cache_per_user),
