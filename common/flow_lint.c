@@ -111,8 +111,7 @@ static void lint_key(struct flow_file *f, const struct flow_use *u)
     flow_scan_init(&s, u->node->text, false);
     while (flow_scan_next(&s, &r))
         if (strcmp(r.name, "request") == 0 && r.fields && !is_required(f->schema, r.field[0]) &&
-            !flow_sets(f->flow, r.field[0]) &&
-            yaml_get(flow_fields(f->schema), r.field[0]))
+            !flow_sets(f->flow, r.field[0]) && yaml_get(flow_fields(f->schema), r.field[0]))
             findings_add(
                 f->loader->findings, yaml_place_in(u->node, r.field_offset[0]),
                 FINDING_W_OPTIONAL_KEY,

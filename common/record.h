@@ -82,7 +82,9 @@ struct record_claim { /* T3 */
     const struct record_dead *late;
     /* out */
     int status;
-    struct record_job row;     /* as it stands now: row.worker == worker && state running: mine */
+    /* As it stands now: row.worker == worker && state running: mine. `started` stays 0 where the
+     * job was new: it is now. */
+    struct record_job row;
     struct record_call *calls; /* if mine: its ledger, in order of seq; owned: record_claim_fini */
     size_t calls_n;
 };

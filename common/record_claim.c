@@ -1,8 +1,11 @@
-/* T3: claim jobs. One upsert tells new, claimable and other jobs apart by its guards; the rows read
- * back say who holds each. The ledger is read only of jobs that were started before: those whose
- * `started` is not the time of this transaction's fence, to the microsecond. */
+/* T3: claim jobs. Where none has a row yet, one statement that commits by itself claims them all,
+ * fence and all, or none. Else the transaction: one upsert tells new, claimable and other jobs
+ * apart by its guards; the rows read back say who holds each. The ledger is read only of jobs that
+ * were started before: those whose `started` is not the time of this transaction's fence, to the
+ * microsecond. */
 #include "common/record_mysql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,31 +66,39 @@ static const struct store_sql insert_rows = {
                 MINE("state", "1") "flow=IF(flow='',VALUES(flow),flow)",
     NULL};
 
+static void add_columns(struct record_mysql *r, const struct record_claim *c)
+{
+    const struct record_register *j = &c->job;
+    record_bytes(r, j->id.b, sizeof j->id.b);
+    record_bytes(r, j->owner.b, sizeof j->owner.b);
+    record_text(r, j->flow);
+    record_bytes(r, j->mac, j->has_mac ? sizeof j->mac : 0);
+    record_bytes(r, j->rev, j->has_rev ? sizeof j->rev : 0);
+    record_time(r, j->created_us);
+    record_time(r, j->deadline_us);
+    record_time(r, j->sweep_at_us);
+    record_int(r, (int64_t)c->worker);
+    record_int(r, c->round);
+    record_int(r, c->part);
+    record_int(r, c->off);
+}
+
 static int write_rows(struct record_mysql *r, struct claiming *a)
 {
+    bool all_new = true;
     int err = 0;
     for (size_t at = 0; at < a->rows_n && !err;) {
         size_t n = store_rows_fill(a->rows_n - at);
         for (size_t i = at; i < at + n; i++) {
-            const struct record_claim *c = a->rows[i];
-            const struct record_register *j = &c->job;
-            record_bytes(r, j->id.b, sizeof j->id.b);
-            record_bytes(r, j->owner.b, sizeof j->owner.b);
-            record_text(r, j->flow);
-            record_bytes(r, j->mac, j->has_mac ? sizeof j->mac : 0);
-            record_bytes(r, j->rev, j->has_rev ? sizeof j->rev : 0);
-            record_time(r, j->created_us);
-            record_time(r, j->deadline_us);
-            record_time(r, j->sweep_at_us);
-            record_int(r, (int64_t)c->worker);
-            record_int(r, c->round);
-            record_int(r, c->part);
-            record_int(r, c->off);
+            add_columns(r, a->rows[i]);
             record_time(r, a->fence.now_us);
         }
         err = record_run(r, &insert_rows, n);
+        all_new = all_new && !err && store_all_new(r->store);
         at += n;
     }
+    if (!err)
+        r->new_jobs = all_new;
     return err;
 }
 
@@ -215,13 +226,64 @@ static int claim(struct record_mysql *r, void *arg)
     return err ? err : read_calls(r, a);
 }
 
+/* The row of a job that nobody knew. */
+static void row_of_new(struct record_claim *c)
+{
+    const struct record_register *j = &c->job;
+    c->row = (struct record_job){.id = j->id,
+                                 .owner = j->owner,
+                                 .state = JOB_RUNNING,
+                                 .round = c->round,
+                                 .worker = c->worker,
+                                 .has_mac = j->has_mac,
+                                 .has_rev = j->has_rev,
+                                 .part = c->part,
+                                 .off = c->off,
+                                 .created_us = j->created_us,
+                                 .deadline_us = j->deadline_us};
+    snprintf(c->row.flow, sizeof c->row.flow, "%s", j->flow);
+    memcpy(c->row.mac, j->mac, j->has_mac ? sizeof j->mac : 0);
+    memcpy(c->row.rev, j->rev, j->has_rev ? sizeof j->rev : 0);
+}
+
+/* ERR_EXISTS, ERR_REFUSED: nothing was written, and the transaction tells why. */
+static int claim_new(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql insert_new = {
+        "INSERT INTO op_job(id,owner,flow,mac,rev,created,deadline,sweep_at,state,worker,round,"
+        "part,off,started) VALUES ",
+        "(" RECORD_FENCED ",?,?,?,?,?,?,?,1,?,?,?,?,NOW(6))", "", NULL};
+    struct claiming *a = arg;
+    reset(a);
+    for (size_t i = 0; i < a->n; i++)
+        insert(a, a->given[i]);
+    for (size_t i = 0; i < a->n; i++) {
+        record_int(r, (int64_t)a->rows[i]->worker);
+        add_columns(r, a->rows[i]);
+    }
+    int err = record_run(r, &insert_new, a->n);
+    for (size_t i = 0; i < a->n && !err; i++)
+        row_of_new(a->rows[i]);
+    return err;
+}
+
+static int claim_some(struct record_mysql *r, struct claiming *a)
+{
+    int err = ERR_EXISTS;
+    if (r->new_jobs && record_one_statement(a->n))
+        err = record_alone(r, claim_new, a);
+    if (err == ERR_EXISTS || err == ERR_REFUSED)
+        err = record_transact(r, claim, a);
+    return err;
+}
+
 int record_claim(struct record *record, struct record_claim **rows, size_t n)
 {
     int err = 0;
     for (size_t at = 0; at < n && !err;) {
         struct claiming a = {.given = rows + at,
                              .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = record_transact((struct record_mysql *)(void *)record, claim, &a);
+        err = claim_some((struct record_mysql *)(void *)record, &a);
         if (err)
             reset(&a);
         at += a.n;

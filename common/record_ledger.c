@@ -1,5 +1,6 @@
-/* T5: write outcomes of calls. The common case, every row new, is known from the count of affected
- * rows and costs no further statement; else the rows are read back, and what stands there counts.
+/* T5: write outcomes of calls. The common case, every row new, is one statement that commits by
+ * itself, fence and all: it writes all rows or none. Where a row was there, or a worker is fenced,
+ * the transaction: fence, upsert, and the rows read back, for what stands there counts.
  */
 #include "common/record_mysql.h"
 
@@ -57,12 +58,34 @@ static int fence(struct record_mysql *r, struct writing *a)
  * seq says that the row gave way (each outcome has a seq of its own). */
 #define NEW(c) c "=IF(outcome=0 OR (outcome=3 AND round<VALUES(round)),VALUES(" c ")," c "),"
 static const struct store_sql upsert = {
-    "INSERT INTO op_call(" RECORD_CALL_COLUMNS ") VALUES ", "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO op_call(" RECORD_CALL_COLUMNS ") VALUES ",
+    "(?,?,?,?,?,?,?,?,?,?,?,COALESCE(?,NOW(6)),?,?)",
     " ON DUPLICATE KEY UPDATE " NEW("seq") NEW("name") NEW("item") NEW("attempts") NEW("status")
         NEW("ms") NEW("reason") NEW("finished") NEW("tries") NEW("result")
             NEW("round") "outcome=IF(outcome=0 OR (outcome=3 AND "
                          "seq=VALUES(seq)),VALUES(outcome),outcome)",
     NULL};
+
+static void add_columns(struct record_mysql *r, const struct record_call *c)
+{
+    record_bytes(r, c->job.b, sizeof c->job.b);
+    record_bytes(r, c->ckey, sizeof c->ckey);
+    record_int(r, c->seq);
+    record_text(r, c->name);
+    if (c->item < 0)
+        record_text(r, NULL);
+    else
+        record_int(r, c->item);
+    record_int(r, c->round);
+    record_int(r, c->outcome);
+    record_int(r, c->attempts);
+    record_int(r, c->status);
+    record_int(r, c->ms);
+    record_text(r, c->reason);
+    record_time(r, c->finished_us);
+    record_bytes(r, c->tries, c->tries_len);
+    record_bytes(r, c->result, c->result_len);
+}
 
 /* Sets *all_new false when in doubt: one row changed (2) and one left alone (0) count like two new.
  */
@@ -72,26 +95,8 @@ static int write_rows(struct record_mysql *r, struct writing *a, bool *all_new)
     *all_new = true;
     for (size_t at = 0; at < a->rows_n && !err;) {
         size_t n = store_rows_fill(a->rows_n - at);
-        for (size_t i = at; i < at + n; i++) {
-            const struct record_call *c = &a->rows[i]->call;
-            record_bytes(r, c->job.b, sizeof c->job.b);
-            record_bytes(r, c->ckey, sizeof c->ckey);
-            record_int(r, c->seq);
-            record_text(r, c->name);
-            if (c->item < 0)
-                record_text(r, NULL);
-            else
-                record_int(r, c->item);
-            record_int(r, c->round);
-            record_int(r, c->outcome);
-            record_int(r, c->attempts);
-            record_int(r, c->status);
-            record_int(r, c->ms);
-            record_text(r, c->reason);
-            record_time(r, c->finished_us ? c->finished_us : a->fence.now_us);
-            record_bytes(r, c->tries, c->tries_len);
-            record_bytes(r, c->result, c->result_len);
-        }
+        for (size_t i = at; i < at + n; i++)
+            add_columns(r, &a->rows[i]->call);
         err = record_run(r, &upsert, n);
         *all_new = *all_new && !err && store_all_new(r->store);
         at += n;
@@ -170,7 +175,47 @@ static int write_ledger(struct record_mysql *r, void *arg)
     if (err || a->rows_n == 0)
         return err;
     err = write_rows(r, a, &all_new);
+    if (!err)
+        r->new_calls = all_new;
     return err || all_new ? err : read_back(r, a);
+}
+
+/* All rows as new ones. ERR_EXISTS, ERR_REFUSED: nothing was written, and the transaction tells
+ * why.
+ */
+static int write_new(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql insert_new = {
+        "INSERT INTO op_call(" RECORD_CALL_COLUMNS ") VALUES ",
+        "(" RECORD_FENCED ",?,?,?,?,?,?,?,?,?,?,COALESCE(?,NOW(6)),?,?)", "", NULL};
+    struct writing *a = arg;
+    reset(a);
+    for (size_t i = 0; i < a->n; i++)
+        insert(a, a->given[i]);
+    for (size_t i = 0; i < a->n; i++) {
+        record_int(r, (int64_t)a->rows[i]->worker);
+        add_columns(r, &a->rows[i]->call);
+    }
+    return record_run(r, &insert_new, a->n);
+}
+
+/* Most likely they are new, and one statement takes them all. */
+static bool may_be_new(const struct record_mysql *r, const struct writing *a)
+{
+    bool saves = false;
+    for (size_t i = 0; i < a->n; i++)
+        saves = saves || strcmp(a->given[i]->call.name, RECORD_SAVE) == 0; /* a cancel may win */
+    return r->new_calls && !saves && record_one_statement(a->n);
+}
+
+static int write_some(struct record_mysql *r, struct writing *a)
+{
+    int err = ERR_EXISTS;
+    if (may_be_new(r, a))
+        err = record_alone(r, write_new, a);
+    if (err == ERR_EXISTS || err == ERR_REFUSED)
+        err = record_transact(r, write_ledger, a);
+    return err;
 }
 
 int record_ledger(struct record *record, struct record_ledger **rows, size_t n)
@@ -179,7 +224,7 @@ int record_ledger(struct record *record, struct record_ledger **rows, size_t n)
     for (size_t at = 0; at < n && !err;) {
         struct writing a = {.given = rows + at,
                             .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = record_transact((struct record_mysql *)(void *)record, write_ledger, &a);
+        err = write_some((struct record_mysql *)(void *)record, &a);
         if (err)
             reset(&a);
         at += a.n;

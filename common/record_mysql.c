@@ -1,4 +1,4 @@
-/* The connection behind all operations: made anew when it was lost, prepared statements with it.
+/* The connections behind all operations: made anew when lost, prepared statements with them.
  * Every operation is a body run by record_transact or record_alone; a body that is repeated starts
  * from nothing, so it must hold no state of its own between two runs. */
 #include "common/record_mysql.h"
@@ -16,43 +16,51 @@ static struct record_mysql *of(struct record *record)
 
 /* ---- connection and transactions */
 
-int record_connect(struct record_mysql *r, char why[STORE_WHY])
+static bool connected(const struct record_mysql *r, enum store_mode mode)
 {
-    if (r->store && !store_lost(r->store))
-        return 0;
-    store_close(r->store);
-    r->store = NULL;
-    struct store_settings s = {&r->url, r->connect_ms, r->io_ms};
-    return store_open(&s, &r->store, why);
+    return r->stores[mode] && !store_lost(r->stores[mode]);
 }
 
-static int attempt(struct record_mysql *r, bool alone, record_body *body, void *arg)
+int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_WHY])
+{
+    struct store_settings s = {&r->url, r->connect_ms, r->io_ms};
+    int err = 0;
+    if (!connected(r, mode)) {
+        store_close(r->stores[mode]);
+        r->stores[mode] = NULL;
+        err = store_open(&s, &r->stores[mode], why);
+    }
+    r->store = r->stores[mode];
+    return err;
+}
+
+static int attempt(struct record_mysql *r, enum store_mode mode, record_body *body, void *arg)
 {
     char why[STORE_WHY];
-    int err = record_connect(r, why);
+    int err = record_connect(r, mode, why);
     if (err == ERR_REFUSED) /* the server, not a row: a login can be mended */
         err = ERR_IO;
     if (!err)
         err = store_use(r->store, r->url.db); /* a user's statement may have been elsewhere */
     if (!err)
-        err = store_mode(r->store, alone ? STORE_ALONE : STORE_TOGETHER);
+        err = store_mode(r->store, mode);
     if (err)
         return err;
     err = body(r, arg);
-    if (!err && !alone)
+    if (!err && mode == STORE_TOGETHER)
         err = store_commit(r->store);
-    if (err && !alone)
+    if (err && mode == STORE_TOGETHER)
         store_rollback(r->store);
     return err;
 }
 
-static int repeat(struct record_mysql *r, bool alone, record_body *body, void *arg)
+static int repeat(struct record_mysql *r, enum store_mode mode, record_body *body, void *arg)
 {
     int64_t from = clock_mono_ms(clock_real());
-    bool kept = r->store && !store_lost(r->store);
+    bool kept = connected(r, mode);
     for (int i = 0; i < ATTEMPTS; i++) {
         r->args_n = 0;
-        int err = attempt(r, alone, body, arg);
+        int err = attempt(r, mode, body, arg);
         /* a connection that was closed while it idled is found out at once: no reason to fail */
         if (err == ERR_IO && kept && clock_mono_ms(clock_real()) - from < STALE_MS)
             kept = false;
@@ -64,12 +72,12 @@ static int repeat(struct record_mysql *r, bool alone, record_body *body, void *a
 
 int record_transact(struct record_mysql *r, record_body *body, void *arg)
 {
-    return repeat(r, false, body, arg);
+    return repeat(r, STORE_TOGETHER, body, arg);
 }
 
 int record_alone(struct record_mysql *r, record_body *body, void *arg)
 {
-    return repeat(r, true, body, arg);
+    return repeat(r, STORE_ALONE, body, arg);
 }
 
 /* ---- parameters */
@@ -135,7 +143,8 @@ int record_run_first(struct record_mysql *r, const struct store_sql *q,
 static void close_record(struct record *record)
 {
     struct record_mysql *r = of(record);
-    store_close(r->store);
+    store_close(r->stores[STORE_ALONE]);
+    store_close(r->stores[STORE_TOGETHER]);
     free(r->args);
     free(r);
 }
@@ -144,7 +153,7 @@ static int ping(struct record *record)
 {
     struct record_mysql *r = of(record);
     char why[STORE_WHY];
-    int err = record_connect(r, why);
+    int err = record_connect(r, STORE_ALONE, why);
     return err ? err : store_ping(r->store);
 }
 
@@ -184,9 +193,10 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
     int err = r ? store_url_parse(s->url, &r->url, text) : ERR_NOMEM;
     if (!err) {
         r->record.ops = &ops;
+        r->new_jobs = r->new_calls = true;
         r->connect_ms = s->connect_ms > 0 ? s->connect_ms : 5000;
         r->io_ms = s->io_ms > 0 ? s->io_ms : 10000;
-        err = record_connect(r, text);
+        err = record_connect(r, STORE_ALONE, text);
     }
     if (why)
         snprintf(why, STORE_WHY, "%s", text);

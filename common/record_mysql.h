@@ -9,7 +9,11 @@ struct record_mysql {
     struct record record; /* first */
     struct store_url url;
     int connect_ms, io_ms;
-    struct store *store;      /* NULL: connect at the next use */
+    struct store *store; /* in use: one of the two, or NULL */
+    /* By enum store_mode, since to change it costs a trip each time; NULL: connect at the next use
+     */
+    struct store *stores[2];
+    bool new_jobs, new_calls; /* the last claim, the last ledger write met no row (T3, T5) */
     struct store_value *args; /* parameters of the next statement; kept between uses */
     size_t args_n, args_cap;
     bool args_failed;
@@ -21,8 +25,8 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
 
 /* ---- running */
 
-/* A connection, made anew after a loss. 0 or as store_open. */
-int record_connect(struct record_mysql *r, char why[STORE_WHY]) must_use;
+/* Use the connection of this mode, made anew after a loss. 0 or as store_open. */
+int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_WHY]) must_use;
 
 typedef int record_body(struct record_mysql *r, void *arg);
 /* body in a transaction: commit at 0; on deadlock or lock time-out rolled back and repeated whole,
@@ -74,6 +78,14 @@ int record_fence_check(struct record_mysql *r, struct record_fence *f) must_use;
 /* As it is now, without a lock: a check must follow before the transaction commits. */
 int record_fence_look(struct record_mysql *r, struct record_fence *f) must_use;
 bool record_fence_alive(const struct record_fence *f, uint64_t worker);
+/* Do n rows fit one prepared statement? Those of few rows are prepared for each number. */
+static inline bool record_one_statement(size_t n)
+{
+    return n <= 16 || store_rows_fill(n) == n;
+}
+/* The same within one INSERT that commits by itself, in place of a column that is never NULL: of a
+ * fenced worker (parameter 1) it refuses the whole statement. Parameter 2: the column. */
+#define RECORD_FENCED "IF((SELECT state FROM op_worker WHERE id=? LOCK IN SHARE MODE)=0,?,NULL)"
 
 /* Locks jobs (ids in order, n <= 100) and reads what guards look at. */
 struct record_locked {

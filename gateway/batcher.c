@@ -35,13 +35,22 @@ static size_t hand_over(struct batcher *b, size_t n)
     return taken;
 }
 
-static size_t copy_batch(struct batcher *b)
+static size_t copy_batch(struct batcher *b, size_t n)
 {
-    size_t n = b->n < b->s.batch_max ? b->n : b->s.batch_max, size = b->s.item_size;
+    size_t size = b->s.item_size;
     size_t tail = b->s.queue_max - b->first, head = n < tail ? n : tail;
     memcpy(b->batch, b->ring + b->first * size, head * size);
     memcpy(b->batch + head * size, b->ring, (n - head) * size);
     return n;
+}
+
+/* How many go now: a full batch at once, else those that were here gather_ms ago. */
+static size_t gather(struct batcher *b)
+{
+    size_t n = b->n;
+    if (b->s.gather_ms > 0 && n > 0 && n < b->s.batch_max)
+        pause_ms(b, b->s.gather_ms);
+    return n < b->s.batch_max ? n : b->s.batch_max;
 }
 
 static void wait_for_work(struct batcher *b)
@@ -53,10 +62,6 @@ static void wait_for_work(struct batcher *b)
         err = b->s.tick_ms > 0 ? pthread_cond_timedwait(&b->work, &b->lock, &until)
                                : pthread_cond_wait(&b->work, &b->lock);
     b->idle = false;
-    if (b->n == 0)
-        return;
-    if (b->s.gather_ms > 0 && b->n < b->s.batch_max)
-        pause_ms(b, b->s.gather_ms);
 }
 
 static void *run(void *arg)
@@ -68,9 +73,10 @@ static void *run(void *arg)
     while (!b->stop) {
         if (b->n == 0)
             wait_for_work(b);
-        if (b->stop || (b->n == 0 && b->s.tick_ms == 0))
+        size_t n = gather(b);
+        if (b->stop || (n == 0 && b->s.tick_ms == 0))
             continue;
-        size_t n = copy_batch(b), taken = hand_over(b, n);
+        size_t taken = hand_over(b, copy_batch(b, n));
         b->first = (b->first + taken) % b->s.queue_max;
         b->n -= taken;
         if (b->n == 0)

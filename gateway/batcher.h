@@ -15,7 +15,7 @@ typedef size_t batcher_fn(void *arg, const void *items, size_t n);
 struct batcher_settings {
     const char *name; /* of the thread, at most 15 characters */
     size_t item_size, queue_max, batch_max;
-    int gather_ms; /* wait for company after the first item; 0: none */
+    int gather_ms; /* each item waits so long for company, and up to twice that; 0: not at all */
     int retry_ms;  /* after a batch that was not done entirely */
     int tick_ms;   /* call fn with nothing at the start and then at least so often; 0: never */
     batcher_fn *fn;

@@ -139,6 +139,7 @@ static void many_rows_at_once_take_few_statements(void **state)
 static void a_claim_sets_what_the_job_runs_with(void **state)
 {
     struct db *d = *state;
+    struct record_job row;
     int64_t before, after;
     assert_int_equal(d->b->ops->now(d->b, &before), 0);
     struct record_claim c = claim_one(d->a, 10, d->wa, 0);
@@ -146,9 +147,71 @@ static void a_claim_sets_what_the_job_runs_with(void **state)
     assert_int_equal(c.row.state, JOB_RUNNING);
     assert_int_equal(c.row.part, 3);
     assert_int_equal(c.row.off, 1010);
-    assert_true(c.row.started_us >= before && c.row.started_us <= after);
     assert_int_equal(c.row.round, 0);
+    assert_int_equal(d->b->ops->look(d->b, &c.job.id, &row), 0);
+    assert_true(row.started_us >= before && row.started_us <= after);
     record_claim_fini(&c);
+}
+
+/* Of a new job nothing is read back: what is told must be what stands there. */
+static void what_a_claim_tells_is_what_stands_there(void **state)
+{
+    struct db *d = *state;
+    struct record_register known[] = {job_of(11), job_of(13)};
+    assert_int_equal(d->b->ops->register_jobs(d->b, known, 2), 0);
+    for (unsigned n = 10; n < 16; n++) { /* new, known, and after each */
+        struct record_claim c = claim_of(n, d->wa), *list[] = {&c};
+        struct record_job row;
+        c.job.has_rev = n != 12;
+        assert_int_equal(d->a->ops->claim(d->a, list, 1), 0);
+        assert_int_equal(c.status, 0);
+        assert_int_equal(d->b->ops->look(d->b, &c.job.id, &row), 0);
+        assert_true(id_equal(&c.row.id, &row.id));
+        assert_memory_equal(&c.row.owner, &row.owner, sizeof row.owner);
+        assert_string_equal(c.row.flow, row.flow);
+        assert_int_equal(c.row.state, row.state);
+        assert_int_equal(c.row.round, row.round);
+        assert_int_equal(c.row.worker, row.worker);
+        assert_int_equal(c.row.crashes + c.row.cancel + c.row.seq, 0);
+        assert_int_equal(row.crashes + row.cancel + row.seq, 0);
+        assert_string_equal(c.row.reason, row.reason);
+        assert_int_equal(c.row.has_mac, row.has_mac);
+        assert_memory_equal(c.row.mac, row.mac, sizeof row.mac);
+        assert_int_equal(c.row.has_rev, row.has_rev);
+        assert_memory_equal(c.row.rev, row.rev, sizeof row.rev);
+        assert_int_equal(c.row.part, row.part);
+        assert_int_equal(c.row.off, row.off);
+        assert_int_equal(c.row.created_us, row.created_us);
+        assert_int_equal(c.row.deadline_us, row.deadline_us);
+        assert_true(row.started_us > 0 && c.row.retry_at_us + c.row.finished_us == 0);
+        record_claim_fini(&c);
+    }
+}
+
+/* A dead worker writes nothing, neither by the one statement nor by the transaction, and a living
+ * one's rows of the same batch are written. */
+static void of_two_shards_the_fenced_one_claims_and_records_nothing(void **state)
+{
+    struct db *d = *state;
+    db_exec(d, "UPDATE op_worker SET state=9 WHERE name='a'");
+    for (unsigned n = 20; n < 26; n += 2) {
+        struct record_claim dead = claim_of(n, d->wa), alive = claim_of(n + 1, d->wb);
+        struct record_claim *list[] = {&dead, &alive};
+        assert_int_equal(d->a->ops->claim(d->a, list, 2), 0);
+        assert_int_equal(dead.status, ERR_FENCED);
+        assert_int_equal(alive.status, 0);
+        struct record_ledger late = call_of(n + 1, 1, OUTCOME_OK, d->wa),
+                             due = call_of(n + 1, 2, OUTCOME_OK, d->wb);
+        struct record_ledger *calls[] = {&late, &due};
+        assert_int_equal(d->a->ops->ledger(d->a, calls, 2), 0);
+        assert_int_equal(late.status, ERR_FENCED);
+        assert_int_equal(due.status, 0);
+        record_claim_fini(&dead);
+        record_claim_fini(&alive);
+    }
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_job", NULL), 3);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_call WHERE seq=2", NULL), 3);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_call", NULL), 3);
 }
 
 static void a_running_job_is_not_claimed_by_another(void **state)
@@ -339,6 +402,8 @@ int main(void)
         T(registering_changes_no_claimed_job),
         T(many_rows_at_once_take_few_statements),
         T(a_claim_sets_what_the_job_runs_with),
+        T(what_a_claim_tells_is_what_stands_there),
+        T(of_two_shards_the_fenced_one_claims_and_records_nothing),
         T(a_running_job_is_not_claimed_by_another),
         T(two_shards_in_one_batch_do_not_both_win),
         T(a_stale_round_claims_nothing),

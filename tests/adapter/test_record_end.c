@@ -346,6 +346,24 @@ static void *take_slowly(void *arg)
     return NULL;
 }
 
+/* Until the server says that somebody waits for a lock. */
+static void await_lock_wait(struct db *d)
+{
+    for (int i = 0; i < 1000; i++) {
+        int64_t n = db_number(d,
+                              i ? "SELECT COUNT(*) FROM information_schema.innodb_trx"
+                                  " WHERE trx_state='LOCK WAIT'"
+                                : "SELECT 0",
+                              NULL);
+        if (n > 0)
+            return;
+        usleep(10000);
+        store_close(d->raw);
+        db_open_raw(d, d->url);
+    }
+    fail_msg("nobody waits for the lock");
+}
+
 static int hold_fence(struct record_mysql *r, void *arg)
 {
     struct slow *s = arg;
@@ -356,19 +374,7 @@ static int hold_fence(struct record_mysql *r, void *arg)
     assert_true(f.alive[0]);
     db_exec(s->d, "SELECT 1"); /* the raw connection is free */
     assert_int_equal(pthread_create(&thread, NULL, take_slowly, s), 0);
-    /* it is there once the server says that it waits for our lock */
-    for (int i = 0; i < 1000; i++) {
-        int64_t n = db_number(s->d,
-                              i ? "SELECT COUNT(*) FROM information_schema.innodb_trx"
-                                  " WHERE trx_state='LOCK WAIT'"
-                                : "SELECT 0",
-                              NULL);
-        if (n > 0)
-            break;
-        usleep(10000);
-        store_close(s->d->raw);
-        db_open_raw(s->d, s->d->url);
-    }
+    await_lock_wait(s->d);
     assert_int_equal(s->err, -1); /* not done */
     struct job_id id = id_of(20);
     record_bytes(r, id.b, sizeof id.b);
@@ -391,6 +397,49 @@ static void declaring_dead_waits_for_the_batch(void **state)
     assert_int_equal(number(d, "SELECT seq FROM op_job WHERE id=?", 20), 77);
     struct record_finish f = end_of(20, JOB_SUCCEEDED, d->wa);
     assert_int_equal(finish_one(d->a, &f), ERR_FENCED);
+    s.r->ops->close(s.r);
+}
+
+/* The other way round: one statement that carries its own fence waits for who declares its worker
+ * dead, and then writes nothing. */
+static void *writes_late(void *arg)
+{
+    struct slow *s = arg;
+    struct record_claim c = claim_of(21, s->d->wa), *claims[] = {&c};
+    struct record_ledger l = call_of(20, 1, OUTCOME_OK, s->d->wa), *calls[] = {&l};
+    s->err = s->r->ops->claim(s->r, claims, 1);
+    s->taken = c.status != ERR_FENCED;
+    if (!s->err)
+        s->err = s->r->ops->ledger(s->r, calls, 1);
+    s->taken = s->taken || l.status != ERR_FENCED;
+    record_claim_fini(&c);
+    return NULL;
+}
+
+static int declare_slowly(struct record_mysql *r, void *arg)
+{
+    static const struct store_sql q = {.head = "UPDATE op_worker SET state=9 WHERE id=?"};
+    struct slow *s = arg;
+    pthread_t thread;
+    record_int(r, (int64_t)s->d->wa);
+    assert_int_equal(record_run(r, &q, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, writes_late, s), 0);
+    await_lock_wait(s->d);
+    assert_int_equal(store_commit(r->store), 0);
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static void a_claim_waits_for_who_declares_its_worker_dead(void **state)
+{
+    struct db *d = *state;
+    struct slow s = {d, db_open(d), -1, false};
+    claim_mine(d->a, 20, d->wa);
+    assert_int_equal(record_transact((struct record_mysql *)(void *)d->b, declare_slowly, &s), 0);
+    assert_int_equal(s.err, 0);
+    assert_false(s.taken);
+    assert_int_equal(number(d, "SELECT COUNT(*) FROM op_job WHERE id=?", 21), 0);
+    assert_int_equal(number(d, "SELECT COUNT(*) FROM op_call WHERE job=?", 20), 0);
     s.r->ops->close(s.r);
 }
 
@@ -462,6 +511,7 @@ int main(void)
         T(a_worker_that_left_is_out),
         T(six_hundred_jobs_are_watched_in_two_statements),
         T(declaring_dead_waits_for_the_batch),
+        T(a_claim_waits_for_who_declares_its_worker_dead),
         T(a_deadlock_repeats_the_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* The answer of COMMIT is lost: a proxy between the record and the server hands the COMMIT on,
- * waits until the server has answered, and lets nobody hear it. What stands in the tables at that
+/* The answer of a commit is lost: a proxy between the record and the server hands on the COMMIT, or
+ * the statement that commits by itself, waits until the server has answered, and lets nobody hear
+ * it. What stands in the tables at that
  * moment is what must stand there after the repetition. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +15,14 @@ enum loss {
     CUT,   /* the connection ends: the record repeats by itself, once */
     SILENT /* nothing comes any more: the record gives up, its caller repeats */
 };
-enum { IO_MS = 500, PACKET = 1 << 16 };
+enum { IO_MS = 500, PACKET = 1 << 16, CONNECTIONS = 8 };
+
+struct relay { /* one connection through the proxy, and its thread */
+    struct proxy *proxy;
+    pthread_t thread;
+    int client, server;
+    bool together; /* its statements commit at COMMIT */
+};
 
 struct proxy {
     int listener;
@@ -26,6 +34,8 @@ struct proxy {
     atomic_int lost;      /* answers */
     struct store *looker; /* copies the tables; the proxy's thread alone uses it */
     atomic_int looked;    /* error of it */
+    struct relay relays[CONNECTIONS];
+    size_t relays_n; /* the accepting thread's, until it is joined */
 };
 
 static const char *const tables[] = {"op_job", "op_call", "op_dead", "op_outbox"};
@@ -66,55 +76,80 @@ static bool send_all(int fd, const char *bytes, ssize_t n)
     return true;
 }
 
-/* A packet of its own: the client waits for the answer before it. */
-static bool is_commit(const char *bytes, ssize_t n)
+enum { COM_QUERY = 3, COM_STMT_EXECUTE = 0x17 };
+
+static bool is_query(const char *bytes, ssize_t n, const char *text)
 {
-    return n == 11 && bytes[4] == 3 && strncasecmp(bytes + 5, "COMMIT", 6) == 0;
+    size_t len = strlen(text);
+    return (size_t)n == 5 + len && bytes[4] == COM_QUERY && strncasecmp(bytes + 5, text, len) == 0;
 }
 
-static void lose_answer(struct proxy *p, int client, int server)
+/* A packet of its own: the client waits for the answer before it. */
+static bool commits(struct relay *r, const char *bytes, ssize_t n)
 {
-    static char answer[PACKET];
-    if (recv(server, answer, sizeof answer, 0) > 0) {
-        copy_tables(p);
-        atomic_fetch_add(&p->lost, 1);
+    if (is_query(bytes, n, "SET autocommit=0"))
+        r->together = true;
+    return r->together ? is_query(bytes, n, "COMMIT") : n > 5 && bytes[4] == COM_STMT_EXECUTE;
+}
+
+static void lose_answer(struct relay *r)
+{
+    char answer[PACKET];
+    if (recv(r->server, answer, sizeof answer, 0) > 0) {
+        copy_tables(r->proxy);
+        atomic_fetch_add(&r->proxy->lost, 1);
     }
-    while (p->loss == SILENT && recv(client, answer, sizeof answer, 0) > 0)
+    while (r->proxy->loss == SILENT && recv(r->client, answer, sizeof answer, 0) > 0)
         ;
 }
 
 /* False: this connection is over. */
-static bool pass_on(struct proxy *p, int client, int server)
+static bool pass_on(struct relay *r)
 {
-    static char bytes[PACKET];
-    struct pollfd ends[] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
+    char bytes[PACKET];
+    struct pollfd ends[] = {{.fd = r->client, .events = POLLIN},
+                            {.fd = r->server, .events = POLLIN}};
     if (poll(ends, 2, -1) < 0)
         return errno == EINTR;
     bool up = ends[0].revents != 0;
-    ssize_t n = recv(up ? client : server, bytes, sizeof bytes, 0);
-    if (n <= 0 || !send_all(up ? server : client, bytes, n))
+    ssize_t n = recv(up ? r->client : r->server, bytes, sizeof bytes, 0);
+    if (n <= 0 || !send_all(up ? r->server : r->client, bytes, n))
         return false;
-    if (!up || !is_commit(bytes, n) || !atomic_exchange(&p->armed, false))
+    if (!up || !commits(r, bytes, n) || !atomic_exchange(&r->proxy->armed, false))
         return true;
-    lose_answer(p, client, server);
+    lose_answer(r);
     return false;
+}
+
+static void *relay_run(void *arg)
+{
+    struct relay *r = arg;
+    while (r->server >= 0 && pass_on(r))
+        ;
+    close(r->server);
+    close(r->client);
+    return NULL;
 }
 
 static void *proxy_run(void *arg)
 {
     struct proxy *p = arg;
     int client;
-    while ((client = accept(p->listener, NULL, NULL)) >= 0) {
-        int server = dial(&p->server);
-        while (server >= 0 && pass_on(p, client, server))
-            ;
-        close(server);
-        close(client);
+    while (p->relays_n < CONNECTIONS && (client = accept(p->listener, NULL, NULL)) >= 0) {
+        struct relay *r = &p->relays[p->relays_n];
+        *r = (struct relay){.proxy = p, .client = client, .server = dial(&p->server)};
+        if (pthread_create(&r->thread, NULL, relay_run, r) != 0)
+            return NULL;
+        p->relays_n++;
     }
     return NULL;
 }
 
-static struct record *proxy_start(struct proxy *p, struct db *d, enum loss loss)
+/* What the last claim and the last ledger write met: one statement is tried, or none. */
+enum expected { NEW_ROWS, KNOWN_ROWS };
+
+static struct record *proxy_start(struct proxy *p, struct db *d, enum loss loss,
+                                  enum expected expected)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
@@ -134,6 +169,15 @@ static struct record *proxy_start(struct proxy *p, struct db *d, enum loss loss)
     struct record_settings s = {url, 5000, IO_MS};
     if (record_mysql_open(&s, &r, why))
         fail_msg("through the proxy: %s", why);
+    if (expected == KNOWN_ROWS) {
+        struct record_mysql *m = (struct record_mysql *)(void *)r;
+        struct record_outbox *none;
+        size_t n;
+        m->new_jobs = m->new_calls = false;
+        /* its connection for transactions is there: only one that was is made anew at once */
+        assert_int_equal(r->ops->outbox_take(r, d->wa, &none, &n), 0);
+        record_outbox_free(none, n);
+    }
     atomic_store(&p->armed, true);
     return r;
 }
@@ -157,6 +201,8 @@ static void proxy_stop(struct proxy *p, struct record *r)
     r->ops->close(r);
     shutdown(p->listener, SHUT_RDWR);
     pthread_join(p->thread, NULL);
+    for (size_t i = 0; i < p->relays_n; i++)
+        pthread_join(p->relays[i].thread, NULL);
     close(p->listener);
     store_close(p->looker);
     assert_int_equal(atomic_load(&p->lost), 1);
@@ -210,63 +256,87 @@ static int takes_over(struct db *d, struct record *r)
 }
 
 /* The operation commits, nobody hears of it, and it comes again until it is known to be done. */
-static void lose_answer_of(struct db *d, operation *once, enum loss loss)
+static void lose_answer_of(struct db *d, operation *once, enum loss loss, enum expected expected)
 {
-    struct proxy p;
-    struct record *r = proxy_start(&p, d, loss);
+    static struct proxy p;
+    struct record *r = proxy_start(&p, d, loss, expected);
     assert_int_equal(once(d, r), loss == SILENT ? ERR_IO : 0);
     assert_int_equal(once(d, r), 0);
     proxy_stop(&p, r);
 }
 
-static void repeated_by_the_record(struct db *d, operation *once)
+static void repeated_by_the_record(struct db *d, operation *once, enum expected expected)
 {
-    lose_answer_of(d, once, CUT);
+    lose_answer_of(d, once, CUT, expected);
     nothing_changed(d);
 }
 
-static void repeated_by_the_caller(struct db *d, operation *once)
+static void repeated_by_the_caller(struct db *d, operation *once, enum expected expected)
 {
-    lose_answer_of(d, once, SILENT);
+    lose_answer_of(d, once, SILENT, expected);
     nothing_changed(d);
 }
 
 static void a_claim(void **state)
 {
-    repeated_by_the_record(*state, claims);
+    repeated_by_the_record(*state, claims, NEW_ROWS);
 }
 
 static void a_claim_repeated_by_its_caller(void **state)
 {
-    repeated_by_the_caller(*state, claims);
+    repeated_by_the_caller(*state, claims, NEW_ROWS);
+}
+
+static void a_claim_in_a_transaction(void **state)
+{
+    repeated_by_the_record(*state, claims, KNOWN_ROWS);
+}
+
+static void a_claim_in_a_transaction_repeated_by_its_caller(void **state)
+{
+    repeated_by_the_caller(*state, claims, KNOWN_ROWS);
 }
 
 static void a_ledger_row(void **state)
 {
     struct db *d = *state;
     claim_mine(d->a, 1, d->wa);
-    repeated_by_the_record(d, records_a_call);
+    repeated_by_the_record(d, records_a_call, NEW_ROWS);
 }
 
 static void a_ledger_row_repeated_by_its_caller(void **state)
 {
     struct db *d = *state;
     claim_mine(d->a, 1, d->wa);
-    repeated_by_the_caller(d, records_a_call);
+    repeated_by_the_caller(d, records_a_call, NEW_ROWS);
+}
+
+static void a_ledger_row_in_a_transaction(void **state)
+{
+    struct db *d = *state;
+    claim_mine(d->a, 1, d->wa);
+    repeated_by_the_record(d, records_a_call, KNOWN_ROWS);
+}
+
+static void a_ledger_row_in_a_transaction_repeated_by_its_caller(void **state)
+{
+    struct db *d = *state;
+    claim_mine(d->a, 1, d->wa);
+    repeated_by_the_caller(d, records_a_call, KNOWN_ROWS);
 }
 
 static void a_finish(void **state)
 {
     struct db *d = *state;
     claim_mine(d->a, 1, d->wa);
-    repeated_by_the_record(d, fails_with_a_dead_letter);
+    repeated_by_the_record(d, fails_with_a_dead_letter, KNOWN_ROWS);
 }
 
 static void a_finish_repeated_by_its_caller(void **state)
 {
     struct db *d = *state;
     claim_mine(d->a, 1, d->wa);
-    repeated_by_the_caller(d, fails_with_a_dead_letter);
+    repeated_by_the_caller(d, fails_with_a_dead_letter, KNOWN_ROWS);
 }
 
 /* Two transactions: after the lost answer of the first the second is still to come, once. */
@@ -276,7 +346,7 @@ static void a_take_over_counts_one_crash(void **state)
     struct job_id id = id_of(1);
     claim_mine(d->a, 1, d->wa);
     db_exec(d, "UPDATE op_worker SET lease_until=NOW(6)-INTERVAL 1 SECOND WHERE name='a'");
-    lose_answer_of(d, takes_over, SILENT);
+    lose_answer_of(d, takes_over, SILENT, KNOWN_ROWS);
     assert_int_equal(db_number(d, "SELECT crashes FROM op_job WHERE id=?", &id), 1);
     assert_int_equal(db_number(d, "SELECT worker FROM op_job WHERE id=?", &id), d->wb);
 }
@@ -287,8 +357,12 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown)
         T(a_claim),
         T(a_claim_repeated_by_its_caller),
+        T(a_claim_in_a_transaction),
+        T(a_claim_in_a_transaction_repeated_by_its_caller),
         T(a_ledger_row),
         T(a_ledger_row_repeated_by_its_caller),
+        T(a_ledger_row_in_a_transaction),
+        T(a_ledger_row_in_a_transaction_repeated_by_its_caller),
         T(a_finish),
         T(a_finish_repeated_by_its_caller),
         T(a_take_over_counts_one_crash),

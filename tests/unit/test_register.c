@@ -129,6 +129,39 @@ static void brings_back_what_was_not_done(void **state)
     batcher_close(b);
 }
 
+/* Also what comes while a batch is in work: it waits for company of its own. */
+static void lets_each_item_wait(void **state)
+{
+    enum { GATHER_MS = 20 };
+    struct sink s;
+    struct batcher *b;
+    (void)state;
+    sink_init(&s);
+    s.hold = true;
+    struct batcher_settings settings = {.name = "test",
+                                        .item_size = sizeof(int),
+                                        .queue_max = 8,
+                                        .batch_max = 8,
+                                        .gather_ms = GATHER_MS,
+                                        .fn = take,
+                                        .arg = &s};
+    assert_int_equal(batcher_open(&settings, &b), 0);
+    put_range(b, 0, 1);
+    pthread_mutex_lock(&s.lock);
+    while (s.calls == 0)
+        pthread_cond_wait(&s.change, &s.lock);
+    int64_t put_ms = clock_mono_ms(clock_real());
+    put_range(b, 1, 2);
+    s.hold = false;
+    pthread_cond_broadcast(&s.change);
+    pthread_mutex_unlock(&s.lock);
+    assert_int_equal(batcher_flush(b, 5000), 0);
+    assert_true(clock_mono_ms(clock_real()) - put_ms >= GATHER_MS - 1);
+    assert_int_equal(s.calls, 2);
+    assert_int_equal(s.n, 2);
+    batcher_close(b);
+}
+
 static void ticks_when_nothing_waits(void **state)
 {
     struct sink s;
@@ -605,6 +638,7 @@ int main(void)
         cmocka_unit_test(hands_over_in_order),
         cmocka_unit_test(drops_what_finds_it_full),
         cmocka_unit_test(brings_back_what_was_not_done),
+        cmocka_unit_test(lets_each_item_wait),
         cmocka_unit_test(ticks_when_nothing_waits),
         cmocka_unit_test_setup_teardown(registers_what_the_row_needs, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_rows_while_mysql_is_away, setup, teardown),
