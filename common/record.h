@@ -280,6 +280,8 @@ struct record {
 struct record_settings {
     const char *url;       /* mysql://user:pass@host:port/db */
     int connect_ms, io_ms; /* 5000, 10000 */
+    bool two;              /* a second connection, for transactions: claims and outcomes that are
+                            * written for the first time are then one statement on the first */
 };
 /* Connects. 0, ERR_IO (away), ERR_REFUSED (login, no database; why says it), ERR_SETUP (tables
  * missing or of another version; why says what to run). why: at least 256 bytes, may be NULL. */

@@ -270,7 +270,7 @@ static int claim_new(struct record_mysql *r, void *arg)
 static int claim_some(struct record_mysql *r, struct claiming *a)
 {
     int err = ERR_EXISTS;
-    if (r->new_jobs && record_one_statement(a->n))
+    if (record_one_statement(r, r->new_jobs, a->n))
         err = record_alone(r, claim_new, a);
     if (err == ERR_EXISTS || err == ERR_REFUSED)
         err = record_transact(r, claim, a);

@@ -205,7 +205,7 @@ static bool may_be_new(const struct record_mysql *r, const struct writing *a)
     bool saves = false;
     for (size_t i = 0; i < a->n; i++)
         saves = saves || strcmp(a->given[i]->call.name, RECORD_SAVE) == 0; /* a cancel may win */
-    return r->new_calls && !saves && record_one_statement(a->n);
+    return record_one_statement(r, r->new_calls, a->n) && !saves;
 }
 
 static int write_some(struct record_mysql *r, struct writing *a)

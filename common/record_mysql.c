@@ -16,21 +16,28 @@ static struct record_mysql *of(struct record *record)
 
 /* ---- connection and transactions */
 
-static bool connected(const struct record_mysql *r, enum store_mode mode)
+static struct store **store_of(struct record_mysql *r, enum store_mode mode)
 {
-    return r->stores[mode] && !store_lost(r->stores[mode]);
+    return &r->stores[r->two ? mode : STORE_ALONE];
+}
+
+static bool connected(struct record_mysql *r, enum store_mode mode)
+{
+    struct store *s = *store_of(r, mode);
+    return s && !store_lost(s);
 }
 
 int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_WHY])
 {
     struct store_settings s = {&r->url, r->connect_ms, r->io_ms};
+    struct store **store = store_of(r, mode);
     int err = 0;
     if (!connected(r, mode)) {
-        store_close(r->stores[mode]);
-        r->stores[mode] = NULL;
-        err = store_open(&s, &r->stores[mode], why);
+        store_close(*store);
+        *store = NULL;
+        err = store_open(&s, store, why);
     }
-    r->store = r->stores[mode];
+    r->store = *store;
     return err;
 }
 
@@ -193,10 +200,13 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
     int err = r ? store_url_parse(s->url, &r->url, text) : ERR_NOMEM;
     if (!err) {
         r->record.ops = &ops;
+        r->two = s->two;
         r->new_jobs = r->new_calls = true;
         r->connect_ms = s->connect_ms > 0 ? s->connect_ms : 5000;
         r->io_ms = s->io_ms > 0 ? s->io_ms : 10000;
-        err = record_connect(r, STORE_ALONE, text);
+        err = record_connect(r, STORE_TOGETHER, text);
+        if (!err)
+            err = record_connect(r, STORE_ALONE, text);
     }
     if (why)
         snprintf(why, STORE_WHY, "%s", text);

@@ -9,10 +9,10 @@ struct record_mysql {
     struct record record; /* first */
     struct store_url url;
     int connect_ms, io_ms;
-    struct store *store; /* in use: one of the two, or NULL */
-    /* By enum store_mode, since to change it costs a trip each time; NULL: connect at the next use
-     */
+    struct store *store; /* the one in use; NULL: connect at the next use */
+    /* With `two` by enum store_mode, since to change the mode of one costs a trip each time. */
     struct store *stores[2];
+    bool two;
     bool new_jobs, new_calls; /* the last claim, the last ledger write met no row (T3, T5) */
     struct store_value *args; /* parameters of the next statement; kept between uses */
     size_t args_n, args_cap;
@@ -78,10 +78,11 @@ int record_fence_check(struct record_mysql *r, struct record_fence *f) must_use;
 /* As it is now, without a lock: a check must follow before the transaction commits. */
 int record_fence_look(struct record_mysql *r, struct record_fence *f) must_use;
 bool record_fence_alive(const struct record_fence *f, uint64_t worker);
-/* Do n rows fit one prepared statement? Those of few rows are prepared for each number. */
-static inline bool record_one_statement(size_t n)
+/* Are n rows that are most likely new written by one statement? Each row asks for its fence, so
+ * many rows are quicker in a transaction; and each number of rows is a statement to prepare. */
+static inline bool record_one_statement(const struct record_mysql *r, bool likely_new, size_t n)
 {
-    return n <= 16 || store_rows_fill(n) == n;
+    return r->two && likely_new && n <= 16;
 }
 /* The same within one INSERT that commits by itself, in place of a column that is never NULL: of a
  * fenced worker (parameter 1) it refuses the whole statement. Parameter 2: the column. */

@@ -80,8 +80,6 @@ static bool goes_straight(const struct attempt *t)
 static int ask(struct attempt *t)
 {
     struct mark mark;
-    if (goes_straight(t))
-        return 0;
     (void)marks_ask(t->a->marks, t->has_key ? &t->key : NULL, t->has_hash ? t->hash : NULL, &mark);
     return judge(t, &mark);
 }
@@ -294,10 +292,11 @@ static int run(struct attempt *t)
     if (t->dry)
         return attempt_dry(t);
     rc = attempt_leave(t);
-    if (!rc)
+    if (!rc && !goes_straight(t)) {
         rc = ask(t);
-    if (!rc)
-        rc = shed(t);
+        if (!rc)
+            rc = shed(t);
+    }
     if (!rc)
         rc = limit(t);
     if (!rc) {

@@ -105,7 +105,7 @@ int gateway_check(const struct options *o, char why[GATEWAY_WHY])
 static int open_record(void *arg, struct record **out, char *why)
 {
     struct gateway *g = arg;
-    struct record_settings s = {g->o->mysql, CONNECT_MS, IO_MS};
+    struct record_settings s = {.url = g->o->mysql, .connect_ms = CONNECT_MS, .io_ms = IO_MS};
     return record_mysql_open(&s, out, why);
 }
 

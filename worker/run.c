@@ -53,6 +53,14 @@ static int open_record(void *arg, struct record **out)
     return record_mysql_open(&w->record, out, NULL);
 }
 
+static int open_writers_record(void *arg, struct record **out)
+{
+    const struct worker *w = arg;
+    struct record_settings s = w->record;
+    s.two = true;
+    return record_mysql_open(&s, out, NULL);
+}
+
 static int open_database(void *arg, const struct database *d, struct sql **out)
 {
     static const struct sql_settings s = {CONNECT_MS, IO_MS};
@@ -210,8 +218,11 @@ static int start_helpers(struct worker *w)
 static int start_record(struct worker *w)
 {
     const int64_t lease_ms = w->run->settings->lease_ms;
-    const struct writer_settings writer = {
-        .record = w->record, .open = open_record, .open_arg = w, .threads = WRITER_THREADS};
+    const struct writer_settings writer = {.record = w->record,
+                                           .open = open_writers_record,
+                                           .open_saver = open_record,
+                                           .open_arg = w,
+                                           .threads = WRITER_THREADS};
     const struct lease_settings lease = {.open = open_record,
                                          .open_arg = w,
                                          .name = w->name,

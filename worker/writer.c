@@ -318,7 +318,8 @@ int writer_start(const struct writer_settings *s, struct writer **out)
     w->active = 1;
     while (w->n < n && !err)
         err = desk_start(w, s);
-    const struct savers_settings savers = {s->open, s->open_arg, s->savers, s->loop};
+    const struct savers_settings savers = {s->open_saver ? s->open_saver : s->open, s->open_arg,
+                                           s->savers, s->loop};
     if (!err)
         err = savers_start(&savers, &w->savers);
     if (err) {

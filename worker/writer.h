@@ -43,8 +43,9 @@ struct writer_op {
 struct writer;
 struct writer_settings {
     struct record_settings record;
-    /* opens a connection; tests pass one that gives a fake */
-    int (*open)(void *arg, struct record **out);
+    /* open a connection of a writer, of a saver (NULL: as a writer's); tests pass one that gives a
+     * fake */
+    int (*open)(void *arg, struct record **out), (*open_saver)(void *arg, struct record **out);
     void *open_arg;
     unsigned threads;  /* 2 */
     unsigned savers;   /* 0: SAVERS */

@@ -37,7 +37,7 @@ static inline void db_open_raw(struct db *d, const char *url)
 
 static inline struct record *db_open(struct db *d)
 {
-    struct record_settings s = {d->url, 5000, 10000};
+    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000, .two = true};
     struct record *r;
     char why[STORE_WHY];
     int err = record_mysql_open(&s, &r, why);
@@ -102,7 +102,7 @@ static inline int db_setup_tables(void **state)
     if (db_setup(state))
         return -1;
     struct db *d = *state;
-    struct record_settings s = {d->url, 5000, 10000};
+    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000};
     char why[STORE_WHY];
     assert_int_equal(record_migrate_apply(&s, why), 0);
     d->a = db_open(d);

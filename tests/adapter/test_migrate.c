@@ -18,7 +18,7 @@ static void read_back(FILE *f, char *to, size_t size)
 static struct run *run(const char *url, const char *verb, bool yes, const char *typed)
 {
     static struct run r;
-    struct record_settings s = {url, 1000, 10000};
+    struct record_settings s = {.url = url, .connect_ms = 1000, .io_ms = 10000};
     struct operator_io io = {
         .out = tmpfile(), .err = tmpfile(), .in = tmpfile(), .terminal = typed != NULL, .yes = yes};
     assert_true(io.out && io.err && io.in);

@@ -17,7 +17,7 @@ static int64_t state_of(struct db *d, unsigned n)
 static void opening_without_tables_says_what_to_run(void **state)
 {
     struct db *d = *state;
-    struct record_settings s = {d->url, 5000, 10000};
+    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000};
     struct record *r;
     char why[STORE_WHY];
     assert_int_equal(record_mysql_open(&s, &r, why), ERR_SETUP);
@@ -27,7 +27,7 @@ static void opening_without_tables_says_what_to_run(void **state)
 static void migrate_plans_applies_and_is_then_done(void **state)
 {
     struct db *d = *state;
-    struct record_settings s = {d->url, 5000, 10000};
+    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000};
     struct buf plan;
     char why[STORE_WHY];
     buf_init(&plan, 0);
@@ -57,7 +57,7 @@ static void wrong_addresses_say_why(void **state)
     struct db *d = *state;
     struct record *r;
     char why[STORE_WHY], url[1100];
-    struct record_settings s = {url, 1000, 1000};
+    struct record_settings s = {.url = url, .connect_ms = 1000, .io_ms = 1000};
     snprintf(url, sizeof url, "mysql://127.0.0.1:1/x");
     assert_int_equal(record_mysql_open(&s, &r, why), ERR_IO);
     snprintf(url, sizeof url, "%s_no", d->url);
@@ -185,6 +185,32 @@ static void what_a_claim_tells_is_what_stands_there(void **state)
         assert_int_equal(c.row.deadline_us, row.deadline_us);
         assert_true(row.started_us > 0 && c.row.retry_at_us + c.row.finished_us == 0);
         record_claim_fini(&c);
+    }
+}
+
+/* One statement is tried while rows are new; a row that was there costs the next one nothing. */
+static void what_was_met_last_is_expected_next(void **state)
+{
+    struct db *d = *state;
+    const struct record_mysql *m = (struct record_mysql *)(void *)d->a;
+    struct record_register known = job_of(31);
+    assert_int_equal(d->b->ops->register_jobs(d->b, &known, 1), 0);
+    claim_mine(d->a, 30, d->wa);
+    assert_true(m->new_jobs);
+    claim_mine(d->a, 31, d->wa);
+    assert_false(m->new_jobs);
+    claim_mine(d->a, 32, d->wa);
+    assert_true(m->new_jobs);
+    static const struct {
+        unsigned job;
+        bool new;
+    } calls[] = {{30, true}, {30, false}, {31, true}, {32, true}};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        struct record_ledger l = call_of(calls[i].job, 1, OUTCOME_OK, d->wa), *list[] = {&l};
+        assert_int_equal(d->a->ops->ledger(d->a, list, 1), 0);
+        assert_int_equal(l.status, 0); /* the same once more is the same */
+        assert_int_equal(m->new_calls, calls[i].new);
+        record_call_fini(&l.stored);
     }
 }
 
@@ -403,6 +429,7 @@ int main(void)
         T(many_rows_at_once_take_few_statements),
         T(a_claim_sets_what_the_job_runs_with),
         T(what_a_claim_tells_is_what_stands_there),
+        T(what_was_met_last_is_expected_next),
         T(of_two_shards_the_fenced_one_claims_and_records_nothing),
         T(a_running_job_is_not_claimed_by_another),
         T(two_shards_in_one_batch_do_not_both_win),

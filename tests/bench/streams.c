@@ -206,7 +206,8 @@ static int open_record(void *arg, struct record **out)
 {
     static struct record_ops ops;
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    const struct record_settings s = {run.mysql, 5000, 10000};
+    const struct record_settings s = {
+        .url = run.mysql, .connect_ms = 5000, .io_ms = 10000, .two = true};
     (void)arg;
     int err = record_mysql_open(&s, out, NULL);
     if (err)

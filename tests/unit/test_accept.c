@@ -172,17 +172,22 @@ static void answers_a_known_key_with_the_final_job(void **state)
 
 /* ---- cache and coalescing */
 
-static void cache_name(struct stage *s, char which, char out[MARKS_NAME])
+static void cache_name_of(struct stage *s, const char *flow, char which, char out[MARKS_NAME])
 {
     struct json *request = NULL;
     char hash[65];
     uint8_t nobody[16] = {0};
-    const struct flow *f = flow_by_name(s->flows, "cached");
+    const struct flow *f = flow_by_name(s->flows, flow);
     assert_int_equal(json_parse("{\"n\":1}", 7, NULL, &request, NULL), 0);
     struct expr_vars vars = {.value[VAR_REQUEST] = request};
     assert_int_equal(flow_cache_hash(f, f->rev, nobody, &vars, hash, NULL), 0);
     json_free(request);
     marks_cache_name(hash, which, out);
+}
+
+static void cache_name(struct stage *s, char which, char out[MARKS_NAME])
+{
+    cache_name_of(s, "cached", which, out);
 }
 
 static const char hit[] = "{\"flow\":\"cached\",\"state\":\"succeeded\",\"result\":7,"
@@ -444,6 +449,20 @@ static void counts_what_is_started_and_nothing_else(void **state)
     assert_int_equal(stage_post(s, "few", "{\"n\":5}", NULL), 429);
 }
 
+/* Whatever the last look found: who has used up a limit still gets what is cached. */
+static void answers_from_the_cache_before_it_counts(void **state)
+{
+    struct stage *s = *state;
+    char name[MARKS_NAME];
+    assert_int_equal(stage_post(s, "few", "{\"n\":2}", NULL), 202);
+    assert_int_equal(stage_post(s, "few", "{\"n\":3}", NULL), 202);
+    assert_int_equal(stage_post(s, "few", "{\"n\":4}", NULL), 429);
+    cache_name_of(s, "few", 'v', name); /* of n = 1 */
+    assert_int_equal(cache_fake_put(s->redis, name, hit, strlen(hit), 60000), 0);
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 200);
+    assert_int_equal(stage_post(s, "few", "{\"n\":4}", NULL), 429);
+}
+
 static void counts_its_share_while_redis_is_away(void **state)
 {
     struct stage *s = *state;
@@ -644,6 +663,7 @@ int main(void)
         TEST(accepts_without_mysql),
         TEST(starts_nothing_on_trial),
         TEST(counts_what_is_started_and_nothing_else),
+        TEST(answers_from_the_cache_before_it_counts),
         TEST(counts_its_share_while_redis_is_away),
         TEST(sets_fields_and_hides_a_password),
         TEST(waits_for_the_end_if_asked),

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 struct sink {
     pthread_mutex_t lock;
     int got[100];
+    int64_t got_ms[100];
     size_t n, calls, take; /* take: at most so many of a batch */
     bool hold;             /* the function waits while this is set */
     pthread_cond_t change;
@@ -47,8 +49,10 @@ static size_t take(void *arg, const void *items, size_t n)
     while (s->hold)
         pthread_cond_wait(&s->change, &s->lock);
     size_t done = n < s->take ? n : s->take;
-    for (size_t i = 0; i < done; i++)
+    for (size_t i = 0; i < done; i++) {
+        s->got_ms[s->n] = clock_mono_ms(clock_real());
         s->got[s->n++] = list[i];
+    }
     pthread_mutex_unlock(&s->lock);
     return done;
 }
@@ -129,12 +133,13 @@ static void brings_back_what_was_not_done(void **state)
     batcher_close(b);
 }
 
-/* Also what comes while a batch is in work: it waits for company of its own. */
+/* Also what comes while a batch is in work, or while another one gathers. */
 static void lets_each_item_wait(void **state)
 {
-    enum { GATHER_MS = 20 };
+    enum { GATHER_MS = 30 };
     struct sink s;
     struct batcher *b;
+    int64_t put_ms[3];
     (void)state;
     sink_init(&s);
     s.hold = true;
@@ -150,15 +155,19 @@ static void lets_each_item_wait(void **state)
     pthread_mutex_lock(&s.lock);
     while (s.calls == 0)
         pthread_cond_wait(&s.change, &s.lock);
-    int64_t put_ms = clock_mono_ms(clock_real());
+    put_ms[1] = clock_mono_ms(clock_real());
     put_range(b, 1, 2);
     s.hold = false;
     pthread_cond_broadcast(&s.change);
     pthread_mutex_unlock(&s.lock);
+    while (clock_mono_ms(clock_real()) < put_ms[1] + GATHER_MS / 2)
+        sched_yield();
+    put_ms[2] = clock_mono_ms(clock_real());
+    put_range(b, 2, 3);
     assert_int_equal(batcher_flush(b, 5000), 0);
-    assert_true(clock_mono_ms(clock_real()) - put_ms >= GATHER_MS - 1);
-    assert_int_equal(s.calls, 2);
-    assert_int_equal(s.n, 2);
+    assert_int_equal(s.n, 3);
+    for (int i = 1; i < 3; i++)
+        assert_true(s.got_ms[i] - put_ms[i] >= GATHER_MS - 1);
     batcher_close(b);
 }
 
