@@ -2,11 +2,13 @@
 import contextlib
 import http.server
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 import threading
 
-from harness import ROOT
+from harness import ROOT, Stack
 
 
 @contextlib.contextmanager
@@ -65,3 +67,16 @@ def test_a_list_of_stages_leaves_the_servers_of_a_run_alone(tmp_path):
     done = subprocess.run([tmp_path / "tests/run", "--list"], capture_output=True, text=True)
     assert done.returncode == 0 and "system" in done.stdout.split(), done
     assert (tmp_path / "build/test-stack").exists()
+
+
+def test_a_database_that_starts_deletes_nothing_in_everybodys_folder(tmp_path):
+    """MariaDB removes #sql files from its folder for temporary files: in /tmp they may be another server's, in use."""
+    others = pathlib.Path(tempfile.gettempdir()) / f"#sql-temptable-{os.getpid()}-1-0.MAI"
+    others.touch()
+    server = Stack(tmp_path / "stack", mine=True)
+    try:
+        server.start(only="mysql")
+        assert others.exists()
+    finally:
+        server.stop()
+        others.unlink(missing_ok=True)
