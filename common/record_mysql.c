@@ -211,7 +211,8 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
     if (why)
         snprintf(why, STORE_WHY, "%s", text);
     if (err) {
-        free(r);
+        if (r)
+            close_record(&r->record);
         return err == ERR_INVALID ? ERR_REFUSED : err;
     }
     *out = r;

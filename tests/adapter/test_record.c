@@ -68,6 +68,35 @@ static void wrong_addresses_say_why(void **state)
     assert_non_null(strstr(why, "Access denied"));
 }
 
+/* The account may have one connection, and a writer wants two: the first is given back. */
+static void a_second_connection_that_is_refused_leaves_none(void **state)
+{
+    struct db *d = *state;
+    struct record *r;
+    char why[STORE_WHY], url[1100], sql[200];
+    snprintf(
+        sql, sizeof sql,
+        "CREATE OR REPLACE USER one%d@'127.0.0.1' IDENTIFIED BY 'x' WITH MAX_USER_CONNECTIONS 1",
+        (int)getpid());
+    db_exec(d, sql);
+    snprintf(sql, sizeof sql, "GRANT ALL ON %s.* TO one%d@'127.0.0.1'", d->name, (int)getpid());
+    db_exec(d, sql);
+    snprintf(url, sizeof url, "mysql://one%d:x@%s", (int)getpid(), strrchr(d->url, '@') + 1);
+    struct record_settings s = {.url = url, .connect_ms = 5000, .io_ms = 5000, .two = true};
+    int err = record_mysql_open(&s, &r, why);
+    snprintf(sql, sizeof sql,
+             "SELECT COUNT(*) FROM information_schema.processlist WHERE user='one%d'",
+             (int)getpid());
+    for (int i = 0; i < 100 && db_number(d, sql, NULL) > 0; i++)
+        usleep(50000); /* the server hears of it a moment later */
+    int64_t left = db_number(d, sql, NULL);
+    snprintf(sql, sizeof sql, "DROP USER one%d@'127.0.0.1'", (int)getpid());
+    db_exec(d, sql);
+    assert_int_not_equal(err, 0);
+    assert_non_null(strstr(why, "max_user_connections"));
+    assert_int_equal(left, 0);
+}
+
 /* ---- T2 and reading */
 
 static void a_registered_job_reads_back(void **state)
@@ -423,6 +452,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(migrate_plans_applies_and_is_then_done, db_setup,
                                         db_teardown),
         cmocka_unit_test_setup_teardown(wrong_addresses_say_why, db_setup, db_teardown),
+        cmocka_unit_test_setup_teardown(a_second_connection_that_is_refused_leaves_none, db_setup,
+                                        db_teardown),
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown)
         T(a_registered_job_reads_back),
         T(registering_changes_no_claimed_job),
