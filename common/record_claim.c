@@ -55,11 +55,11 @@ static int fence(struct record_mysql *r, struct claiming *a)
 }
 
 /* Assignments run from left to right: `state` last, what depends on it before. */
+#define INSERT \
+    "INSERT INTO op_job(" RECORD_REGISTER_COLUMNS ",state,worker,round,part,off,started) VALUES "
 #define MINE(column, value) column "=IF(state=0 AND round=VALUES(round)," value "," column "),"
 static const struct store_sql insert_rows = {
-    "INSERT INTO op_job(id,owner,flow,mac,rev,created,deadline,sweep_at,state,worker,round,part,"
-    "off,started) VALUES ",
-    "(?,?,?,?,?,?,?,?,1,?,?,?,?,?)",
+    INSERT, "(?,?,?,?,?,?,?,?,1,?,?,?,?,?)",
     " ON DUPLICATE KEY UPDATE " MINE("worker", "VALUES(worker)") MINE("rev", "VALUES(rev)")
         MINE("part", "VALUES(part)") MINE("off", "VALUES(off)") MINE("retry_at", "NULL")
             MINE("started", "COALESCE(started,VALUES(started))")
@@ -68,15 +68,7 @@ static const struct store_sql insert_rows = {
 
 static void add_columns(struct record_mysql *r, const struct record_claim *c)
 {
-    const struct record_register *j = &c->job;
-    record_bytes(r, j->id.b, sizeof j->id.b);
-    record_bytes(r, j->owner.b, sizeof j->owner.b);
-    record_text(r, j->flow);
-    record_bytes(r, j->mac, j->has_mac ? sizeof j->mac : 0);
-    record_bytes(r, j->rev, j->has_rev ? sizeof j->rev : 0);
-    record_time(r, j->created_us);
-    record_time(r, j->deadline_us);
-    record_time(r, j->sweep_at_us);
+    record_register_columns(r, &c->job);
     record_int(r, (int64_t)c->worker);
     record_int(r, c->round);
     record_int(r, c->part);
@@ -246,13 +238,10 @@ static void row_of_new(struct record_claim *c)
     memcpy(c->row.rev, j->rev, j->has_rev ? sizeof j->rev : 0);
 }
 
-/* ERR_EXISTS, ERR_REFUSED: nothing was written, and the transaction tells why. */
 static int claim_new(struct record_mysql *r, void *arg)
 {
     static const struct store_sql insert_new = {
-        "INSERT INTO op_job(id,owner,flow,mac,rev,created,deadline,sweep_at,state,worker,round,"
-        "part,off,started) VALUES ",
-        "(" RECORD_FENCED ",?,?,?,?,?,?,?,1,?,?,?,?,NOW(6))", "", NULL};
+        INSERT, "(" RECORD_FENCED ",?,?,?,?,?,?,?,1,?,?,?,?,NOW(6))", "", NULL};
     struct claiming *a = arg;
     reset(a);
     for (size_t i = 0; i < a->n; i++)
@@ -267,23 +256,14 @@ static int claim_new(struct record_mysql *r, void *arg)
     return err;
 }
 
-static int claim_some(struct record_mysql *r, struct claiming *a)
-{
-    int err = ERR_EXISTS;
-    if (record_one_statement(r, r->new_jobs, a->n))
-        err = record_alone(r, claim_new, a);
-    if (err == ERR_EXISTS || err == ERR_REFUSED)
-        err = record_transact(r, claim, a);
-    return err;
-}
-
 int record_claim(struct record *record, struct record_claim **rows, size_t n)
 {
+    struct record_mysql *r = (struct record_mysql *)(void *)record;
     int err = 0;
     for (size_t at = 0; at < n && !err;) {
         struct claiming a = {.given = rows + at,
                              .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = claim_some((struct record_mysql *)(void *)record, &a);
+        err = record_first(r, r->new_jobs, a.n, claim_new, claim, &a);
         if (err)
             reset(&a);
         at += a.n;

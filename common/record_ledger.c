@@ -145,6 +145,11 @@ static int read_back(struct record_mysql *r, struct writing *a)
     return err;
 }
 
+static bool is_save(const struct record_ledger *l)
+{
+    return strcmp(l->call.name, RECORD_SAVE) == 0;
+}
+
 /* Those that a cancel came before are left out. */
 static int check_saves(struct record_mysql *r, struct writing *a)
 {
@@ -153,7 +158,7 @@ static int check_saves(struct record_mysql *r, struct writing *a)
     for (size_t i = 0; i < a->rows_n && !err; i++) {
         struct record_ledger *l = a->rows[i];
         bool may = true;
-        if (strcmp(l->call.name, RECORD_SAVE) == 0)
+        if (is_save(l))
             err = record_saves_may(r, &l->call.job, &may);
         if (may)
             a->rows[kept++] = l;
@@ -180,9 +185,6 @@ static int write_ledger(struct record_mysql *r, void *arg)
     return err || all_new ? err : read_back(r, a);
 }
 
-/* All rows as new ones. ERR_EXISTS, ERR_REFUSED: nothing was written, and the transaction tells
- * why.
- */
 static int write_new(struct record_mysql *r, void *arg)
 {
     static const struct store_sql insert_new = {
@@ -199,32 +201,23 @@ static int write_new(struct record_mysql *r, void *arg)
     return record_run(r, &insert_new, a->n);
 }
 
-/* Most likely they are new, and one statement takes them all. */
-static bool may_be_new(const struct record_mysql *r, const struct writing *a)
+/* A cancel may win against a save: that takes a transaction to find out. */
+static bool likely_new(const struct record_mysql *r, const struct writing *a)
 {
-    bool saves = false;
-    for (size_t i = 0; i < a->n; i++)
-        saves = saves || strcmp(a->given[i]->call.name, RECORD_SAVE) == 0; /* a cancel may win */
-    return record_one_statement(r, r->new_calls, a->n) && !saves;
-}
-
-static int write_some(struct record_mysql *r, struct writing *a)
-{
-    int err = ERR_EXISTS;
-    if (may_be_new(r, a))
-        err = record_alone(r, write_new, a);
-    if (err == ERR_EXISTS || err == ERR_REFUSED)
-        err = record_transact(r, write_ledger, a);
-    return err;
+    bool all = r->new_calls;
+    for (size_t i = 0; i < a->n && all; i++)
+        all = !is_save(a->given[i]);
+    return all;
 }
 
 int record_ledger(struct record *record, struct record_ledger **rows, size_t n)
 {
+    struct record_mysql *r = (struct record_mysql *)(void *)record;
     int err = 0;
     for (size_t at = 0; at < n && !err;) {
         struct writing a = {.given = rows + at,
                             .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = write_some((struct record_mysql *)(void *)record, &a);
+        err = record_first(r, likely_new(r, &a), a.n, write_new, write_ledger, &a);
         if (err)
             reset(&a);
         at += a.n;

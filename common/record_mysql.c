@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ATTEMPTS = 10, STALE_MS = 1000 };
+enum { ATTEMPTS = 10, STALE_MS = 1000, FIRST_ROWS = 16 };
 
 static struct record_mysql *of(struct record *record)
 {
@@ -85,6 +85,17 @@ int record_transact(struct record_mysql *r, record_body *body, void *arg)
 int record_alone(struct record_mysql *r, record_body *body, void *arg)
 {
     return repeat(r, STORE_ALONE, body, arg);
+}
+
+int record_first(struct record_mysql *r, bool likely, size_t n, record_body *first,
+                 record_body *body, void *arg)
+{
+    int err = ERR_EXISTS;
+    if (r->two && likely && n <= FIRST_ROWS)
+        err = record_alone(r, first, arg);
+    if (err == ERR_EXISTS || err == ERR_REFUSED)
+        err = record_transact(r, body, arg);
+    return err;
 }
 
 /* ---- parameters */

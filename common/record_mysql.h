@@ -35,6 +35,16 @@ int record_transact(struct record_mysql *r, record_body *body, void *arg) must_u
 /* body with each statement committing by itself: reads, single statements. Repeated in the same
  * way. */
 int record_alone(struct record_mysql *r, record_body *body, void *arg) must_use;
+/* n rows that most likely are written for the first time (decision 50): `first`, one INSERT of all
+ * with RECORD_FENCED, on the connection that has no transactions; where that is refused
+ * (ERR_EXISTS, ERR_REFUSED: it wrote nothing), or not worth trying, `body` in a transaction. Each
+ * row asks for its fence and each number of rows is a statement to prepare, so only few are tried.
+ */
+int record_first(struct record_mysql *r, bool likely, size_t n, record_body *first,
+                 record_body *body, void *arg) must_use;
+/* In place of a column that is never NULL: of a fenced worker (parameter 1) it refuses the whole
+ * statement, under the lock of T0. Parameter 2: the column. */
+#define RECORD_FENCED "IF((SELECT state FROM op_worker WHERE id=? LOCK IN SHARE MODE)=0,?,NULL)"
 
 /* Parameters gather until record_run, which forgets them. What they point at is borrowed. */
 void record_int(struct record_mysql *r, int64_t i);
@@ -55,6 +65,9 @@ int record_run_first(struct record_mysql *r, const struct store_sql *q,
 #define RECORD_JOB_COLUMNS                                                                 \
     "id,owner,flow,state,round,worker,crashes,cancel,seq,reason,mac,rev,part,off,created," \
     "deadline,started,retry_at,finished"
+/* T2's columns, which T3 begins with, and their parameters. */
+#define RECORD_REGISTER_COLUMNS "id,owner,flow,mac,rev,created,deadline,sweep_at"
+void record_register_columns(struct record_mysql *r, const struct record_register *j);
 #define RECORD_CALL_COLUMNS \
     "job,ckey,seq,name,item,round,outcome,attempts,status,ms,reason,finished,tries,result"
 
@@ -78,15 +91,6 @@ int record_fence_check(struct record_mysql *r, struct record_fence *f) must_use;
 /* As it is now, without a lock: a check must follow before the transaction commits. */
 int record_fence_look(struct record_mysql *r, struct record_fence *f) must_use;
 bool record_fence_alive(const struct record_fence *f, uint64_t worker);
-/* Are n rows that are most likely new written by one statement? Each row asks for its fence, so
- * many rows are quicker in a transaction; and each number of rows is a statement to prepare. */
-static inline bool record_one_statement(const struct record_mysql *r, bool likely_new, size_t n)
-{
-    return r->two && likely_new && n <= 16;
-}
-/* The same within one INSERT that commits by itself, in place of a column that is never NULL: of a
- * fenced worker (parameter 1) it refuses the whole statement. Parameter 2: the column. */
-#define RECORD_FENCED "IF((SELECT state FROM op_worker WHERE id=? LOCK IN SHARE MODE)=0,?,NULL)"
 
 /* Locks jobs (ids in order, n <= 100) and reads what guards look at. */
 struct record_locked {

@@ -11,20 +11,11 @@ struct registering {
 static int register_rows(struct record_mysql *r, void *arg)
 {
     static const struct store_sql q = {
-        "INSERT INTO op_job(id,owner,flow,mac,rev,created,deadline,sweep_at) VALUES ",
-        "(?,?,?,?,?,?,?,?)", " ON DUPLICATE KEY UPDATE flow=IF(flow='',VALUES(flow),flow)", NULL};
+        "INSERT INTO op_job(" RECORD_REGISTER_COLUMNS ") VALUES ", "(?,?,?,?,?,?,?,?)",
+        " ON DUPLICATE KEY UPDATE flow=IF(flow='',VALUES(flow),flow)", NULL};
     struct registering *a = arg;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct record_register *j = &a->rows[i];
-        record_bytes(r, j->id.b, sizeof j->id.b);
-        record_bytes(r, j->owner.b, sizeof j->owner.b);
-        record_text(r, j->flow);
-        record_bytes(r, j->mac, j->has_mac ? sizeof j->mac : 0);
-        record_bytes(r, j->rev, j->has_rev ? sizeof j->rev : 0);
-        record_time(r, j->created_us);
-        record_time(r, j->deadline_us);
-        record_time(r, j->sweep_at_us);
-    }
+    for (size_t i = 0; i < a->n; i++)
+        record_register_columns(r, &a->rows[i]);
     return record_run(r, &q, a->n);
 }
 

@@ -100,6 +100,18 @@ static bool any(const uint8_t *p, size_t len)
     return false;
 }
 
+void record_register_columns(struct record_mysql *r, const struct record_register *j)
+{
+    record_bytes(r, j->id.b, sizeof j->id.b);
+    record_bytes(r, j->owner.b, sizeof j->owner.b);
+    record_text(r, j->flow);
+    record_bytes(r, j->mac, j->has_mac ? sizeof j->mac : 0);
+    record_bytes(r, j->rev, j->has_rev ? sizeof j->rev : 0);
+    record_time(r, j->created_us);
+    record_time(r, j->deadline_us);
+    record_time(r, j->sweep_at_us);
+}
+
 void record_job_read(const struct store_value *v, struct record_job *j)
 {
     memset(j, 0, sizeof *j);

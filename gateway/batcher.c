@@ -35,13 +35,12 @@ static size_t hand_over(struct batcher *b, size_t n)
     return taken;
 }
 
-static size_t copy_batch(struct batcher *b, size_t n)
+static void copy_batch(struct batcher *b, size_t n)
 {
     size_t size = b->s.item_size;
     size_t tail = b->s.queue_max - b->first, head = n < tail ? n : tail;
     memcpy(b->batch, b->ring + b->first * size, head * size);
     memcpy(b->batch + head * size, b->ring, (n - head) * size);
-    return n;
 }
 
 /* How many go now: a full batch at once, else those that were here gather_ms ago. */
@@ -76,7 +75,8 @@ static void *run(void *arg)
         size_t n = gather(b);
         if (b->stop || (n == 0 && b->s.tick_ms == 0))
             continue;
-        size_t taken = hand_over(b, copy_batch(b, n));
+        copy_batch(b, n);
+        size_t taken = hand_over(b, n);
         b->first = (b->first + taken) % b->s.queue_max;
         b->n -= taken;
         if (b->n == 0)

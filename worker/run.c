@@ -218,8 +218,7 @@ static int start_helpers(struct worker *w)
 static int start_record(struct worker *w)
 {
     const int64_t lease_ms = w->run->settings->lease_ms;
-    const struct writer_settings writer = {.record = w->record,
-                                           .open = open_writers_record,
+    const struct writer_settings writer = {.open = open_writers_record,
                                            .open_saver = open_record,
                                            .open_arg = w,
                                            .threads = WRITER_THREADS};

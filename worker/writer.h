@@ -42,7 +42,6 @@ struct writer_op {
 
 struct writer;
 struct writer_settings {
-    struct record_settings record;
     /* open a connection of a writer, of a saver (NULL: as a writer's); tests pass one that gives a
      * fake */
     int (*open)(void *arg, struct record **out), (*open_saver)(void *arg, struct record **out);
