@@ -46,5 +46,7 @@ size_t record_fake_outbox_n(struct record_fake *f);
 /* A row as it might stand there: overdue, in this state; a final one with an open dead letter. */
 void record_fake_put(struct record_fake *f, const struct job_id *id, enum job_state state,
                      uint64_t worker);
+/* The sweep is due for it. */
+void record_fake_overdue(struct record_fake *f, const struct job_id *id);
 /* T7 by hand: queued again with the next round. */
 void record_fake_requeue(struct record_fake *f, const struct job_id *id);

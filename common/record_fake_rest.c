@@ -101,6 +101,7 @@ static void sweep_open(struct record_fake *f, struct fake_job *j, int64_t retent
     uint32_t seq = j->calls_n ? j->calls[j->calls_n - 1].seq : 0;
     j->row.seq = (seq > j->row.seq ? seq : j->row.seq) + 1;
     j->row.state = JOB_EXPIRED;
+    j->row.worker = 0;
     memcpy(j->row.reason, "never-finished", 15);
     j->row.finished_us = fake_now(f);
     j->sweep_at = fake_now(f) + retention_ms * 1000;
@@ -195,6 +196,15 @@ void record_fake_put(struct record_fake *f, const struct job_id *id, enum job_st
         j->sweep_at = fake_now(f) - 1;
         j->dead = job_is_final(state) ? 0 : -1;
     }
+    pthread_mutex_unlock(&f->lock);
+}
+
+void record_fake_overdue(struct record_fake *f, const struct job_id *id)
+{
+    pthread_mutex_lock(&f->lock);
+    struct fake_job *j = fake_find(f, id);
+    if (j)
+        j->sweep_at = fake_now(f) - 1;
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -115,7 +115,9 @@ static int delete_rows(struct record_mysql *r, struct sweeping *a)
     return err;
 }
 
-/* Its worker is alive: later. Else it ends here; `seq` becomes the one of `done`. */
+/* Its worker is alive: later. Else it ends here; `seq` becomes the one of `done`. The job is
+ * nobody's then: a finish that comes after all must not take this end, with the number it meant to
+ * write, for its own whose answer was lost. */
 static int expire(struct record_mysql *r, struct sweeping *a)
 {
     static const struct store_sql later = {
@@ -130,8 +132,8 @@ static int expire(struct record_mysql *r, struct sweeping *a)
                                            NULL};
     static const struct store_sql end = {
         "UPDATE op_job SET seq=1+GREATEST(seq,COALESCE((SELECT MAX(c.seq) FROM op_call c"
-        " WHERE c.job=op_job.id),0)),state=14,reason='never-finished',finished=NOW(6),"
-        "retry_at=NULL,sweep_at=NOW(6)+INTERVAL ? MICROSECOND WHERE id IN (",
+        " WHERE c.job=op_job.id),0)),state=14,reason='never-finished',worker=0,"
+        "finished=NOW(6),retry_at=NULL,sweep_at=NOW(6)+INTERVAL ? MICROSECOND WHERE id IN (",
         "?", ")", NULL};
     int err = run_ids(r, &later, a);
     if (!err)

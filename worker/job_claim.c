@@ -179,11 +179,11 @@ void job_held_begin(struct job_run *j)
 static void decided(void *arg, enum watch_verdict v, const struct record_watch *row)
 {
     struct job_run *j = arg;
-    (void)row;
     j->watched = NULL;
     struct log_ids before = job_scope(j);
-    if (v == WATCH_CLAIM) {
-        job_run_enter(j, PHASE_HELD);
+    if (v == WATCH_CLAIM || row->state == JOB_EXPIRED) {
+        job_run_enter(j,
+                      PHASE_HELD); /* the sweep's end: the claim keeps the record for redriving */
     } else {
         job_lead_done(j, NULL, 0, 0);
         job_leave(j, true);

@@ -282,6 +282,16 @@ int64_t lease_held_ms(const struct lease_shard *s)
     return since ? loop_now_ms(s->loop) - since + 1 : 0;
 }
 
+bool lease_settled(struct lease *l)
+{
+    bool settled = false;
+    pthread_mutex_lock(&l->lock);
+    for (const struct lease_shard *s = l->shards; s && !settled; s = s->next)
+        settled = lease_held_ms(s) >= l->lease_ms;
+    pthread_mutex_unlock(&l->lock);
+    return settled;
+}
+
 void lease_fenced(struct lease_shard *s, uint64_t worker)
 {
     if (!worker || worker != atomic_load(&s->worker) || s->leaving)

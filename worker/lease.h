@@ -23,6 +23,9 @@ struct lease_settings {
 /* 0 or ERR_NOMEM. */
 int lease_start(const struct lease_settings *s, struct lease **out) must_use;
 bool lease_up(const struct lease *l); /* the last renewal went through; any thread */
+/* A shard of this process has held its lease for a whole lease time without a miss: who is alive
+ * has had the time to renew, too. Before it, nobody's lease says that he is dead. Any thread. */
+bool lease_settled(struct lease *l);
 /* Shards of all workers that are alive, as last counted: when a shard registers, before its `held`,
  * and at each renewal. At least those of this process. Lent until lease_stop. */
 const _Atomic unsigned *lease_shares(const struct lease *l);

@@ -191,12 +191,20 @@ static uint64_t some_worker(void *arg)
     return w->reload ? reload_worker(w->reload) : 0;
 }
 
+static bool leases_are_settled(void *arg)
+{
+    const struct worker *w = arg;
+    return lease_settled(w->lease);
+}
+
 static int start_helpers(struct worker *w)
 {
     const struct cancels_settings cancels = {.open = open_record, .open_arg = w};
     const struct sweep_settings sweep = {.open = open_record,
                                          .open_arg = w,
                                          .retention_ms = w->run->flows->topics.retention_ms,
+                                         .settled = leases_are_settled,
+                                         .settled_arg = w,
                                          .rng = rng_real()};
     const struct relay_settings relay = {.open = open_record,
                                          .open_arg = w,

@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
-enum { PERIOD_MS = 10000, JITTER_MS = 4000 };
+enum { PERIOD_MS = 10000, JITTER_MS = 4000, UNSETTLED_MS = 1000 };
 static const int64_t RETENTION_MS = 90ll * 86400 * 1000;
 
 struct sweep {
@@ -19,6 +19,9 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
 {
     struct sweep *s = arg;
     struct record_swept did;
+    *next_ms = UNSETTLED_MS;
+    if (!s->s.settled(s->s.settled_arg))
+        return 0;
     int err = r->ops->sweep(r, s->s.retention_ms, &did);
     if (err)
         return err;

@@ -89,11 +89,27 @@ static int64_t expired(void)
     return metrics_value(metrics_counter("offpath_swept_total", "what=\"expired\"", ""));
 }
 
+static bool settled(void *arg)
+{
+    return *(bool *)arg;
+}
+
+static struct sweep_settings sweep_of(struct bench *b, bool *is_settled)
+{
+    return (struct sweep_settings){.open = record_fake_open,
+                                   .open_arg = b->db,
+                                   .settled = settled,
+                                   .settled_arg = is_settled,
+                                   .rng = &b->rng.rng,
+                                   .loop = b->loop};
+}
+
 static void the_sweep_comes_each_10_s_and_counts_what_it_did(void **state)
 {
     struct bench *b = *state;
     struct sweep *sweep;
-    struct sweep_settings s = {record_fake_open, b->db, 0, &b->rng.rng, b->loop};
+    bool yes = true;
+    struct sweep_settings s = sweep_of(b, &yes);
     claim(b, 1, NOW + 60000000);
     record_fake_expire(b->db, b->worker);
     unsigned before = record_fake_calls(b->db);
@@ -117,7 +133,8 @@ static void a_sweep_that_found_as_many_as_it_may_goes_on_at_once(void **state)
 {
     struct bench *b = *state;
     struct sweep *sweep;
-    struct sweep_settings s = {record_fake_open, b->db, 0, &b->rng.rng, b->loop};
+    bool yes = true;
+    struct sweep_settings s = sweep_of(b, &yes);
     for (unsigned n = 0; n < 1700; n++)
         claim(b, n, NOW + 1000000);
     record_fake_expire(b->db, b->worker);
@@ -127,6 +144,25 @@ static void a_sweep_that_found_as_many_as_it_may_goes_on_at_once(void **state)
     unsigned before = record_fake_calls(b->db);
     loop_fake_run_for(b->loop, 30000); /* then it rests again */
     assert_in_range(record_fake_calls(b->db) - before, 2, 4);
+    sweep_stop(sweep);
+}
+
+/* After MySQL was away for all, every lease is out; who is alive renews first. */
+static void the_sweep_waits_until_leases_say_something(void **state)
+{
+    struct bench *b = *state;
+    struct sweep *sweep;
+    bool is_settled = false;
+    struct sweep_settings s = sweep_of(b, &is_settled);
+    claim(b, 1, NOW + 1000000);
+    record_fake_expire(b->db, b->worker);
+    unsigned before = record_fake_calls(b->db);
+    assert_int_equal(sweep_start(&s, &sweep), 0);
+    loop_fake_run_for(b->loop, 60000);
+    assert_int_equal(record_fake_calls(b->db), before);
+    is_settled = true;
+    loop_fake_run_for(b->loop, 1000);
+    assert_int_equal(expired(), 1);
     sweep_stop(sweep);
 }
 
@@ -393,6 +429,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(the_sweep_comes_each_10_s_and_counts_what_it_did),
         T(a_sweep_that_found_as_many_as_it_may_goes_on_at_once),
+        T(the_sweep_waits_until_leases_say_something),
         T(a_cancel_is_told_within_2_s_and_not_for_ever),
         T(who_left_is_not_told_what_was_on_its_way),
         T(a_due_row_is_published_and_deleted_after_the_ack),

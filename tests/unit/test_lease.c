@@ -114,6 +114,26 @@ static void not_renewed_for_10_s_is_late_until_it_is_again(void **state)
     assert_int_equal(b->lost_n, 0);
 }
 
+static void leases_are_settled_15_s_after_mysql_is_back(void **state)
+{
+    struct bench *b = *state;
+    loop_fake_run_for(b->loop, 14000);
+    assert_false(lease_settled(b->lease));
+    loop_fake_run_for(b->loop, 4500);
+    assert_true(lease_settled(b->lease));
+    record_fake_down(b->db, true);
+    loop_fake_run_for(b->loop, 4000);
+    assert_false(lease_settled(b->lease));
+    record_fake_down(b->db, false);
+    loop_fake_run_for(b->loop, 14000);
+    assert_false(lease_settled(b->lease));
+    loop_fake_run_for(b->loop, 7000);
+    assert_true(lease_settled(b->lease));
+    record_fake_expire(b->db, b->held);
+    lease_fenced(b->shard, b->held);
+    assert_false(lease_settled(b->lease));
+}
+
 static void declared_dead_it_is_lost_and_registers_anew(void **state)
 {
     struct bench *b = *state;
@@ -259,6 +279,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(a_shard_is_registered_and_renewed_each_3_s),
         T(not_renewed_for_10_s_is_late_until_it_is_again),
+        T(leases_are_settled_15_s_after_mysql_is_back),
         T(shares_are_the_shards_of_all_workers_that_live),
         T(shares_are_never_fewer_than_the_process_has),
         T(declared_dead_it_is_lost_and_registers_anew),

@@ -324,6 +324,82 @@ static void a_lease_may_be_lost_at_any_moment(void **state)
     }
 }
 
+/* All three calls stand in the ledger, and MySQL goes before the job's end does. */
+static struct job_id answered_then_mysql_went(struct world **out)
+{
+    for (unsigned n = 1; n <= 16; n++) {
+        struct world *w = world_new(0);
+        struct seen s = {0};
+        world_shops(w, 50);
+        struct job_id id = world_job(w);
+        record_fake_fail(w->db, n, ERR_IO);
+        for (int i = 0; i < 400; i++) {
+            world_run(w, 1);
+            if (http_client_fake_calls(w->http) == 3 && !http_client_fake_running(w->http))
+                break;
+        }
+        world_run(w, 40);
+        record_fake_down(w->db, true);
+        world_run(w, 1000);
+        record_fake_down(w->db, false);
+        bool there = seen_read(w, &id, &s) && s.n == 3 && s.job.state == JOB_RUNNING;
+        seen_fini(&s);
+        *out = w;
+        record_fake_down(w->db, there);
+        if (there)
+            return id;
+        world_free(w);
+    }
+    fail_msg("no moment between the ledger and the end was found");
+    return (struct job_id){{0}};
+}
+
+/* Somebody's sweep comes before the worker has renewed its lease, and gives the end the number that
+ * the worker means to write: its result is lost, but not its record. */
+static void a_result_that_the_sweep_overtook_leaves_a_dead_letter(void **state)
+{
+    (void)state;
+    struct world *w;
+    struct record_swept swept;
+    struct job_id id = answered_then_mysql_went(&w);
+    world_run(w, 12000 + 660000);
+    record_fake_down(w->db, false);
+    assert_int_equal(w->eyes->ops->sweep(w->eyes, 1000, &swept), 0);
+    assert_int_equal(swept.expired, 1);
+    world_run(w, 20000);
+    assert_int_equal(world_state(w, &id), JOB_EXPIRED);
+    assert_int_equal(record_fake_dead(w->db, &id), 0);
+    assert_int_equal(world_committed(w, 0), 1);
+    assert_int_equal(http_client_fake_calls(w->http), 3);
+    world_free(w);
+}
+
+/* Its worker died; whoever has the record waits for the lease to run out, and the sweep is faster.
+ */
+static void a_watched_job_that_the_sweep_ended_leaves_a_dead_letter(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    struct record_swept swept;
+    world_shops(w, 50);
+    struct seen of = sample(w);
+    world_run(w, 16000);
+    struct event e = world_event(w, NULL);
+    crash_with(w, &e, &of, 1);
+    world_put(w, &e, BODY, 0);
+    world_run(w, 2000);
+    assert_int_equal(shard_jobs(w->shard[0]), 1); /* watches */
+    record_fake_overdue(w->db, &e.job);
+    assert_int_equal(w->eyes->ops->sweep(w->eyes, 1000, &swept), 0);
+    assert_int_equal(swept.expired, 1);
+    world_run(w, 5000);
+    assert_int_equal(world_state(w, &e.job), JOB_EXPIRED);
+    assert_int_equal(record_fake_dead(w->db, &e.job), 0);
+    assert_int_equal(world_committed(w, 0), 2);
+    seen_fini(&of);
+    world_free(w);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -350,6 +426,8 @@ int main(void)
         cmocka_unit_test(a_lease_may_be_lost_at_any_moment),
         cmocka_unit_test(any_one_answer_may_be_lost),
         cmocka_unit_test(any_one_answer_may_be_lost_at_a_take_over),
+        cmocka_unit_test(a_result_that_the_sweep_overtook_leaves_a_dead_letter),
+        cmocka_unit_test(a_watched_job_that_the_sweep_ended_leaves_a_dead_letter),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
