@@ -154,10 +154,13 @@ struct broker_topic {
     char name[250];
     int partitions; /* 0: does not exist */
     int replication;
-    int64_t max_message_bytes, retention_ms; /* -1 unknown; retention -1 also: unlimited */
+    int64_t max_message_bytes, retention_ms; /* -1 unknown; see broker_topic_keeps_ms */
     int min_insync;
     bool unclean_election; /* a replica that misses records may become the leader */
 };
+/* For how long the record of a job may still be in the topic: its retention; 90 days where that is
+ * unlimited, unknown or of no use (0, over a century: what people write for "for ever"). */
+int64_t broker_topic_keeps_ms(const struct broker_topic *t);
 /* Fill the rest of each from its name. 0, ERR_IO/ERR_TIMEOUT. Own connection; any thread. */
 int broker_describe(const struct broker_settings *s, struct broker_topic *topics, size_t n,
                     int wait_ms) must_use;

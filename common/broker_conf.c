@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const int64_t DAY_MS = 86400000;
+
 /* Reconnects: quick at first, 2 s at most, so that a broker that came back is used at once. */
 #define COMMON                                                                               \
     {"socket.nagle.disable", "true", false}, {"socket.keepalive.enable", "true", false},     \
@@ -213,6 +215,12 @@ void broker_topic_config(struct broker_topic *t, const char *name, const char *v
         t->retention_ms = n;
     else if (!strcmp(name, "min.insync.replicas"))
         t->min_insync = (int)n;
+}
+
+int64_t broker_topic_keeps_ms(const struct broker_topic *t)
+{
+    bool useful = t->retention_ms > 0 && t->retention_ms <= 36525 * DAY_MS;
+    return useful ? t->retention_ms : 90 * DAY_MS;
 }
 
 bool broker_stats_has_id(const char *json)

@@ -10,12 +10,13 @@
 enum { SQL_MAX = 1 << 20 };
 
 /* In two statements: the isolation level has one spelling that both servers know, and that is not a
- * variable. */
+ * variable. autocommit: a server may be set to begin with 0. */
 int store_session(struct store *s)
 {
-    int err =
-        store_exec(s, "SET time_zone='+00:00', sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
-                      " innodb_lock_wait_timeout=5");
+    int err = store_exec(
+        s,
+        "SET autocommit=1, time_zone='+00:00', sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+        " innodb_lock_wait_timeout=5");
     if (!err)
         err = store_exec(s, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
     return err;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t UNLIMITED_MS = 90LL * 86400 * 1000;
 static const int64_t HEADERS_ROOM = 64 << 10;
 
 void topics_name(const struct flow_set *flows, struct broker_topic *topics)
@@ -37,7 +36,7 @@ int topics_check(const struct flow_set *flows, const struct broker_topic *topics
         const struct broker_topic *t = &topics[i];
         if (t->partitions == 0)
             miss(r, t->name);
-        int64_t keep = t->retention_ms > 0 ? t->retention_ms : UNLIMITED_MS;
+        int64_t keep = broker_topic_keeps_ms(t);
         if (keep > r->retention_ms)
             r->retention_ms = keep;
     }

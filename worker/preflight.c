@@ -19,7 +19,6 @@ enum {
     CONNECT_MS = 5000,
     HEAD_ROOM = 64 << 10
 };
-#define UNLIMITED_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 int preflight_settings(const struct settings *s, char why[PREFLIGHT_WHY])
 {
@@ -127,7 +126,7 @@ static int64_t longest(const struct broker_topic *topics, size_t n)
 {
     int64_t ms = 0;
     for (size_t i = 0; i < n; i++) {
-        int64_t one = topics[i].retention_ms < 0 ? UNLIMITED_MS : topics[i].retention_ms;
+        int64_t one = broker_topic_keeps_ms(&topics[i]);
         ms = one > ms ? one : ms;
     }
     return ms;

@@ -54,6 +54,21 @@ static void a_killed_connection_is_made_anew(void **state)
     assert_int_equal(d->a->ops->ping(d->a), 0);
 }
 
+/* Such a server would keep every statement that stands alone from everybody else. */
+static void a_server_that_begins_without_autocommit_is_told(void **state)
+{
+    struct db *d = *state;
+    struct record_register j = job_of(43);
+    db_exec(d, "SET GLOBAL autocommit=0");
+    struct record *r = db_open(d);
+    db_exec(d, "SET GLOBAL autocommit=1");
+    int err = r->ops->register_jobs(r, &j, 1);
+    int64_t seen = number(d, "SELECT COUNT(*) FROM op_job WHERE id=?", 43);
+    r->ops->close(r);
+    assert_int_equal(err, 0);
+    assert_int_equal(seen, 1);
+}
+
 /* ---- T10 */
 
 static void an_outbox_row_is_held_for_30_s_and_then_anybodys(void **state)
@@ -304,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup_tables, db_teardown)
         T(a_killed_connection_is_made_anew),
+        T(a_server_that_begins_without_autocommit_is_told),
         T(an_outbox_row_is_held_for_30_s_and_then_anybodys),
         T(cancels_are_read_since_a_time),
         T(the_guards_are_the_table_of_moves),

@@ -134,6 +134,25 @@ static void a_topics_configuration_is_taken(void **state)
     assert_int_equal(t.min_insync, 2);
 }
 
+static void a_topic_that_keeps_for_ever_counts_for_90_days(void **state)
+{
+    static const char *const for_ever[] = {"-1", "0", "9223372036854775807", "1000000000000000"};
+    (void)state;
+    const int64_t day = 86400000;
+    struct broker_topic t = {.retention_ms = -1};
+    assert_int_equal(broker_topic_keeps_ms(&t), 90 * day);
+    for (size_t i = 0; i < sizeof for_ever / sizeof *for_ever; i++) {
+        broker_topic_config(&t, "retention.ms", for_ever[i]);
+        assert_int_equal(broker_topic_keeps_ms(&t), 90 * day);
+    }
+    broker_topic_config(&t, "retention.ms", "1");
+    assert_int_equal(broker_topic_keeps_ms(&t), 1);
+    broker_topic_config(&t, "retention.ms", "604800000");
+    assert_int_equal(broker_topic_keeps_ms(&t), 7 * day);
+    broker_topic_config(&t, "retention.ms", "3153600000000"); /* 100 years of 365 days */
+    assert_int_equal(broker_topic_keeps_ms(&t), 36500 * day);
+}
+
 static void statistics_tell_whether_the_id_is_there(void **state)
 {
     (void)state;
@@ -154,6 +173,7 @@ int main(void)
         cmocka_unit_test(promises_win_over_the_operators_lines),
         cmocka_unit_test(unknown_and_invalid_names_are_refused_but_for_our_own_optional_ones),
         cmocka_unit_test(a_topics_configuration_is_taken),
+        cmocka_unit_test(a_topic_that_keeps_for_ever_counts_for_90_days),
         cmocka_unit_test(statistics_tell_whether_the_id_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
