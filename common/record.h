@@ -288,7 +288,11 @@ struct record_settings {
 int record_mysql_open(const struct record_settings *s, struct record **out, char *why) must_use;
 
 /* Headers of a record packed for op_outbox and op_dead: count, then (u16 name length, name, u32
- * value length, value)*, big-endian. unpack: headers lent with bytes; 0 or ERR_INVALID. */
+ * value length, value)*, big-endian. They fit as long as there are at most 255, with names of up to
+ * 65,534 bytes, of 1 MB together. pack, to an empty buffer: 0, ERR_NOMEM; ERR_TOO_LARGE: they do
+ * not fit it, or at all, and then nothing is added. unpack: headers lent with bytes; 0 or
+ * ERR_INVALID. */
+bool record_headers_fit(const struct event_header *h, size_t n);
 int record_headers_pack(const struct event_header *h, size_t n, struct buf *out) must_use;
 int record_headers_unpack(const void *bytes, size_t len, struct event_header *out, size_t max,
                           size_t *n) must_use;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { NAME_MAX_LEN = 0xffff };
+enum { COUNT_MAX = 255, NAME_MAX_LEN = 0xffff, BYTES_MAX = 1 << 20 };
 
 static void put(struct buf *out, size_t v, int bytes)
 {
@@ -12,17 +12,26 @@ static void put(struct buf *out, size_t v, int bytes)
         buf_char(out, (char)(unsigned char)(v >> (8 * bytes)));
 }
 
+bool record_headers_fit(const struct event_header *h, size_t n)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; n <= COUNT_MAX && i < n; i++) {
+        size_t name = strlen(h[i].name) + 1;
+        if (name > NAME_MAX_LEN || h[i].len > BYTES_MAX)
+            return false;
+        bytes += 2 + name + 4 + h[i].len;
+    }
+    return n <= COUNT_MAX && bytes <= BYTES_MAX;
+}
+
 int record_headers_pack(const struct event_header *h, size_t n, struct buf *out)
 {
-    if (n > 255)
+    if (!record_headers_fit(h, n))
         return ERR_TOO_LARGE;
     put(out, n, 1);
     for (size_t i = 0; i < n; i++) {
         size_t name = strlen(h[i].name);
-        /* the 0 is stored too: unpack lends names without copying */
-        if (name + 1 > NAME_MAX_LEN || h[i].len > UINT32_MAX)
-            return ERR_TOO_LARGE;
-        put(out, name + 1, 2);
+        put(out, name + 1, 2); /* the 0 is stored too: unpack lends names without copying */
         buf_add(out, h[i].name, name + 1);
         put(out, h[i].len, 4);
         buf_add(out, h[i].value, h[i].value ? h[i].len : 0);

@@ -81,6 +81,8 @@ static void decode(struct claim *c, const struct broker_record *r)
     const char *why = "its headers are broken";
     if (event_decode(r->headers, r->headers_n, r->timestamp_ms, &c->event, &why) == 0)
         why = c->event.ours ? flaw(c) : NULL;
+    if (!why && !record_headers_fit(r->headers, r->headers_n))
+        why = "its headers are too many, or too large";
     if (why)
         broken(c, r, why);
     else if (!c->event.ours)

@@ -97,10 +97,10 @@ int64_t job_env_bytes(const struct job_env *env)
 int job_record_copy(const struct broker_record *r, struct job_record **out)
 {
     struct buf headers;
-    buf_init(&headers, 1 << 20);
+    buf_init(&headers, 0);
     int err = record_headers_pack(r->headers, r->headers_n, &headers);
-    if (!err)
-        err = buf_ok(&headers);
+    if (err == ERR_TOO_LARGE)
+        err = 0; /* without them */
     size_t key_len = r->key ? r->key_len : 0, topic_size = strlen(r->topic) + 1;
     size_t bytes = sizeof(struct job_record) + key_len + r->value_len + headers.len + topic_size;
     struct job_record *c = err ? NULL : malloc(bytes);

@@ -189,7 +189,8 @@ int job_run_new(struct job_env *env, const struct claim *c, struct job_record *r
                 struct job_run **out) must_use;
 void job_run_enter(struct job_run *j, enum job_phase p); /* j may be gone afterwards */
 void job_run_free(struct job_run *j); /* one that never entered; others end by themselves */
-/* Copy what a dead letter would need. *out: owned (free). 0, ERR_NOMEM, ERR_TOO_LARGE (headers). */
+/* Copy what a dead letter would need; headers that do not fit one are left out (claim_decode calls
+ * such a record bad). *out: owned (free). 0 or ERR_NOMEM. */
 int job_record_copy(const struct broker_record *r, struct job_record **out) must_use;
 
 /* The lease is held (again): claim what is held back, start what waits. */

@@ -41,6 +41,21 @@ def test_a_record_without_headers_that_is_no_request(shared, value):
     assert shared.workers[0].running()
 
 
+def test_a_record_with_more_headers_than_can_be_kept(shared):
+    """Behind it on its partition a good one, and one with as many as are kept."""
+    before = int(shared.sql("SELECT COUNT(*) FROM op_dead")[0][0])
+    good = [shared.product() for _ in range(2)]
+    for number, product in ((300, shared.product()), (255, good[0]), (0, good[1])):
+        shared.stack.produce(shared.topic, json.dumps({"productId": product}).encode(), key="many", partition=0,
+                             headers={f"h{i}": i for i in range(number)})
+    for product in good:
+        wait_for("the next record runs", lambda: any(product in e["path"] for e in shared.standin.log_of("a-mart")))
+    wait_for("the dead letter is there", lambda: int(shared.sql("SELECT COUNT(*) FROM op_dead")[0][0]) == before + 1)
+    assert shared.sql("SELECT reason, LENGTH(headers), value LIKE '{%' FROM op_dead ORDER BY at DESC LIMIT 1") == [
+        ["bad-event", "0", "1"]]
+    assert shared.workers[0].running()
+
+
 def test_a_key_longer_than_the_dead_letter_holds(fresh):
     """The key goes, the value and the reason stay."""
     fresh.stack.produce(fresh.topic, b"garbage", key="k" * 2000)

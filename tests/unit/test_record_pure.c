@@ -90,6 +90,34 @@ static void too_many_headers_are_refused(void **state)
     buf_fini(&b);
 }
 
+/* The largest of each kind that fit come back; one byte more does not, and adds nothing. */
+static void headers_fit_up_to_their_bounds(void **state)
+{
+    static char name[65536], value[1 << 20];
+    struct event_header longest = {name, "v", 1}, out;
+    struct event_header largest = {"n", value, sizeof value - 1 - 2 - 2 - 4};
+    struct event_header *const both[] = {&longest, &largest};
+    (void)state;
+    memset(name, 'n', 65534);
+    for (int i = 0; i < 2; i++) {
+        struct buf b;
+        size_t n;
+        buf_init(&b, 0);
+        assert_int_equal(record_headers_pack(both[i], 1, &b), 0);
+        assert_int_equal(record_headers_unpack(b.data, b.len, &out, 1, &n), 0);
+        assert_int_equal(out.len, both[i]->len);
+        assert_string_equal(out.name, both[i]->name);
+        buf_clear(&b);
+        name[65534] = 'n';
+        largest.len++;
+        assert_int_equal(record_headers_pack(both[i], 1, &b), ERR_TOO_LARGE);
+        assert_int_equal(b.len, 0);
+        name[65534] = 0;
+        largest.len--;
+        buf_fini(&b);
+    }
+}
+
 /* ---- addresses */
 
 static void an_address_is_taken_apart(void **state)
@@ -295,6 +323,7 @@ int main(void)
         cmocka_unit_test(no_headers_are_one_byte),
         cmocka_unit_test(broken_bytes_are_refused),
         cmocka_unit_test(too_many_headers_are_refused),
+        cmocka_unit_test(headers_fit_up_to_their_bounds),
         cmocka_unit_test(an_address_is_taken_apart),
         cmocka_unit_test(a_wrong_address_is_told_without_the_password),
         cmocka_unit_test(dates_go_both_ways),

@@ -285,6 +285,49 @@ static void poison_is_a_dead_letter_and_the_partition_goes_on(void **state)
     world_free(w);
 }
 
+/* The dead letter has the value without them; offpath-job counts, wherever it stands. */
+static void headers_that_cannot_be_kept_are_a_dead_letter(void **state)
+{
+    (void)state;
+    static char name[65536], value[1 << 20];
+    static struct event_header list[300];
+    static struct event_headers own;
+    memset(name, 'n', sizeof name - 1);
+    struct world *w = world_new(0);
+    world_shops(w, 50);
+    struct event e[3];
+    for (size_t i = 0; i < 3; i++) {
+        const struct event_header big[] = {
+            {"n", "v", 1}, {name, "v", 1}, {"n", value, sizeof value}};
+        size_t n = 0;
+        for (; n < (i ? 1 : 240); n++)
+            list[n] = big[i];
+        e[i] = world_event(w, NULL);
+        assert_int_equal(event_encode(&e[i], &own), 0);
+        for (size_t k = 0; k < own.n; k++)
+            list[n++] = own.list[k];
+        while (i == 0 && n < 256)
+            list[n++] = big[0];
+        const struct broker_record r = {
+            .topic = TOPIC, .value = "{}", .value_len = 2, .headers = list, .headers_n = n};
+        assert_int_equal(broker_fake_put(w->broker, &r), 0);
+    }
+    struct job_id good = world_job(w);
+    struct seen s = world_final(w, &good);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    seen_fini(&s);
+    for (size_t i = 0; i < 3; i++) {
+        s = world_final(w, &e[i].job);
+        assert_int_equal(s.job.state, JOB_FAILED);
+        assert_string_equal(s.job.reason, "bad-event");
+        assert_int_equal(record_fake_dead(w->db, &e[i].job), 0);
+        seen_fini(&s);
+    }
+    assert_int_equal(world_committed(w, 0), 4);
+    assert_int_equal(http_client_fake_calls(w->http), 3);
+    world_free(w);
+}
+
 /* T11 ended it before its record came: the record is kept, nothing runs. */
 static void a_record_after_the_sweep_is_a_dead_letter(void **state)
 {
@@ -775,6 +818,7 @@ int main(void)
         cmocka_unit_test(at_the_deadline_enough_is_partial),
         cmocka_unit_test(a_job_that_comes_too_late_makes_no_call),
         cmocka_unit_test(poison_is_a_dead_letter_and_the_partition_goes_on),
+        cmocka_unit_test(headers_that_cannot_be_kept_are_a_dead_letter),
         cmocka_unit_test(a_record_after_the_sweep_is_a_dead_letter),
         cmocka_unit_test(a_refused_write_does_not_lose_the_job),
         cmocka_unit_test(a_record_of_another_producer_runs_too),
