@@ -7,6 +7,7 @@
 
 /* Records taken in one turn of the loop, so that calls and timers get theirs. */
 enum { TURN = 256, REVOKE_COMMIT_MS = 5000, COMMIT_LIST = 64, JOIN_MS = 30000, AGAIN_TICKS = 60 };
+enum { LONG_MS = 5000 }; /* a record may wait unsaid */
 
 struct consumer {
     struct consumer_settings s;
@@ -25,6 +26,8 @@ struct consumer {
 struct parked { /* a record that did not fit, whole; one allocation */
     struct parked *next;
     bool tracked; /* its offset is noted: only the shard is asked again */
+    bool told;    /* that it waits for long */
+    int64_t since_ms;
     struct broker_record record;
     struct event_header headers[];
 };
@@ -49,6 +52,7 @@ static struct parked *park(const struct partition *p, const struct broker_record
     if (!k)
         return NULL;
     char *at = (char *)&k->headers[r->headers_n];
+    k->since_ms = loop_now_ms(p->consumer->s.loop);
     k->record = *r;
     k->record.topic = p->topic;
     k->record.headers = k->headers;
@@ -229,12 +233,27 @@ static void take(struct consumer *c, const struct broker_record *r)
     pause_as_needed(p);
 }
 
+/* Its partition stands still meanwhile. */
+static void waits(const struct partition *p, struct parked *k, int err)
+{
+    if (k->told || loop_now_ms(p->consumer->s.loop) - k->since_ms < LONG_MS)
+        return;
+    k->told = true;
+    log_warn("record-waits", "topic", p->topic, "partition", log_number(p->number), "offset",
+             log_number(k->record.offset), "why", err_text(err));
+}
+
 static void unpark(struct partition *p)
 {
-    while (p->parked && offer(p, &p->parked->record, &p->parked->tracked) == 0) {
-        struct parked *done = p->parked;
-        p->parked = done->next;
-        free(done);
+    struct parked *k;
+    while ((k = p->parked) != NULL) {
+        int err = offer(p, &k->record, &k->tracked);
+        if (err) {
+            waits(p, k, err);
+            return;
+        }
+        p->parked = k->next;
+        free(k);
     }
 }
 

@@ -4,8 +4,11 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/broker_fake.h"
 #include "common/loop_fake.h"
@@ -235,6 +238,40 @@ static void what_cannot_be_taken_is_kept_in_order(void **state)
     assert_int_equal(committed(w, 0), 2);
 }
 
+/* Told once for each, and only of those that wait for more than a moment. */
+static void what_cannot_be_taken_for_seconds_is_told(void **state)
+{
+    struct world *w = *state;
+    fflush(stderr);
+    int old = dup(STDERR_FILENO), file = memfd_create("stderr", 0);
+    char text[4096] = "";
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    w->refuse = 1000;
+    put(w, 1, "x");
+    for (int s = 0; s < 4; s++) {
+        loop_fake_run_for(w->loop, 1000);
+        consumer_tick(w->consumer);
+    }
+    ssize_t early = pread(file, text, sizeof text - 1, 0);
+    for (int s = 0; s < 60; s++) {
+        loop_fake_run_for(w->loop, 1000);
+        consumer_tick(w->consumer);
+    }
+    dup2(old, STDERR_FILENO);
+    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    close(old);
+    close(file);
+    text[n > 0 ? n : 0] = 0;
+    assert_int_equal(early, 0);
+    const char *told = strstr(text, "record-waits");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "topic=t partition=1 offset=0 "));
+    assert_null(strstr(told + 1, "record-waits"));
+    w->refuse = 0;
+    consumer_tick(w->consumer);
+    assert_int_equal(w->taken_n, 1);
+}
+
 static void a_revoke_commits_first_and_forgets(void **state)
 {
     struct world *w = *state;
@@ -304,6 +341,7 @@ int main(void)
         CASE(a_commit_that_was_lost_is_sent_again),
         CASE(pauses_while_shut_and_goes_on),
         CASE(what_cannot_be_taken_is_kept_in_order),
+        CASE(what_cannot_be_taken_for_seconds_is_told),
         CASE(a_revoke_commits_first_and_forgets),
         CASE(what_was_lost_is_not_committed),
         CASE(counts_what_it_holds),
