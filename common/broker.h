@@ -4,6 +4,9 @@
 #pragma once
 #include "common/event.h"
 
+/* Headers of a record. Of one with more, a consumer hands over the first of them. */
+enum { BROKER_HEADERS_MAX = 256 };
+
 struct broker_record {
     const char *topic;
     int32_t partition; /* -1 when publishing: by key (murmur2, as Java's) */
@@ -58,8 +61,8 @@ struct broker_producer {
  * the broker. */
 int broker_kafka_producer_open(const struct broker_settings *s, broker_report_fn *report, void *arg,
                                struct broker_producer **out) must_use;
-/* Copies key, value, headers. 0: exactly one report comes. ERR_FULL, ERR_TOO_LARGE, ERR_IO: none
- * comes. */
+/* Copies key, value, headers. 0: exactly one report comes. ERR_FULL, ERR_TOO_LARGE (more headers
+ * than BROKER_HEADERS_MAX, too), ERR_IO: none comes. */
 must_use static inline int broker_publish(struct broker_producer *p, const struct broker_record *r,
                                           void *tag)
 {

@@ -96,7 +96,7 @@ static int producer_publish(struct broker_producer *port, const struct broker_re
     struct fake_producer *p = (struct fake_producer *)port;
     struct broker_fake *f = p->fake;
     struct report *report = calloc(1, sizeof *report);
-    int err = report ? 0 : ERR_FULL;
+    int err = !report ? ERR_FULL : r->headers_n > BROKER_HEADERS_MAX ? ERR_TOO_LARGE : 0;
     pthread_mutex_lock(&f->lock);
     if (!err && !broker_fake_fails(f, FAKE_PUBLISH, &err)) {
         report->delivery = outcome(f, r, tag);

@@ -9,7 +9,7 @@
 
 typedef rd_kafka_topic_partition_list_t partition_list;
 
-enum { PUBLISH_HEADERS_MAX = 64, WHY = 256 };
+enum { WHY = 256 };
 
 struct kafka {
     rd_kafka_t *rk;
@@ -208,8 +208,8 @@ static rd_kafka_vu_t bytes_of(rd_kafka_vtype_t type, const void *bytes, size_t l
 int kafka_publish(struct kafka *k, const struct broker_record *r, void *tag)
 {
     enum { FIXED = 7 };
-    rd_kafka_vu_t vu[FIXED + PUBLISH_HEADERS_MAX];
-    if (r->headers_n > PUBLISH_HEADERS_MAX)
+    rd_kafka_vu_t vu[FIXED + BROKER_HEADERS_MAX];
+    if (r->headers_n > BROKER_HEADERS_MAX)
         return ERR_TOO_LARGE;
     vu[0] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = r->topic};
     vu[1] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = r->partition};

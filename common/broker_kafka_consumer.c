@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CLOSE_MS = 5000, ERROR_EVERY_MS = 5000, HEADERS_MAX = 256 };
+enum { CLOSE_MS = 5000, ERROR_EVERY_MS = 5000 };
 
 /* What is paused we know ourselves: librdkafka 2.0.2 reads old records again when a partition is
  * resumed that was not paused. */
@@ -24,7 +24,7 @@ struct consumer {
     struct slot *slots;
     size_t slots_n;
     struct broker_record record; /* lent */
-    struct event_header headers[HEADERS_MAX];
+    struct event_header headers[BROKER_HEADERS_MAX];
     int64_t error_ms; /* when the last error was told; 0 never */
     char error[128];
 };
@@ -117,11 +117,11 @@ static const struct broker_record *consumer_poll(struct broker_consumer *port)
 {
     struct consumer *c = (struct consumer *)port;
     eventfd_t signals;
-    if (kafka_next(c->kafka, &c->record, c->headers, HEADERS_MAX))
+    if (kafka_next(c->kafka, &c->record, c->headers, BROKER_HEADERS_MAX))
         return &c->record;
     /* the descriptor is written only when an empty queue fills: clear it, then look once more */
     (void)eventfd_read(c->fd, &signals);
-    return kafka_next(c->kafka, &c->record, c->headers, HEADERS_MAX) ? &c->record : NULL;
+    return kafka_next(c->kafka, &c->record, c->headers, BROKER_HEADERS_MAX) ? &c->record : NULL;
 }
 
 static int consumer_commit(struct broker_consumer *port, const struct broker_partition *list,

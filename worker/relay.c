@@ -68,9 +68,10 @@ static int delete_acked(struct relay *r, struct record *record)
 
 static int publish(struct relay *r, const struct record_post *p, uint64_t tag)
 {
-    struct event_header headers[256];
+    struct event_header headers[BROKER_HEADERS_MAX];
     size_t n = 0;
-    if (p->headers_len && record_headers_unpack(p->headers, p->headers_len, headers, 256, &n)) {
+    if (p->headers_len &&
+        record_headers_unpack(p->headers, p->headers_len, headers, BROKER_HEADERS_MAX, &n)) {
         log_error("outbox-unreadable", "outbox", log_number((long long)(tag & ~PUT_BIT)));
         return ERR_INVALID; /* stays: an operator must look */
     }

@@ -224,6 +224,40 @@ static void without_a_broker_admin_ends_in_time(void **state)
     assert_true(now_ms() - start < 3000);
 }
 
+/* Those of a record that came go with it into `.retry`, however many another producer had put. */
+static void as_many_headers_arrive_as_may_be_published(void **state)
+{
+    (void)state;
+    enum { MANY = BROKER_HEADERS_MAX };
+    static struct event_header headers[MANY + 1];
+    char topic[64], names[MANY + 1][8];
+    struct broker_settings s = settings();
+    struct reports r = {0};
+    struct told told = {0};
+    struct broker_producer *p;
+    topic_make(fresh(topic), 1);
+    assert_int_equal(broker_kafka_producer_open(&s, on_report, &r, &p), 0);
+    struct broker_record rec = record(topic, "key", "value");
+    for (int i = 0; i <= MANY; i++) {
+        snprintf(names[i], sizeof names[i], "h%d", i);
+        headers[i] = (struct event_header){names[i], "v", 1};
+    }
+    rec.headers = headers;
+    rec.headers_n = MANY + 1;
+    assert_int_equal(broker_publish(p, &rec, (void *)5), ERR_TOO_LARGE);
+    rec.headers_n = MANY;
+    assert_int_equal(broker_publish(p, &rec, (void *)6), 0);
+    assert_int_equal(broker_flush(p, WAIT_MS), 0);
+    struct broker_consumer *c = open_consumer(topic, topic, &told);
+    const struct broker_record *got = next(c, WAIT_MS);
+    assert_non_null(got);
+    assert_int_equal(got->headers_n, MANY);
+    for (int i = 0; i < MANY; i++)
+        assert_string_equal(got->headers[i].name, names[i]);
+    broker_consumer_close(c);
+    broker_producer_close(p);
+}
+
 static void a_record_arrives_whole(void **state)
 {
     (void)state;
@@ -518,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_bad_topic_is_refused_with_its_name),
         cmocka_unit_test(without_a_broker_admin_ends_in_time),
         cmocka_unit_test(a_record_arrives_whole),
+        cmocka_unit_test(as_many_headers_arrive_as_may_be_published),
         cmocka_unit_test(keys_land_where_java_puts_them),
         cmocka_unit_test(without_a_broker_nothing_is_persisted),
         cmocka_unit_test(close_reports_what_is_open),
