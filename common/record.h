@@ -287,6 +287,9 @@ struct record_settings {
  * missing or of another version; why says what to run). why: at least 256 bytes, may be NULL. */
 int record_mysql_open(const struct record_settings *s, struct record **out, char *why) must_use;
 
+/* Bytes that the tables take of a record: VARBINARY(1024), BLOB. A dead letter goes without what is
+ * longer; an outbox row with it is refused. */
+enum { RECORD_KEY_MAX = 1024, RECORD_HEADERS_MAX = 65535 };
 /* Headers of a record packed for op_outbox and op_dead: count, then (u16 name length, name, u32
  * value length, value)*, big-endian. They fit as long as there are at most 255, with names of up to
  * 65,534 bytes, of 1 MB together. pack, to an empty buffer: 0, ERR_NOMEM; ERR_TOO_LARGE: they do

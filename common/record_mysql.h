@@ -53,7 +53,6 @@ void record_bytes(struct record_mysql *r, const void *p, size_t len);
 /* NULL if it is longer than its column: other producers' records know no bounds, and a row that the
  * server refuses would be worth less. */
 void record_bytes_fitting(struct record_mysql *r, const void *p, size_t len, size_t max);
-enum { RECORD_KEY_MAX = 1024, RECORD_HEADERS_MAX = 65535 }; /* VARBINARY(1024), BLOB */
 void record_text(struct record_mysql *r, const char *text);
 int record_run(struct record_mysql *r, const struct store_sql *q, size_t rows) must_use;
 /* Run, and the first row: 1, 0 (there is none), or an error; *columns as store_next lends them. */

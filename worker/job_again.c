@@ -24,7 +24,7 @@ static bool is_ours(const char *name)
            strcmp(name, "traceparent") == 0 || strcmp(name, "content-type") == 0;
 }
 
-/* Ours anew, and of the others what came. 0, ERR_INVALID, ERR_TOO_LARGE. */
+/* Ours anew, and of the others what came. 0, ERR_INVALID; ERR_TOO_LARGE: more than come back. */
 static int headers_of(const struct job_run *j, struct event_headers *own,
                       struct event_header list[HEADERS_MAX], size_t *n)
 {
@@ -39,10 +39,22 @@ static int headers_of(const struct job_run *j, struct event_headers *own,
                                     &came_n);
     for (*n = 0; !err && *n < own->n; (*n)++)
         list[*n] = own->list[*n];
-    for (size_t i = 0; !err && i < came_n; i++)
-        if (!is_ours(came[i].name) && *n < HEADERS_MAX)
-            list[(*n)++] = came[i];
+    for (size_t i = 0; !err && i < came_n; i++) {
+        if (is_ours(came[i].name))
+            continue;
+        if (*n == HEADERS_MAX)
+            return ERR_TOO_LARGE;
+        list[(*n)++] = came[i];
+    }
     return err;
+}
+
+/* Would the outbox and the topic take it? A row that is never published keeps its job for ever. */
+static bool is_too_large(const struct job_run *j, const struct job_emits *e, const char *topic)
+{
+    const struct record_post *p = &e->posts[0];
+    return p->key_len > RECORD_KEY_MAX || p->headers_len > RECORD_HEADERS_MAX ||
+           e->bytes > topic_limits_of(j->env->limits, topic);
 }
 
 int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us)
@@ -63,6 +75,10 @@ int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us)
                                       .value_len = r->value_len};
     if (!err)
         err = job_emits_add(&e->emits, &again);
+    if (!err && is_too_large(j, &e->emits, e->topic)) {
+        job_emits_fini(&e->emits);
+        err = ERR_TOO_LARGE;
+    }
     if (err)
         return err;
     e->state = JOB_QUEUED;

@@ -130,6 +130,15 @@ static void judge_stopped(struct job_run *j, struct job_ending *e)
     }
 }
 
+static void again(struct job_run *j, struct job_ending *e)
+{
+    int64_t due_us;
+    int err = job_again_due(j, &due_us) ? job_again_prepare(j, e, due_us) : 0;
+    if (err) /* then it is a dead letter now */
+        log_warn("not-again", "flow", j->claim.flow->name, "why",
+                 err == ERR_TOO_LARGE ? "its record does not fit .retry" : err_text(err));
+}
+
 static void judge(struct job_run *j, struct job_ending *e)
 {
     if (j->claim.bad || j->refused >= REFUSED_RESULTS) {
@@ -148,14 +157,13 @@ static void judge(struct job_run *j, struct job_ending *e)
     e->reason = v.reason;
     e->culprit = v.culprit;
     e->called = v.called;
-    int64_t due_us;
     if (j->cancel) {
         e->state = JOB_CANCELLED;
         e->reason = REASON_CANCELLED;
     } else if (e->state == JOB_SUCCEEDED || e->state == JOB_PARTIAL) {
         compute(j, e);
-    } else if (v.again && job_again_due(j, &due_us) && job_again_prepare(j, e, due_us)) {
-        log_warn("not-again", "flow", j->claim.flow->name); /* then it is a dead letter now */
+    } else if (v.again) {
+        again(j, e);
     }
 }
 

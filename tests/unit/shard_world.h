@@ -47,6 +47,7 @@ struct world {
     unsigned opening;
     _Atomic int64_t ahead_us;
     int64_t jobs_max;
+    struct topic_limits limits; /* none, unless the test puts some; not owned */
 };
 
 static int world_open_consumer(void *arg, const char *group, const char *const *topics, size_t n,
@@ -102,6 +103,7 @@ static void world_shard(struct world *w, unsigned i)
                                      .watch = w->watch,
                                      .cancels = w->cancels,
                                      .relay = w->relay,
+                                     .limits = &w->limits,
                                      .open = world_open_consumer,
                                      .open_arg = w,
                                      .rng = &w->rng.rng,

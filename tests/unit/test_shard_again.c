@@ -123,6 +123,89 @@ static void the_record_of_a_later_round_is_the_record_that_came(void **state)
     world_free(w);
 }
 
+struct foreign { /* a record of another producer */
+    size_t headers_n, header_len, key_len, value_len;
+};
+
+static void put_foreign(struct world *w, const struct event *e, const struct foreign *f)
+{
+    static struct event_header list[256];
+    static struct event_headers own;
+    static char text[70000], value[2000];
+    memset(text, 'x', sizeof text);
+    assert_in_range(snprintf(value, sizeof value, "{\"x\":\"%.*s\"}", (int)f->value_len, text), 1,
+                    sizeof value - 1);
+    assert_int_equal(event_encode(e, &own), 0);
+    assert_in_range(own.n + f->headers_n, 0, 255);
+    memcpy(list, own.list, own.n * sizeof *list);
+    for (size_t i = 0; i < f->headers_n; i++)
+        list[own.n + i] = (struct event_header){"other", text, f->header_len};
+    const struct broker_record r = {.topic = TOPIC,
+                                    .timestamp_ms = e->created_us / 1000,
+                                    .key = text,
+                                    .key_len = f->key_len,
+                                    .value = value,
+                                    .value_len = strlen(value),
+                                    .headers = list,
+                                    .headers_n = own.n + f->headers_n};
+    assert_int_equal(broker_fake_put(w->broker, &r), 0);
+}
+
+/* More than others have, and as much as there is room for: it comes back whole. */
+static void what_others_put_beside_it_comes_back(void **state)
+{
+    (void)state;
+    static const struct foreign cases[] = {{.headers_n = 60, .header_len = 1},
+                                           {.headers_n = 200, .header_len = 250},
+                                           {.key_len = 1024, .value_len = 1000}};
+    for (size_t i = 0; i < 3; i++) {
+        struct rule rule = {.bad = {"/b/1"}, .status = 503};
+        struct world *w = world_of(TWO, &rule);
+        struct event e = world_event(w, NULL);
+        e.deadline_us = e.created_us + HOUR_US;
+        put_foreign(w, &e, &cases[i]);
+        struct seen s = until_again(w, &e.job);
+        seen_fini(&s);
+        rule.bad[0] = NULL;
+        s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(s.job.round, 1);
+        assert_int_equal(record_fake_outbox_n(w->db), 0);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
+/* Neither Kafka nor the outbox would ever take it again: it is a dead letter now. */
+static void what_cannot_be_brought_back_fails_at_once(void **state)
+{
+    (void)state;
+    static const struct foreign cases[] = {
+        {.headers_n = 246, .header_len = 1}, /* 255 came; the round is one more */
+        {.headers_n = 2, .header_len = 40000},
+        {.key_len = 1025},
+        {.value_len = 1000}, /* of a topic whose .retry takes less */
+    };
+    struct topic_limit small = {.name = TOPIC ".retry", .bytes = TOPIC_OVERHEAD + 1000};
+    for (size_t i = 0; i < 4; i++) {
+        struct rule rule = {.bad = {"/b/1"}, .status = 503};
+        struct world *w = world_of(TWO, &rule);
+        struct event e = world_event(w, NULL);
+        e.deadline_us = e.created_us + HOUR_US;
+        if (i == 3)
+            w->limits = (struct topic_limits){&small, 1};
+        put_foreign(w, &e, &cases[i]);
+        struct seen s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_FAILED);
+        assert_string_equal(s.job.reason, "need-not-met");
+        assert_int_equal(s.job.round, 0);
+        assert_int_equal(record_fake_dead(w->db, &e.job), 0);
+        assert_int_equal(record_fake_outbox_n(w->db), 0);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
 static void what_cannot_pass_or_comes_too_late_fails_at_once(void **state)
 {
     (void)state;
@@ -203,6 +286,8 @@ int main(void)
         cmocka_unit_test(a_failure_that_may_pass_runs_again_later),
         cmocka_unit_test(after_the_last_wait_it_is_a_dead_letter),
         cmocka_unit_test(the_record_of_a_later_round_is_the_record_that_came),
+        cmocka_unit_test(what_others_put_beside_it_comes_back),
+        cmocka_unit_test(what_cannot_be_brought_back_fails_at_once),
         cmocka_unit_test(what_cannot_pass_or_comes_too_late_fails_at_once),
         cmocka_unit_test(enough_is_no_reason_to_run_again),
         cmocka_unit_test(a_lost_answer_of_t7_queues_once),
