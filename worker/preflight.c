@@ -105,12 +105,13 @@ static int find_missing_of_others(const struct broker_topic *topics, size_t n,
     return 0;
 }
 
+/* A flow's topic and, behind it, its `.retry`: what the one takes comes again in the other. */
 static int find_small(const struct flow_set *set, const struct broker_topic *topics,
                       char why[PREFLIGHT_WHY])
 {
-    for (size_t i = 0; i < set->flows_n; i++) {
-        const struct flow *f = &set->flows[i];
-        const struct broker_topic *t = &topics[2 * i];
+    for (size_t i = 0; i < 2 * set->flows_n; i++) {
+        const struct flow *f = &set->flows[i / 2];
+        const struct broker_topic *t = &topics[i];
         if (t->max_message_bytes < 0 || (int64_t)f->request_max + HEAD_ROOM <= t->max_message_bytes)
             continue;
         snprintf(why, PREFLIGHT_WHY,

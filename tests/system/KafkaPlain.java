@@ -3,6 +3,7 @@
 //   consume SERVERS TOPIC GROUP N   the first N records as KEY<TAB>VALUE
 //   create SERVERS TOPIC            a topic of theirs
 //   raise SERVERS N TOPIC...        to N partitions, as kafka-topics.sh --alter does
+//   limit SERVERS BYTES TOPIC       its max.message.bytes, as kafka-configs.sh --alter does
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
@@ -12,12 +13,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -68,6 +72,14 @@ public class KafkaPlain {
         }
     }
 
+    static void limit(Properties p, String bytes, String topic) throws Exception {
+        ConfigEntry entry = new ConfigEntry("max.message.bytes", bytes);
+        try (Admin admin = Admin.create(p)) {
+            admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.TOPIC, topic),
+                List.of(new AlterConfigOp(entry, AlterConfigOp.OpType.SET)))).all().get();
+        }
+    }
+
     public static void main(String[] a) throws Exception {
         Properties p = new Properties();
         p.put("bootstrap.servers", a[1]);
@@ -77,6 +89,8 @@ public class KafkaPlain {
             create(p, a[2]);
         else if (a[0].equals("raise"))
             raise(p, a);
+        else if (a[0].equals("limit"))
+            limit(p, a[2], a[3]);
         else
             consume(p, a[2], a[3], Integer.parseInt(a[4]));
     }

@@ -27,6 +27,16 @@ def test_missing_topics_are_named(new_site, program):
     assert site.topic in done.stderr and "topics apply" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("suffix", ["", ".retry"])
+def test_a_topic_that_takes_less_than_its_flow_is_named(new_site, suffix):
+    """As after raising the limit of the one and not of the other."""
+    site = new_site().prepare()
+    site.stack.java("limit", "100000", f"{site.topic}{suffix}")
+    done = site.verb("offpath-worker", "run")
+    assert done.returncode == 3, done
+    assert f"topic {site.topic}{suffix} takes messages of 100000 bytes" in done.stderr, done.stderr
+
+
 def test_missing_tables_are_named(new_site, program):
     site = new_site()
     assert site.verb("offpath-worker", "topics", "apply", "--yes").returncode == 0
