@@ -18,6 +18,7 @@ struct clerk {
     pthread_mutex_t lock; /* woken, stop */
     pthread_cond_t changed;
     bool woken, stop;
+    void (*last)(void *arg, struct record *r); /* before the connection is closed; NULL: nothing */
     /* loop */
     struct loop_timer *timer;
 };
@@ -50,8 +51,10 @@ static int64_t step(struct clerk *c)
     return c->backoff_ms;
 }
 
-static void close_record(struct clerk *c)
+static void end(struct clerk *c)
 {
+    if (c->last && clerk_up(c))
+        c->last(c->s.arg, c->record);
     if (c->record)
         c->record->ops->close(c->record);
     c->record = NULL;
@@ -83,7 +86,7 @@ static void *work(void *arg)
         rest(c, ms);
     }
     pthread_mutex_unlock(&c->lock);
-    close_record(c); /* in the thread that opened it */
+    end(c); /* in the thread that opened it */
     return NULL;
 }
 
@@ -153,13 +156,20 @@ bool clerk_up(const struct clerk *c)
 
 void clerk_stop(struct clerk *c)
 {
+    clerk_stop_after(c, NULL);
+}
+
+void clerk_stop_after(struct clerk *c, void (*last)(void *arg, struct record *r))
+{
     if (!c)
         return;
     if (c->s.loop) {
+        c->last = last;
         loop_timer_free(c->s.loop, c->timer);
-        close_record(c);
+        end(c);
     } else {
         pthread_mutex_lock(&c->lock);
+        c->last = last;
         c->stop = true;
         pthread_cond_signal(&c->changed);
         pthread_mutex_unlock(&c->lock);

@@ -32,3 +32,6 @@ bool clerk_up(const struct clerk *c);
 /* Begins no further step, waits for the one that runs, closes the connection. NULL is fine. Not
  * from a step. */
 void clerk_stop(struct clerk *c);
+/* As clerk_stop, with a last word before the connection is closed, in the thread of the steps: arg
+ * is theirs. Left out where the last step failed or there was none. */
+void clerk_stop_after(struct clerk *c, void (*last)(void *arg, struct record *r));

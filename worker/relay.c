@@ -11,6 +11,7 @@
 #include "common/metrics.h"
 
 enum { PERIOD_MS = 1000, JITTER_MS = 400, ROWS_MAX = 200, ACKED_MAX = 20000, COUNT_MS = 5000 };
+enum { LAST_MS = 2000 }; /* for the last reports, and for the last deletes */
 /* The tag of a publish is the row's id, and whether a shard put it: nothing waits for those. */
 #define PUT_BIT ((uint64_t)1 << 63)
 
@@ -120,10 +121,15 @@ bool relay_behind(const struct relay *r)
     return r->behind;
 }
 
+static int64_t now_ms_of(const struct relay *r)
+{
+    return clock_mono_ms(r->s.loop ? r->s.loop->clock : clock_real());
+}
+
 /* Counted only while rows come faster than they go. */
 static int look_behind(struct relay *r, struct record *record)
 {
-    int64_t now_ms = clock_mono_ms(r->s.loop ? r->s.loop->clock : clock_real());
+    int64_t now_ms = now_ms_of(r);
     size_t due = 0;
     if (r->full && now_ms - r->counted_ms < COUNT_MS)
         return 0;
@@ -172,7 +178,7 @@ static bool has_acked(struct relay *r)
 static int step(void *arg, struct record *record, int64_t *next_ms)
 {
     struct relay *r = arg;
-    int64_t now_ms = clock_mono_ms(r->s.loop ? r->s.loop->clock : clock_real());
+    int64_t now_ms = now_ms_of(r);
     int err = delete_acked(r, record);
     if (!err && idle(r) && (r->full || now_ms >= r->next_ms)) {
         r->full = false;
@@ -186,6 +192,17 @@ static int step(void *arg, struct record *record, int64_t *next_ms)
     else
         *next_ms = PERIOD_MS; /* some are still out: the last report wakes */
     return err;
+}
+
+/* Behind the last step: nothing is published any more. */
+static void finish(void *arg, struct record *record)
+{
+    struct relay *r = arg;
+    (void)broker_flush(r->producer, LAST_MS);
+    int64_t until_ms = now_ms_of(r) + LAST_MS;
+    while (has_acked(r) && now_ms_of(r) <= until_ms)
+        if (delete_acked(r, record))
+            break;
 }
 
 static struct clerk *clerk_set(struct relay *r, struct clerk *clerk)
@@ -232,6 +249,6 @@ void relay_stop(struct relay *r)
     if (!r)
         return;
     struct clerk *clerk = clerk_set(r, NULL); /* reports of the closing producer wake nobody */
-    clerk_stop(clerk);
+    clerk_stop_after(clerk, finish);
     relay_free(r);
 }

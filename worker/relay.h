@@ -30,4 +30,7 @@ void relay_put(struct relay *r, const struct record_post *p, uint64_t id);
 /* More rows are due than RELAY_DUE_MAX: do not add any that can wait. Any thread. */
 enum { RELAY_DUE_MAX = 100000 };
 bool relay_behind(const struct relay *r);
-void relay_stop(struct relay *r); /* NULL is fine */
+/* Waits up to 2 s for the reports of what is on its way and deletes what was acknowledged, so that
+ * nobody publishes it again in 30 s; then it leaves the rest to others. Behind the last relay_put.
+ * NULL is fine. */
+void relay_stop(struct relay *r);

@@ -25,6 +25,9 @@ struct mailbox {
     char topic[64], value[64];
     int refuse;
     bool closed;
+    bool slow; /* it reports when it is flushed */
+    unsigned flushed;
+    int flushed_ms; /* what it was given for that */
 };
 
 struct bench {
@@ -241,6 +244,19 @@ static int box_publish(struct broker_producer *p, const struct broker_record *r,
     return 0;
 }
 
+static void box_report(struct mailbox *m, enum broker_report report);
+
+static size_t box_flush(struct broker_producer *p, int wait_ms)
+{
+    struct mailbox *m = (struct mailbox *)(void *)p;
+    assert_false(m->closed);
+    m->flushed++;
+    m->flushed_ms = wait_ms;
+    if (m->slow && m->n)
+        box_report(m, REPORT_PERSISTED);
+    return m->n;
+}
+
 static void box_close(struct broker_producer *p)
 {
     ((struct mailbox *)(void *)p)->closed = true;
@@ -249,9 +265,11 @@ static void box_close(struct broker_producer *p)
 static int box_open(void *arg, broker_report_fn *report, void *report_arg,
                     struct broker_producer **out)
 {
-    static const struct broker_producer_ops ops = {.publish = box_publish, .close = box_close};
+    static const struct broker_producer_ops ops = {
+        .publish = box_publish, .flush = box_flush, .close = box_close};
     struct mailbox *m = arg;
     m->producer.ops = &ops;
+    m->closed = false;
     m->report = report;
     m->report_arg = report_arg;
     *out = &m->producer;
@@ -403,6 +421,46 @@ static void what_is_put_and_refused_is_left_to_the_next_take(void **state)
     relay_stop(relay);
 }
 
+/* Else another worker would publish them again in 30 s: those of the last jobs of one that ends. */
+static void what_is_acked_at_the_end_is_deleted(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    loop_fake_run_for(b->loop, 100);
+    for (uint64_t id = 1; id <= 450; id++) { /* more than one delete takes */
+        assert_int_equal(record_fake_outbox(b->db, "t", "now"), 0);
+        relay_put(relay, &put_post, id);
+    }
+    b->box.slow = true;
+    relay_stop(relay);
+    assert_true(b->box.closed);
+    assert_int_equal(b->box.flushed, 1);
+    assert_int_equal(record_fake_outbox_n(b->db), 0);
+    assert_int_equal(metrics_value(metrics_counter("offpath_relayed_total", "", "")), 450);
+}
+
+/* Neither Kafka nor MySQL. */
+static void a_stop_waits_for_nobody_who_is_away(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    loop_fake_run_for(b->loop, 100);
+    assert_int_equal(record_fake_outbox(b->db, "t", "now"), 0);
+    relay_put(relay, &put_post, 1);
+    relay_stop(relay); /* no report comes */
+    assert_in_range(b->box.flushed_ms, 1, 2000);
+    assert_int_equal(record_fake_outbox_n(b->db), 1);
+    relay = relay_open(b);
+    loop_fake_run_for(b->loop, 100);
+    b->box.n = 0;
+    relay_put(relay, &put_post, 1);
+    box_report(&b->box, REPORT_PERSISTED);
+    record_fake_down(b->db, true);
+    relay_stop(relay);
+    record_fake_down(b->db, false);
+    assert_int_equal(record_fake_outbox_n(b->db), 1);
+}
+
 static bool has_caught_up(void *arg)
 {
     return !relay_behind(arg);
@@ -439,6 +497,8 @@ int main(void)
         T(what_a_shard_puts_goes_at_once_and_is_deleted_after_the_ack),
         T(what_is_put_does_not_keep_back_what_is_due),
         T(what_is_put_and_refused_is_left_to_the_next_take),
+        T(what_is_acked_at_the_end_is_deleted),
+        T(a_stop_waits_for_nobody_who_is_away),
         T(a_relay_knows_that_it_is_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

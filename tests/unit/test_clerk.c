@@ -22,6 +22,7 @@ struct bench {
     int64_t next_ms;   /* what a step asks for */
     int err;           /* what a step gives */
     bool had_record;
+    unsigned lasts, steps_then;
 };
 
 static int64_t now_ms(void)
@@ -138,6 +139,36 @@ static void without_a_connection_no_step_is_done(void **state)
     clerk_stop(NULL);
 }
 
+static void last(void *arg, struct record *r)
+{
+    struct bench *b = arg;
+    int64_t us;
+    b->lasts++;
+    b->steps_then = b->steps;
+    assert_int_equal(r->ops->now(r, &us), 0); /* the connection is still there */
+}
+
+static void a_stop_may_have_a_last_word_behind_all_steps(void **state)
+{
+    struct bench *b = *state;
+    start(b);
+    wait_steps(b, 1);
+    clerk_wake(b->clerk);
+    clerk_stop_after(b->clerk, last);
+    assert_int_equal(b->lasts, 1);
+    assert_int_equal(b->steps_then, b->steps);
+    b->err = ERR_IO; /* away: it could not do anything either */
+    b->steps = 0;
+    start(b);
+    wait_steps(b, 2);
+    clerk_stop_after(b->clerk, last);
+    record_fake_down(b->db, true);
+    start(b);
+    clerk_stop_after(b->clerk, last);
+    assert_int_equal(b->lasts, 1);
+    clerk_stop_after(NULL, last);
+}
+
 /* ---- in a loop */
 
 static void in_a_loop_it_is_a_timer(void **state)
@@ -177,6 +208,7 @@ int main(void)
         T(a_step_comes_when_it_is_due),
         T(a_failed_step_backs_off_whatever_wakes_it),
         T(without_a_connection_no_step_is_done),
+        T(a_stop_may_have_a_last_word_behind_all_steps),
         T(in_a_loop_it_is_a_timer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
