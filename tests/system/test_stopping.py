@@ -1,4 +1,5 @@
 """SIGTERM: what is accepted is finished or handed over, then the program ends by itself."""
+import json
 import re
 import signal
 import time
@@ -7,6 +8,21 @@ from harness import ROOT, SHOPS, Background, request, wait_for
 
 
 LONG = {"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}
+GIVER = r"""
+flow: giver
+title: Gives on
+access: guests
+topic: {name: giver-MARK, group: giver-MARK, partitions: 1}
+calls:
+  a:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    timeout: 60s
+emit:
+  - for_each: "[range(900)]"
+    topic: given-MARK
+    value: {n: \($item)}
+"""
 
 
 def delays(site, ms):
@@ -51,6 +67,26 @@ def test_a_worker_finishes_its_jobs_and_leaves(new_site):
     assert site.standin.calls() == 75, "nothing was called twice"
     assert second.stop() == 0
     assert site.uncommitted() == []
+
+
+def test_what_the_last_job_emits_is_not_left_to_be_sent_again(new_site):
+    """It ends while its worker does: all is acknowledged, and no row of the outbox is left for others."""
+    site = new_site(extra_flows={"giver": GIVER})
+    topic = f"given-{site.mark}"
+    site.stack.java("create", topic)
+    site.open()
+    site.standin.hold("a-mart", repeat=-1)
+    a = request(site.address, "POST", "/v1/flows/giver/jobs", "{}", {"Content-Type": "application/json"})
+    assert a.status == 202, a
+    wait_for("its call is in flight", lambda: site.standin.in_flight() == 1)
+    worker = site.workers[0]
+    worker.signal(signal.SIGTERM)
+    drains(worker)
+    site.standin.mend()
+    assert worker.wait_exit(30) == 0, worker.tail()
+    assert site.state_counts() == {10: 1}
+    assert site.sql("SELECT COUNT(*) FROM op_outbox") == [["0"]]
+    assert sorted(json.loads(r["value"])["n"] for r in site.stack.records(topic)) == list(range(900))
 
 
 def test_a_second_worker_takes_what_comes_meanwhile(new_site):
