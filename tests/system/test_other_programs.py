@@ -135,3 +135,15 @@ def test_a_job_runs_again_later(other_site):
     records = site.stack.records(f"again-{site.mark}.retry")
     assert [r["headers"]["ce_id"] for r in records] == [f"{id}.1", f"{id}.2"]
     assert len({c["key"] for c in site.standin.log_of("a-mart")}) == 1
+
+
+def test_a_record_with_many_headers_of_others_runs_again_with_them(new_site):
+    """More than its producer's own: they come back, and no row of the outbox waits for ever."""
+    site = new_site(extra_flows={"again": AGAIN}).open()
+    site.standin.script("a-mart", {"status": 503})
+    others = {f"h{i}": str(i) for i in range(60)}
+    site.stack.produce(f"again-{site.mark}", b"{}", headers=others)
+    wait_for("its second round ended", lambda: site.sql("SELECT state, round FROM op_job") == [["10", "1"]], 60)
+    record, = site.stack.records(f"again-{site.mark}.retry")
+    assert others.items() <= record["headers"].items(), record
+    assert wait_for("the outbox is empty", lambda: site.sql("SELECT COUNT(*) FROM op_outbox") == [["0"]], 10)
