@@ -32,16 +32,23 @@ struct relay {
 static void on_report(void *arg, const struct broker_delivery *list, size_t n)
 {
     struct relay *r = arg;
+    const struct broker_delivery *failed = NULL;
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < n; i++) {
         uint64_t tag = (uint64_t)(uintptr_t)list[i].tag;
         r->out -= !(tag & PUT_BIT);
-        if (list[i].report == REPORT_PERSISTED && r->acked_n < ACKED_MAX)
+        if (list[i].report != REPORT_PERSISTED)
+            failed = failed ? failed : &list[i];
+        else if (r->acked_n < ACKED_MAX)
             r->acked[r->acked_n++] = tag & ~PUT_BIT;
     }
     if ((r->out == 0 || r->acked_n) && r->clerk)
         clerk_wake(r->clerk);
     pthread_mutex_unlock(&r->lock);
+    if (failed) /* one of a batch; they are taken again */
+        log_warn("relay-unacknowledged", "outbox",
+                 log_number((long long)((uint64_t)(uintptr_t)failed->tag & ~PUT_BIT)), "why",
+                 failed->why ? failed->why : "");
 }
 
 /* A lost answer: the same ids again, deleting twice is no change. */
