@@ -58,6 +58,11 @@ bool verb_has_flag(const struct verb_program *p, const struct verb *v, const cha
     return !v || v->settings;
 }
 
+bool verb_shows_flag(const struct verb_program *p, const struct verb *v, const char *option)
+{
+    return verb_has_flag(p, v, option) || (v && v->uses && in_list(v->uses, option));
+}
+
 /* An option that no verb lists is a setting, and those are taken by every verb. */
 int verb_check_flags(const struct verb_program *p, const struct verb *v, const struct config *c,
                      char why[512])
@@ -101,8 +106,7 @@ static void usage(const struct verb_program *p, const struct verb *v, struct buf
 static void options(const struct verb_program *p, const struct verb *v, struct buf *out)
 {
     for (size_t i = 0; i < *p->options_n; i++)
-        if (verb_has_flag(p, v, p->options[i].name) ||
-            (v && v->uses && in_list(v->uses, p->options[i].name)))
+        if (verb_shows_flag(p, v, p->options[i].name))
             config_help(&p->options[i], 1, out);
 }
 

@@ -46,6 +46,8 @@ int verb_check_flags(const struct verb_program *p, const struct verb *v, const s
                      char why[512]) must_use;
 /* Does the option belong to this verb (NULL: to none, so that it is a setting)? */
 bool verb_has_flag(const struct verb_program *p, const struct verb *v, const char *option);
+/* The same, or one of the settings it uses: what --help, the shells and the manual tell of it. */
+bool verb_shows_flag(const struct verb_program *p, const struct verb *v, const char *option);
 
 /* --help: of the program, of one verb. */
 void verb_help_all(const struct verb_program *p, struct buf *out);

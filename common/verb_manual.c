@@ -57,11 +57,15 @@ static void option(const struct config_option *o, struct buf *out)
     buf_char(out, '\n');
 }
 
+/* Those of a verb that takes all settings stand in their own chapter. */
 static void options(const struct verb_program *p, const struct verb *v, struct buf *out)
 {
-    for (size_t i = 0; i < *p->options_n; i++)
-        if (p->options[i].help && verb_has_flag(p, v, p->options[i].name))
-            option(&p->options[i], out);
+    for (size_t i = 0; i < *p->options_n; i++) {
+        const struct config_option *o = &p->options[i];
+        bool chapter = v && v->settings && verb_has_flag(p, NULL, o->name);
+        if (o->help && verb_shows_flag(p, v, o->name) && !chapter)
+            option(o, out);
+    }
 }
 
 static void verb(const struct verb_program *p, const struct verb *v, struct buf *out)
@@ -80,8 +84,7 @@ static void verb(const struct verb_program *p, const struct verb *v, struct buf 
         at += n + (at[n] == '\n');
     } while (*at);
     buf_text(out, ".fi\n.RE\n");
-    if (v->flags && !v->settings)
-        options(p, v, out);
+    options(p, v, out);
     buf_text(out, ".PP\nExamples:\n");
     verbatim(v->examples, out);
     buf_text(out, ".PP\nExit status:\n");

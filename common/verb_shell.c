@@ -42,7 +42,7 @@ static void flags(const struct verb_program *p, const struct verb *v, struct buf
 {
     for (size_t i = 0; i < *p->options_n; i++) {
         const struct config_option *o = &p->options[i];
-        if (o->help && o->kind != CONFIG_SECRET && verb_has_flag(p, v, o->name))
+        if (o->help && o->kind != CONFIG_SECRET && verb_shows_flag(p, v, o->name))
             buf_printf(out, "--%s ", o->name);
     }
     buf_text(out, "--config --help");

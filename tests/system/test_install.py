@@ -1,7 +1,10 @@
 """What `cmake --install` leaves is whole: the installed worker checks the installed flows."""
 import os
+import re
 import shutil
 import subprocess
+
+import pytest
 
 from harness import ROOT
 
@@ -20,9 +23,25 @@ def test_the_installed_worker_checks_the_installed_flows(tmp_path, release):
     done = subprocess.run([tmp_path / "usr/bin/offpath-worker", "check", tmp_path / "usr/share/offpath/flows", "--offline",
                            "--deny-warnings"], env={"PATH": os.environ["PATH"]}, cwd="/", capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done
-    for program, line, last in ("offpath-gateway", "send --dr", "--dry-run\n"), ("offpath-worker", "migrate st", "status\n"):
-        words = subprocess.run(
-            ["bash", "-c", f'source "$1"; COMP_WORDS=({program} {line}) COMP_CWORD=2; _{program.replace("-", "_")}; echo "${{COMPREPLY[*]}}"',
-             "_", tmp_path / "usr/share/bash-completion/completions" / program], capture_output=True, text=True)
-        assert (words.stdout, words.stderr) == (last, ""), words
     shutil.rmtree(tmp_path / "usr")
+
+
+@pytest.mark.parametrize("program", ["offpath-gateway", "offpath-worker"])
+def test_bash_offers_each_verb_and_the_flags_that_its_help_shows(tmp_path, release, program):
+    def said(*words):
+        return subprocess.run([release / program, *words], capture_output=True, text=True, check=True).stdout
+
+    def offered(*words):
+        done = subprocess.run(["bash", "-c", f'source "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _{program.replace("-", "_")}; '
+                               'printf "%s\\n" "${COMPREPLY[@]}"', "_", script, program, *words], capture_output=True, text=True)
+        assert done.stderr == "", done
+        return done.stdout.split()
+    script = tmp_path / "completion"
+    script.write_text(said("--print", "bash"))
+    verbs = re.findall(r"^  ([a-z]+)  ", said("--help").split("examples:")[0], re.M)
+    assert len(verbs) > 5 and offered("") == [*verbs, "--help", "--version"]
+    for verb in verbs:
+        shown = re.findall(r"^  (--[a-z0-9-]+)", said(verb, "--help"), re.M)
+        assert offered(verb, "--") == [*shown, "--config", "--help"], verb
+    assert offered(verbs[2], "--no-such") == []
+    assert offered("migrate", "st") == (["status"] if program == "offpath-worker" else [])

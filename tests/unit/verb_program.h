@@ -118,9 +118,98 @@ static void prints_what_is_there_for_shells_and_man(void **state)
     buf_fini(&out);
 }
 
-#define VERB_PROGRAM_TESTS                                     \
-    cmocka_unit_test(helps_with_each_option_where_it_belongs), \
-        cmocka_unit_test(a_verb_lists_options_that_exist),     \
-        cmocka_unit_test(every_line_of_help_fits_80_columns),  \
-        cmocka_unit_test(names_all_verbs_and_their_exits),     \
-        cmocka_unit_test(prints_what_is_there_for_shells_and_man)
+/* Where a kind of print has what is about a verb: behind its name between these two, up to end. */
+struct place {
+    const char *kind, *before, *after, *end;
+};
+
+static void part_of(const struct place *w, const char *name, struct buf *out)
+{
+    struct buf all = {0};
+    char mark[80];
+    snprintf(mark, sizeof mark, "%s%s%s", w->before, name, w->after);
+    assert_int_equal(verb_print(p, w->kind, &all), 0);
+    const char *at = strstr(buf_str(&all), mark);
+    if (!at)
+        fail_msg("%s: no %s", w->kind, mark);
+    at += strlen(mark);
+    const char *stop = strstr(at, w->end);
+    assert_non_null(stop);
+    buf_clear(out);
+    buf_add(out, at, (size_t)(stop - at));
+    buf_fini(&all);
+}
+
+/* ".B \-\-no\-wait", ".BR OFFPATH_TOKEN" of a secret. */
+static bool is_explained(const struct buf *manual, const struct config_option *o)
+{
+    char line[128];
+    size_t n;
+    snprintf(line, sizeof line, o->kind == CONFIG_SECRET ? "\n.BR OFFPATH_" : "\n.B \\-\\-");
+    n = strlen(line);
+    for (const char *s = o->name; *s; s++)
+        if (o->kind == CONFIG_SECRET)
+            line[n++] = *s == '-' ? '_' : (char)(*s - 'a' + 'A');
+        else if (*s == '-')
+            n += (size_t)snprintf(line + n, sizeof line - n, "\\-");
+        else
+            line[n++] = *s;
+    line[n] = 0;
+    for (const char *at = buf_str(manual); (at = strstr(at, line)); at += n)
+        if (at[n] == ' ' || at[n] == '\n')
+            return true;
+    return false;
+}
+
+static void check_offer(const char *kind, const struct buf *offer, const struct verb *v,
+                        const struct buf *help)
+{
+    for (size_t k = 0; k < *p->options_n; k++) {
+        const struct config_option *o = &p->options[k];
+        char flag[64];
+        snprintf(flag, sizeof flag, "--%s ", o->name);
+        bool offered = strstr(buf_str(offer), flag) != NULL;
+        if (o->help && offered != (o->kind != CONFIG_SECRET && is_shown(help, o->name)))
+            fail_msg("%s of `%s`: --%s", kind, v->name, o->name);
+    }
+}
+
+/* What a verb's help shows is what shells offer behind it and what the manual explains of it; the
+ * settings, which several verbs take, stand in a chapter of their own there. */
+static void offers_and_explains_what_help_shows(void **state)
+{
+    static const struct place shells[] = {{"bash", "\n    ", ") word='", "'"},
+                                          {"zsh", "\n    ", ") flags=(", ")"}},
+                              verb = {"man", "\n.SS \"", "\"\n", "\n.S"},
+                              chapter = {"man", "\n.SH ", "\n", "\n.SH"};
+    (void)state;
+    struct buf part = {0}, settings = {0};
+    part_of(&chapter, "SETTINGS", &settings);
+    for (size_t i = 0; i < p->verbs_n; i++) {
+        const struct verb *v = &p->verbs[i];
+        struct buf help = {0};
+        verb_help(p, v, &help);
+        for (size_t k = 0; k < 2; k++) {
+            part_of(&shells[k], v->name, &part);
+            check_offer(shells[k].kind, &part, v, &help);
+        }
+        part_of(&verb, v->name, &part);
+        for (size_t k = 0; k < *p->options_n; k++) {
+            const struct config_option *o = &p->options[k];
+            bool told = is_explained(&part, o) || (v->settings && is_explained(&settings, o));
+            if (o->help && told != is_shown(&help, o->name))
+                fail_msg("manual of `%s`: --%s", v->name, o->name);
+        }
+        buf_fini(&help);
+    }
+    buf_fini(&part);
+    buf_fini(&settings);
+}
+
+#define VERB_PROGRAM_TESTS                                         \
+    cmocka_unit_test(helps_with_each_option_where_it_belongs),     \
+        cmocka_unit_test(a_verb_lists_options_that_exist),         \
+        cmocka_unit_test(every_line_of_help_fits_80_columns),      \
+        cmocka_unit_test(names_all_verbs_and_their_exits),         \
+        cmocka_unit_test(prints_what_is_there_for_shells_and_man), \
+        cmocka_unit_test(offers_and_explains_what_help_shows)
