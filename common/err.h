@@ -39,6 +39,8 @@
     X(SHUTTING_DOWN, -25, "shutting-down", 503, 1, "this gateway is stopping")           \
     X(MEDIA_TYPE, -26, "media-type", 415, -1, "send application/json")                   \
     X(BUG, -27, "internal", 500, -1, "a bug in Offpath")                                 \
+    X(BAD_CURSOR, -28, "bad-cursor", 400, -1, "the cursor is none of this list")         \
+    X(BAD_PARAMETER, -29, "bad-parameter", 400, -1, "a query parameter is not valid")    \
     /* inside the programs; a client meets them only through one of the above */         \
     X(NOMEM, -40, "internal", 500, -1, "out of memory")                                  \
     X(IO, -41, "unavailable", 503, 2, "a dependency did not answer")                     \

@@ -43,6 +43,10 @@ const char *err_help(const char *code)
         {"shutting-down",
          "Repeat the request; another gateway, or this one restarted, answers it."},
         {"media-type", "Set Content-Type: application/json."},
+        {"bad-cursor", "Send `next` of the page before as it stands; without a cursor the list "
+                       "begins with its newest."},
+        {"bad-parameter", "The detail names the parameter and what it may be; mend it and ask "
+                          "again. Nothing was started."},
         {"internal", "Report it with the request_id."},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

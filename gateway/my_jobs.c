@@ -76,18 +76,25 @@ static int read_limit(struct page *p)
     return 0;
 }
 
-/* NULL, or what is wrong. */
-static const char *read_page(struct page *p)
+/* 0, ERR_BAD_PARAMETER or ERR_BAD_CURSOR; *why: what it should be. */
+static int read_page(struct page *p, const char **why)
 {
-    if (take(p, "flow", p->flow) != 0)
-        return "flow is no name";
-    if (read_state(p) != 0)
-        return "state is queued, running, succeeded, partial, failed, cancelled or expired";
-    if (read_since(p) != 0)
-        return "since is a time like 2026-11-28T01:20:00Z";
-    if (read_cursor(p) != 0)
-        return "cursor is `next` of the page before";
-    return read_limit(p) != 0 ? "limit is a number from 1 to 100" : NULL;
+    int err = ERR_BAD_PARAMETER;
+    if (take(p, "flow", p->flow) != 0) {
+        *why = "flow is no name";
+    } else if (read_state(p) != 0) {
+        *why = "state is queued, running, succeeded, partial, failed, cancelled or expired";
+    } else if (read_since(p) != 0) {
+        *why = "since is a time like 2026-11-28T01:20:00Z";
+    } else if (read_cursor(p) != 0) {
+        err = ERR_BAD_CURSOR;
+        *why = "cursor is `next` of the page before";
+    } else if (read_limit(p) != 0) {
+        *why = "limit is a number from 1 to 100";
+    } else {
+        err = 0;
+    }
+    return err;
 }
 
 static void print_cursor(int64_t us, const struct job_id *id, struct buf *b)
@@ -125,9 +132,10 @@ void my_jobs_get(struct jobs *j, const struct http_request *q, struct http_reply
         auth_challenge(q, r);
         return;
     }
-    const char *wrong = read_page(&p);
-    if (wrong) {
-        problem_simple(q, r, ERR_BAD_REQUEST, wrong);
+    const char *why = NULL;
+    int err = read_page(&p, &why);
+    if (err) {
+        problem_simple(q, r, err, why);
         return;
     }
     size_t limit = p.list.max++; /* one more tells whether there is a next page */

@@ -38,7 +38,7 @@ static void post(struct serve *s, struct http_request *q, struct http_reply *r,
 {
     int dry = read_dry(q->query);
     if (dry < 0)
-        problem_simple(q, r, ERR_BAD_REQUEST,
+        problem_simple(q, r, ERR_BAD_PARAMETER,
                        "dry_run is true or false, once; nothing was started");
     else if (dry)
         accept_try(&s->accept, q, r, flow);

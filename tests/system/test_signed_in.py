@@ -212,8 +212,9 @@ def test_my_jobs_come_newest_first_in_pages_and_filtered(site):
     assert (count(flow="mine"), count(flow="open"), count(flow="nope")) == (3, 4, 0)
     assert (count(state="succeeded"), count(state="queued")) == (7, 0)
     assert count(since=created[2]) == 3
-    a = ask(site, "GET", "/v1/jobs?state=nonsense", "dora")
-    assert (a.status, a.json()["code"]) == (400, "bad-request"), a
+    for query, code in ("state=nonsense", "bad-parameter"), ("limit=none", "bad-parameter"), ("cursor=nonsense", "bad-cursor"):
+        a = ask(site, "GET", f"/v1/jobs?{query}", "dora")
+        assert (a.status, a.json()["code"]) == (400, code), a
     assert ask(site, "GET", "/v1/jobs").status == 401
 
 

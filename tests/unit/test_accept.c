@@ -423,8 +423,10 @@ static void starts_nothing_on_trial(void **state)
                      200);
     assert_null(strstr(buf_str(&s->reply.body), "secret"));
     static const char *const odd[] = {"dry_run", "dry_run=1", "dry_run=true&dry_run=false"};
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         assert_int_equal(try_one(s, "plain", "{\"n\":1}", odd[i]), 400);
+        assert_string_equal(stage_member(s, "code"), "bad-parameter");
+    }
     assert_int_equal(s->got_n, 0);
     assert_int_equal(try_one(s, "plain", "{\"n\":1}", "dry_run=false&x"), 202);
 }
