@@ -2,7 +2,6 @@
  * default. A program lists its options in one table; --help and `check --show` print it.
  * OFFPATH_X_FILE reads OFFPATH_X from a file (64 KB, without the last newline), unless the table
  * has an option of that name. An empty variable counts as unset. `-` and `_` in names are the same.
- * Settings that are documented but not built yet are refused wherever they stand, never ignored.
  * Belongs to the main thread until start-up is over, read-only afterwards. */
 #pragma once
 #include <stdbool.h>

@@ -9,23 +9,6 @@
 
 enum { FILE_MAX = 64 * 1024 };
 
-/* Named in the documents, not built yet: who sets one must not believe that it works. */
-static const char *const later[] = {"cors-origins"};
-
-static bool is_later(const char *name, size_t len)
-{
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-        if (config_same_name(later[i], name, len))
-            return true;
-    return false;
-}
-
-static int refuse_later(const char *where, char why[CONFIG_WHY])
-{
-    snprintf(why, CONFIG_WHY, "%s is not supported yet; remove it", where);
-    return ERR_INVALID;
-}
-
 /* A whole small file without its last newline, owned; NULL with why. */
 static char *read_file(const char *env, const char *path, char why[CONFIG_WHY])
 {
@@ -79,21 +62,9 @@ static int from_env_file(struct config *c, int i, const char *env, char why[CONF
     return rc;
 }
 
-static int refuse_variables(char why[CONFIG_WHY])
-{
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        char env[CONFIG_ENV], file[CONFIG_ENV + 8];
-        config_env_name(later[i], env);
-        snprintf(file, sizeof file, "%s_FILE", env);
-        if (variable(env) || variable(file))
-            return refuse_later(variable(env) ? env : file, why);
-    }
-    return 0;
-}
-
 int config_from_environment(struct config *c, char why[CONFIG_WHY])
 {
-    int rc = refuse_variables(why);
+    int rc = 0;
     for (size_t i = 0; rc == 0 && i <= c->n; i++) {
         char env[CONFIG_ENV];
         config_env_name(config_option_at(c, (int)i)->name, env);
@@ -124,8 +95,6 @@ static int from_node(struct config *c, const struct yaml_node *node, char why[CO
     char origin[280], where[360];
     snprintf(origin, sizeof origin, "%.200s:%u", yaml_file(node->file), node->line);
     snprintf(where, sizeof where, "%s: %.60s", origin, node->key);
-    if (is_later(node->key, strlen(node->key)))
-        return refuse_later(where, why);
     int i = config_find(c, node->key, strlen(node->key));
     if (i < 0)
         return refuse_key(c, node, why);
@@ -191,8 +160,6 @@ static int from_flag(struct config *c, int argc, char **argv, int *at, char why[
     size_t len = equals ? (size_t)(equals - flag) : strlen(flag);
     char where[80];
     snprintf(where, sizeof where, "--%.*s", (int)(len < 60 ? len : 60), flag);
-    if (is_later(flag, len))
-        return refuse_later(where, why);
     int i = config_find(c, flag, len);
     if (i < 0)
         return refuse_flag(c, flag, len, why);

@@ -242,6 +242,7 @@ static void fill_handlers(struct gateway *g)
                               .auth = g->serve.auth,
                               .streams = waiting_streams(g->waiting),
                               .demo_users = g->o->demo_users,
+                              .cors = g->o->cors.n ? &g->o->cors : NULL,
                               .rng = rng_real()};
     g->admin = (struct admin){look, g};
 }
@@ -254,6 +255,11 @@ static void serve_current(void *arg, struct http_request *q, struct http_reply *
     q->client = proxies_client(&g->o->proxies, q, client);
     serve_request(&s->serve, q, r);
     serving_give(&g->box, s);
+}
+
+static void begin_reply(void *arg, const struct http_request *q, struct http_reply *r)
+{
+    cors_begin(&((struct gateway *)arg)->o->cors, q, r);
 }
 
 static int exit_of_listen(int err)
@@ -285,6 +291,7 @@ static int listen_all(struct gateway *g, char why[GATEWAY_WHY])
         s.keep_alive_ms = g->o->keep_alive_ms;
         s.streams = true;
         s.handler = serve_current;
+        s.begin = g->o->cors.n ? begin_reply : NULL;
         s.arg = g;
         err = http_server_start(&s, &g->public_server, text);
     }

@@ -37,7 +37,9 @@ void handover_admit(struct handover *h, const struct http_request *q, struct htt
         return;
     handover_leave(h, r);
     r->taker(r->taker_arg, -1);
-    http_reply_clear(r);
+    r->taker = NULL;
+    r->taker_arg = NULL;
+    r->close = false;
     problem_simple(q, r, ERR_OVERLOADED, "too many live streams are open; read the job itself");
 }
 

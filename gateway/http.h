@@ -73,6 +73,8 @@ struct http_due {
 };
 
 typedef void http_handler(void *arg, struct http_request *, struct http_reply *);
+/* Headers that a reply has whoever makes it: handler, server, another thread. */
+typedef void http_beginner(void *arg, const struct http_request *, struct http_reply *);
 
 void http_reply_init(struct http_reply *r);
 void http_reply_fini(struct http_reply *r);

@@ -17,6 +17,7 @@ struct http_server_settings {
     bool streams;         /* replies may have takers: looks at start whether threads are needed */
     int keep_alive_ms;    /* idle connections, next header included */
     http_handler *handler;
+    http_beginner *begin; /* NULL, or what comes before handler for each request that can be read */
     void *arg;
     const struct clock *clock;
     const char *public_url; /* for requests; borrowed until stop */

@@ -236,6 +236,8 @@ static int serve(struct mg_connection *c)
     }
     http_reply_clear(r);
     fill_request(&x, mg_get_request_info(c), headers);
+    if (s->s.begin)
+        s->s.begin(s->s.arg, &x.q, r);
     answer(&x);
     if (r->deferred) {
         http_space_shrink(&x.t->space);

@@ -33,6 +33,7 @@ const struct config_option options_table[] = {
     {"connections-per-address", CONFIG_NUMBER, "0", "N",
      "of one client or ingress; 0: half of the threads"},
     {"trusted-proxies", CONFIG_TEXT, "", "NET,...", "their X-Forwarded-For names the client"},
+    {"cors-origins", CONFIG_TEXT, "", "ORIGIN,...", "whose pages may call the API; without: none"},
     {"streams", CONFIG_NUMBER, "10000", "N", "live streams open at once, 0 to 100000"},
     {"header-max", CONFIG_NUMBER, "32768", "BYTES", "a request's first line and headers"},
     {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
@@ -201,6 +202,13 @@ static int read_proxies(const struct config *c, struct options *o, char why[OPTI
     return proxies_read(text, &o->proxies, what) ? refuse(why, "trusted-proxies", text, what) : 0;
 }
 
+static int read_cors(const struct config *c, struct options *o, char why[OPTIONS_WHY])
+{
+    const char *text = config_text(c, "cors-origins");
+    char what[CORS_WHY];
+    return cors_read(text, &o->cors, what) ? refuse(why, "cors-origins", text, what) : 0;
+}
+
 /* Whoever reaches the port may be these users: so nobody else may reach it, and no token of others
  * counts here. */
 static int read_demo(const struct config *c, struct options *o, char why[OPTIONS_WHY])
@@ -258,6 +266,8 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
         err = read_counts(c, &o, why);
     if (!err)
         err = read_proxies(c, &o, why);
+    if (!err)
+        err = read_cors(c, &o, why);
     if (!err)
         err = read_demo(c, &o, why);
     if (!err)

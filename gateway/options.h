@@ -4,6 +4,7 @@
 #include "common/config.h"
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "gateway/cors.h"
 #include "gateway/proxies.h"
 
 extern const struct config_option options_table[];
@@ -25,6 +26,7 @@ struct options {
     int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
     int64_t overload_floor;
     struct proxies proxies; /* whose X-Forwarded-For is believed */
+    struct cors cors;       /* whose pages may read answers */
 };
 
 /* 0; ERR_INVALID with why: which setting is missing or out of range, and what to write. */

@@ -117,6 +117,8 @@ static void move_in(struct passage *p, struct attempt *t)
     p->record.key = t->flow->key ? buf_str(&p->t.record_key) : p->t.id_text;
     if (t->has_key)
         p->item.key = &p->t.key;
+    if (t->r->headers.len) /* cors.h: of any answer */
+        buf_add(&p->due->reply.headers, t->r->headers.data, t->r->headers.len);
     t->record_key = (struct buf){0};
 }
 

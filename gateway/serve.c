@@ -151,7 +151,8 @@ void serve_request(void *arg, struct http_request *q, struct http_reply *r)
     } else if ((err = route_find(q->method, q->path, &match)) != 0) {
         if (err == ERR_METHOD)
             http_reply_header(r, "Allow", match.allow);
-        problem_simple(q, r, err, NULL);
+        if (err != ERR_METHOD || !cors_preflight(s->cors, q, r, match.allow))
+            problem_simple(q, r, err, NULL);
     } else {
         dispatch(s, q, r, &match);
     }

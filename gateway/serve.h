@@ -3,6 +3,7 @@
 #pragma once
 #include "gateway/accept.h"
 #include "gateway/auth.h"
+#include "gateway/cors.h"
 #include "gateway/jobs.h"
 #include "gateway/route.h"
 
@@ -13,7 +14,8 @@ struct serve { /* for the gateway's life */
     struct jobs jobs;
     struct auth auth;
     struct streams *streams;
-    const char *demo_users; /* NULL: none; lent with the settings */
+    const char *demo_users;  /* NULL: none; lent with the settings */
+    const struct cors *cors; /* for preflights; cors_begin came before. NULL: off */
     struct rng *rng;
 };
 

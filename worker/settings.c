@@ -40,6 +40,7 @@ const struct config_option settings_table[] = {
     {"streams", CONFIG_NUMBER, NULL, "N", NULL},
     {"connections-per-address", CONFIG_NUMBER, NULL, "N", NULL},
     {"trusted-proxies", CONFIG_TEXT, NULL, "NET,...", NULL},
+    {"cors-origins", CONFIG_TEXT, NULL, "ORIGIN,...", NULL},
     {"demo-users", CONFIG_TEXT, NULL, "NAME,...", NULL},
     {"header-max", CONFIG_NUMBER, NULL, "BYTES", NULL},
     {"header-deadline", CONFIG_DURATION, NULL, "TIME", NULL},

@@ -55,6 +55,12 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
         buf_add(&r->body, body, len);
 }
 
+static void begin(void *arg, const struct http_request *q, struct http_reply *r)
+{
+    (void)arg;
+    http_reply_header(r, "Begun", q->path);
+}
+
 static int setup_with(void **state, int header_ms, int body_ms)
 {
     return place_open(state, &(struct http_server_settings){.threads = 8,
@@ -63,6 +69,7 @@ static int setup_with(void **state, int header_ms, int body_ms)
                                                             .header_ms = header_ms,
                                                             .body_ms = body_ms,
                                                             .keep_alive_ms = 30000,
+                                                            .begin = begin,
                                                             .handler = handle});
 }
 
@@ -293,6 +300,7 @@ static void sheds_beyond_its_limit(void **state)
     assert_non_null(strstr(got, "\"code\":\"overloaded\""));
     assert_non_null(strstr(got, "Retry-After: "));
     assert_non_null(strstr(got, "Request-Id: "));
+    assert_non_null(strstr(got, "Begun: /\r\n")); /* also of what no handler saw */
     let_go(p, threads, 6);
     raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     raw_status_is(raw_receive(fd, "got "), 200);

@@ -217,12 +217,6 @@ def test_settings_are_shown_also_if_one_is_missing(new_site, program):
         assert shown.returncode == 2 and "--kafka (OFFPATH_KAFKA) is not set" in shown.stderr, shown
 
 
-@pytest.mark.parametrize("name", ["OFFPATH_CORS_ORIGINS", "OFFPATH_CORS_ORIGINS_FILE"])
-def test_a_setting_that_is_not_built_yet_is_refused(new_site, program, name):
-    done = new_site(database=False).verb(program, "run", env={"OFFPATH_LISTEN": "127.0.0.1:0", name: "x"})
-    assert done.returncode == 2 and f"{name} is not supported yet" in done.stderr, done
-
-
 def test_no_arguments_show_the_usage(new_site, program):
     done = new_site(database=False).verb(program)
     text = (done.stdout + done.stderr).lower()

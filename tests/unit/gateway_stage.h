@@ -441,6 +441,8 @@ static int stage_ask(struct stage *s, const char *method, const char *path, cons
     }
     stage_now = s;
     http_reply_clear(&s->reply);
+    if (s->serve.cors)
+        cors_begin(s->serve.cors, &q, &s->reply);
     serve_request(&s->serve, &q, &s->reply);
     if (s->reply.deferred)
         stage_await(s);

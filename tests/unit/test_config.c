@@ -243,26 +243,6 @@ static void test_files_that_are_wrong_say_where(void **state)
     assert_non_null(strstr(why, "c.yaml:2"));
 }
 
-static void test_what_is_not_built_yet_is_refused_not_ignored(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"CORS_ORIGINS", "CORS_ORIGINS_FILE"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char env[64], want[128];
-        snprintf(env, sizeof env, "OFFPATH_%s", names[i]);
-        snprintf(want, sizeof want, "%s is not supported yet; remove it", env);
-        setenv(env, "x", 1);
-        check_refused(want, 0, NULL);
-        setenv(env, "", 1);
-        config_free(must_read(0, NULL));
-        unsetenv(env);
-    }
-    check_refused("--cors-origins is not supported yet; remove it", ARGS("--cors-origins=*"));
-    check_refused("--cors_origins is not supported yet; remove it", ARGS("--cors_origins", "*"));
-    check_file_refused("kafka: a\ncors_origins: x\n",
-                       ":2: cors_origins is not supported yet; remove it");
-}
-
 static void test_show_has_values_origins_and_no_secret(void **state)
 {
     (void)state;
@@ -428,7 +408,6 @@ int main(void)
         cmocka_unit_test_setup(test_a_file_too_large_for_a_variable_is_refused, clean),
         cmocka_unit_test_setup(test_file_beats_default_and_environment_beats_it, clean),
         cmocka_unit_test_setup(test_files_that_are_wrong_say_where, clean),
-        cmocka_unit_test_setup(test_what_is_not_built_yet_is_refused_not_ignored, clean),
         cmocka_unit_test_setup(test_show_has_values_origins_and_no_secret, clean),
         cmocka_unit_test_setup(test_show_masks_passwords_in_texts, clean),
         cmocka_unit_test_setup(test_help_lists_each_option, clean),

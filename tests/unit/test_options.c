@@ -117,6 +117,12 @@ static void refuses_what_is_out_of_range(void **state)
     assert_int_equal(READ(&o, NEEDED, "--trusted-proxies", "10.0.0.0/8,::1"), 0);
     assert_int_equal(o.proxies.n, 2);
     assert_int_equal(o.proxies.n, 2);
+    assert_int_equal(READ(&o, NEEDED, "--cors-origins", "https://a.example *"), ERR_INVALID);
+    assert_non_null(
+        strstr(why, "--cors-origins (OFFPATH_CORS_ORIGINS) is \"https://a.example *\""));
+    assert_non_null(strstr(why, "\"*\" would let any page read answers"));
+    assert_int_equal(READ(&o, NEEDED, "--cors-origins", "https://a.example"), 0);
+    assert_int_equal(o.cors.n, 1);
     assert_int_equal(READ(&o, NEEDED, "--header-max", "2047"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--header-max", "2048"), 0);
     assert_int_equal(o.header_max, 2048);
