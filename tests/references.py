@@ -210,6 +210,14 @@ def check_events():
         wrong.append(f"{name}: stands in only one of gateway/merge.c, feed.c and proto/asyncapi.yaml")
 
 
+def check_beat():
+    """How often a silent stream says that it lives."""
+    beat = int(re.search(r"STREAMS_BEAT_MS = (\d+)", (ROOT / "gateway/streams.h").read_text())[1]) // 1000
+    for name in "http-api", "events":
+        if f"comment each {beat} s" not in (ROOT / f"docs/{name}.md").read_text().replace("\n", " "):
+            wrong.append(f"docs/{name}.md: a silent stream sends a comment each {beat} s")
+
+
 # ---- command lines: what the programs say
 
 def command_line(folder, program):
@@ -255,6 +263,7 @@ def main():
     check_routes()
     check_metrics()
     check_events()
+    check_beat()
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 
