@@ -12,7 +12,7 @@ static void print_flow(const struct person *p, const struct json *flow)
     struct buf b = {0};
     if (p->json) {
         json_print(flow, &b);
-        fprintf(t->out, "%s\n", buf_str(&b));
+        terminal_json(t->out, buf_str(&b));
         buf_fini(&b);
         return;
     }

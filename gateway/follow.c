@@ -88,12 +88,14 @@ static bool is_open(const char *state)
 
 static void print_event(const struct look *l, const char *kind, const struct json *value)
 {
+    FILE *out = l->f->person->terminal.out;
     struct buf b = {0};
     json_print(value, &b);
-    if (b.len > 1 && b.data[0] == '{')
-        fprintf(l->f->person->terminal.out, "{\"event\":\"%s\"%s%s\n", kind, b.len > 2 ? "," : "",
-                b.data + 1);
-    fflush(l->f->person->terminal.out);
+    if (b.len > 1 && b.data[0] == '{') {
+        fprintf(out, "{\"event\":\"%s\"%s", kind, b.len > 2 ? "," : "");
+        terminal_json(out, b.data + 1);
+    }
+    fflush(out);
     buf_fini(&b);
 }
 
@@ -103,7 +105,7 @@ static void print_call(struct look *l, const struct json *call, const char *name
     const struct json *error = json_get(call, "error");
     const char *code = person_text(error, "code");
     int attempts = (int)json_number(json_get(call, "attempts"));
-    char more[300] = "", tries[32] = "";
+    char more[300] = "", clean[300], tries[32] = "";
     if (l->f->events)
         print_event(l, "call", call);
     if (p->json)
@@ -115,8 +117,9 @@ static void print_call(struct look *l, const struct json *call, const char *name
                  tries[0] ? " " : "", tries);
     else
         snprintf(more, sizeof more, "%s", tries);
+    terminal_clean(more, 0, clean, sizeof clean);
     print_row(&p->terminal, name, (int64_t)json_number(json_get(call, "ms")),
-              person_text(call, "state"), more);
+              person_text(call, "state"), clean);
 }
 
 /* ---- what is new */
@@ -239,7 +242,7 @@ int follow_end(const struct follow *f, const struct json *job)
     else if (!json_is(result, JSON_NULL))
         json_print(result, &b);
     if (b.len)
-        fprintf(p->terminal.out, "%s\n", buf_str(&b));
+        terminal_json(p->terminal.out, buf_str(&b));
     buf_fini(&b);
     return follow_exit(person_text(job, "state"));
 }

@@ -97,7 +97,7 @@ static void print_item(struct person *p, const struct json *job, bool first)
         return;
     }
     json_print(job, &b);
-    fprintf(p->terminal.out, "%s\n", buf_str(&b));
+    terminal_json(p->terminal.out, buf_str(&b));
     buf_fini(&b);
 }
 
@@ -158,7 +158,7 @@ static void print_call(const struct person *p, const struct json *call)
     const char *state = person_text(call, "state");
     int attempts = (int)json_number(json_get(call, "attempts"));
     int most = (int)json_number(json_get(call, "max_attempts"));
-    char took[32] = "-", tries[32], name[80], what[TEXT_MAX] = "";
+    char took[32] = "-", tries[32], name[80], raw[TEXT_MAX] = "", what[TEXT_MAX];
     snprintf(tries, sizeof tries, "%d", attempts);
     if (attempts && most)
         snprintf(tries, sizeof tries, "%d of %d", attempts, most);
@@ -169,8 +169,9 @@ static void print_call(const struct person *p, const struct json *call)
     else
         snprintf(name, sizeof name, "%.63s", person_text(call, "name"));
     if (person_text(error, "code")[0])
-        snprintf(what, sizeof what, "%.60s: %.200s", person_text(error, "code"),
+        snprintf(raw, sizeof raw, "%.60s: %.200s", person_text(error, "code"),
                  person_text(error, "message"));
+    terminal_clean(raw, 0, what, sizeof what);
     fprintf(t->out, "  %-20s %s%-9s%s  %8s  %9s  %s\n", name,
             terminal_tone(t, t->out, person_tone(state)), state, terminal_plain(t, t->out), tries,
             took, what);
@@ -200,7 +201,8 @@ static void print_job(const struct person *p, const struct json *job)
         print_call(p, c);
     if (!json_is(result, JSON_NULL)) {
         json_print(result, &b);
-        fprintf(p->terminal.out, "%-10s %s\n", "result", buf_str(&b));
+        fprintf(p->terminal.out, "%-10s ", "result");
+        terminal_json(p->terminal.out, buf_str(&b));
         buf_fini(&b);
     }
 }
@@ -212,7 +214,7 @@ static int show(struct person *p, const char *id)
     snprintf(path, sizeof path, "/v1/jobs/%s%s", id, p->json ? "?include=attempts" : "");
     int code = person_get(p, path, &a);
     if (!code && p->json)
-        fprintf(p->terminal.out, "%s\n", buf_str(&a.body));
+        terminal_json(p->terminal.out, buf_str(&a.body));
     else if (!code)
         print_job(p, a.json);
     talk_answer_fini(&a);
@@ -237,7 +239,7 @@ static int cancel(struct person *p, const char *id)
         return person_no_memory(p);
     int code = a.status == 202 && a.json ? EXIT_GOOD : person_refused(p, &a);
     if (!code && p->json)
-        fprintf(p->terminal.out, "%s\n", buf_str(&a.body));
+        terminal_json(p->terminal.out, buf_str(&a.body));
     else if (!code && strcmp(person_text(a.json, "state"), "cancelled") == 0)
         fputs("cancelled before it began\n", p->terminal.err);
     else if (!code)

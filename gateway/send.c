@@ -128,7 +128,7 @@ static int print_curl(struct sending *s)
 
 static void print_document(struct person *p, const struct talk_answer *a)
 {
-    fprintf(p->terminal.out, "%s\n", buf_str(&a->body));
+    terminal_json(p->terminal.out, buf_str(&a->body));
 }
 
 /* --no-wait: the job's id is all that is wanted. */
@@ -169,7 +169,7 @@ static int from_cache(struct sending *s, const struct talk_answer *a)
     fprintf(p->terminal.err, "%-20s %9s  %s, of %.19sZ\n", "from cache", took, state,
             person_text(a->json, "cached_at"));
     json_print(json_get(a->json, "result"), &b);
-    fprintf(p->terminal.out, "%s\n", buf_str(&b));
+    terminal_json(p->terminal.out, buf_str(&b));
     buf_fini(&b);
     return follow_exit(state);
 }

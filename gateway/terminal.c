@@ -80,15 +80,25 @@ static bool is_bad(const unsigned char *s, size_t n)
 {
     if (n == 2 && s[0] == 0xc2) /* C1: ESC [ in one */
         return s[1] < 0xa0;
+    if (n == 2 && s[0] == 0xd8) /* U+061C: turns, too */
+        return s[1] == 0x9c;
+    if (n == 3 && s[0] == 0xef) /* U+FEFF: of no width */
+        return s[1] == 0xbb && s[2] == 0xbf;
     if (n == 3 && s[0] == 0xe2)
         return turns_or_hides(s[1], s[2]);
     return s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4;
 }
 
+/* Bytes of a character that begins so. */
+static size_t length_of(unsigned char first)
+{
+    return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 /* Bytes of the character at s, from 1; *bad: it must not reach a terminal. */
 static size_t character(const unsigned char *s, bool *bad)
 {
-    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    size_t n = length_of(s[0]);
     for (size_t i = 1; i < n; i++) {
         if ((s[i] & 0xc0) != 0x80) {
             *bad = true;
@@ -118,6 +128,33 @@ void terminal_clean(const char *text, int width, char *out, size_t size)
         s += len;
     }
     out[used] = 0;
+}
+
+/* Those that are bad have at most three bytes. */
+static unsigned code_of(const unsigned char *s, size_t n)
+{
+    return n == 1   ? s[0]
+           : n == 2 ? (s[0] & 0x1fU) << 6 | (s[1] & 0x3fU)
+                    : (s[0] & 0x0fU) << 12 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU);
+}
+
+void terminal_json(FILE *stream, const char *json)
+{
+    const unsigned char *s = (const unsigned char *)json;
+    while (*s) {
+        bool bad;
+        size_t n = character(s, &bad);
+        if (*s == '\n' || *s == '\t' || *s == '\r')
+            fputc(*s == '\r' ? ' ' : *s, stream);
+        else if (!bad)
+            fwrite(s, 1, n, stream);
+        else if (n == length_of(*s) && n < 4) /* whole */
+            fprintf(stream, "\\u%04x", code_of(s, n));
+        else
+            fputc('?', stream);
+        s += n;
+    }
+    fputc('\n', stream);
 }
 
 static int characters(const char *text, size_t len)

@@ -33,6 +33,10 @@ void terminal_clear(struct terminal *t);
  * 0: all. Appended to `out` of `size` bytes, cut to fit. */
 void terminal_clean(const char *text, int width, char *out, size_t size);
 
+/* JSON of others and a new line: what terminal_clean would show as `?` stands there as \uXXXX,
+ * which means the same. */
+void terminal_json(FILE *stream, const char *json);
+
 /* A clean text and a new line on that stream, behind `indent` characters that stand there already.
  * On a terminal a word that would pass its edge begins a line, indented as far. */
 void terminal_words(const struct terminal *t, FILE *stream, const char *text, int indent);

@@ -38,6 +38,33 @@ static void shows_what_could_move_the_cursor_as_a_question_mark(void **state)
     assert_string_equal(clean("a\xe2\x80\x94\xe2\x80\xa6", 0), "a—…"); /* a dash, an ellipsis */
 }
 
+static const char *shown(const char *json)
+{
+    static char text[200];
+    FILE *file = tmpfile();
+    terminal_json(file, json);
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    return text;
+}
+
+/* It means the same, and moves nothing. */
+static void escapes_in_json_what_could_move_the_cursor(void **state)
+{
+    (void)state;
+    assert_string_equal(shown("{\"가격\": [1, \"a—…\"]}"), "{\"가격\": [1, \"a—…\"]}\n");
+    assert_string_equal(shown("\"\xc2\x9b"
+                              "31m\x7f\""),
+                        "\"\\u009b31m\\u007f\"\n");
+    assert_string_equal(shown("\"\xe2\x80\xae\xe2\x81\xa6\xe2\x80\x8b\""),
+                        "\"\\u202e\\u2066\\u200b\"\n");
+    assert_string_equal(shown("\"\xd8\x9c\xef\xbb\xbf\""), "\"\\u061c\\ufeff\"\n");
+    assert_string_equal(shown("\"\\u009b \xf0\x9f\x98\x80\""), "\"\\u009b \xf0\x9f\x98\x80\"\n");
+    assert_string_equal(shown("[1,\r\n\t2]"), "[1, \n\t2]\n");            /* only between values */
+    assert_string_equal(shown("\033\xff\xe2\x80_\xc3"), "\\u001b??_?\n"); /* that is no JSON */
+}
+
 static void cuts_at_a_character(void **state)
 {
     char small[4];
@@ -116,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_what_could_move_the_cursor_as_a_question_mark),
+        cmocka_unit_test(escapes_in_json_what_could_move_the_cursor),
         cmocka_unit_test(cuts_at_a_character),
         cmocka_unit_test(writes_times_for_people),
         cmocka_unit_test(has_colour_only_where_it_is_wanted),
