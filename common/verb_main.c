@@ -3,13 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/complaint.h"
 #include "common/exit_code.h"
-
-static int complain(const struct verb_program *p, const char *why)
-{
-    fprintf(stderr, "%s: %s\n", p->name, why);
-    return EXIT_USAGE;
-}
 
 static bool has(int argc, char **argv, const char *flag)
 {
@@ -17,6 +12,11 @@ static bool has(int argc, char **argv, const char *flag)
         if (strcmp(argv[i], flag) == 0)
             return true;
     return false;
+}
+
+static int refuse(const struct verb_program *p, bool json, const char *why)
+{
+    return complain(&(struct complaint){stderr, p->name, json}, EXIT_USAGE, "%s", why);
 }
 
 static int print_help(const struct verb_program *p, int argc, char **argv)
@@ -36,7 +36,7 @@ static int print_kind(const struct verb_program *p, const char *kind)
 {
     struct buf out = {0};
     if (verb_print(p, kind, &out) != 0)
-        return complain(p, "--print is man, bash or zsh");
+        return refuse(p, false, "--print is man, bash or zsh");
     fputs(buf_str(&out), stdout);
     buf_fini(&out);
     return EXIT_GOOD;
@@ -45,16 +45,17 @@ static int print_kind(const struct verb_program *p, const char *kind)
 static int dispatch(const struct verb_program *p, const struct config *c)
 {
     struct verb_call call = {.config = c};
+    bool json = config_bool(c, "json");
     char why[512];
     call.words_n = config_positionals(c, &call.words);
     if (call.words_n == 0)
-        return complain(p, "say what to do; --help lists the verbs");
+        return refuse(p, json, "say what to do; --help lists the verbs");
     const struct verb *v = verb_find(p, call.words[0]);
     if (!v) {
         verb_unknown(p, call.words[0], why);
-        return complain(p, why);
+        return refuse(p, json, why);
     }
-    return verb_check_flags(p, v, c, why) ? complain(p, why) : v->run(&call);
+    return verb_check_flags(p, v, c, why) ? refuse(p, json, why) : v->run(&call);
 }
 
 int verb_main(const struct verb_program *p, int argc, char **argv)
@@ -70,7 +71,7 @@ int verb_main(const struct verb_program *p, int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
         return print_kind(p, argv[2]);
     if (config_read(p->options, *p->options_n, argc, argv, &config, why) != 0)
-        return complain(p, why);
+        return refuse(p, has(argc, argv, "--json"), why); /* there are no settings to ask */
     int code = dispatch(p, config);
     config_free(config);
     return code;

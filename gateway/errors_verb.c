@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/complaint.h"
 #include "common/finding.h"
 #include "common/job.h"
 #include "common/json.h"
@@ -69,15 +70,16 @@ static void print_one(const struct meaning *m)
         printf("  %s\n", m->help);
 }
 
-static int unknown(const struct meaning *all, size_t n, const char *code)
+static int unknown(const struct meaning *all, size_t n, const char *code, bool json)
 {
     const char *names[MEANINGS_MAX];
     for (size_t i = 0; i < n; i++)
         names[i] = all[i].code;
     const char *near = nearest_name(code, names, n);
-    fprintf(stderr, "offpath-gateway: `%.60s` is no code; %s%s%s\n", code,
-            near ? "did you mean `" : "`errors` lists them", near ? near : "", near ? "`?" : "");
-    return EXIT_USAGE;
+    return complain(&(struct complaint){stderr, "offpath-gateway", json}, EXIT_USAGE,
+                    "`%.60s` is no code; %s%s%s", code,
+                    near ? "did you mean `" : "`errors` lists them", near ? near : "",
+                    near ? "`?" : "");
 }
 
 int errors_verb(const struct verb_call *call)
@@ -99,5 +101,5 @@ int errors_verb(const struct verb_call *call)
         else
             printf("  %-18s %s\n", all[i].code, all[i].title);
     }
-    return found ? EXIT_GOOD : unknown(all, n, code);
+    return found ? EXIT_GOOD : unknown(all, n, code, json);
 }

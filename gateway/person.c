@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/complaint.h"
 #include "common/log.h"
 
 enum { EXCHANGE_MS = 30000, SHORT_ID = 8, PAGES_MAX = 10, LINE_MAX = 2048 };
@@ -63,26 +64,6 @@ static void print_line(struct person *p, const char *text)
             terminal_plain(t, t->err), text);
 }
 
-/* In --json an error is a problem+json, also one that no gateway has sent. */
-static void print_problem(struct person *p, int status, const char *text)
-{
-    static const struct {
-        int status;
-        const char *title;
-    } titles[] = {{EXIT_USAGE, "not understood"},
-                  {EXIT_DEPENDENCY, "no answer"},
-                  {EXIT_CONFLICT, "not confirmed"}};
-    const char *title = "not done";
-    struct buf b = {0};
-    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++)
-        if (titles[i].status == status)
-            title = titles[i].title;
-    buf_printf(&b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"detail\":", title);
-    json_print_text(text, strlen(text), &b);
-    fprintf(p->terminal.err, "%s}\n", buf_str(&b));
-    buf_fini(&b);
-}
-
 int person_fail(struct person *p, int status, const char *format, ...)
 {
     char raw[LINE_MAX], text[LINE_MAX];
@@ -92,7 +73,7 @@ int person_fail(struct person *p, int status, const char *format, ...)
     va_end(args);
     terminal_clean(raw, 0, text, sizeof text);
     if (p->json)
-        print_problem(p, status, text);
+        complain_json(p->terminal.err, status, text); /* also what no gateway has sent */
     else
         print_line(p, text);
     return status;
@@ -143,7 +124,7 @@ int person_refused(struct person *p, const struct talk_answer *a)
         return person_fail(p, status, "%s answered %d, and not as a gateway does; see --url",
                            p->url, a->status);
     if (p->json) {
-        fprintf(p->terminal.err, "%s\n", buf_str(&a->body));
+        terminal_json(p->terminal.err, buf_str(&a->body));
         return status;
     }
     person_fail(p, status, "%s%s%s (%s)", title, detail[0] ? ": " : "", detail, code);

@@ -21,7 +21,7 @@ static int file_read(const char *path, struct buf *out)
     return err;
 }
 
-int argument_json(const char *flag, const char *text, struct json **out, FILE *err)
+int argument_json(const char *flag, const char *text, struct json **out, const struct complaint *to)
 {
     const struct json_limits limits = {.size_max = FILE_MAX, .depth_max = 128};
     struct json_error error = {0};
@@ -31,15 +31,12 @@ int argument_json(const char *flag, const char *text, struct json **out, FILE *e
         return 0;
     buf_init(&file, FILE_MAX);
     if (text[0] == '@' && file_read(text + 1, &file)) {
-        fprintf(err, "offpath-worker: %s: %.200s cannot be read\n", flag, text + 1);
-        code = EXIT_USAGE;
+        code = complain(to, EXIT_USAGE, "%s: %.200s cannot be read", flag, text + 1);
     } else {
         const char *value = text[0] == '@' ? buf_str(&file) : text;
-        if (json_parse(value, strlen(value), &limits, out, &error)) {
-            fprintf(err, "offpath-worker: %s is no JSON: %s; write JSON or @FILE\n", flag,
-                    error.what ? error.what : "too large");
-            code = EXIT_USAGE;
-        }
+        if (json_parse(value, strlen(value), &limits, out, &error))
+            code = complain(to, EXIT_USAGE, "%s is no JSON: %s; write JSON or @FILE", flag,
+                            error.what ? error.what : "too large");
     }
     buf_fini(&file);
     return code;
@@ -61,7 +58,7 @@ int argument_folder(const struct flow_load_settings *load, struct flow_set **set
 }
 
 int argument_flow(const char *flow, const struct flow_load_settings *load, char *name, size_t size,
-                  struct flow_set **set, FILE *err)
+                  struct flow_set **set, const struct complaint *to)
 {
     struct flow_load_settings s = *load;
     char dir[PATH_LEN];
@@ -71,11 +68,8 @@ int argument_flow(const char *flow, const struct flow_load_settings *load, char 
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - flow) : 1, slash ? flow : ".");
     if (slash || dot)
         s.flows_dir = dir;
-    if (!s.flows_dir) {
-        fprintf(err,
-                "offpath-worker: where is the flow \"%.80s\"? write its file, or --flows DIR\n",
-                flow);
-        return EXIT_USAGE;
-    }
-    return argument_folder(&s, set, err);
+    if (!s.flows_dir)
+        return complain(to, EXIT_USAGE,
+                        "where is the flow \"%.80s\"? write its file, or --flows DIR", flow);
+    return argument_folder(&s, set, to->err);
 }

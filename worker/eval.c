@@ -443,11 +443,12 @@ static void eval_flow(struct eval *e)
 
 /* ---- */
 
-static int eval_with(const struct eval_settings *s, const struct flow *f, FILE *out, FILE *err)
+static int eval_with(const struct eval_settings *s, const struct flow *f, FILE *out,
+                     const struct complaint *to)
 {
     struct eval_given g = {0};
     struct json *none = json_new_object();
-    int code = none ? eval_given_read(&g, s, f, err) : EXIT_BUG;
+    int code = none ? eval_given_read(&g, s, f, to) : EXIT_BUG;
     struct eval e = {.flow = f, .replies = g.replies, .out = out, .json = s->json};
     if (!code) {
         e.vars.value[VAR_REQUEST] = g.request;
@@ -466,21 +467,18 @@ static int eval_with(const struct eval_settings *s, const struct flow *f, FILE *
 int eval_run(const struct eval_settings *s, FILE *out, FILE *err)
 {
     struct flow_set *set = NULL;
+    const struct complaint to = {err, "offpath-worker", s->json};
     char name[NAME_LEN];
-    if (!s->flow) {
-        fputs("offpath-worker: eval needs a flow: eval price-compare --request '{...}'\n", err);
-        return EXIT_USAGE;
-    }
+    if (!s->flow)
+        return complain(&to, EXIT_USAGE, "eval needs a flow: eval price-compare --request '{...}'");
     if (expr_start() != 0)
         return EXIT_BUG;
-    int code = argument_flow(s->flow, &s->load, name, sizeof name, &set, err);
+    int code = argument_flow(s->flow, &s->load, name, sizeof name, &set, &to);
     const struct flow *f = set ? flow_by_name(set, name) : NULL;
-    if (!code && !f) {
-        fprintf(err, "offpath-worker: there is no flow \"%.80s\"\n", name);
-        code = EXIT_USAGE;
-    }
-    if (!code)
-        code = eval_with(s, f, out, err);
+    if (!code && !f)
+        code = complain(&to, EXIT_USAGE, "there is no flow \"%.80s\"", name);
+    else if (!code)
+        code = eval_with(s, f, out, &to);
     flow_set_put(set);
     expr_stop();
     return code;

@@ -1,8 +1,7 @@
 #include "worker/eval_given.h"
 
+#include "common/exit_code.h"
 #include "worker/arguments.h"
-
-enum { EXIT_USAGE = 2, EXIT_BUG = 70 };
 
 void eval_given_fini(struct eval_given *g)
 {
@@ -29,25 +28,23 @@ static int given_job(struct eval_given *g, const struct eval_settings *s, const 
 }
 
 int eval_given_read(struct eval_given *g, const struct eval_settings *s, const struct flow *f,
-                    FILE *err)
+                    const struct complaint *to)
 {
-    int bad = argument_json("--request", s->request, &g->request, err);
-    bad |= argument_json("--replies", s->replies, &g->replies, err);
-    bad |= argument_json("--rows", s->rows, &g->rows, err);
+    int bad = argument_json("--request", s->request, &g->request, to);
+    if (!bad)
+        bad = argument_json("--replies", s->replies, &g->replies, to);
+    if (!bad)
+        bad = argument_json("--rows", s->rows, &g->rows, to);
     const struct json *examples = json_get(f->schema_source, "examples");
     if (!bad && !g->request && json_size(examples))
         g->request = json_copy(json_at(examples, 0));
-    if (!bad && !g->request) {
-        fputs("offpath-worker: eval needs --request JSON or @FILE; the schema has no example\n",
-              err);
-        return EXIT_USAGE;
-    }
+    if (!bad && !g->request)
+        return complain(to, EXIT_USAGE,
+                        "eval needs --request JSON or @FILE; the schema has no example");
     for (const struct json *r = json_first(g->replies); r; r = json_next(r)) {
         const char *name = json_key(r) ? json_key(r) : "";
-        if (flow_call_of(f, name))
-            continue;
-        fprintf(err, "offpath-worker: --replies: no call is named \"%.80s\"\n", name);
-        bad = EXIT_USAGE;
+        if (!flow_call_of(f, name))
+            return complain(to, EXIT_USAGE, "--replies: no call is named \"%.80s\"", name);
     }
     return bad ? EXIT_USAGE : given_job(g, s, f) ? EXIT_BUG : 0;
 }

@@ -16,7 +16,8 @@ enum { PATH_LEN = 4096 };
 
 struct testing {
     const struct test_settings *s;
-    FILE *out, *err;
+    FILE *out;
+    struct complaint to;
     struct flow_set *set; /* of `dir` */
     char dir[PATH_LEN];
     size_t run, failed;
@@ -184,9 +185,8 @@ static void run_one(struct testing *t, const char *path, const struct flow *f,
     int err = try_one(t, f, test, &v);
     t->run++;
     if (err) {
-        fprintf(t->err, "offpath-worker: %s:%u: \"%s\" could not be run: %s\n", path, test->line,
-                test->name, err_text(err));
-        worse(t, EXIT_BUG);
+        worse(t, complain(&t->to, EXIT_BUG, "%s:%u: \"%s\" could not be run: %s", path, test->line,
+                          test->name, err_text(err)));
     } else {
         (t->s->json ? tell_json : tell_text)(t, path, test, &v);
     }
@@ -211,7 +211,7 @@ static int folder_load(struct testing *t, const char *path)
     t->set = NULL;
     snprintf(t->dir, sizeof t->dir, "%s", dir);
     load.flows_dir = t->dir;
-    return argument_folder(&load, &t->set, t->err);
+    return argument_folder(&load, &t->set, t->to.err);
 }
 
 static void run_file(struct testing *t, const char *path)
@@ -229,7 +229,7 @@ static void run_file(struct testing *t, const char *path)
     buf_init(&text, 0);
     int err = flow_tests_read(path, t->set, &findings, &f, &tests);
     findings_print(&findings, false, &text);
-    fputs(buf_str(&text), t->err);
+    fputs(buf_str(&text), t->to.err);
     if (err)
         worse(t, err == ERR_NOMEM ? EXIT_BUG : EXIT_FINDINGS);
     for (size_t i = 0; i < tests.n && !err; i++)
@@ -255,8 +255,8 @@ static void run_folder(struct testing *t, const char *dir)
     while (len > 1 && dir[len - 1] == '/')
         len--;
     if (n == 0)
-        fprintf(t->err, "offpath-worker: no tests in %s: put NAME.test.yaml beside NAME.yaml\n",
-                dir);
+        worse(t, complain(&t->to, EXIT_GOOD, "no tests in %s: put NAME.test.yaml beside NAME.yaml",
+                          dir));
     for (int i = 0; i < n; i++) {
         char path[PATH_LEN];
         snprintf(path, sizeof path, "%.*s/%s", (int)len, dir, list[i]->d_name);
@@ -269,23 +269,19 @@ static void run_folder(struct testing *t, const char *dir)
 static void run_path(struct testing *t, const char *path)
 {
     struct stat st;
-    if (stat(path, &st)) {
-        fprintf(t->err, "offpath-worker: %s: there is no such file or folder\n", path);
-        worse(t, EXIT_USAGE);
-    } else if (S_ISDIR(st.st_mode)) {
+    if (stat(path, &st))
+        worse(t, complain(&t->to, EXIT_USAGE, "%s: there is no such file or folder", path));
+    else if (S_ISDIR(st.st_mode))
         run_folder(t, path);
-    } else {
+    else
         run_file(t, path);
-    }
 }
 
 int test_run(const struct test_settings *s, FILE *out, FILE *err)
 {
-    struct testing t = {.s = s, .out = out, .err = err};
-    if (s->paths_n == 0) {
-        fputs("offpath-worker: test needs files or a folder: test deploy/flows\n", err);
-        return EXIT_USAGE;
-    }
+    struct testing t = {.s = s, .out = out, .to = {err, "offpath-worker", s->json}};
+    if (s->paths_n == 0)
+        return complain(&t.to, EXIT_USAGE, "test needs files or a folder: test deploy/flows");
     if (expr_start() != 0)
         return EXIT_BUG;
     for (size_t i = 0; i < s->paths_n; i++)

@@ -201,6 +201,42 @@ def test_errors_tells_what_every_code_means(site):
     assert json.loads(good(run(site, "errors", "schema", "--json")).stdout)["status"] == 422
 
 
+@pytest.mark.parametrize("words, says", [
+    ("errors nope --json", "is no code"), ("sned --json", "did you mean `send`"), ("--json", "say what to do"), ("send --json --nope", "unknown flag"),
+    ("run --json", "knows no --json"), ("flows x --json", "takes no names"), ("jobs show --json", "say which job"), ("send --json", "send FLOW")])
+def test_json_says_as_a_problem_what_was_not_understood(site, words, says):
+    done = good(run(site, *words.split()), 2)
+    problem = json.loads(done.stderr)  # one line
+    assert problem["type"] == "about:blank" and problem["title"] == "not understood" and says in problem["detail"], done
+    plain = good(run(site, *words.replace("--json", "").split()), 2).stderr if words not in ("run --json",) else problem["detail"]
+    assert problem["detail"] in plain and done.stdout == ""
+
+
+def test_json_of_the_worker_does_so_too(site):
+    for words in ("eval --json", "eval nope --json", "eval price-compare --json --request {", "eval price-compare --json --request @none",
+                  "eval price-compare --json --replies {\"x\":1}", "test nowhere --json", "test /tmp/empty-of-tests --json", "tset --json"):
+        done = good(site.verb("offpath-worker", *words.split()), 2)
+        assert json.loads(done.stderr)["title"] == "not understood", (words, done)
+
+
+HOSTILE = "a\u009b31m\u202eb\u2066c\u061cd"
+
+
+def test_results_of_others_move_no_cursor_and_mean_the_same(site):
+    site.standin.script("a-mart", {"body": {"price": HOSTILE}, "repeat": -1})
+    asked = json.dumps({"productId": site.product()})
+    whole, code = on_terminal(site, "send", "open", '{"n": 1}')
+    id = re.search(r"job (\S{36})", whole)[1]
+    seen = [whole, on_terminal(site, "jobs", "show", id)[0], on_terminal(site, "jobs", "watch", id)[0],
+            on_terminal(site, "jobs", "show", id, "--json")[0], on_terminal(site, "jobs", "watch", id, "--json")[0],
+            *(on_terminal(site, "send", "price-compare", asked)[0] for _ in range(2))]  # the second from the cache
+    for text in seen:
+        assert not set(HOSTILE) & set(text) - set("a31mbcd"), text
+        assert "a\\u009b31m\\u202eb\\u2066c\\u061cd" in text.replace("\r\n", ""), text
+    for words in (["jobs", "show", id, "--json"], ["send", "open", '{"n": 1}']):
+        assert HOSTILE in json.dumps(json.loads(good(run(site, *words)).stdout), ensure_ascii=False)
+
+
 def on_terminal(site, *words, **env):
     """Runs it with a terminal of 80 columns for output: what was written there, and the exit status."""
     me, its = pty.openpty()
