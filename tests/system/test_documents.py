@@ -1,12 +1,14 @@
 """The tutorial and the how-tos, word by word: their files are written as they say, their commands run and show what
 they show."""
+import json
 import os
 import re
 import subprocess
 
 import pytest
 
-from harness import ROOT, Background, request, wait_for
+from blocks import block_of
+from harness import ROOT, Background, wait_for
 
 
 def parts(path):
@@ -69,9 +71,10 @@ def test_the_flow_runs(new_site):
     path.write_text(path.read_text().replace("  s3:\n", "  llm-b: {url: '${env:LLM_URL}', allow_private: true}\n  s3:\n"))
     site.open()
     site.standin.script("v1", site.standin.chat("A digest."), site.standin.chat("Three short words"))
-    a = request(site.address, "POST", "/v1/flows/digest/jobs", '{"text": "Kafka."}', {"Content-Type": "application/json"})
-    assert a.status == 202, a
-    job = site.wait_final(a.json()["id"])
+    curl = block_of("docs/first-flow.md", "curl ").replace("127.0.0.1:8480", site.address)
+    done = subprocess.run(["bash", "-c", curl.replace("curl", "curl -sS -w '%{stderr}%{http_code}'", 1)], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "202", done
+    job = site.wait_final(json.loads(done.stdout)["id"])
     assert job["state"] == "succeeded" and job["result"] == {"digest": "A digest.", "title": "Three short words"}
     assert [c["state"] for c in job["calls"]] == ["succeeded", "skipped", "succeeded"]
 
