@@ -31,9 +31,10 @@ struct look {
     struct listen *listen; /* NULL: no stream is offered, looks alone */
     bool heard, done;      /* on the stream: an event, the end */
     char tag[TALK_TAG], state[16], again[20];
-    size_t calls_n;  /* that the job names by now; 0: unknown */
-    bool has_items;  /* there may be more */
-    int64_t line_ms; /* when the last line was written */
+    struct json *most; /* by call: attempts that the flow allows it; NULL: not known yet */
+    size_t calls_n;    /* that the job names by now; 0: unknown */
+    bool has_items;    /* there may be more */
+    int64_t line_ms;   /* when the last line was written */
     unsigned failed;
 };
 
@@ -99,6 +100,36 @@ static void print_event(const struct look *l, const char *kind, const struct jso
     buf_fini(&b);
 }
 
+/* ---- how often a call may be tried: a job's calls say it, its events do not */
+
+static void note_most(struct look *l, const struct json *calls)
+{
+    if (!l->most && json_first(calls))
+        l->most = json_new_object();
+    for (const struct json *c = json_first(calls); c && l->most; c = json_next(c)) {
+        double most = json_number(json_get(c, "max_attempts"));
+        if (most > 0 && json_put(l->most, person_text(c, "name"), json_new_number(most)) != 0)
+            return; /* without memory it is not said */
+    }
+}
+
+/* 0: not known. Who hears an event before he has seen the calls looks at the job for it. */
+static int most_of(struct look *l, const char *name)
+{
+    struct person *p = l->f->person;
+    struct talk_answer a;
+    char path[80];
+    snprintf(path, sizeof path, "/v1/jobs/%s", l->f->id);
+    const struct talk_ask ask = {
+        .method = "GET", .path = path, .timeout_ms = person_time_left(p, MOST_MS)};
+    if (!l->most && ask.timeout_ms > 0) {
+        if (talk(p->talk, &ask, &a) == 0 && a.status == 200)
+            note_most(l, json_get(a.json, "calls"));
+        talk_answer_fini(&a);
+    }
+    return (int)json_number(json_get(l->most, name));
+}
+
 static void print_call(struct look *l, const struct json *call, const char *name)
 {
     struct person *p = l->f->person;
@@ -110,7 +141,10 @@ static void print_call(struct look *l, const struct json *call, const char *name
         print_event(l, "call", call);
     if (p->json)
         return;
-    if (attempts > 1)
+    int most = attempts > 1 ? most_of(l, person_text(call, "name")) : 0;
+    if (most)
+        snprintf(tries, sizeof tries, "%d of %d attempts", attempts, most);
+    else if (attempts > 1)
         snprintf(tries, sizeof tries, "%d attempts", attempts);
     if (code[0])
         snprintf(more, sizeof more, "%.60s: %.160s%s%s", code, person_text(error, "message"),
@@ -170,6 +204,7 @@ static int tell_calls(struct look *l, const struct json *job)
 {
     int err = 0;
     const struct json *calls = json_get(job, "calls");
+    note_most(l, calls);
     for (const struct json *c = json_first(calls); c && !err; c = json_next(c))
         err = tell_call(l, c);
     l->calls_n = json_size(calls);
@@ -385,5 +420,6 @@ int follow_job(const struct follow *f)
     }
     listen_close(l.listen);
     forget(&l.seen);
+    json_free(l.most);
     return code;
 }

@@ -98,6 +98,15 @@ def test_send_ends_as_the_job_ends(site):
     wait_for("nothing runs", lambda: not site.standin.in_flight())
 
 
+def test_a_call_that_was_tried_again_says_how_often_of_how_many(site):
+    for words in (["--no-wait"], []):  # looked at when it is over, and heard while it runs
+        site.standin.script("b-shop", {"status": 503})
+        done = good(run(site, "send", "price-compare", json.dumps({"productId": site.product()}), *words))
+        said = good(run(site, "jobs", "watch", done.stdout.strip())).stderr if words else done.stderr
+        assert re.search(r"^b-shop +[\d,]+ ms  succeeded  2 of 3 attempts$", said, re.M), said
+        assert re.search(r"^a-mart +[\d,]+ ms  succeeded$", said, re.M), said
+
+
 def test_an_interrupt_leaves_the_job(site):
     site.standin.script("a-mart", {"hang": True, "repeat": -1})
     with subprocess.Popen([site.binaries / "offpath-gateway", "send", "open", '{"n": 1}'], env=site.env,
