@@ -36,9 +36,10 @@ const char *err_help(const char *code)
         {"final", "Read its result with GET /v1/jobs/{id}."},
         {"bad-request",
          "The request's framing is ambiguous or broken; use a standard HTTP client."},
-        {"headers-too-large", "Send fewer than 64 header fields and at most 16 KB of them."},
+        {"headers-too-large", "Send at most 64 header fields, and no more of them than the server "
+                              "takes (32 KB unless set otherwise)."},
         {"length-required", "Send Content-Length, or Transfer-Encoding: chunked."},
-        {"slow-body", "Send the whole body within 30 s."},
+        {"slow-body", "Send the body at once; 30 s is the time for it unless set otherwise."},
         {"bad-key", "An Idempotency-Key is 1 to 255 visible ASCII characters."},
         {"shutting-down",
          "Repeat the request; another gateway, or this one restarted, answers it."},
