@@ -1,6 +1,6 @@
 # pages_embed.cmake - writes the files of gateway/pages as C, without what only a reader of the
-# source needs: indentation, // comments, spaces around some operators and in style sheets (so no text
-# of ours may hold " = ", " && ", "{ " and the like, nor " // "). All modules become one, main.js, main's
+# source needs: indentation, // comments, ends of lines, spaces around some operators and in style sheets
+# (so no text of ours may hold " = ", " && ", " : ", "{ " and the like, nor " // "). All modules become one, main.js, main's
 # own text last: a page is three files, not twelve, and no name may stand at the top of two modules.
 # cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
 set(HERE ${CMAKE_CURRENT_LIST_DIR}/pages)
@@ -31,9 +31,13 @@ foreach(NAME ${FILES})
   string(REGEX REPLACE "\n +" "\n" FILE "${FILE}")
   if(NAME MATCHES "\\.js$")
     string(REGEX REPLACE "(^|[\n ])// [^\n]*" "" FILE "${FILE}")
-    string(REGEX REPLACE " (=>|===|!==|&&|[|][|]|=) " "\\1" FILE "${FILE}")
+    string(REGEX REPLACE " (=>|===|!==|&&|[|][|]|[?][?]|[=?:<>+]) " "\\1" FILE "${FILE}")
+    string(REGEX REPLACE "(if|for|while) [(]" "\\1(" FILE "${FILE}")
+    string(REPLACE ") {" "){" FILE "${FILE}")
     string(REPLACE "{ " "{" FILE "${FILE}")
     string(REPLACE " }" "}" FILE "${FILE}")
+    string(REGEX REPLACE "([;,{])\n" "\\1" FILE "${FILE}")
+    string(REPLACE "\n}" "}" FILE "${FILE}")
   elseif(NAME MATCHES "\\.css$")
     string(REGEX REPLACE "([{}:,;]) +" "\\1" FILE "${FILE}")
     string(REGEX REPLACE " +([{}])" "\\1" FILE "${FILE}")
