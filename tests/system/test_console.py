@@ -3,88 +3,16 @@ the dark; and that what upstreams send stays text."""
 import http.server
 import threading
 
-import pytest
-
 from browser import Keys
-from conftest import closing
+from console import (HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, hide, hold_all_but_a_mart, holds, open_flow, sign_in,
+                     signed, site)
 from harness import call_of, request, wait_for, wait_held
-from test_signed_in import make_site, token
 
-TEXT = r"""
-flow: text
-title: Text of others
-access: guests
-topic: {name: text-MARK, group: text-MARK}
-calls:
-  ask:
-    upstream: a-mart
-    request: {path: /products/1/price}
-    max_response: 2MB
-    result: $body
-result: $calls.ask.result
-"""
-NOTIFY = r"""
-flow: told
-title: Told
-topic: {name: told-MARK, group: told-MARK}
-request: {schema: {type: object, properties: {n: {type: integer}}}}
-calls:
-  ask:
-    upstream: a-mart
-    request: {path: /products/1/price}
-    result: $body.price
-result: $calls.ask.result
-notify: {done: Your answer is ready.}
-"""
+__all__ = ["before_pages", "signed", "site"]  # fixtures
+
 STATIC = """return performance.getEntriesByType('resource').filter(e => /[.](js|css)$/.test(e.name))
     .map(e => [e.name.split('/').pop(), e.renderBlockingStatus]).sort()"""
 ASKED = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/')).length"
-
-
-@pytest.fixture(scope="module")
-def signed(stack, work_folder, release):
-    site = make_site(stack, work_folder, release)
-    for name, text in (("text", TEXT), ("told", NOTIFY)):
-        (site.folder / f"flows/{name}.yaml").write_text(text.replace("MARK", site.mark))
-    flow = site.folder / "flows/price-compare.yaml"  # what a shop holds back is waited for, however slow the browser is
-    flow.write_text(flow.read_text().replace("deadline: 12s", "deadline: 3m").replace("timeout: 8s", "timeout: 2m"))
-    site.open()
-    yield site
-    closing([site])
-
-
-@pytest.fixture
-def site(signed):
-    signed.standin.mend()
-    signed.base = f"http://{signed.address}"
-    return signed
-
-
-def open_flow(site, browser, product=None, flow="price-compare"):
-    browser.go(f"{site.base}/f/{flow}")
-    browser.one("#field-2").send_keys(product or site.product())
-    return browser
-
-
-def begin(site, browser, product=None):
-    """A job started in the form: its id."""
-    open_flow(site, browser, product).click("Start")
-    wait_for("the job's page", lambda: "/j/" in browser.d.current_url)
-    return browser.d.current_url.rsplit("/", 1)[1]
-
-
-def hold_all_but_a_mart(site):
-    """Until standin.mend(): so that a-mart is the first, however busy the machine is."""
-    for shop in ("b-shop", "c-store"):
-        site.standin.hold(shop)
-
-
-def sign_in(site, browser, user):
-    browser.go(f"{site.base}/")
-    browser.click("Sign in")
-    browser.one("#token").send_keys(token(user))
-    browser.button("Sign in", "dialog button").click()
-    browser.sees(user, "header")
 
 
 def test_a_job_is_started_watched_and_shown_in_parts(site, browser):
@@ -112,38 +40,18 @@ def test_a_job_is_started_watched_and_shown_in_parts(site, browser):
     browser.sees("2 of 3 worked.")
 
 
-HOLD_AN_ANSWER = """
-const real = window.fetch;
-window.fetch = async (url, options) => {
-  const answer = await real(url, options);
-  if (window.holdNext && String(url).includes("include=attempts")) {
-    window.holdNext = false;
-    await new Promise((go) => { window.letGo = go; });
-  }
-  return answer;
-};
-"""
-
-
-@pytest.fixture
-def held_answers(browser):
-    browser.cdp("Page.enable")
-    script = browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=HOLD_AN_ANSWER)["identifier"]
-    yield
-    browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
-
-
-def test_an_answer_overtaken_by_the_end_is_asked_for_again(site, browser, held_answers):
+def test_an_answer_overtaken_by_the_end_is_asked_for_again(site, browser, before_pages):
     """The attempts of the last calls come with the record only: one read before the end lacks them."""
+    before_pages(HOLD_AN_ANSWER)
     site.standin.hold("b-shop", {"status": 503}, {"status": 503}, status=503)
     site.standin.hold("c-store")
     made = site.standin.calls("b-shop")
     begin(site, browser)
     browser.sees("1. a-mart")
     wait_for("the last attempt", lambda: site.standin.calls("b-shop") == made + 3)
-    browser.js("window.holdNext = true")
+    browser.js("window.holdNext = 'include=attempts'")
     site.standin.let_go("b-shop")  # it fails for good: the page reads the record for its attempts
-    wait_for("the record's answer is held", lambda: browser.js("return !!window.letGo"))
+    holds(browser)
     site.standin.let_go("c-store")
     browser.sees("2 of 3 worked.")
     browser.js("window.letGo()")
@@ -460,21 +368,11 @@ def test_the_first_paint_from_a_cold_cache(site, browser):
         print(f"{name}: {min(each):.0f} to {max(each):.0f} ms")
 
 
-STUB = """
-window.told = []; window.askedFor = 0;
-window.Notification = class {
-  constructor(text, how) { told.push([text, how.tag]); }
-  static permission = "default";
-  static requestPermission() { askedFor += 1; this.permission = "granted"; return Promise.resolve("granted"); }
-};
-Object.defineProperty(document, "hidden", {get: () => true});
-"""
-
-
 def test_a_notification_is_asked_for_at_one_click_only_and_comes(site, browser):
     site.standin.hold("c-store")
     id = begin(site, browser)
-    browser.js(STUB)
+    browser.js(NOTIFICATION.replace("PERMISSION", "default"))
+    hide(browser)
     browser.sees("running", "h1")
     assert browser.js("return askedFor") == 0
     browser.click("Tell me when done")

@@ -1,0 +1,127 @@
+"""What the tests of the console stand on: a site with users and flows for it, and the ways of a reader."""
+import pytest
+
+from conftest import closing
+from harness import wait_for
+from test_signed_in import make_site, token
+
+TEXT = r"""
+flow: text
+title: Text of others
+access: guests
+topic: {name: text-MARK, group: text-MARK}
+calls:
+  ask:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    max_response: 2MB
+    result: $body
+result: $calls.ask.result
+"""
+NOTIFY = r"""
+flow: told
+title: Told
+topic: {name: told-MARK, group: told-MARK}
+request: {schema: {type: object, properties: {n: {type: integer}}}}
+calls:
+  ask:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    result: $body.price
+result: $calls.ask.result
+notify: {done: Your answer is ready.}
+"""
+
+
+@pytest.fixture(scope="module")
+def signed(stack, work_folder, release):
+    site = make_site(stack, work_folder, release)
+    for name, text in (("text", TEXT), ("told", NOTIFY)):
+        (site.folder / f"flows/{name}.yaml").write_text(text.replace("MARK", site.mark))
+    flow = site.folder / "flows/price-compare.yaml"  # what a shop holds back is waited for, however slow the browser is
+    flow.write_text(flow.read_text().replace("deadline: 12s", "deadline: 3m").replace("timeout: 8s", "timeout: 2m"))
+    site.open()
+    yield site
+    site.standin.mend()  # what a test has left waiting is let go
+    closing([site])
+
+
+@pytest.fixture
+def site(signed):
+    signed.standin.mend()
+    signed.base = f"http://{signed.address}"
+    return signed
+
+
+def open_flow(site, browser, product=None, flow="price-compare"):
+    browser.go(f"{site.base}/f/{flow}")
+    browser.one("#field-2").send_keys(product or site.product())
+    return browser
+
+
+def begin(site, browser, product=None):
+    """A job started in the form: its id."""
+    open_flow(site, browser, product).click("Start")
+    wait_for("the job's page", lambda: "/j/" in browser.d.current_url)
+    return browser.d.current_url.rsplit("/", 1)[1]
+
+
+def hold_all_but_a_mart(site):
+    """Until standin.mend(): so that a-mart is the first, however busy the machine is."""
+    for shop in ("b-shop", "c-store"):
+        site.standin.hold(shop)
+
+
+def sign_in(site, browser, user):
+    browser.go(f"{site.base}/")
+    browser.click("Sign in")
+    browser.one("#token").send_keys(token(user))
+    browser.button("Sign in", "dialog button").click()
+    browser.sees(user, "header")
+
+
+def hide(browser, yes=True):
+    """As if another tab stood before this one."""
+    browser.js("Object.defineProperty(document, 'hidden', {configurable: true, get: () => arguments[0]});"
+               "document.dispatchEvent(new Event('visibilitychange'))".replace("arguments[0]", str(yes).lower()))
+
+
+@pytest.fixture
+def before_pages(browser):
+    """before_pages(script): it runs before the script of each page that this tab opens in this test."""
+    scripts = []
+    browser.cdp("Page.enable")
+
+    def add(source):
+        scripts.append(browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"])
+    yield add
+    for script in scripts:
+        browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
+HOLD_AN_ANSWER = """
+const real = window.fetch;
+window.fetch = async (url, options) => {
+  const answer = await real(url, options);
+  if (window.holdNext && String(url).includes(window.holdNext)) {
+    window.holdNext = "";
+    await new Promise((go) => { window.letGo = go; });
+  }
+  return answer;
+};
+"""  # the next answer to an address with window.holdNext in it waits for window.letGo()
+
+
+def holds(browser):
+    return wait_for("an answer is held", lambda: browser.js("return !!window.letGo"))
+
+
+# What the browser calls a notification, written down, and allowed; window.told: text and tag of each.
+NOTIFICATION = """
+window.told = []; window.askedFor = 0;
+window.Notification = class {
+  constructor(text, how) { told.push([text, how.tag]); }
+  static permission = "PERMISSION";
+  static requestPermission() { askedFor += 1; this.permission = "granted"; return Promise.resolve("granted"); }
+};
+"""
