@@ -13,7 +13,7 @@ const title = (flows, name) => clean(flows.find((f) => f.flow === name)?.title |
 
 function row(flows, j) {
   const text = j.result !== null && j.result !== undefined ? firstLine(j.result) : j.state === "succeeded" ? "" : clean(reason(j.reason, j.message));
-  return h("li", { class: "row job-row", "data-id": j.id },
+  return h("li", { class: "row job-row", "data-id": j.id, "data-state": j.state },
     state(j.state), h("a", { href: `/j/${j.id}` }, title(flows, j.flow), " ", h("code", {}, j.id.slice(-8))),
     h("span", { class: "quiet" }, time(j.created || j.at), j.finished && ` · ${took(Date.parse(j.finished) - Date.parse(j.created))}`),
     text && h("span", { class: "first" }, foreign(text)));
@@ -40,6 +40,20 @@ async function deviceJobs(listed, max) {
   })).then((all) => all.filter(Boolean).map((j) => (j.first ? { ...j, result: j.first } : j)));
 }
 
+// A listed job went on: its row says so where it stands, the link in it stays what it was. False: it is not listed.
+async function renew(list, flows, job) {
+  const find = () => list.querySelector(`[data-id="${job.id}"]`);
+  if (!find()) return false;
+  const now = await get(`/v1/jobs/${job.id}`).catch(() => job), old = find();
+  if (!old || isFinal(old.dataset.state)) return true; // answers may overtake each other
+  const a = old.querySelector("a"), parts = [...row(flows, now).childNodes];
+  for (const c of [...old.childNodes]) if (c !== a) c.remove();
+  a.before(parts[0]);
+  a.after(...parts.slice(2));
+  old.dataset.state = now.state;
+  return true;
+}
+
 export async function homePage(root, go) {
   const flows = await allFlows();
   const last = h("section", { "aria-busy": "true" });
@@ -50,7 +64,7 @@ export async function homePage(root, go) {
   empty(last, h("h2", {}, t("lastJobs")), jobs.length
     ? [h("ul", { class: "list" }, jobs.map((j) => row(flows, j))), h("p", {}, link("/me", t("allJobs")))]
     : h("p", { class: "quiet" }, t("noJobsHere")));
-  return { close: onReady((job) => { if (last.querySelector(`[data-id="${job.id}"]`)) go(location.pathname, true); }) };
+  return { close: onReady((job) => renew(last, flows, job)) };
 }
 
 export async function mePage(root, go) {
@@ -97,10 +111,8 @@ export async function mePage(root, go) {
       rest.length ? [h("ul", { class: "list" }, rest.map((j) => row(flows, j))), button(t("forget"), () => { save("links", null); go(location.pathname, true); }, { class: "plain" })]
         : [h("p", {}, t("noJobs")), flowCards(flows)]);
   }
-  let fresh = 0;
+  const fresh = new Set();
   return { close: onReady(async (job) => { // rows keep their place: a new one waits to be shown
-    const old = list.querySelector(`[data-id="${job.id}"]`);
-    if (old) old.replaceWith(row(flows, await get(`/v1/jobs/${job.id}`).catch(() => job)));
-    else empty(news, button(t("more", { n: ++fresh }), () => go(location.pathname + location.search, true)));
+    if (!fresh.has(job.id) && !await renew(list, flows, job)) empty(news, button(t("more", { n: fresh.add(job.id).size }), () => go(location.pathname + location.search, true)));
   }) };
 }
