@@ -14,19 +14,19 @@ export function etaWords(eta) {
   return t("usually", { a: a === b ? "" : a, b: t("s", { n: b }) }).replace(" -", " ").replace(" ~", " ");
 }
 
-export async function flowPage(root, name, go) {
+export async function flowPage(draw, name, go) {
   const heading = h("h1", { tabindex: "-1" }, clean(await flowTitle(name)));
   const flow = (await allFlows()).find((f) => f.flow === name);
   if (!flow) {
-    empty(root, heading, problem({ code: "no-flow" }, link("/", t("flows"))));
+    draw(heading, problem({ code: "no-flow" }, link("/", t("flows"))));
     return {};
   }
-  return new FlowPage(root, heading, flow, go);
+  return new FlowPage(draw, heading, flow, go);
 }
 
 class FlowPage {
-  constructor(root, heading, flow, go) {
-    Object.assign(this, { root, flow, go, busy: false, timer: 0, slot: `${flow.flow}.${who()}` });
+  constructor(draw, heading, flow, go) {
+    Object.assign(this, { flow, go, busy: false, timer: 0, slot: `${flow.flow}.${who()}` });
     this.form = makeForm(flow.schema || {}, flow.set || [], () => this.edited());
     this.area = h("textarea", { class: "code", rows: 14, spellcheck: "false", "aria-label": t("jsonHint"), oninput: () => this.edited() });
     this.problems = h("div", { class: "problems" });
@@ -44,7 +44,8 @@ class FlowPage {
       h("div", { class: "actions bottom" }, this.startButton, button(t("check"), () => this.tryOut()),
         button(t("curl"), () => this.copyCurl()), button(t("clear"), () => this.fill(undefined), { class: "plain" }),
         this.kept = h("span", { class: "quiet" })));
-    empty(root, heading, h("p", { class: "quiet" }, etaWords(flow.eta)), this.problems, this.el, this.outcome);
+    const shown = draw(heading, h("p", { class: "quiet" }, etaWords(flow.eta)), this.problems, this.el, this.outcome);
+    if (!shown) return; // the address is another page's
     const again = new URLSearchParams(location.search).get("again");
     const draft = again ? inputOf(again) : load("draft." + this.slot);
     if (draft !== null && draft !== undefined) this.form.set(draft);

@@ -15,15 +15,21 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 export const isFinal = (s) => FINAL.includes(s);
 const keyOf = (c) => (c.item === null || c.item === undefined ? c.name : `${c.name}[${c.item}]`);
 
-export async function jobPage(root, id, go) {
-  const page = new JobPage(root, id, go);
+function markOf(hash) {
+  try {
+    return decodeURIComponent(/^#call=(.*)/.exec(hash)[1]);
+  } catch { return ""; } // none, or none that can be read
+}
+
+export async function jobPage(draw, id, go) {
+  const page = new JobPage(draw, id, go);
   await page.open();
   return page;
 }
 
 class JobPage {
-  constructor(root, id, go) {
-    Object.assign(this, { root, id, go, job: null, calls: new Map(), rows: new Map(), shownResults: new Set(), fresh: 0, mode: "", closed: false });
+  constructor(draw, id, go) {
+    Object.assign(this, { id, go, job: null, calls: new Map(), rows: new Map(), shownResults: new Set(), fresh: 0, mode: "", closed: false });
     this.title = h("h1", { tabindex: "-1" }, `${t("job")} ${id.slice(-8)}`);
     this.facts = h("p", { class: "facts" }, h("code", { title: id }, id.slice(-8)));
     this.deadline = h("div", { class: "deadline", hidden: true });
@@ -37,7 +43,7 @@ class JobPage {
     this.finalSection = h("section", { hidden: true, class: "final", id: "result", tabindex: "-1", "aria-labelledby": "h-result" });
     this.more = h("section", { hidden: true });
     this.body = h("div", { class: "job" }, this.note, this.callSection, this.partSection, this.finalSection, this.more);
-    empty(root, this.title, this.facts, this.deadline, this.connection, this.actions, this.body);
+    this.root = draw(this.title, this.facts, this.deadline, this.connection, this.actions, this.body);
   }
 
   async open() {
@@ -46,6 +52,7 @@ class JobPage {
     try {
       await this.load();
     } catch (e) {
+      if (this.closed) return;
       if (e.code === "no-job" || e.code === "signed-out" || !(e.code || e.status)) { this.fail(e); return; }
       this.setMode(e.code === "offline" ? "offline" : "poll");
     } finally { clearTimeout(grey); }
@@ -425,13 +432,12 @@ class JobPage {
   }
 
   markCall() { // #call=b-shop
-    const hash = location.hash.startsWith("#call=") ? decodeURIComponent(location.hash.slice(6)) : null;
-    const row = hash && this.rows.get(hash);
-    if (!row || this.marked === hash) return;
-    this.rows.get(this.marked)?.el.classList.remove("marked");
-    this.marked = hash;
-    row.el.classList.add("marked");
-    row.el.scrollIntoView({ block: "center" });
-    row.el.focus({ preventScroll: true });
+    const row = this.rows.get(markOf(location.hash))?.el;
+    if (this.marked === row) return;
+    this.marked?.classList.remove("marked");
+    this.marked = row;
+    row?.classList.add("marked");
+    row?.scrollIntoView({ block: "center" });
+    row?.focus({ preventScroll: true });
   }
 }

@@ -54,10 +54,10 @@ async function renew(list, flows, job) {
   return true;
 }
 
-export async function homePage(root, go) {
+export async function homePage(draw) {
   const flows = await allFlows();
   const last = h("section", { "aria-busy": "true" });
-  empty(root, h("h1", { tabindex: "-1" }, t("home")), flowCards(flows), last);
+  draw(h("h1", { tabindex: "-1" }, t("home")), flowCards(flows), last);
   const mine = who() ? (await get(`/v1/jobs?limit=${LAST}`)).items : [];
   const jobs = mine.length ? mine : await deviceJobs(new Set(), LAST);
   last.removeAttribute("aria-busy");
@@ -67,7 +67,7 @@ export async function homePage(root, go) {
   return { close: onReady((job) => renew(last, flows, job)) };
 }
 
-export async function mePage(root, go) {
+export async function mePage(draw, go) {
   const flows = await allFlows(), asked = new URLSearchParams(location.search);
   const list = h("ul", { class: "list" }), news = h("p", {}), older = h("p", { class: "actions" }), device = h("section");
   const choice = (name, all) => h("select", { id: "f-" + name, name }, h("option", { value: "" }, t("all")), all.map(([v, text]) => h("option", { value: v, selected: asked.get(name) === v }, text)));
@@ -83,7 +83,7 @@ export async function mePage(root, go) {
   field("since", t("sinceWord"), h("input", { id: "f-since", name: "since", type: "date", value: asked.get("since") || "" })),
   field("id", t("idWord"), h("input", { id: "f-id", name: "id", value: asked.get("id") || "", autocomplete: "off" })),
   h("button", { type: "submit" }, t("show")));
-  empty(root, h("h1", { tabindex: "-1" }, t("myJobs")), filters, news, list, older, device);
+  draw(h("h1", { tabindex: "-1" }, t("myJobs")), filters, news, list, older, device);
 
   const listed = new Set(), id = (asked.get("id") || "").toLowerCase();
   const fits = (j) => (!id || j.id.endsWith(id)) && (!asked.get("flow") || j.flow === asked.get("flow")) && (!asked.get("state") || j.state === asked.get("state")) &&

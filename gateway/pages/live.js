@@ -11,11 +11,13 @@ function pause(ms, signal, event) {
     const timer = setTimeout(done, ms);
     if (event) addEventListener(event, done);
     signal.addEventListener("abort", done);
+    if (signal.aborted) done();
   });
 }
 
 // One stream to its end: on(event, data, id). Throws Problem; a broken one ends like a whole one.
 async function stream(path, last, signal, on, opened) {
+  if (signal.aborted) return;
   const inner = new AbortController(), stop = () => inner.abort();
   let silent = 0;
   const alive = () => { clearTimeout(silent); silent = setTimeout(stop, SILENT_MS); };
@@ -116,6 +118,7 @@ export function watchJob(id, on) {
   }
 
   async function once() {
+    if (all.signal.aborted) return; // whoever waited for a slot
     const one = new AbortController(), stop = () => one.abort();
     current = one;
     all.signal.addEventListener("abort", stop);

@@ -9,12 +9,14 @@ import { homePage, mePage } from "./lists.js";
 
 const main = $("main"), header = $("top");
 const READ_AGAIN = ["unavailable", "overloaded", "offline"];
-let page = {}, turn = 0, first = true, timer = 0;
+let page = {}, turn = 0, first = true, timer = 0, shownAt = "";
 
 // ---- addresses
 
-const ROUTES = [[/^\/$/, () => homePage(main, go)], [/^\/me$/, () => mePage(main, go)],
-  [/^\/f\/([a-z0-9-]+)$/, (m) => flowPage(main, m[1], go)], [/^\/j\/([0-9a-fA-F-]+)$/, (m) => jobPage(main, m[1], go)]];
+// Each gets draw(...children): the page, drawn anew; false when another one is shown by now.
+const ROUTES = [[/^\/$/, (draw) => homePage(draw)], [/^\/me$/, (draw) => mePage(draw, go)],
+  [/^\/f\/([a-z0-9-]+)$/, (draw, m) => flowPage(draw, m[1], go)], [/^\/j\/([0-9a-fA-F-]+)$/, (draw, m) => jobPage(draw, m[1], go)]];
+const address = () => location.pathname + location.search;
 
 export function go(path, replace) {
   history[replace ? "replaceState" : "pushState"](null, "", path);
@@ -23,6 +25,8 @@ export function go(path, replace) {
 
 async function show() {
   const mine = ++turn;
+  const draw = (...children) => mine === turn && empty(main, children);
+  shownAt = address();
   clearTimeout(timer);
   page.close?.();
   page = {};
@@ -32,16 +36,17 @@ async function show() {
   const wait = setTimeout(() => main.firstChild === old && empty(main, h("h1", { tabindex: "-1" }, t("loading")), h("div", { class: "grey" }), h("div", { class: "grey" })), 300);
   try {
     const found = ROUTES.map(([re, f]) => [re.exec(location.pathname), f]).find(([m]) => m);
-    const next = found ? await found[1](found[0]) : empty(main, h("h1", { tabindex: "-1" }, t("gone")), link("/", t("flows")));
+    const next = found ? await found[1](draw, found[0]) : draw(h("h1", { tabindex: "-1" }, t("gone")), link("/", t("flows")));
     if (mine === turn) page = next || {};
     else next?.close?.();
   } catch (e) {
     if (!(e.code || e.status)) console.error(e);
     else if (mine === turn && READ_AGAIN.includes(e.code)) timer = setTimeout(show, (e.retryAfter || 3) * 1000);
-    if (mine === turn) empty(main, h("h1", { tabindex: "-1" }, t("failed")), problem(e, [e.code === "signed-out" && button(t("signIn"), signInDialog), button(t("retry"), show)]));
+    draw(h("h1", { tabindex: "-1" }, t("failed")), problem(e, [e.code === "signed-out" && button(t("signIn"), signInDialog), button(t("retry"), show)]));
   }
   clearTimeout(wait);
   if (mine !== turn) return;
+  shownAt = address(); // a form has forgotten what it was filled from
   const h1 = main.querySelector("h1");
   if (!location.pathname.startsWith("/j/")) document.title = `${h1.textContent} - Offpath`;
   if (!first && !main.querySelector(".marked")) h1.focus();
@@ -56,7 +61,7 @@ document.addEventListener("click", (e) => {
   e.preventDefault();
   go(url.pathname + url.search);
 });
-addEventListener("popstate", () => { if (!location.hash || !page.close) show(); });
+addEventListener("popstate", () => { if (address() !== shownAt) show(); });
 
 // ---- frame
 

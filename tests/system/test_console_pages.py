@@ -10,6 +10,34 @@ __all__ = ["signed", "site"]  # fixtures
 KEPT = "return JSON.stringify(localStorage)"
 
 
+# ---- addresses
+
+def test_back_and_forward_lead_to_the_page_of_the_address(site, browser):
+    id = begin(site, browser)
+    browser.sees("All 3 worked.", timeout=40)
+    browser.js("document.querySelector('[id=\"call=a-mart\"] a').click()")
+    browser.one('.marked[id="call=a-mart"]')
+    browser.click("My jobs")
+    browser.sees("My jobs", "h1")
+    browser.d.back()
+    browser.sees("All 3 worked.")
+    browser.one('.marked[id="call=a-mart"]')
+    browser.js("document.querySelector('h1').same = true")
+    browser.d.back()  # the same page without its mark
+    wait_for("the address", lambda: browser.d.current_url == f"{site.base}/j/{id}", 10)
+    assert browser.js("return document.querySelector('h1').same")
+    browser.d.forward()
+    browser.d.forward()
+    browser.sees("My jobs", "h1")
+
+
+def test_a_mark_that_cannot_be_read_marks_nothing(site, browser):
+    id = site.run()["id"]
+    browser.go(f"{site.base}/j/{id}#call=%")
+    browser.sees("All 3 worked.")
+    assert not browser.find(".marked")
+
+
 # ---- lists
 
 def test_new_jobs_are_counted_once_each(site, browser):

@@ -1,0 +1,67 @@
+"""The console while things happen: tabs that are hidden, that change their user, that lose the gateway or
+the record, and pages that are left before they are there."""
+import pytest
+
+from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, hide, holds, sign_in, signed, site
+from harness import FINAL, wait_for, wait_held
+from streams import wait_open
+from test_signed_in import accept, wait_state
+
+__all__ = ["before_pages", "signed", "site"]  # fixtures
+
+# A hidden tab gives its stream back after 15 s: here after 0.3 s.
+HURRY = """
+const timer = window.setTimeout;
+window.setTimeout = (f, ms, ...more) => timer(f, ms === 15000 ? 300 : ms, ...more);
+"""
+# window.since: the Last-Event-ID of each stream of all my jobs; window.heard: what came on them.
+LISTEN = """
+window.since = []; window.heard = "";
+const plain = window.fetch;
+window.fetch = async (url, options) => {
+  if (!String(url).endsWith("/v1/events")) return plain(url, options);
+  since.push(options.headers["Last-Event-ID"] || "");
+  const answer = await plain(url, options);
+  const [ours, theirs] = answer.body.pipeThrough(new TextDecoderStream()).tee();
+  (async () => { for await (const part of ours) heard += part; })().catch(() => 0);
+  return new Response(theirs.pipeThrough(new TextEncoderStream()), answer);
+};
+"""
+READY = "Your answer is ready."
+
+
+def told(browser):
+    return wait_for("the notification", lambda: browser.js("return told"), 40)
+
+
+def titled(browser, title):
+    wait_for(title, lambda: browser.js("return document.title") == title, 10)
+
+
+def test_a_page_left_while_it_loads_leaves_no_stream(site, browser, before_pages):
+    before_pages(HOLD_AN_ANSWER)
+    site.standin.hold("a-mart")
+    id = begin(site, browser)
+    browser.sees("running", "h1")
+    browser.click("My jobs")
+    browser.sees("Started from this device")
+    wait_open(site.gateways[0], 0)
+    browser.js("window.holdNext = 'include=attempts'")
+    browser.js("document.querySelector(arguments[0]).click()", f'[data-id="{id}"] a')
+    holds(browser)
+    browser.click("My jobs")
+    browser.sees("Started from this device")
+    browser.js("window.letGo()")
+    wait_held("no stream is open", lambda: site.gateways[0].metric("offpath_streams") == 0, 1.5, 8)
+
+
+def test_a_page_that_comes_late_does_not_write_over_the_next(site, browser, before_pages):
+    before_pages("window.holdNext = '/v1/flows';" + HOLD_AN_ANSWER)
+    id = site.run()["id"]
+    browser.go(f"{site.base}/")
+    holds(browser)
+    browser.js("history.pushState(null, '', arguments[0]); dispatchEvent(new PopStateEvent('popstate'))", f"/j/{id}")
+    browser.sees("All 3 worked.")
+    browser.js("window.letGo()")
+    browser.sees("Compare prices", "h1")  # the job's page has the flows, too
+    assert browser.find("main .job") and not browser.find("main .cards"), browser.text()
