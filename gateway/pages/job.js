@@ -1,6 +1,6 @@
 // job.js - /j/{id}: one job, while it runs and afterwards.
 import { h, empty, add, button, link, copy, ask, problem, value, json, toast, time, clean, took, say, clockTime, state, refreshTimes, foreign } from "./dom.js";
-import { t, reason } from "./text.js";
+import { t, reason, sentence } from "./text.js";
 import { call, curl, inputOf, links, remember, flowTitle, allFlows, who } from "./api.js";
 import { watchJob } from "./live.js";
 import { etaWords } from "./flow.js";
@@ -54,7 +54,7 @@ class JobPage {
     } catch (e) {
       if (this.closed) return;
       if (e.code === "no-job" || e.code === "signed-out" || !(e.code || e.status)) { this.fail(e); return; }
-      this.setMode(e.code === "offline" ? "offline" : "poll");
+      this.setMode(e.code === "offline" ? "offline" : "unavailable");
     } finally { clearTimeout(grey); }
     if (this.closed) return;
     this.timer = setInterval(() => this.tick(), calm.matches ? 1000 : 250);
@@ -68,6 +68,7 @@ class JobPage {
       event: (name, data) => this.onEvent(name, data),
       job: (job) => { this.apply(job); return isFinal(job.state); },
       mode: (m) => this.setMode(m),
+      listens: () => this.told,
       problem: (p) => this.fail(p),
     });
   }
@@ -170,7 +171,7 @@ class JobPage {
     const was = this.mode;
     this.mode = mode;
     if (mode === "offline" && was !== "offline") { this.away = true; this.fresh = 0; this.awaySince = new Date(); }
-    if (mode !== "offline" && this.away) {
+    if (mode !== "offline" && mode !== "unavailable" && this.away) {
       this.back = true;
       clearTimeout(this.backTimer);
       this.backTimer = setTimeout(() => { // what was missed comes first on the new stream
@@ -194,8 +195,9 @@ class JobPage {
     this.root.classList.toggle("stale", gone && !this.over);
     const text = this.over ? (typeof this.back === "string" ? this.back : "")
       : gone ? `${t("offline")} ${this.seen ? t("since", { at: clockTime(this.seen) }) : ""}`
-        : typeof this.back === "string" ? this.back : this.mode === "poll" ? t("polling") : "";
-    if (text && this.connection.textContent !== text && gone) say(text);
+        : this.mode === "unavailable" ? sentence("unavailable").join(". ")
+          : typeof this.back === "string" ? this.back : this.mode === "poll" ? t("polling") : "";
+    if (text && this.connection.textContent !== text && (gone || this.mode === "unavailable")) say(text);
     this.connection.textContent = text;
     this.connection.hidden = !text;
     this.connection.className = `connection ${gone ? "offline" : this.back ? "back" : ""}`;

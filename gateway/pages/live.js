@@ -64,19 +64,20 @@ async function stream(path, last, signal, on, opened) {
   }
 }
 
-// Hidden for a while a tab gives its connection back: a browser has six for one host.
-function whileShown(signal, onhide) {
+// Hidden for a while a tab gives its connection back, a browser has six for one host: unless it
+// listens() there, too.
+function whileShown(signal, listens, onhide) {
   let timer = 0;
   const look = () => {
     clearTimeout(timer);
-    if (document.hidden) timer = setTimeout(onhide, HIDDEN_MS);
+    if (!listens()) timer = setTimeout(onhide, HIDDEN_MS);
   };
   document.addEventListener("visibilitychange", look);
   signal.addEventListener("abort", () => { clearTimeout(timer); document.removeEventListener("visibilitychange", look); });
   look();
 }
-const shown = (signal) => new Promise((resolve) => {
-  const look = () => { if (!document.hidden || signal.aborted) { document.removeEventListener("visibilitychange", look); resolve(); } };
+const shown = (signal, listens) => new Promise((resolve) => {
+  const look = () => { if (listens() || signal.aborted) { document.removeEventListener("visibilitychange", look); resolve(); } };
   document.addEventListener("visibilitychange", look);
   signal.addEventListener("abort", look);
   look();
@@ -96,11 +97,15 @@ async function inSlot(work) {
   throw new Problem(503, {});
 }
 
-// Follow a job to its end. on: {event(name, data), job(job), mode("live" | "poll" | "offline"), problem(p)}
+const visible = () => !document.hidden;
+
+// Follow a job to its end. on: {event(name, data), job(job), problem(p), listens(): also while hidden,
+// mode("live" | "poll" | "offline" | "unavailable")}
 export function watchJob(id, on) {
   const all = new AbortController();
   let last = "", wait = FIRST_MS, over = false, current = null;
-  whileShown(all.signal, () => current?.abort());
+  const listens = () => visible() || on.listens();
+  whileShown(all.signal, listens, () => current?.abort());
   addEventListener("offline", () => current?.abort(), { signal: all.signal }); // a cut line says nothing by itself
 
   async function poll() { // by ETag, for a while; then the stream is tried again
@@ -135,10 +140,10 @@ export function watchJob(id, on) {
 
   async function run() {
     while (!over && !all.signal.aborted) {
-      await shown(all.signal);
+      await shown(all.signal, listens);
       try {
         await inSlot(once);
-        if (!over && !document.hidden) await pause(wait, all.signal, "online");
+        if (!over && listens()) await pause(wait, all.signal, "online");
       } catch (e) {
         if (all.signal.aborted) return;
         if (e.code === "no-job" || e.code === "signed-out") { on.problem(e); return; }
@@ -149,8 +154,8 @@ export function watchJob(id, on) {
         } catch (again) {
           if (all.signal.aborted) return;
           if (again.code === "no-job" || again.code === "signed-out") { on.problem(again); return; }
-          on.mode(again.code === "offline" ? "offline" : "poll");
-          await pause(Math.max(wait, (again.retryAfter || 0) * 1000), all.signal, "online");
+          on.mode(again.code === "offline" ? "offline" : "unavailable");
+          await pause(again.retryAfter * 1000 || wait, all.signal, "online");
         }
       }
       wait = Math.min(wait * 2, LAST_MS);
@@ -170,7 +175,7 @@ export function watchMine(ready) {
   async function hold(signal, tell) {
     let last = "", wait = FIRST_MS;
     while (!signal.aborted) {
-      if (!navigator.locks) await shown(signal);
+      if (!navigator.locks) await shown(signal, visible);
       try {
         await stream("/v1/events", last, signal, (event, data, id) => {
           if (id) last = id;

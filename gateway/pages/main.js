@@ -124,7 +124,7 @@ export function onReady(f) {
 export function ready(job, here) {
   for (const f of listeners) f(job);
   if (!isFinal(job.state) || told.has(job.id)) return;
-  if (!here && location.pathname === `/j/${job.id}`) return; // its own page says it
+  if (!here && !document.hidden && location.pathname === `/j/${job.id}`) return; // its own page says it, if it is awake
   told.add(job.id);
   const text = clean(job.message || t("isDone", { flow: job.title || job.flow, state: t("state." + job.state) }));
   toast(text, here ? null : `/j/${job.id}`);

@@ -38,6 +38,40 @@ def titled(browser, title):
     wait_for(title, lambda: browser.js("return document.title") == title, 10)
 
 
+def test_who_asked_to_be_told_is_told_however_long_the_tab_was_hidden(site, browser, before_pages):
+    before_pages(HURRY + NOTIFICATION.replace("PERMISSION", "default"))
+    wait_open(site.gateways[0], 0)
+    site.standin.hold("c-store")
+    id = begin(site, browser)
+    browser.click("Tell me when done")
+    browser.sees("Will tell you")
+    wait_open(site.gateways[0], 1)
+    hide(browser)
+    wait_held("it listens", lambda: site.gateways[0].metric("offpath_streams") == 1, 1, 5)
+    site.standin.let_go("c-store")
+    assert told(browser) == [["Compare prices: succeeded", id]]
+    titled(browser, "(1) Compare prices - succeeded - Offpath")
+
+
+def test_a_member_is_told_by_a_page_that_sleeps(site, browser, before_pages):
+    before_pages(HURRY + NOTIFICATION.replace("PERMISSION", "granted"))
+    sign_in(site, browser, "gina")
+    site.standin.hold("a-mart")
+    id = accept(site, "told", "gina")
+    browser.go(f"{site.base}/j/{id}")
+    browser.sees("Request complete")
+    wait_open(site.gateways[0], 2)  # the job's and the user's
+    hide(browser)
+    wait_open(site.gateways[0], 1)
+    site.standin.let_go("a-mart")
+    assert told(browser) == [[READY, id]]
+    assert browser.js("return document.title").startswith("(1) Told - ")
+    hide(browser, False)
+    browser.sees("succeeded", "h1")
+    titled(browser, "Told - succeeded - Offpath")
+    assert len(told(browser)) == 1
+
+
 def test_a_page_left_while_it_loads_leaves_no_stream(site, browser, before_pages):
     before_pages(HOLD_AN_ANSWER)
     site.standin.hold("a-mart")
@@ -65,3 +99,14 @@ def test_a_page_that_comes_late_does_not_write_over_the_next(site, browser, befo
     browser.js("window.letGo()")
     browser.sees("Compare prices", "h1")  # the job's page has the flows, too
     assert browser.find("main .job") and not browser.find("main .cards"), browser.text()
+
+
+@pytest.mark.parametrize("way", ["dead", "frozen"])
+def test_a_job_that_cannot_be_read_is_no_empty_page(site, browser, way):
+    id = site.run()["id"]
+    with getattr(site.stack, way)("mysql"):
+        browser.go(f"{site.base}/j/{id}")
+        browser.sees("Cannot be read now; your job goes on", timeout=40)
+        assert "Live updates are off" not in browser.text()
+    browser.sees("All 3 worked.", timeout=60)
+    assert "Cannot be read now" not in browser.text()
