@@ -15,7 +15,7 @@ function pause(ms, signal, event) {
   });
 }
 
-// One stream to its end: on(event, data, id). Throws Problem; a broken one ends like a whole one.
+// One stream to its end: on(event, data, id), of an id that comes alone, too. Throws Problem; a broken one ends like a whole one.
 async function stream(path, last, signal, on, opened) {
   if (signal.aborted) return;
   const inner = new AbortController(), stop = () => inner.abort();
@@ -44,7 +44,7 @@ async function stream(path, last, signal, on, opened) {
       for (const raw of lines) {
         const line = raw.replace(/\r$/, ""), at = line.indexOf(":");
         if (line === "") {
-          if (data.length || event !== "message") on(event, data.length ? JSON.parse(data.join("\n")) : null, id);
+          if (data.length || event !== "message" || id !== undefined) on(event, data.length ? JSON.parse(data.join("\n")) : null, id);
           event = "message"; data = [];
         } else if (at !== 0) {
           const name = at < 0 ? line : line.slice(0, at), v = at < 0 ? "" : line.slice(at + 1).replace(/^ /, "");
@@ -166,24 +166,32 @@ export function watchJob(id, on) {
 }
 
 // "Your answer is ready", for all pages of this browser: one tab holds the stream and tells the
-// others. Without Web Locks (plain HTTP) each shown tab has its own.
+// others, where it is as well: the next one goes on there. Without Web Locks (plain HTTP) each shown
+// tab has its own.
 export function watchMine(ready) {
-  let all = null;
+  let all = null, user = "", last = "";
   const channel = "BroadcastChannel" in self ? new BroadcastChannel("offpath-jobs") : null;
-  if (channel) channel.onmessage = (e) => ready(e.data);
+  const take = (news) => {
+    if (!user || news.user !== user || who() !== user) return; // another tab's user has changed, or ours
+    last = news.last || last;
+    if (news.job) ready(news.job);
+  };
+  if (channel) channel.onmessage = (e) => take(e.data);
 
-  async function hold(signal, tell) {
-    let last = "", wait = FIRST_MS;
+  async function hold(signal) {
+    let wait = FIRST_MS;
     while (!signal.aborted) {
       if (!navigator.locks) await shown(signal, visible);
       try {
         await stream("/v1/events", last, signal, (event, data, id) => {
-          if (id) last = id;
+          if (signal.aborted) return; // of the user before
+          const news = { user, last: id, job: event === "job" && data };
           wait = FIRST_MS;
-          if (event === "job" && data) tell(data);
+          take(news);
+          channel?.postMessage(news);
         }, () => {});
       } catch (e) {
-        if (e.code !== "offline") wait = LAST_MS * 4;
+        if (e.code !== "offline") wait = e.retryAfter * 1000 || LAST_MS * 4;
       }
       await pause(wait, signal, "online");
       wait = Math.min(wait * 2, LAST_MS * 4);
@@ -193,12 +201,13 @@ export function watchMine(ready) {
   function begin() {
     all?.abort();
     all = null;
-    if (!who()) return;
+    if (user !== who()) last = "";
+    user = who();
+    if (!user) return;
     all = new AbortController();
     const { signal } = all;
-    const tell = (job) => { ready(job); channel?.postMessage(job); };
-    if (navigator.locks) navigator.locks.request("offpath-events", { signal }, () => hold(signal, tell)).catch(() => {});
-    else hold(signal, tell);
+    if (navigator.locks) navigator.locks.request("offpath-events", { signal }, () => hold(signal)).catch(() => {});
+    else hold(signal);
   }
   addEventListener("offpath-user", begin);
   begin();

@@ -97,6 +97,11 @@ async function leave() {
   show();
 }
 
+function showUser() { // a form stays as it is filled in
+  if (location.pathname.startsWith("/f/")) frame();
+  else show();
+}
+
 export async function signInDialog() {
   const input = h("textarea", { id: "token", rows: 4, autocomplete: "off", spellcheck: "false", "aria-describedby": "token-hint token-error" });
   const wrong = h("p", { class: "error", id: "token-error" });
@@ -106,8 +111,7 @@ export async function signInDialog() {
     try {
       await signIn(input.value);
       input.value = "";
-      frame();
-      if (!location.pathname.startsWith("/f/")) show();
+      showUser();
       return true;
     } catch (e) { wrong.textContent = clean(e.detail || sentence(e.code)?.[0] || e.message); }
   }
@@ -172,7 +176,15 @@ document.addEventListener("keydown", (e) => {
 // ---- begin
 
 chooseLanguage(load("lang") || (navigator.language?.startsWith("ko") ? "ko" : "en"));
-addEventListener("storage", (e) => { if (e.key === "offpath.me" || e.key === "offpath.theme") frame(); });
+// Another tab has changed the user.
+function again() {
+  dispatchEvent(new Event("offpath-user"));
+  showUser();
+}
+addEventListener("storage", (e) => {
+  if (e.key === "offpath.theme") frame();
+  if (e.key === "offpath.me") again();
+});
 addEventListener("offline", () => { if (!location.pathname.startsWith("/j/")) say(t("offlinePage")); });
 const begin = () => { watchMine((job) => ready(job, false)); show(); };
 if (document.hidden) begin();

@@ -101,6 +101,61 @@ def test_a_page_that_comes_late_does_not_write_over_the_next(site, browser, befo
     assert browser.find("main .job") and not browser.find("main .cards"), browser.text()
 
 
+def test_tabs_follow_the_user_of_the_browser(site, browser):
+    sign_in(site, browser, "alice")
+    wait_open(site.gateways[0], 1)
+    first = browser.d.current_window_handle
+    browser.d.switch_to.new_window("tab")
+    browser.go(f"{site.base}/me")
+    browser.click("alice · Sign out")
+    sign_in(site, browser, "bob")
+    of_alice = accept(site, "told", "alice")
+    wait_state(site, of_alice, "alice", FINAL)
+    of_bob = accept(site, "told", "bob")
+    browser.one(f'#toasts a[href$="/j/{of_bob}"]', 40)
+    browser.d.switch_to.window(first)
+    browser.one(f'#toasts a[href$="/j/{of_bob}"]', 40)
+    for tab in browser.d.window_handles:
+        browser.d.switch_to.window(tab)
+        browser.sees("bob", "header")
+        assert not browser.find(f'a[href$="/j/{of_alice}"]'), browser.text("body")
+
+
+def test_what_ended_while_the_gateway_was_away_is_told(site, browser, before_pages):
+    """A stream sends its number with no event, too: what came behind it is told when the stream is there again."""
+    before_pages(LISTEN)
+    other = site.gateway()
+    sign_in(site, browser, "hana")
+    wait_for("a number", lambda: "id: " in browser.js("return heard"))
+    first = site.gateways[0]
+    first.stop()
+    id = accept(site, "told", "hana", address=other.address())
+    wait_state(site, id, "hana", FINAL, address=other.address())
+    site.gateways[0] = site.launch("gateway", OFFPATH_LISTEN=site.address).wait_ready()
+    browser.one(f'#toasts a[href$="/j/{id}"]', 40)
+    other.stop()
+    assert all(n.isdigit() for n in browser.js("return since.slice(1)"))
+
+
+def test_the_next_tab_goes_on_where_the_one_before_it_was(site, browser, before_pages):
+    sign_in(site, browser, "ivan")
+    wait_open(site.gateways[0], 1)
+    first = browser.d.current_window_handle
+    browser.d.switch_to.new_window("tab")
+    browser.cdp("Page.enable")
+    browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=LISTEN)
+    browser.go(f"{site.base}/me")
+    id = accept(site, "told", "ivan")
+    browser.one(f'#toasts a[href$="/j/{id}"]', 40)
+    assert browser.js("return since") == []  # the first tab listens for both
+    second = browser.d.current_window_handle
+    browser.d.switch_to.window(first)
+    browser.d.close()
+    browser.d.switch_to.window(second)
+    since = wait_for("the second listens", lambda: browser.js("return since"))
+    assert since[0].isdigit(), since
+
+
 @pytest.mark.parametrize("way", ["dead", "frozen"])
 def test_a_job_that_cannot_be_read_is_no_empty_page(site, browser, way):
     id = site.run()["id"]
