@@ -106,6 +106,7 @@ export function watchJob(id, on) {
   let last = "", wait = FIRST_MS, over = false, current = null;
   const listens = () => visible() || on.listens();
   whileShown(all.signal, listens, () => current?.abort());
+  addEventListener("pagehide", () => all.abort(), { signal: all.signal }); // main.js shows it anew if it comes back
   addEventListener("offline", () => current?.abort(), { signal: all.signal }); // a cut line says nothing by itself
 
   async function poll() { // by ETag, for a while; then the stream is tried again
@@ -210,5 +211,6 @@ export function watchMine(ready) {
     else hold(signal);
   }
   addEventListener("offpath-user", begin);
+  addEventListener("pagehide", () => all?.abort()); // a page kept for "back" would hold the lock
   begin();
 }

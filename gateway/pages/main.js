@@ -176,7 +176,7 @@ document.addEventListener("keydown", (e) => {
 // ---- begin
 
 chooseLanguage(load("lang") || (navigator.language?.startsWith("ko") ? "ko" : "en"));
-// Another tab has changed the user.
+// Another tab has changed the user, or the browser brings back a page that it had kept.
 function again() {
   dispatchEvent(new Event("offpath-user"));
   showUser();
@@ -185,6 +185,7 @@ addEventListener("storage", (e) => {
   if (e.key === "offpath.theme") frame();
   if (e.key === "offpath.me") again();
 });
+addEventListener("pageshow", (e) => { if (e.persisted) again(); });
 addEventListener("offline", () => { if (!location.pathname.startsWith("/j/")) say(t("offlinePage")); });
 const begin = () => { watchMine((job) => ready(job, false)); show(); };
 if (document.hidden) begin();

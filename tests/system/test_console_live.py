@@ -89,6 +89,25 @@ def test_a_page_left_while_it_loads_leaves_no_stream(site, browser, before_pages
     wait_held("no stream is open", lambda: site.gateways[0].metric("offpath_streams") == 0, 1.5, 8)
 
 
+def test_a_page_that_the_browser_keeps_for_back_holds_nothing(site, browser, before_pages):
+    """Its stream and its slot are for others; it goes on when it is there again."""
+    before_pages("addEventListener('pageshow', (e) => { window.kept = e.persisted; });")
+    wait_open(site.gateways[0], 0)
+    site.standin.hold("a-mart")
+    begin(site, browser)
+    browser.sees("running", "h1")
+    wait_open(site.gateways[0], 1)
+    browser.go(f"{site.base}/errors/http-5xx")
+    browser.sees("For operators")
+    wait_open(site.gateways[0], 0)
+    browser.d.back()
+    browser.sees("running", "h1")
+    assert browser.js("return window.kept")
+    wait_open(site.gateways[0], 1)
+    site.standin.let_go("a-mart")
+    browser.sees("All 3 worked.", timeout=40)
+
+
 def test_a_page_that_comes_late_does_not_write_over_the_next(site, browser, before_pages):
     before_pages("window.holdNext = '/v1/flows';" + HOLD_AN_ANSWER)
     id = site.run()["id"]
