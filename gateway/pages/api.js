@@ -73,14 +73,19 @@ export function setMe(user) {
 }
 
 export async function signIn(token) {
-  setMe((await call("POST", "/v1/login", { headers: { Authorization: `Bearer ${token.trim()}` } })).body);
+  enter((await call("POST", "/v1/login", { headers: { Authorization: `Bearer ${token.trim()}` } })).body);
 }
 export async function beDemoUser(name) {
-  setMe((await call("POST", `/v1/login?demo=${name}`)).body);
+  enter((await call("POST", `/v1/login?demo=${name}`)).body);
 }
 export async function signOut() {
   await call("POST", "/v1/logout");
-  setMe(null);
+  enter(null);
+}
+// Who comes, or leaves, finds nothing kept of other users' jobs. An expired session leaves it: "your form is kept".
+function enter(user) {
+  keepLinks((l) => !l.user || l.user === user?.user);
+  setMe(user);
 }
 
 // ---- links of jobs this device started, newest first; their input for "Run again"
@@ -93,6 +98,13 @@ export function remember(job, input) {
   const inputs = load("inputs", []).filter((i) => i.id !== job.id);
   save("inputs", [{ id: job.id, input }, ...inputs].slice(0, INPUTS));
 }
+export function keepLinks(which) {
+  const kept = links().filter(which);
+  save("links", kept);
+  save("inputs", load("inputs", []).filter((i) => kept.some((l) => l.id === i.id)));
+}
+// Jobs that are nobody's are listed from here; of shared ones, those that this user has asked for.
+export const isListed = (l) => !l.user || (l.shared && l.user === who());
 export const inputOf = (id) => load("inputs", []).find((i) => i.id === id)?.input;
 
 // ---- ids: randomUUID is missing on plain HTTP

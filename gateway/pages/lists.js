@@ -1,7 +1,7 @@
 // lists.js - / and /me: what may be started, and what was.
 import { h, empty, button, link, problem, time, clean, took, state, firstLine, foreign } from "./dom.js";
 import { t, reason } from "./text.js";
-import { allFlows, get, links, save, who, remember } from "./api.js";
+import { allFlows, get, links, keepLinks, isListed, who, remember } from "./api.js";
 import { etaWords } from "./flow.js";
 import { isFinal } from "./job.js";
 import { onReady, signInDialog } from "./main.js";
@@ -26,7 +26,7 @@ function flowCards(flows) {
 
 // Jobs of links kept here that the server does not list: their state is asked for one by one.
 async function deviceJobs(listed, max) {
-  const mine = links().filter((l) => !listed.has(l.id)).slice(0, max);
+  const mine = links().filter((l) => isListed(l) && !listed.has(l.id)).slice(0, max);
   return Promise.all(mine.map(async (l) => {
     if (isFinal(l.state) && l.job) return { ...l, ...l.job };
     try {
@@ -108,7 +108,7 @@ export async function mePage(draw, go) {
   if (!who()) empty(news, t("signInList"), " ", button(t("signIn"), signInDialog));
   if (rest.length || !who()) {
     empty(device, h("h2", {}, t("device")), h("p", { class: "quiet" }, t("deviceText")),
-      rest.length ? [h("ul", { class: "list" }, rest.map((j) => row(flows, j))), button(t("forget"), () => { save("links", null); go(location.pathname, true); }, { class: "plain" })]
+      rest.length ? [h("ul", { class: "list" }, rest.map((j) => row(flows, j))), button(t("forget"), () => { keepLinks((l) => !isListed(l)); go(location.pathname, true); }, { class: "plain" })]
         : [h("p", {}, t("noJobs")), flowCards(flows)]);
   }
   const fresh = new Set();

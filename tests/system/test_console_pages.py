@@ -38,6 +38,45 @@ def test_a_mark_that_cannot_be_read_marks_nothing(site, browser):
     assert not browser.find(".marked")
 
 
+# ---- who sees what
+
+def test_a_shared_device_keeps_a_members_results_for_nobody(site, browser):
+    sign_in(site, browser, "alice")
+    browser.click("Flow mine")
+    browser.one("#field-2").send_keys("7")
+    browser.click("Start")
+    browser.sees("succeeded", "h1")
+    id = browser.d.current_url.rsplit("/", 1)[1]
+    guests = site.run()["id"]
+    browser.go(f"{site.base}/me?state=failed")  # not where the server lists it
+    browser.sees("No job fits these filters.")
+    assert not browser.find(f'[data-id="{id}"]')
+    assert "18900" not in browser.js(KEPT)
+    kept = json.loads(browser.js("return localStorage.getItem('offpath.links')"))
+    browser.js("localStorage.setItem('offpath.links', arguments[0])", json.dumps([*kept, {"id": guests, "flow": "price-compare", "user": ""}]))
+    browser.cdp("Network.clearBrowserCookies")  # her session ends, and somebody else comes
+    browser.js("localStorage.removeItem('offpath.me')")
+    browser.go(f"{site.base}/me")
+    browser.one(f'[data-id="{guests}"]')
+    assert not browser.find(f'[data-id="{id}"]')
+    sign_in(site, browser, "bob")
+    browser.sees("Last jobs")
+    assert id not in browser.js(KEPT)
+
+
+def test_who_signs_out_leaves_neither_links_nor_input(site, browser):
+    sign_in(site, browser, "alice")
+    browser.click("Flow mine")
+    browser.one("#field-2").send_keys("7341")
+    browser.click("Start")
+    browser.sees("succeeded", "h1")
+    id = browser.d.current_url.rsplit("/", 1)[1]
+    assert id in browser.js(KEPT) and "7341" in browser.js(KEPT)
+    browser.click("alice · Sign out")
+    browser.sees("Not found, or not yours")
+    assert id not in browser.js(KEPT) and "7341" not in browser.js(KEPT)
+
+
 # ---- lists
 
 def test_new_jobs_are_counted_once_each(site, browser):
