@@ -57,10 +57,21 @@ class JobPage {
       this.setMode(e.code === "offline" ? "offline" : "unavailable");
     } finally { clearTimeout(grey); }
     if (this.closed) return;
+    this.askReaders();
     this.timer = setInterval(() => this.tick(), calm.matches ? 1000 : 250);
     this.onhash = () => this.markCall();
     addEventListener("hashchange", this.onhash);
     if (!this.job || !isFinal(this.job.state)) this.follow();
+  }
+
+  known() { return links().find((l) => l.id === this.id); }
+
+  // Whether it is only mine the record does not say; so a job that was not started here is asked for as nobody.
+  async askReaders() {
+    if (!who() || this.known()) return;
+    const r = await fetch(`/v1/jobs/${this.id}`, { credentials: "omit", cache: "no-store" }).catch(() => null);
+    this.readers = r?.ok ? "anyone" : r?.status === 404 && "onlyYou";
+    if (!this.closed && this.job) this.renderActions();
   }
 
   follow() {
@@ -219,7 +230,7 @@ class JobPage {
 
   async named() {
     if (this.name || !this.job.flow) return;
-    this.name = links().find((l) => l.id === this.id)?.title || this.job.flow;
+    this.name = this.known()?.title || this.job.flow;
     this.name = (await flowTitle(this.job.flow)) || this.name;
     this.shared = (await allFlows().catch(() => [])).find((f) => f.flow === this.job.flow)?.shared;
     if (!this.closed) this.render();
@@ -244,7 +255,7 @@ class JobPage {
     this.renderMore();
     this.tick();
     this.markCall();
-    const known = links().find((l) => l.id === this.id);
+    const known = this.known();
     if (known && known.state !== j.state) remember({ ...known, state: j.state });
   }
 
@@ -261,7 +272,8 @@ class JobPage {
       if (j.state === "partial") lines.push(h("p", {}, t("worked", { n: good, all })));
       if (j.state === "cancelled") {
         const n = list.filter((c) => c.state === "cancelled" && (c.attempts > 0 || c.since)).length;
-        lines.push(h("p", {}, t("cancelledAt", { at: clockTime(new Date(j.finished)) }), " ", [t("kept", { n: good }), n && t(n === 1 ? "stopped1" : "stopped", { n })].filter(Boolean).join("; "), "."));
+        lines.push(h("p", {}, t("cancelledAt", { at: clockTime(new Date(j.finished)), who: t(this.asked || this.known()?.asked ? "you" : "owner") }), " ", [t("kept", { n: good }), n && t(n === 1 ? "stopped1" : "stopped", { n })].filter(Boolean).join("; "), "."));
+        if (j.message && j.message !== "It was cancelled.") lines.push(h("p", { class: "why" }, foreign(j.message))); // else the API's own
       } else if (message && j.state !== "succeeded") {
         lines.push(h("p", { class: "why" }, foreign(reason(j.reason, j.message))));
       } else if (j.message) {
@@ -285,9 +297,9 @@ class JobPage {
   }
 
   renderActions() {
-    const j = this.job, final = isFinal(j.state), own = who() && !this.shared;
-    const known = links().find((l) => l.id === this.id);
-    const stamp = [final, this.shared, this.asked, this.told, own, Boolean(known)].join();
+    const j = this.job, final = isFinal(j.state), known = this.known();
+    const readers = !who() || this.shared ? "anyone" : !known ? this.readers : known.user === who() ? "onlyYou" : "anyone";
+    const stamp = [final, this.shared, this.asked, this.told, readers].join();
     if (stamp === this.actionStamp) return;
     this.actionStamp = stamp;
     const may = !final && !this.shared;
@@ -297,7 +309,7 @@ class JobPage {
       j.flow && final && h("a", { class: "button primary", href: `/f/${j.flow}?again=${this.id}` }, t("again")),
       button(t("copyLink"), () => this.copyLink(), { id: "copy-link", "aria-describedby": "who-reads" }),
       button(t("curl"), () => copy(curl("GET", `/v1/jobs/${this.id}`))),
-      h("span", { class: "quiet", id: "who-reads" }, t(own && (known ? known.user : true) ? "onlyYou" : "anyone")));
+      h("span", { class: "quiet", id: "who-reads" }, readers && t(readers)));
   }
 
   copyLink() { copy(`${location.origin}/j/${this.id}`); }
@@ -309,6 +321,7 @@ class JobPage {
     try {
       const { body } = await call("DELETE", `/v1/jobs/${this.id}`);
       this.asked = true;
+      if (this.known()) remember({ ...this.known(), asked: true });
       say(t("cancelAsked"));
       toast(t("cancelAsked"));
       if (isFinal(body.state)) this.reload();

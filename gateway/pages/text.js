@@ -32,7 +32,7 @@ const TEXTS = {
   attempts: ["{n} attempts", "{n}번 시도"], attemptOf: ["attempt {n} of {max}", "{max}번 중 {n}번째 시도"], attempt1: ["1 attempt", "1번 시도"], andMore: ["more may come", "더 있을 수 있음"],
   kept: ["{n} results kept", "결과 {n}개 보관"], stopped: ["{n} calls were stopped, their provider may still bill them", "호출 {n}개를 멈췄지만 요금이 청구될 수 있음"],
   stopped1: ["1 call was stopped, its provider may still bill it", "호출 1개를 멈췄지만 요금이 청구될 수 있음"],
-  cancelledAt: ["Cancelled {at}.", "{at}에 취소됨."],
+  cancelledAt: ["Cancelled {at} by {who}.", "{at}에 취소됨 ({who})."], you: ["you", "본인"], owner: ["its owner or an operator", "주인 또는 운영자"],
   cancelAsk: ["Cancel this job?", "이 작업을 취소할까요?"], cancelText: ["Results that are there stay. Calls on their way are stopped; their provider may still bill them.", "이미 나온 결과는 남습니다. 진행 중인 호출은 멈추지만 요금이 청구될 수 있습니다."],
   keep: ["Keep running", "계속 실행"], cancelYes: ["Cancel the job", "작업 취소"], cancelAsked: ["Asked to stop. Waiting for its worker.", "중지를 요청했습니다."],
   offline: ["Offline. Your job goes on without this page.", "오프라인입니다. 작업은 이 페이지 없이도 계속됩니다."], since: ["as of {at}", "{at} 기준"], offlinePage: ["You are offline. This page goes on when you are back.", "오프라인입니다. 연결되면 계속됩니다."],

@@ -77,6 +77,17 @@ def test_who_signs_out_leaves_neither_links_nor_input(site, browser):
     assert id not in browser.js(KEPT) and "7341" not in browser.js(KEPT)
 
 
+def test_a_job_says_who_can_read_it(site, browser):
+    """Also one that this browser did not start."""
+    guests, own = accept(site, "open"), accept(site, "mine", "carol")
+    sign_in(site, browser, "carol")
+    browser.go(f"{site.base}/j/{own}")
+    browser.sees("only you can read it")
+    browser.go(f"{site.base}/j/{guests}")
+    browser.sees("anyone with the link can read it")
+    assert "only you" not in browser.text()
+
+
 # ---- lists
 
 def test_new_jobs_are_counted_once_each(site, browser):
@@ -108,6 +119,27 @@ def test_nothing_moves_where_a_listed_job_ends(site, browser):
     browser.one(f'[data-id="{id}"] .state.succeeded', 40)
     browser.sees("18900", f'[data-id="{id}"]')
     assert browser.js("return document.querySelector('h1').same && document.activeElement.same")
+
+
+# ---- a job that was cancelled
+
+def test_a_cancelled_job_says_who_cancelled_it(site, browser):
+    sign_in(site, browser, "gus")
+    site.standin.hold("a-mart")
+    browser.go(f"{site.base}/j/{accept(site, 'told', 'gus')}")
+    browser.sees("running", "h1")
+    browser.click("Cancel")
+    browser.click("Cancel the job")
+    browser.sees("by you", ".note")
+    site.standin.hold("a-mart")
+    others = accept(site, "told", "gus")
+    browser.go(f"{site.base}/j/{others}")
+    browser.sees("running", "h1")
+    assert ask(site, "DELETE", f"/v1/jobs/{others}", "gus").status in (200, 202)
+    browser.sees("by its owner or an operator", ".note")
+    browser.d.refresh()
+    browser.sees("by its owner or an operator", ".note")
+    assert "It was cancelled." not in browser.text(".note")  # said already
 
 
 # ---- what moves
