@@ -10,17 +10,40 @@ const typeOf = (s) => (Array.isArray(s.type) ? s.type.find((x) => x !== "null") 
 export const isSecret = (s) => s && typeof s === "object" && (s.writeOnly === true || s.format === "password");
 const MIXED = ["oneOf", "anyOf", "allOf", "$ref", "not", "if", "const", "patternProperties"];
 
-// What may be kept in the browser: the value without what is secret.
-export function withoutSecrets(schema, v) {
-  if (!schema || v === null || typeof v !== "object") return v;
-  if (Array.isArray(v)) return v.map((x) => (isSecret(schema.items) ? "" : withoutSecrets(schema.items, x)));
-  const kept = {};
-  for (const [k, x] of Object.entries(v)) {
-    const s = schema.properties?.[k];
-    if (!isSecret(s)) kept[k] = withoutSecrets(s, x);
+// ---- what may be kept in the browser
+
+const BRANCHES = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else"];
+
+// What is not found may be anything, so a secret.
+const target = (root, ref) => ref.split("/").slice(1)
+  .reduce((s, k) => s?.[decodeURIComponent(k).replace(/~1/g, "/").replace(/~0/g, "~")], root) ?? { writeOnly: true };
+
+// All that may be said of one value: by these schemas, those they refer to, and each of their branches.
+function spread(root, schemas, all = new Set()) {
+  for (const s of schemas.flat()) {
+    if (!s || typeof s !== "object" || all.has(s)) continue;
+    all.add(s);
+    spread(root, [s.$ref && target(root, s.$ref), ...BRANCHES.map((k) => s[k]), ...Object.values(s.dependentSchemas || {})], all);
   }
-  return kept;
+  return [...all];
 }
+
+function member(s, key) { // the schemas of a member
+  const fits = (re) => { try { return new RegExp(re, "u").test(key); } catch { return true; } };
+  const patterns = Object.entries(s.patternProperties || {}).filter(([re]) => fits(re)).map(([, x]) => x);
+  return [...patterns, Object.hasOwn(s.properties || {}, key) ? s.properties[key] : !patterns.length && s.additionalProperties];
+}
+
+function keep(root, schemas, v) { // undefined: nothing of it
+  const all = spread(root, schemas);
+  if (all.some(isSecret)) return undefined;
+  if (v === null || typeof v !== "object") return v;
+  if (Array.isArray(v)) return v.map((x, i) => keep(root, all.map((s) => [s.prefixItems?.[i] ?? s.items, s.contains]), x)).map((x) => (x === undefined ? "" : x));
+  return Object.fromEntries(Object.entries(v).map(([k, x]) => [k, keep(root, all.map((s) => member(s, k)), x)]).filter(([, x]) => x !== undefined));
+}
+
+// The value without what is secret, or may be.
+export const withoutSecrets = (schema, v) => keep(schema, [schema], v);
 
 function describe(ctx, schema, id) { // hint and place for an error, both read out with the field
   const hint = schema.description && h("p", { class: "hint", id: id + "-hint" }, clean(schema.description));

@@ -31,12 +31,42 @@ calls:
 result: $calls.ask.result
 notify: {done: Your answer is ready.}
 """
+SECRETS = r"""
+flow: secrets
+title: Secrets
+access: guests
+topic: {name: secrets-MARK, group: secrets-MARK}
+request:
+  schema:
+    type: object
+    properties:
+      plain: {type: string}
+      direct: {type: string, writeOnly: true}
+      far: {$ref: '#/$defs/pin'}
+      mixed: {allOf: [{type: object, properties: {code: {type: string, format: password}}}]}
+      list: {type: array, items: {$ref: '#/$defs/pin'}}
+      pair: {type: array, prefixItems: [{type: string}, {$ref: '#/$defs/pin'}]}
+      either: {anyOf: [{type: string, format: password}, {type: integer}]}
+      tree: {$ref: '#/$defs/tree'}
+    patternProperties: {'^more-': {type: string, writeOnly: true}}
+    if: {required: [later]}
+    then: {properties: {later: {type: string, format: password}}}
+    $defs:
+      pin: {type: string, writeOnly: true}
+      tree: {type: object, properties: {left: {$ref: '#/$defs/tree'}, name: {type: string}, pin: {$ref: '#/$defs/pin'}}}
+calls:
+  ask:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    result: $body.price
+result: $calls.ask.result
+"""
 
 
 @pytest.fixture(scope="module")
 def signed(stack, work_folder, release):
     site = make_site(stack, work_folder, release)
-    for name, text in (("text", TEXT), ("told", NOTIFY)):
+    for name, text in (("text", TEXT), ("told", NOTIFY), ("secrets", SECRETS)):
         (site.folder / f"flows/{name}.yaml").write_text(text.replace("MARK", site.mark))
     flow = site.folder / "flows/price-compare.yaml"  # what a shop holds back is waited for, however slow the browser is
     flow.write_text(flow.read_text().replace("deadline: 12s", "deadline: 3m").replace("timeout: 8s", "timeout: 2m"))

@@ -88,6 +88,26 @@ def test_a_job_says_who_can_read_it(site, browser):
     assert "only you" not in browser.text()
 
 
+def test_secrets_are_kept_nowhere_however_the_schema_says_so(site, browser):
+    request = {"plain": "kept-1", "direct": "s3cret-1", "far": "s3cret-2", "mixed": {"code": "s3cret-3", "note": "kept-3"},
+               "list": ["s3cret-4"], "pair": ["kept-5", "s3cret-5"], "either": "s3cret-6", "more-a": "s3cret-7",
+               "tree": {"left": {"pin": "s3cret-8", "name": "kept-8"}}, "later": "s3cret-9"}
+
+    def keeps():
+        kept = browser.js(KEPT)
+        return "s3cret" not in kept and all(word in kept for word in ("kept-1", "kept-3", "kept-5", "kept-8"))
+    browser.go(f"{site.base}/f/secrets")
+    browser.sees("Check only")
+    browser.click("JSON")
+    browser.js("const a = document.querySelector('textarea.code'); a.value = arguments[0]; a.dispatchEvent(new Event('input'))",
+               json.dumps(request))
+    browser.sees("Draft kept")
+    assert keeps(), browser.js(KEPT)
+    browser.click("Start")
+    browser.sees("succeeded", "h1")
+    assert keeps(), browser.js(KEPT)  # what was sent, for "Run again"
+
+
 # ---- lists
 
 def test_new_jobs_are_counted_once_each(site, browser):
