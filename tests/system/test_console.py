@@ -186,6 +186,8 @@ def test_a_phone_in_the_dark_shows_everything(site, browser):
             browser.sees(text)
             assert browser.sideways() == 0, (path, how)
             assert browser.js(SMALL) == [], (path, how)
+            if "prefers_reduced_motion" in how:
+                assert browser.js("return document.getAnimations().length") == 0, path
         if "prefers_color_scheme" in how:
             assert browser.js("return getComputedStyle(document.documentElement).backgroundColor") != light
 

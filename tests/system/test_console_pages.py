@@ -175,3 +175,17 @@ document.querySelector(".results").append(row);
 const moving = () => document.getAnimations().length;
 requestAnimationFrame(() => { const began = moving(); setTimeout(() => { watch.disconnect(); row.remove(); done([steps, began]); }, 2500); });
 """
+
+
+def test_who_wants_no_motion_sees_none(site, browser):
+    """Bars step once a second, and a result that comes is there at once."""
+    site.standin.hold("b-shop")
+    id = begin(site, browser)
+    for how, few, moving in (({}, False, 1), ({"prefers_reduced_motion": "reduce"}, True, 0)):
+        browser.prefer(**how)
+        browser.go(f"{site.base}/j/{id}")
+        browser.sees("1. ")
+        browser.d.set_script_timeout(20)
+        steps, began = browser.d.execute_async_script(STEPS)
+        assert (steps <= 3) == few and began == moving, (how, steps, began)
+    site.standin.let_go("b-shop")
