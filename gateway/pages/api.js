@@ -93,7 +93,8 @@ function enter(user) {
 const LINKS = 50, INPUTS = 20;
 export const links = () => load("links", []);
 export function remember(job, input) {
-  save("links", [job, ...links().filter((l) => l.id !== job.id)].slice(0, LINKS));
+  const old = links(), known = old.some((l) => l.id === job.id); // what is known keeps its place
+  save("links", known ? old.map((l) => (l.id === job.id ? job : l)) : [job, ...old].slice(0, LINKS));
   if (input === undefined) return;
   const inputs = load("inputs", []).filter((i) => i.id !== job.id);
   save("inputs", [{ id: job.id, input }, ...inputs].slice(0, INPUTS));

@@ -141,6 +141,20 @@ def test_nothing_moves_where_a_listed_job_ends(site, browser):
     assert browser.js("return document.querySelector('h1').same && document.activeElement.same")
 
 
+def test_jobs_of_this_device_keep_their_place(site, browser):
+    site.standin.hold("a-mart")
+    older = begin(site, browser)
+    browser.sees("running", "h1")
+    newer = begin(site, browser)
+    browser.sees("All 3 worked.", timeout=40)
+    site.standin.let_go("a-mart")
+    browser.go(f"{site.base}/j/{older}")
+    browser.sees("All 3 worked.", timeout=40)  # which is news to its link
+    browser.go(f"{site.base}/me")
+    browser.counts(".job-row .succeeded", 2)
+    assert browser.js("return [...document.querySelectorAll('.job-row')].map((r) => r.dataset.id)") == [newer, older]
+
+
 # ---- a job that was cancelled
 
 def test_a_cancelled_job_says_who_cancelled_it(site, browser):
