@@ -5,27 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/http_address.h"
 #include "common/http_answer.h"
 #include "common/http_end.h"
-#include "common/http_loads.h"
-#include "common/http_watch.h"
+#include "common/http_shard.h"
 
 enum { IDLE_MAX_S = 30 }; /* a resting connection older than this is not used again */
 
-struct shard {
-    struct client *client;
-    CURLM *multi;
-    struct loop_timer *timer;
-    size_t number; /* in client.shards and client.loads */
-};
-
 struct http_exchange {
     struct client *client;
-    struct shard *shard;
+    struct http_shard *shard;
     CURL *easy;
     struct curl_slist *headers;
     http_done_fn *fn;
@@ -44,9 +34,7 @@ struct client {
     struct http_client client; /* first */
     struct loop *loop;
     CURLSH *share; /* names and TLS sessions, for all shards */
-    struct shard *shards[HTTP_SHARDS_MAX];
-    struct http_loads loads;
-    struct http_watches watches;
+    struct http_shards shards;
     LIST_HEAD(, http_exchange) running, spare;
     size_t spare_n; /* easy handles kept for the next calls */
     struct loop_timer *rest;
@@ -54,58 +42,31 @@ struct client {
     bool closing;
 };
 
-/* ---- descriptors and timers */
+/* ---- sockets and timers */
 
-static void collect(struct shard *s);
+static void collect(struct http_shard *s);
 
-static void on_io(void *arg, int events)
+static void act(struct http_shard *s, int fd, int events)
 {
-    struct http_watch *w = arg;
-    struct shard *s = w->owner;
     int mask =
         (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
     int running;
-    curl_multi_socket_action(s->multi, w->fd, mask, &running);
+    curl_multi_socket_action(s->multi, fd < 0 ? CURL_SOCKET_TIMEOUT : fd, mask, &running);
     collect(s);
-}
-
-static struct http_watch *watch(struct shard *s, int fd, bool ours)
-{
-    struct client *c = s->client;
-    struct http_watch new = {.loop = c->loop, .owner = s, .fd = fd, .ours = ours, .fn = on_io};
-    struct http_watch *w = http_watch_get(&c->watches, fd);
-    return w ? w : http_watch_new(&c->watches, &new);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused)
 {
-    struct shard *s = shard;
     (void)easy, (void)unused;
-    if (what == CURL_POLL_REMOVE) {
-        http_watch_rest(&s->client->watches, http_watch_get(&s->client->watches, fd));
-        return 0;
-    }
-    struct http_watch *w = watch(s, fd, false);
-    int events = (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0);
-    return w && http_watch_set(w, events) == 0 ? 0 : -1;
-}
-
-static void on_timer(void *arg)
-{
-    struct shard *s = arg;
-    int running;
-    curl_multi_socket_action(s->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect(s);
+    bool in = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
+    bool out = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
+    return http_shard_watch(shard, fd, (in ? LOOP_READ : 0) | (out ? LOOP_WRITE : 0)) ? -1 : 0;
 }
 
 static int on_timeout(CURLM *multi, long ms, void *shard)
 {
-    struct shard *s = shard;
     (void)multi;
-    if (ms < 0 || s->client->closing)
-        loop_timer_stop(s->client->loop, s->timer);
-    else
-        loop_timer_set(s->client->loop, s->timer, ms, 0);
+    http_shard_wait(shard, ms);
     return 0;
 }
 
@@ -118,33 +79,20 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
         return CURL_SOCKET_BAD;
     }
     x->end.tried = true;
-    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-    if (fd >= 0 && watch(x->shard, fd, true)) {
-        http_loads_socket(&x->client->loads, x->shard->number, 1);
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return CURL_SOCKET_BAD;
+    return http_shard_socket(x->shard, a->family, a->socktype, a->protocol);
 }
 
 static int on_close(void *client, curl_socket_t fd)
 {
-    struct client *c = client;
-    struct http_watch *w = http_watch_get(&c->watches, fd);
-    if (w) {
-        http_loads_socket(&c->loads, ((struct shard *)w->owner)->number, -1);
-        http_watch_free(&c->watches, w);
-    }
-    return close(fd);
+    return http_shards_close_socket(&((struct client *)client)->shards, fd);
 }
 
 /* A call of this shard began or ended: how many connections may it keep now? */
-static void account(struct shard *s, int change)
+static void account(struct http_shard *s, int change)
 {
-    http_loads_call(&s->client->loads, s->number, change);
-    curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS,
-                      http_loads_connections(&s->client->loads, s->number));
+    struct http_loads *l = &s->all->loads;
+    http_loads_call(l, s->number, change);
+    curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, http_loads_connections(l, s->number));
 }
 
 /* ---- one exchange */
@@ -220,7 +168,7 @@ static struct http_exchange *exchange_new(struct client *c)
 
 static void spare_trim(struct client *c)
 {
-    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->loads))) {
+    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->shards.loads))) {
         struct http_exchange *x = spare_take(c);
         curl_easy_cleanup(x->easy);
         free(x);
@@ -300,57 +248,34 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
 
 /* ---- shards */
 
-static struct shard *shard_new(struct client *c)
+static bool shard_open(struct http_shard *s)
 {
-    struct shard *s = calloc(1, sizeof *s);
-    if (!s)
-        return NULL;
-    s->client = c;
     s->multi = curl_multi_init();
-    s->timer = s->multi ? loop_timer_new(c->loop, on_timer, s) : NULL;
-    if (!s->timer) {
-        curl_multi_cleanup(s->multi);
-        free(s);
-        return NULL;
-    }
+    if (!s->multi)
+        return false;
     curl_multi_setopt(s->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
     curl_multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
     curl_multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
-    s->number = c->loads.n++;
-    return c->shards[s->number] = s;
+    return true;
 }
 
-/* Its connections end with it. */
-static void shard_free(struct shard *s)
+static void shard_close(struct http_shard *s)
 {
     curl_multi_cleanup(s->multi);
-    loop_timer_free(s->client->loop, s->timer);
-    free(s);
 }
 
-/* NULL without memory. */
-static struct shard *shard_pick(struct client *c)
-{
-    size_t i = http_loads_pick(&c->loads);
-    struct shard *made = i == c->loads.n ? shard_new(c) : c->shards[i];
-    return made || c->loads.n == 0 ? made : c->shards[http_loads_least(&c->loads)];
-}
-
-/* A period is over: what only the peak before it needed is let go. */
 static void on_rest(void *client)
 {
     struct client *c = client;
-    http_loads_rest(&c->loads);
-    while (c->loads.n > 0 && http_loads_is_unused(&c->loads, c->loads.n - 1))
-        shard_free(c->shards[--c->loads.n]);
+    http_shards_rest(&c->shards);
     spare_trim(c);
 }
 
 static int shard_add(struct http_exchange *x)
 {
     struct client *c = x->client;
-    struct shard *s = x->shard = shard_pick(c);
+    struct http_shard *s = x->shard = http_shards_pick(&c->shards);
     if (!s || curl_multi_add_handle(s->multi, x->easy) != CURLM_OK)
         return ERR_NOMEM;
     account(s, 1);
@@ -413,7 +338,7 @@ static void finish(struct http_exchange *x, CURLcode rc)
     exchange_free(x);
 }
 
-static void collect(struct shard *s)
+static void collect(struct http_shard *s)
 {
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(s->multi, &left)) != NULL;) {
@@ -462,11 +387,9 @@ static void client_close(struct http_client *client)
     while (!LIST_EMPTY(&c->running))
         client_cancel(LIST_FIRST(&c->running));
     spare_trim(c);
-    while (c->loads.n > 0)
-        shard_free(c->shards[--c->loads.n]);
+    http_shards_fini(&c->shards);
     loop_timer_free(c->loop, c->rest);
     curl_share_cleanup(c->share);
-    http_watches_fini(&c->watches);
     buf_fini(&c->scratch);
     free(c);
     curl_global_cleanup();
@@ -483,7 +406,8 @@ int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_
     }
     c->client.ops = &ops;
     c->loop = loop;
-    c->loads.idle_max = connections;
+    c->shards =
+        (struct http_shards){loop, shard_open, shard_close, act, .loads.idle_max = connections};
     buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
     c->rest = loop_timer_new(loop, on_rest, c);
