@@ -1,0 +1,246 @@
+/* c-ares against a small name server that is silent, slow or wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "common/resolver.h"
+#include "tests/adapter/name_server.h"
+
+struct world {
+    struct name_server server;
+    struct loop *loop;
+    struct loop_timer *guard, *tick;
+    struct resolver *resolver;
+    size_t left;
+    int64_t last_ms, gap_ms; /* of the tick */
+    unsigned ticks;
+};
+
+struct seen {
+    struct world *world;
+    int called, err;
+    char addresses[512], why[64];
+    int64_t ttl_ms;
+};
+
+static void on_guard(void *arg)
+{
+    loop_stop(((struct world *)arg)->loop);
+}
+
+static void on_tick(void *arg)
+{
+    struct world *w = arg;
+    int64_t now = loop_now_ms(w->loop);
+    w->gap_ms = now - w->last_ms > w->gap_ms ? now - w->last_ms : w->gap_ms;
+    w->last_ms = now;
+    w->ticks++;
+}
+
+static void on_answer(void *arg, const struct resolver_answer *a)
+{
+    struct seen *s = arg;
+    s->called++;
+    s->err = a->err;
+    s->ttl_ms = a->ttl_ms;
+    snprintf(s->addresses, sizeof s->addresses, "%s", a->addresses ? a->addresses : "");
+    snprintf(s->why, sizeof s->why, "%s", a->why);
+    if (--s->world->left == 0)
+        loop_stop(s->world->loop);
+}
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = (struct world){0};
+    assert_int_equal(name_server_start(&w.server), 0);
+    assert_int_equal(loop_uv_open(&w.loop), 0);
+    assert_int_equal(resolver_ares_open(w.loop, w.server.at, &w.resolver), 0);
+    w.guard = loop_timer_new(w.loop, on_guard, &w);
+    w.tick = loop_timer_new(w.loop, on_tick, &w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    loop_timer_free(w->loop, w->guard);
+    loop_timer_free(w->loop, w->tick);
+    resolver_close(w->resolver);
+    loop_close(w->loop);
+    name_server_stop(&w->server);
+    return 0;
+}
+
+static void ask(struct world *w, const char *name, struct seen *s)
+{
+    *s = (struct seen){.world = w};
+    w->left++;
+    assert_int_equal(resolver_ask(w->resolver, name, on_answer, s), 0);
+}
+
+static void run(struct world *w, int64_t max_ms)
+{
+    w->last_ms = loop_now_ms(w->loop);
+    loop_timer_set(w->loop, w->tick, 20, 20);
+    loop_timer_set(w->loop, w->guard, max_ms, 0);
+    if (w->left)
+        loop_run(w->loop);
+    loop_timer_stop(w->loop, w->guard);
+}
+
+static struct seen ask_and_run(struct world *w, const char *name)
+{
+    struct seen s;
+    ask(w, name, &s);
+    run(w, 60000);
+    assert_int_equal(s.called, 1);
+    return s;
+}
+
+static void addresses_come_with_their_time(void **state)
+{
+    struct seen s = ask_and_run(*state, "shop.test");
+    assert_int_equal(s.err, 0);
+    assert_string_equal(s.addresses, "127.0.0.1");
+    assert_int_equal(s.ttl_ms, NAME_TTL_S * 1000);
+    s = ask_and_run(*state, "shop6.test");
+    assert_non_null(strstr(s.addresses, "127.0.0.1"));
+    assert_non_null(strstr(s.addresses, "[2001:db8::1]"));
+    s = ask_and_run(*state, "alias.test");
+    assert_string_equal(s.addresses, "127.0.0.1");
+    assert_int_equal(s.ttl_ms, 7000);
+}
+
+static void many_addresses_are_limited(void **state)
+{
+    struct seen s = ask_and_run(*state, "many.test");
+    size_t commas = 0;
+    for (const char *p = s.addresses; *p; p++)
+        commas += *p == ',';
+    assert_int_equal(commas, RESOLVER_ADDRESSES_MAX - 1);
+}
+
+static void failures_are_told_apart(void **state)
+{
+    struct seen s = ask_and_run(*state, "none.test");
+    assert_int_equal(s.err, ERR_NOT_FOUND);
+    assert_string_equal(s.addresses, "");
+    assert_true(s.why[0]);
+    assert_int_equal(ask_and_run(*state, "nodata.test").err, ERR_IO);
+    assert_int_equal(ask_and_run(*state, "fail.test").err, ERR_IO);
+    assert_int_equal(ask_and_run(*state, "shop.test").err, 0);
+}
+
+static void names_of_the_hosts_file_need_no_server(void **state)
+{
+    struct world *w = *state;
+    struct seen s = ask_and_run(w, "localhost");
+    assert_int_equal(s.err, 0);
+    assert_true(strstr(s.addresses, "127.0.0.1") || strstr(s.addresses, "[::1]"));
+    assert_int_equal(w->server.questions, 0);
+}
+
+/* Seven seconds, and the loop goes on meanwhile. Ten seconds after the files were read the next
+ * question reads them anew, and what is under way is asked once more. */
+static void a_silent_server_does_not_stop_the_loop(void **state)
+{
+    struct world *w = *state;
+    int64_t opened_ms = loop_now_ms(w->loop);
+    struct seen s, fine;
+    ask(w, "mute.test", &s);
+    ask(w, "shop.test", &fine);
+    run(w, 60000);
+    assert_int_equal(s.err, ERR_IO);
+    assert_string_equal(fine.addresses, "127.0.0.1");
+    assert_in_range(w->server.questions, 3, 6);
+    assert_true(w->ticks > 50);
+    assert_in_range(w->gap_ms, 1, 500); /* of a busy machine; ten seconds it was */
+
+    w->left = 1; /* nobody's: until the guard */
+    run(w, opened_ms + 9800 - loop_now_ms(w->loop));
+    w->left = 0;
+    unsigned before = w->server.questions;
+    ask(w, "slow.test", &s);
+    run(w, opened_ms + 10050 - loop_now_ms(w->loop));
+    assert_int_equal(s.called, 0);
+    ask(w, "shop.test", &fine);
+    run(w, 60000);
+    assert_string_equal(s.addresses, "127.0.0.1");
+    assert_string_equal(fine.addresses, "127.0.0.1");
+    assert_int_equal(w->server.questions, before + 3);
+}
+
+static size_t threads(void)
+{
+    size_t n = 0;
+    DIR *d = opendir("/proc/self/task");
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void fifty_questions_need_no_thread(void **state)
+{
+    static struct seen seen[50];
+    struct world *w = *state;
+    char name[32];
+    size_t before = threads();
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof name, "%s.shop%d.test", i % 2 ? "slow" : "shop", i);
+        ask(w, name, &seen[i]);
+    }
+    run(w, 200);
+    assert_int_equal(threads(), before);
+    assert_int_equal(w->left, 25);
+    run(w, 60000);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(seen[i].err, 0);
+    assert_int_equal(w->server.questions, 50);
+}
+
+static void closing_forgets_what_is_asked(void **state)
+{
+    struct world *w = *state;
+    struct seen s[3];
+    for (int i = 0; i < 3; i++)
+        ask(w, i ? "mute.test" : "slow.test", &s[i]);
+    run(w, 50);
+    resolver_close(w->resolver);
+    w->resolver = NULL;
+    run(w, 600);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(s[i].called, 0);
+}
+
+static void bad_servers_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct resolver *r = NULL;
+    assert_int_equal(resolver_ares_open(w->loop, "nowhere,else", &r), ERR_INVALID);
+    assert_null(r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(addresses_come_with_their_time),
+        TEST(many_addresses_are_limited),
+        TEST(failures_are_told_apart),
+        TEST(names_of_the_hosts_file_need_no_server),
+        TEST(a_silent_server_does_not_stop_the_loop),
+        TEST(fifty_questions_need_no_thread),
+        TEST(closing_forgets_what_is_asked),
+        TEST(bad_servers_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
