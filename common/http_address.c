@@ -94,6 +94,56 @@ bool http_url_is_valid(const char *url)
     return true;
 }
 
+/* 127.1, 0x7f000001, 010.0.0.1: curl reads an address where each part is a number. */
+static bool is_numbers(const char *host)
+{
+    for (const char *p = host; *p; p += *p == '.') {
+        bool hex = p[0] == '0' && p[1] == 'x';
+        const char *from = p;
+        for (p += hex ? 2 : 0; hex ? isxdigit((unsigned char)*p) : isdigit((unsigned char)*p);)
+            p++;
+        if (p == from || (*p && *p != '.'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_localhost(const char *host)
+{
+    static const char local[] = "localhost";
+    size_t n = strlen(host), size = sizeof local - 1;
+    return n >= size && strcmp(host + n - size, local) == 0 &&
+           (n == size || host[n - size - 1] == '.');
+}
+
+static bool port_read(const char *text, uint16_t *out)
+{
+    unsigned long port = 0;
+    size_t n = strspn(text, "0123456789");
+    for (size_t i = 0; i < n && i < 6; i++)
+        port = port * 10 + (unsigned long)(text[i] - '0');
+    *out = (uint16_t)port;
+    return n > 0 && n < 6 && port <= UINT16_MAX && strchr("/?#", text[n]);
+}
+
+bool http_url_host(const char *url, struct http_host *out)
+{
+    bool tls = url[4] == 's' || url[4] == 'S';
+    const char *host = url + (tls ? 8 : 7), *end = host + strcspn(host, "/?#");
+    const char *at = memchr(host, '@', (size_t)(end - host));
+    host = at ? at + 1 : host;
+    size_t n = 0, size = sizeof out->name;
+    for (; n < size && host[n] && (isalnum((unsigned char)host[n]) || strchr("-_.", host[n])); n++)
+        out->name[n] = (char)tolower((unsigned char)host[n]);
+    if (n == 0 || n == size)
+        return false;
+    out->name[n] = 0;
+    out->port = tls ? 443 : 80;
+    if (host + n != end && (host[n] != ':' || !port_read(host + n + 1, &out->port)))
+        return false;
+    return !is_numbers(out->name) && !is_localhost(out->name);
+}
+
 bool http_method_is_valid(const char *method)
 {
     size_t n = strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");

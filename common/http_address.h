@@ -13,6 +13,15 @@ bool http_sockaddr_is_private(const struct sockaddr *a);
 /* May a request be tried with this URL? http or https, a host, printable ASCII only. */
 bool http_url_is_valid(const char *url);
 
+/* The host of a URL that http_url_is_valid, where it is a name to be looked up, in lower case, and
+ * its port. False: it is an address, or localhost, or what only the library's parser knows to read:
+ * as it comes to that. */
+struct http_host {
+    char name[254];
+    uint16_t port;
+};
+bool http_url_host(const char *url, struct http_host *out);
+
 /* An upper-case word: GET, POST, ... */
 bool http_method_is_valid(const char *method);
 

@@ -1,9 +1,9 @@
 /* http_client.h - the port for calls to upstreams: one attempt = one exchange. Adapter:
  * http_client_curl.c. Fake: http_client_fake.h (scripted replies in virtual time). Belongs to its
- * loop's thread; thousands of exchanges at once, no thread each. Redirects are not followed,
- * proxies of the environment not used, HTTP/2 where a TLS upstream
- * has it, connections kept, the address is checked at connect time, bytes are counted
- * after decompression. It does not queue, limit or retry: governor.h and retry.h do. */
+ * loop's thread; thousands of exchanges at once, no thread each, and none for a name. Redirects are
+ * not followed, proxies of the environment not used, HTTP/2 where a TLS upstream has it,
+ * connections kept, the address is checked at connect time, bytes are counted after decompression.
+ * It does not queue, limit or retry: governor.h and retry.h do. */
 #pragma once
 #include "common/flow.h"
 #include "common/loop.h"
@@ -66,10 +66,11 @@ struct http_client {
 };
 
 /* The real one. connections: how many idle connections to keep in all, beside those that the calls
- * of a peak had; these rest for one to two times rest_ms after it. 0, ERR_NOMEM. */
+ * of a peak had; these rest for one to two times rest_ms after it. name_servers: as in resolver.h;
+ * NULL: the system's. 0, ERR_NOMEM, ERR_IO, ERR_INVALID (name_servers). */
 enum { HTTP_REST_MS = 30000 }; /* the usual */
 int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_ms,
-                          struct http_client **out) must_use;
+                          const char *name_servers, struct http_client **out) must_use;
 
 /* Start an exchange. 0: fn is called exactly once, later, unless cancelled or the client is closed;
  * it may start others, but not close the client. *out: lent until fn returns or it is cancelled.

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -9,15 +10,17 @@
 #include "common/http_address.h"
 #include "common/http_answer.h"
 #include "common/http_end.h"
+#include "common/http_route.h"
 #include "common/http_shard.h"
 
 enum { IDLE_MAX_S = 30 }; /* a resting connection older than this is not used again */
 
 struct http_exchange {
+    struct http_route route; /* first: its wait is all that names.h gives back */
     struct client *client;
-    struct http_shard *shard;
+    struct http_shard *shard; /* NULL: waits for its name */
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *addresses;
     http_done_fn *fn;
     void *arg;
     struct http_answer answer;
@@ -35,6 +38,7 @@ struct client {
     struct loop *loop;
     CURLSH *share; /* names and TLS sessions, for all shards */
     struct http_shards shards;
+    struct names *names;
     LIST_HEAD(, http_exchange) running, spare;
     size_t spare_n; /* easy handles kept for the next calls */
     struct loop_timer *rest;
@@ -122,6 +126,7 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_PRIVATE, x);
     curl_easy_setopt(e, CURLOPT_SHARE, x->client->share);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* should it ever resolve: wait for no thread */
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
@@ -180,7 +185,10 @@ static void exchange_free(struct http_exchange *x)
     struct client *c = x->client;
     http_answer_fini(&x->answer);
     curl_slist_free_all(x->headers);
-    x->headers = NULL;
+    curl_slist_free_all(x->addresses);
+    if (x->addresses)
+        curl_easy_setopt(x->easy, CURLOPT_RESOLVE, NULL);
+    x->headers = x->addresses = NULL;
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL); /* frees curl's copy of the body */
     LIST_INSERT_HEAD(&c->spare, x, link);
@@ -242,6 +250,7 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
     x->started_ms = loop_now_ms(x->client->loop);
     x->allow_private = r->allow_private;
     x->done = false;
+    x->shard = NULL;
     x->end = (struct http_end){0};
     return failed ? ERR_NOMEM : http_answer_init(&x->answer, r, x->arg);
 }
@@ -274,20 +283,23 @@ static void on_rest(void *client)
 
 static int shard_add(struct http_exchange *x)
 {
-    struct client *c = x->client;
-    struct http_shard *s = x->shard = http_shards_pick(&c->shards);
+    struct http_shard *s = http_shards_pick(&x->client->shards);
     if (!s || curl_multi_add_handle(s->multi, x->easy) != CURLM_OK)
         return ERR_NOMEM;
+    x->shard = s;
     account(s, 1);
-    LIST_INSERT_HEAD(&c->running, x, link);
     return 0;
 }
 
-static void shard_remove(struct http_exchange *x)
+/* Out of what it is in: a shard, or those who wait for a name. */
+static void take_out(struct http_exchange *x)
 {
-    curl_multi_remove_handle(x->shard->multi, x->easy);
+    names_leave(x->client->names, &x->route.wait);
+    if (x->shard) {
+        curl_multi_remove_handle(x->shard->multi, x->easy);
+        account(x->shard, -1);
+    }
     LIST_REMOVE(x, link);
-    account(x->shard, -1);
 }
 
 /* ---- the end of an exchange */
@@ -326,9 +338,10 @@ static void finish(struct http_exchange *x, CURLcode rc)
     end_set(x, rc);
     struct http_response r = {.code = http_end_code(&x->end),
                               .sent = x->end.sent || rc == CURLE_OK};
-    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (x->shard) /* else the handle knows its last call's */
+        curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     r.status = (int)status;
-    shard_remove(x);
+    take_out(x);
     http_answer_finish(&x->answer, r.code == CALL_OK, &r);
     r.why = http_end_why(&x->end);
     r.ms = loop_now_ms(x->client->loop) - x->started_ms;
@@ -349,6 +362,42 @@ static void collect(struct http_shard *s)
     }
 }
 
+/* ---- the way to the host */
+
+/* Off it goes; the line in scratch says where curl finds the host. */
+static int depart(struct http_exchange *x)
+{
+    struct buf *line = &x->client->scratch;
+    if (line->len) {
+        x->addresses = curl_slist_append(NULL, buf_str(line));
+        if (!x->addresses || curl_easy_setopt(x->easy, CURLOPT_RESOLVE, x->addresses))
+            return ERR_NOMEM;
+    }
+    return shard_add(x);
+}
+
+static int depart_late(struct http_exchange *x, const char *addresses)
+{
+    int64_t left_ms = x->route.wait.until_ms - loop_now_ms(x->client->loop);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
+    int err = http_route_line(&x->route, addresses, &x->client->scratch);
+    return err ? err : depart(x);
+}
+
+/* It has waited for a name. */
+static void on_name(void *client, struct names_wait *w, int err, const char *text)
+{
+    struct http_exchange *x = (struct http_exchange *)(void *)w;
+    (void)client;
+    if (!err && (err = depart_late(x, text)) == 0)
+        return;
+    snprintf(x->why, sizeof x->why, "could not resolve %s: %s", names_wait_name(w),
+             err == ERR_NOMEM ? err_text(err) : text);
+    finish(x, err == ERR_TIMEOUT ? CURLE_OPERATION_TIMEDOUT
+              : err == ERR_NOMEM ? CURLE_OUT_OF_MEMORY
+                                 : CURLE_COULDNT_RESOLVE_HOST);
+}
+
 /* ---- the port */
 
 static int client_start(struct http_client *client, const struct http_request *r, http_done_fn *fn,
@@ -362,12 +411,17 @@ static int client_start(struct http_client *client, const struct http_request *r
         return ERR_NOMEM;
     x->fn = fn;
     x->arg = arg;
+    bool waits = false;
     int err = request_set(x, r);
-    err = err ? err : shard_add(x);
+    err = err ? err
+              : http_route_find(&x->route, c->names, r->url, r->timeout_ms, &c->scratch, &waits);
+    if (!err && !waits)
+        err = depart(x);
     if (err) {
         exchange_free(x);
         return err;
     }
+    LIST_INSERT_HEAD(&c->running, x, link);
     *out = x;
     return 0;
 }
@@ -375,7 +429,7 @@ static int client_start(struct http_client *client, const struct http_request *r
 static void client_cancel(struct http_exchange *x)
 {
     if (!x->done) { /* else inside its own callback */
-        shard_remove(x);
+        take_out(x);
         exchange_free(x);
     }
 }
@@ -388,6 +442,7 @@ static void client_close(struct http_client *client)
         client_cancel(LIST_FIRST(&c->running));
     spare_trim(c);
     http_shards_fini(&c->shards);
+    names_close(c->names);
     loop_timer_free(c->loop, c->rest);
     curl_share_cleanup(c->share);
     buf_fini(&c->scratch);
@@ -395,8 +450,15 @@ static void client_close(struct http_client *client)
     curl_global_cleanup();
 }
 
+static int names_make(struct client *c, const char *name_servers)
+{
+    struct resolver *resolver;
+    int err = resolver_ares_open(c->loop, name_servers, &resolver);
+    return err ? err : names_open(c->loop, resolver, on_name, c, &c->names);
+}
+
 int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_ms,
-                          struct http_client **out)
+                          const char *name_servers, struct http_client **out)
 {
     static const struct http_client_ops ops = {client_start, client_cancel, client_close};
     struct client *c = calloc(1, sizeof *c);
@@ -411,9 +473,10 @@ int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_
     buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
     c->rest = loop_timer_new(loop, on_rest, c);
-    if (!c->share || !c->rest) {
+    int err = c->share && c->rest ? names_make(c, name_servers) : ERR_NOMEM;
+    if (err) {
         client_close(&c->client);
-        return ERR_NOMEM;
+        return err;
     }
     loop_timer_set(loop, c->rest, rest_ms, rest_ms);
     curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);

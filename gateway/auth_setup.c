@@ -233,7 +233,7 @@ static int open_sets(struct auth_setup *s, char why[AUTH_SETUP_WHY])
 {
     int err = loop_uv_open(&s->loop);
     if (!err)
-        err = http_client_curl_open(s->loop, CONNECTIONS, HTTP_REST_MS, &s->http);
+        err = http_client_curl_open(s->loop, CONNECTIONS, HTTP_REST_MS, NULL, &s->http);
     for (size_t i = 0; i < s->n; i++) {
         const struct keyring_settings k = {.source = s->sources[i].jwks,
                                            .loop = s->loop,

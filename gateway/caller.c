@@ -9,7 +9,7 @@ int caller_open(struct caller *c, const char *url, const char *token)
     *c = (struct caller){.url = url};
     int err = loop_uv_open(&c->loop);
     if (!err)
-        err = http_client_curl_open(c->loop, 1, HTTP_REST_MS, &c->http);
+        err = http_client_curl_open(c->loop, 1, HTTP_REST_MS, NULL, &c->http);
     if (err || !token || !token[0])
         return err;
     struct buf b = {0};

@@ -40,7 +40,7 @@ static int open_all(struct shard_thread *t)
 {
     int err = loop_uv_open(&t->loop);
     if (!err)
-        err = http_client_curl_open(t->loop, FILES_IDLE_CONNECTIONS, HTTP_REST_MS, &t->http);
+        err = http_client_curl_open(t->loop, FILES_IDLE_CONNECTIONS, HTTP_REST_MS, NULL, &t->http);
     if (!err)
         err = cache_redis_async_open(t->loop, &t->s.redis, &t->cache);
     if (err)

@@ -263,7 +263,7 @@ static int setup_with(void **state, unsigned connections, int64_t rest_ms)
     static struct world w;
     w = (struct world){0};
     assert_int_equal(loop_uv_open(&w.loop), 0);
-    assert_int_equal(http_client_curl_open(w.loop, connections, rest_ms, &w.client), 0);
+    assert_int_equal(http_client_curl_open(w.loop, connections, rest_ms, NULL, &w.client), 0);
     w.guard = loop_timer_new(w.loop, on_guard, &w);
     *state = &w;
     return 0;

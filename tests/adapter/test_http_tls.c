@@ -48,8 +48,9 @@ static int open_all(void **state)
     char *at = line;
     for (int i = 0; i < 3; i++)
         t.ports[i] = (int)strtol(at, &at, 10);
-    return loop_uv_open(&t.loop) || http_client_curl_open(t.loop, 8, HTTP_REST_MS, &t.http) ? -1
-                                                                                            : 0;
+    return loop_uv_open(&t.loop) || http_client_curl_open(t.loop, 8, HTTP_REST_MS, NULL, &t.http)
+               ? -1
+               : 0;
 }
 
 static int close_all(void **state)

@@ -219,14 +219,62 @@ static void header_blocks_are_split(void **state)
     assert_null(http_response_header(&r, "retry-after"));
 }
 
+static void hosts_that_are_names_are_found(void **state)
+{
+    static const struct {
+        const char *url, *name;
+        unsigned port;
+    } cases[] = {
+        {"http://shop/", "shop", 80},
+        {"https://Shop.Example.com", "shop.example.com", 443},
+        {"HTTPS://shop?q=a@b:1", "shop", 443},
+        {"http://user:pass@a_b-c.d.:8080/x:1@2", "a_b-c.d.", 8080},
+        {"http://7up:65535#x", "7up", 65535},
+        {"http://1.2.3.4.example", "1.2.3.4.example", 80},
+        {"http://mylocalhost/", "mylocalhost", 80},
+    };
+    struct http_host host;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(http_url_host(cases[i].url, &host));
+        assert_string_equal(host.name, cases[i].name);
+        assert_int_equal(host.port, cases[i].port);
+    }
+}
+
+static void other_hosts_are_left_alone(void **state)
+{
+    static const char *const urls[] = {
+        "http://127.0.0.1/",    "http://127.1:80/",   "http://2130706433", "http://0x7F.1/",
+        "http://127.0.0.1./",   "http://[::1]:8080/", "http://localhost/", "http://a.LocalHost:1/",
+        "http://sh%6fp/",       "http://a@b@c/",      "http://shop:/",     "http://shop:65536/",
+        "http://shop:0000080/", "http://shop:8x/",    "http://@/",         "http://shop\\x/"};
+    struct http_host host;
+    char url[600] = "http://";
+    (void)state;
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
+        if (http_url_host(urls[i], &host))
+            fail_msg("%s is %s", urls[i], host.name);
+    memset(url + 7, 'a', 254);
+    assert_false(http_url_host(url, &host));
+    url[7 + 253] = 0;
+    assert_true(http_url_host(url, &host));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_told_apart), cmocka_unit_test(what_is_no_address_is_private),
-        cmocka_unit_test(urls_are_checked),         cmocka_unit_test(methods_are_upper_case_words),
-        cmocka_unit_test(methods_are_told_apart),   cmocka_unit_test(socket_addresses_are_checked),
-        cmocka_unit_test(header_lines_are_curls),   cmocka_unit_test(headers_cannot_carry_others),
+        cmocka_unit_test(addresses_are_told_apart),
+        cmocka_unit_test(what_is_no_address_is_private),
+        cmocka_unit_test(urls_are_checked),
+        cmocka_unit_test(methods_are_upper_case_words),
+        cmocka_unit_test(methods_are_told_apart),
+        cmocka_unit_test(socket_addresses_are_checked),
+        cmocka_unit_test(header_lines_are_curls),
+        cmocka_unit_test(headers_cannot_carry_others),
         cmocka_unit_test(header_blocks_are_split),
+        cmocka_unit_test(hosts_that_are_names_are_found),
+        cmocka_unit_test(other_hosts_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
