@@ -220,6 +220,18 @@ static void closing_forgets_what_is_asked(void **state)
         assert_int_equal(s[i].called, 0);
 }
 
+static void search_domains_are_tried(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(ask_and_run(w, "short").err, ERR_NOT_FOUND);
+    resolver_close(w->resolver);
+    setenv("LOCALDOMAIN", "cluster.test", 1); /* as `search` in resolv.conf */
+    int err = resolver_ares_open(w->loop, w->server.at, &w->resolver);
+    unsetenv("LOCALDOMAIN");
+    assert_int_equal(err, 0);
+    assert_string_equal(ask_and_run(w, "short").addresses, "127.0.0.1");
+}
+
 static void bad_servers_are_refused(void **state)
 {
     struct world *w = *state;
@@ -240,6 +252,7 @@ int main(void)
         TEST(a_silent_server_does_not_stop_the_loop),
         TEST(fifty_questions_need_no_thread),
         TEST(closing_forgets_what_is_asked),
+        TEST(search_domains_are_tried),
         TEST(bad_servers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
