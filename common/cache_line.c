@@ -2,6 +2,8 @@
 #include "common/backoff.h"
 #include "common/cache_channels.h"
 #include "common/log.h"
+#include "common/names.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,15 +14,17 @@ enum {
     LOOK_MS = 1000,
     SILENT_MS = 5000, /* no answer for so long ends the connection */
     WAITING_MAX = 10000,
-    WAITING_BYTES_MAX = 64 << 20
+    WAITING_BYTES_MAX = 64 << 20,
+    ADDRESS_MAX = 256
 };
 
-/* down --timer--> connecting --greeted--> up
- *   ^                 | refused, 2 s gone   | lost, 5 s without an answer
- *   +-----------------+---------------------+ */
+/* down --timer--> named --address--> connecting --greeted--> up
+ *   ^               | none in 2 s      | refused, 2 s gone   | lost, 5 s without an answer
+ *   +---------------+------------------+---------------------+ */
 struct half {
     struct async *owner;
-    struct cache_line *line;  /* NULL: down */
+    struct names_wait wait;   /* named: its timer is set */
+    struct cache_line *line;  /* NULL: down or named */
     struct loop_timer *timer; /* down: next try; connecting: give up; up: look every second */
     struct backoff backoff;
     bool up, messages;
@@ -30,6 +34,8 @@ struct async {
     struct cache_async port; /* first */
     const struct cache_line_driver *driver;
     void *arg;
+    const char *host;
+    struct names *names; /* NULL: host is no name */
     struct loop *loop;
     struct half commands, messages;
     struct cache_channels channels;
@@ -140,21 +146,65 @@ static void on_reply(void *arg, void *request, const struct cache_reply *r)
         request_end(a, q, ERR_IO, NULL);
 }
 
-static void line_try(struct half *h)
+/* One of "192.0.2.1,[2001:db8::1]", the nth of them, without its brackets. */
+static void address_pick(const char *list, unsigned nth, char *out, size_t size)
+{
+    unsigned n = 1;
+    for (const char *p = list; *p; p++)
+        n += *p == ',';
+    for (nth %= n; nth > 0; nth--)
+        list = strchr(list, ',') + 1;
+    list += *list == '[';
+    snprintf(out, size, "%.*s", (int)strcspn(list, ",]"), list);
+}
+
+static void line_connect(struct half *h, const char *host)
 {
     const struct cache_line_events events = {h, on_up, on_down, on_reply, on_news};
     struct async *a = h->owner;
-    h->line = a->driver->open(a->arg, a->loop, h->messages, &events);
+    h->line = a->driver->open(a->arg, host, a->loop, h->messages, &events);
     if (h->line)
         loop_timer_set(a->loop, h->timer, CONNECT_MS, 0);
     else
         half_down(h, "cannot connect");
 }
 
+static void line_connect_one(struct half *h, const char *addresses)
+{
+    char host[ADDRESS_MAX];
+    address_pick(addresses, h->backoff.tries, host, sizeof host);
+    line_connect(h, host);
+}
+
+static void on_name(void *arg, struct names_wait *w, int err, const char *text)
+{
+    struct async *a = arg;
+    struct half *h = w == &a->commands.wait ? &a->commands : &a->messages;
+    if (err)
+        half_down(h, "its name was not found");
+    else
+        line_connect_one(h, text);
+}
+
+/* The library would look up a name by itself, and the loop stand still meanwhile. */
+static void line_try(struct half *h)
+{
+    struct async *a = h->owner;
+    const char *addresses;
+    if (!a->names)
+        line_connect(h, a->host);
+    else if (names_find(a->names, a->host, CONNECT_MS, &h->wait, &addresses))
+        half_down(h, "no memory");
+    else if (addresses)
+        line_connect_one(h, addresses);
+}
+
 static void on_timer(void *arg)
 {
     struct half *h = arg;
     struct async *a = h->owner;
+    if (h->wait.timer)
+        return; /* on_name goes on */
     if (!h->line)
         line_try(h);
     else if (!h->up)
@@ -244,8 +294,13 @@ static void async_close(struct cache_async *port)
 {
     struct async *a = (struct async *)port;
     a->closing = true;
+    if (a->names) {
+        names_leave(a->names, &a->commands.wait);
+        names_leave(a->names, &a->messages.wait);
+    }
     half_drop(&a->commands, "");
     half_drop(&a->messages, "");
+    names_close(a->names);
     loop_timer_free(a->loop, a->commands.timer);
     loop_timer_free(a->loop, a->messages.timer);
     cache_channels_fini(&a->channels);
@@ -253,17 +308,18 @@ static void async_close(struct cache_async *port)
     free(a);
 }
 
-int cache_line_async_open(const struct cache_line_driver *driver, void *arg, struct loop *loop,
-                          struct cache_async **out)
+int cache_line_async_open(const struct cache_line_driver *driver, void *arg, const char *host,
+                          struct resolver *resolver, struct loop *loop, struct cache_async **out)
 {
     static const struct cache_async_ops ops = {async_send, async_subscribe, async_unsubscribe,
                                                async_up,   async_hears,     async_close};
     struct async *a = calloc(1, sizeof *a);
     if (!a) {
+        resolver_close(resolver);
         driver->free(arg);
         return ERR_NOMEM;
     }
-    *a = (struct async){.port = {&ops}, .driver = driver, .arg = arg, .loop = loop};
+    *a = (struct async){.port = {&ops}, .driver = driver, .arg = arg, .host = host, .loop = loop};
     a->messages.messages = true;
     struct half *halves[] = {&a->commands, &a->messages};
     for (int i = 0; i < 2; i++) {
@@ -271,7 +327,8 @@ int cache_line_async_open(const struct cache_line_driver *driver, void *arg, str
         halves[i]->backoff = (struct backoff){RETRY_MIN_MS, RETRY_MAX_MS, 0};
         halves[i]->timer = loop_timer_new(loop, on_timer, halves[i]);
     }
-    if (!a->commands.timer || !a->messages.timer) {
+    int err = resolver ? names_open(loop, resolver, on_name, a, &a->names) : 0;
+    if (err || !a->commands.timer || !a->messages.timer) {
         async_close(&a->port);
         return ERR_NOMEM;
     }

@@ -3,6 +3,7 @@
  * always answered. Without a library; cache_redis.c gives the driver. Loop's thread. */
 #pragma once
 #include "common/cache.h"
+#include "common/resolver.h"
 
 struct cache_line; /* a driver's connection */
 
@@ -19,8 +20,9 @@ struct cache_line_events {
 };
 
 struct cache_line_driver { /* arg: as given to cache_line_async_open */
-    /* Begin to connect. events: copied; none comes inside the call. NULL: it cannot. */
-    struct cache_line *(*open)(void *arg, struct loop *loop, bool messages,
+    /* Begin to connect to an address. events: copied; none comes inside the call. NULL: it cannot.
+     */
+    struct cache_line *(*open)(void *arg, const char *host, struct loop *loop, bool messages,
                                const struct cache_line_events *events);
     /* whole: a script goes with its text, not by name. 0 or ERR_IO (no reply comes). */
     int (*send)(struct cache_line *, const struct cache_command *, bool whole, void *request);
@@ -30,6 +32,9 @@ struct cache_line_driver { /* arg: as given to cache_line_async_open */
     void (*free)(void *arg);
 };
 
-/* arg: taken (freed with driver->free), also on failure. 0 or ERR_NOMEM. */
-int cache_line_async_open(const struct cache_line_driver *driver, void *arg, struct loop *loop,
+/* arg: taken (freed with driver->free), also on failure. host: lent until closed. resolver: taken,
+ * also on failure; it finds the host's addresses, of which each try takes the next. NULL: the
+ * driver gets the host as it is. 0 or ERR_NOMEM. */
+int cache_line_async_open(const struct cache_line_driver *driver, void *arg, const char *host,
+                          struct resolver *resolver, struct loop *loop,
                           struct cache_async **out) must_use;

@@ -5,6 +5,7 @@
 #include "common/cache_scripts.h"
 #include "common/cache_url.h"
 #include "common/log.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -380,12 +381,12 @@ static void on_connected(const redisAsyncContext *connected, int status)
     redisAsyncCommand(redis, on_greeting, l, "PING");
 }
 
-static struct cache_line *line_open(void *arg, struct loop *loop, bool messages,
+static struct cache_line *line_open(void *arg, const char *host, struct loop *loop, bool messages,
                                     const struct cache_line_events *events)
 {
     const struct cache_address *a = arg;
     struct cache_line *l = calloc(1, sizeof *l);
-    redisAsyncContext *redis = l ? redisAsyncConnect(a->host, a->port) : NULL;
+    redisAsyncContext *redis = l ? redisAsyncConnect(host, a->port) : NULL;
     if (redis && !redis->err)
         l->io = loop_io_new(loop, redis->c.fd, on_io, l);
     if (!l || !l->io) {
@@ -434,16 +435,25 @@ static int line_send(struct cache_line *l, const struct cache_command *c, bool w
     return failed ? ERR_IO : 0;
 }
 
+static bool is_address(const char *host)
+{
+    struct in6_addr a;
+    return inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1;
+}
+
 int cache_redis_async_open(struct loop *loop, const struct cache_settings *s,
                            struct cache_async **out)
 {
     static const struct cache_line_driver driver = {line_open, line_send, line_subscribe,
                                                     line_close, free};
     struct cache_address *a = calloc(1, sizeof *a);
+    struct resolver *resolver = NULL;
     int err = a ? address_of(s, a) : ERR_NOMEM;
+    if (!err && !is_address(a->host))
+        err = resolver_ares_open(loop, NULL, &resolver);
     if (err) {
         free(a);
         return err;
     }
-    return cache_line_async_open(&driver, a, loop, out);
+    return cache_line_async_open(&driver, a, a->host, resolver, loop, out);
 }

@@ -21,6 +21,12 @@ struct cache_line { /* one connection of the driver */
 };
 
 struct world {
+    struct resolver resolver; /* first; of a world with a name */
+    resolver_fn *tell_name;   /* NULL: nobody asks */
+    void *tell_arg;
+    int asked;
+    bool resolver_closed;
+    char host[64]; /* of the last try */
     struct loop *loop;
     struct cache_async *cache;
     struct cache_line *line[2]; /* commands, messages; NULL: none */
@@ -34,10 +40,37 @@ struct world {
     int again_err;
 };
 
-static struct cache_line *line_open(void *arg, struct loop *loop, bool messages,
+static int on_ask(struct resolver *r, const char *name, resolver_fn *fn, void *arg)
+{
+    struct world *w = (struct world *)(void *)r;
+    assert_string_equal(name, "redis");
+    assert_null(w->tell_name);
+    w->asked++;
+    w->tell_name = fn;
+    w->tell_arg = arg;
+    return 0;
+}
+
+static void on_close(struct resolver *r)
+{
+    ((struct world *)(void *)r)->resolver_closed = true;
+}
+
+/* The name server says so. */
+static void tell_name(struct world *w, int err, const char *addresses)
+{
+    resolver_fn *fn = w->tell_name;
+    assert_non_null(fn);
+    w->tell_name = NULL;
+    fn(w->tell_arg, &(struct resolver_answer){err, addresses, 60000, err ? "no luck" : ""});
+    loop_fake_run_for(w->loop, 0);
+}
+
+static struct cache_line *line_open(void *arg, const char *host, struct loop *loop, bool messages,
                                     const struct cache_line_events *events)
 {
     struct world *w = arg;
+    snprintf(w->host, sizeof w->host, "%s", host);
     assert_ptr_equal(loop, w->loop);
     assert_null(w->line[messages]);
     w->opened[messages]++;
@@ -95,16 +128,28 @@ static void lose(struct world *w, bool messages)
     events.down(events.arg, "lost");
 }
 
-static int setup(void **state)
+static int setup_host(void **state, const char *host, bool name)
 {
     static const struct cache_line_driver driver = {line_open, line_send, line_subscribe, line_end,
                                                     driver_free};
+    static const struct resolver_ops ops = {on_ask, on_close};
     static struct world w;
-    w = (struct world){0};
+    w = (struct world){.resolver.ops = &ops, .resolver_closed = !name};
     assert_int_equal(loop_fake_open(0, &w.loop), 0);
-    assert_int_equal(cache_line_async_open(&driver, &w, w.loop, &w.cache), 0);
+    struct resolver *resolver = name ? &w.resolver : NULL;
+    assert_int_equal(cache_line_async_open(&driver, &w, host, resolver, w.loop, &w.cache), 0);
     *state = &w;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_host(state, "127.0.0.1", false);
+}
+
+static int setup_name(void **state)
+{
+    return setup_host(state, "redis", true);
 }
 
 static int teardown(void **state)
@@ -113,6 +158,7 @@ static int teardown(void **state)
     if (w->cache)
         cache_async_close(w->cache);
     assert_int_equal(w->freed, 1);
+    assert_true(w->resolver_closed);
     assert_null(w->line[0]);
     assert_null(w->line[1]);
     loop_close(w->loop);
@@ -344,7 +390,77 @@ static void a_channel_wanted_again_before_it_was_given_up_is_subscribed_anew(voi
     assert_int_equal(w->unsubscribed, 2);
 }
 
+/* ---- a name */
+
+/* The library's own look-up would stop the loop. */
+static void a_name_is_found_before_the_line_is_opened(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(cache_subscribe(w->cache, "news", on_message, w), 0);
+    loop_fake_run_for(w->loop, 500);
+    assert_int_equal(w->asked, 1); /* for both lines */
+    assert_int_equal(w->opened[0] + w->opened[1], 0);
+    assert_int_equal(cache_subscribe(w->cache, "more", on_message, w), 0);
+    loop_fake_run_for(w->loop, 500);
+    tell_name(w, 0, "192.0.2.1");
+    assert_string_equal(w->host, "192.0.2.1");
+    assert_int_equal(w->opened[0], 1);
+    assert_int_equal(w->opened[1], 1);
+    bring_up(w, false);
+    assert_true(cache_async_up(w->cache));
+    lose(w, false);
+    loop_fake_run_for(w->loop, 100);
+    assert_int_equal(w->opened[0], 2); /* known for a while */
+    assert_int_equal(w->asked, 1);
+}
+
+static void run_until_opened(struct world *w, int times)
+{
+    for (int ms = 0; w->opened[0] < times && ms < 2000; ms++)
+        loop_fake_run_for(w->loop, 1);
+    assert_int_equal(w->opened[0], times);
+}
+
+static void each_try_takes_the_next_address(void **state)
+{
+    struct world *w = *state;
+    static const char *const order[] = {"192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.1"};
+    w->refuses = true;
+    loop_fake_run_for(w->loop, 0);
+    tell_name(w, 0, "192.0.2.1,[2001:db8::1],192.0.2.2");
+    for (int i = 0; i < 4; i++) {
+        run_until_opened(w, i + 1);
+        assert_string_equal(w->host, order[i]);
+    }
+}
+
+static void a_name_that_is_not_found_is_asked_for_again(void **state)
+{
+    struct world *w = *state;
+    loop_fake_run_for(w->loop, 0);
+    tell_name(w, ERR_IO, NULL);
+    assert_int_equal(w->opened[0], 0);
+    loop_fake_run_for(w->loop, 4000); /* the second question has no answer at all */
+    assert_int_equal(w->asked, 2);
+    tell_name(w, 0, "192.0.2.1");
+    run_until_opened(w, 1);
+    bring_up(w, false);
+}
+
+static void closing_while_the_name_is_looked_up(void **state)
+{
+    struct world *w = *state;
+    loop_fake_run_for(w->loop, 10);
+    assert_int_equal(w->asked, 1);
+    cache_async_close(w->cache);
+    w->cache = NULL;
+    assert_true(w->resolver_closed);
+    loop_fake_run_for(w->loop, 5000);
+    assert_int_equal(w->opened[0], 0);
+}
+
 #define with_world(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_name(f)  cmocka_unit_test_setup_teardown(f, setup_name, teardown)
 
 int main(void)
 {
@@ -360,6 +476,10 @@ int main(void)
         with_world(close_answers_what_is_open),
         with_world(listeners_are_subscribed_again_after_a_loss),
         with_world(a_channel_wanted_again_before_it_was_given_up_is_subscribed_anew),
+        with_name(a_name_is_found_before_the_line_is_opened),
+        with_name(each_try_takes_the_next_address),
+        with_name(a_name_that_is_not_found_is_asked_for_again),
+        with_name(closing_while_the_name_is_looked_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
