@@ -134,7 +134,7 @@ def test_a_second_one_shows_the_addresses_of_the_first(running):
     assert f"127.0.0.1:{running.port}" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["--port"], ["--port", "x"], ["--nothing"], ["break"], ["break", "x-mart"], ["try", "x"]])
+@pytest.mark.parametrize("words", [["--port"], ["--port", "x"], ["--port", "08080"], ["--port", "65535"], ["--nothing"], ["break"], ["break", "x-mart"], ["try", "x"]])
 def test_wrong_words_show_the_usage(running, words):
     done = running.call(*words)
     assert done.returncode == 2 and "usage" in done.stderr, done
@@ -166,6 +166,22 @@ def test_ctrl_c_stops_everything(work_folder, release):
     q.process.send_signal(signal.SIGINT)
     assert q.process.wait(60) == 130
     assert [pid for pid in pids if is_alive(pid)] == []
+    shutil.rmtree(q.folder, ignore_errors=True)
+
+
+def test_what_a_killed_one_left_running_is_stopped(work_folder, release):
+    q = QuickStart(work_folder / "quickstart-killed", release)
+    q.start("--port", str(free_port()))
+    pids = [int(p.read_text()) for p in q.folder.rglob("*.pid") if p.name != "pid"]
+    q.process.kill()
+    q.process.wait(10)
+    assert [pid for pid in pids if is_alive(pid)] == pids
+    done = q.call("stop")
+    assert done.returncode == 0 and done.stdout.startswith("stopped what a killed quick start had left: "), done
+    assert set(done.stdout.split(":")[1].split()) == {"kafka", "redis", "mysql", "gateway", "worker", "auth", "member",
+                                                      "batch", "stand-in"}
+    assert [pid for pid in pids if is_alive(pid)] == []
+    assert q.call("stop").stdout == "nothing runs\n"
     shutil.rmtree(q.folder, ignore_errors=True)
 
 

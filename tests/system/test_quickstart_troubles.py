@@ -318,6 +318,13 @@ def test_your_servers_are_used_and_stay(own):
     assert own.status.count(" runs, pid ") == 3, own.status
 
 
+def test_a_second_time_with_your_redis_it_is_a_new_job(own):
+    """It remembers the first answer for 5 minutes."""
+    done = own.call(*own.done.args)
+    assert done.returncode == 0, done
+    assert re.search(r"accepted +\d+ ms", done.stdout) and re.search(r"again +\d+ ms +from the cache", done.stdout), done
+
+
 def test_a_taken_usual_port_is_named_and_the_next_used(own):
     lines = own.done.stderr.splitlines()
     assert len(lines) == 1, lines
