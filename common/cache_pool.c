@@ -45,10 +45,10 @@ static void pooled_free(const struct pool *p, struct pooled *c)
     }
 }
 
-static struct pooled *pooled_new(const struct pool *p)
+static struct pooled *pooled_new(const struct pool *p, bool anew)
 {
     struct pooled *c = calloc(1, sizeof *c);
-    if (c && !(c->link = p->driver->open(p->arg, p->wait_ms))) {
+    if (c && !(c->link = p->driver->open(p->arg, p->wait_ms, anew))) {
         free(c);
         return NULL;
     }
@@ -77,7 +77,7 @@ static void *revive(void *arg)
     pthread_mutex_lock(&p->lock);
     do {
         pthread_mutex_unlock(&p->lock);
-        struct pooled *c = pooled_new(p); /* the very first try does not wait */
+        struct pooled *c = pooled_new(p, true); /* the very first try does not wait */
         pthread_mutex_lock(&p->lock);
         if (!c)
             continue;
@@ -168,7 +168,7 @@ static int pool_take(struct pool *p, struct pooled **out)
         }
         pooled_free(p, c);
     }
-    c = pooled_new(p);
+    c = pooled_new(p, false);
     if (!c) {
         pthread_mutex_lock(&p->lock);
         p->open--;

@@ -6,7 +6,9 @@
 
 struct cache_link;    /* a driver's connection; one thread at a time */
 struct cache_driver { /* arg: as given to cache_pool_open */
-    struct cache_link *(*open)(void *arg, int wait_ms); /* ready for commands, or NULL (logged) */
+    /* Ready for commands, or NULL (logged). anew: in the pool's own thread, which may wait for a
+     * name server; else a caller's, which must not: to where the last of those led. */
+    struct cache_link *(*open)(void *arg, int wait_ms, bool anew);
     bool (*is_stale)(struct cache_link *); /* idle, and closed by the other side meanwhile */
     /* As cache_call. Any error leaves the link dead; *why then says more (lent until close). */
     int (*exchange)(struct cache_link *, const struct cache_command *, size_t n,

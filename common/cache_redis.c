@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
+#include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +105,12 @@ static int address_of(const struct cache_settings *s, struct cache_address *out)
 }
 
 /* ---- synchronous: the driver of cache_pool.c */
+struct way { /* of all links of a pool */
+    struct cache_address to;
+    pthread_mutex_t lock;
+    char peer[INET6_ADDRSTRLEN]; /* where its name led the last time */
+};
+
 struct cache_link {
     redisContext *redis;
     script_names sha;
@@ -148,16 +156,48 @@ static void link_close(struct cache_link *c)
     free(c);
 }
 
-static struct cache_link *link_open(void *arg, int wait_ms)
+static void peer_note(struct way *w, int fd)
 {
-    const struct cache_address *a = arg;
+    struct sockaddr_storage s;
+    socklen_t len = sizeof s;
+    char host[INET6_ADDRSTRLEN];
+    if (getpeername(fd, (struct sockaddr *)&s, &len) ||
+        getnameinfo((struct sockaddr *)&s, len, host, sizeof host, NULL, 0, NI_NUMERICHOST))
+        return;
+    pthread_mutex_lock(&w->lock);
+    snprintf(w->peer, sizeof w->peer, "%s", host);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static redisContext *way_connect(struct way *w, struct timeval wait, bool anew)
+{
+    char host[sizeof w->to.host];
+    pthread_mutex_lock(&w->lock);
+    snprintf(host, sizeof host, "%s", anew || !w->peer[0] ? w->to.host : w->peer);
+    pthread_mutex_unlock(&w->lock);
+    redisContext *redis = redisConnectWithTimeout(host, w->to.port, wait);
+    if (anew && redis && !redis->err)
+        peer_note(w, redis->fd);
+    return redis;
+}
+
+static void way_free(void *arg)
+{
+    struct way *w = arg;
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+static struct cache_link *link_open(void *arg, int wait_ms, bool anew)
+{
+    struct way *w = arg;
     struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000L};
     struct cache_link *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    c->redis = redisConnectWithTimeout(a->host, a->port, wait);
+    c->redis = way_connect(w, wait, anew);
     if (!c->redis || c->redis->err || redisSetTimeout(c->redis, wait) ||
-        redisEnableKeepAlive(c->redis) || !greet_all(a, c)) {
+        redisEnableKeepAlive(c->redis) || !greet_all(&w->to, c)) {
         link_close(c);
         return NULL;
     }
@@ -248,14 +288,15 @@ static int link_exchange(struct cache_link *c, const struct cache_command *comma
 int cache_redis_open(const struct cache_settings *s, const struct clock *clock, struct cache **out)
 {
     static const struct cache_driver driver = {link_open, link_is_stale, link_exchange, link_close,
-                                               free};
-    struct cache_address *a = calloc(1, sizeof *a);
-    int err = a ? address_of(s, a) : ERR_NOMEM;
+                                               way_free};
+    struct way *w = calloc(1, sizeof *w);
+    int err = w ? address_of(s, &w->to) : ERR_NOMEM;
     if (err) {
-        free(a);
+        free(w);
         return err;
     }
-    return cache_pool_open(&driver, a, s, clock, out);
+    pthread_mutex_init(&w->lock, NULL);
+    return cache_pool_open(&driver, w, s, clock, out);
 }
 
 /* ---- asynchronous: the driver of cache_line.c */

@@ -16,15 +16,16 @@ struct cache_link {
 };
 
 struct server { /* arg of the driver */
-    atomic_int open, opened, exchanges;
+    atomic_int open, opened, anew, exchanges;
     atomic_bool refuses, stale, freed, hold;
     atomic_int fails; /* err of the next exchanges; 0: none */
 };
 
-static struct cache_link *link_open(void *arg, int wait_ms)
+static struct cache_link *link_open(void *arg, int wait_ms, bool anew)
 {
     struct server *s = arg;
     assert_int_equal(wait_ms, 20);
+    atomic_fetch_add(&s->anew, anew);
     if (atomic_load(&s->refuses))
         return NULL;
     struct cache_link *l = calloc(1, sizeof *l);
@@ -150,6 +151,7 @@ static void a_stale_connection_is_replaced_without_a_failure(void **state)
     atomic_store(&s.stale, true);
     assert_int_equal(call(c), 0);
     assert_int_equal(atomic_load(&s.opened), 2);
+    assert_int_equal(atomic_load(&s.anew), 1); /* no caller waits for a name server */
     assert_int_equal(atomic_load(&s.open), 1);
     atomic_store(&s.stale, true);
     atomic_store(&s.refuses, true);
