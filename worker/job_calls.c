@@ -4,6 +4,7 @@
 #include "worker/each.h"
 #include "worker/job_run.h"
 #include "worker/plan.h"
+#include "worker/weight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static void call_over(void *arg, struct call_run *run)
         log_failed(run);
     *job_call_run(j, i) = NULL;
     j->env->kept += (int64_t)run->result_len;
+    job_trees_grow(j, weight_of_value(job_outcome(j, i)->result));
     job_ledger_write(j, i, run->key, run);
     call_run_free(run);
     job_calls_go_on(j);
@@ -91,6 +93,7 @@ static bool take_known(struct job_run *j, struct plan_item *i, const uint8_t key
     }
     j->kept += row->result_len;
     j->env->kept += (int64_t)row->result_len;
+    job_trees_grow(j, weight_of_value(o->result));
     return true;
 }
 
@@ -203,9 +206,7 @@ static enum call_code expand(struct job_run *j, const struct flow_call *call, st
         return CALL_TOO_MANY_ITEMS;
     }
     if (items_expand(c, n) == 0) {
-        size_t bytes = n * (sizeof *c->items + sizeof(struct outcome) + sizeof(struct call_run *));
-        j->copied += bytes;
-        j->env->kept += (int64_t)bytes;
+        job_grow(j, n * (sizeof *c->items + sizeof(struct outcome) + sizeof(struct call_run *)));
         return CALL_OK;
     }
     c->list = NULL;
@@ -224,8 +225,7 @@ static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
     int err = 0;
     if (call->after_n && flow_call_uses(call) & VAR_BIT(VAR_CALLS)) {
         err = outcome_seen(f, j->calls, call, &c->seen);
-        j->copied += j->kept; /* at most */
-        j->env->kept += (int64_t)j->kept;
+        job_grow(j, weight_of_value(c->seen));
     }
     struct expr_vars vars = j->vars;
     vars.value[VAR_CALLS] = c->seen;
@@ -233,6 +233,7 @@ static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
         err = each_wanted(call->when, &vars, wanted, &error);
     if (!err && *wanted && flow_call_has_items(call))
         err = each_list(&call->each, &vars, &c->list, &c->list_owned, &error);
+    job_grow(j, weight_of_value(c->list_owned));
     if (err) {
         log_info("call-expression", "call", call->name, "error", error.text);
         return CALL_EXPRESSION;
@@ -434,6 +435,7 @@ void job_calls_free(struct job_run *j)
     if (j->calls)
         items_free(j->claim.flow, j->calls);
     j->calls = NULL;
+    job_trees_freed(j);
     j->env->kept -= (int64_t)(j->kept + j->copied);
     j->kept = j->copied = 0;
 }

@@ -2,9 +2,12 @@
 #include "common/metrics.h"
 #include "worker/job_run.h"
 #include "worker/shard.h"
+#include "worker/weight.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { CALL_WEIGHT = 2048 };
 
 static unsigned uses_of(const struct flow *f)
 {
@@ -89,6 +92,12 @@ void job_env_close(struct job_env *env)
     env->facts = NULL;
 }
 
+int64_t job_run_bytes(const struct job_run *j)
+{
+    return (int64_t)(sizeof *j + j->record->bytes + j->record->tree +
+                     j->claim.flow->calls_n * CALL_WEIGHT);
+}
+
 int64_t job_env_bytes(const struct job_env *env)
 {
     return env->kept + env->calls.held;
@@ -116,7 +125,8 @@ int job_record_copy(const struct broker_record *r, struct job_record **out)
                                  .key_len = key_len,
                                  .value_len = r->value_len,
                                  .headers_len = headers.len,
-                                 .bytes = bytes};
+                                 .bytes = bytes,
+                                 .tree = weight_of_text(r->value, r->value_len)};
         if (key_len)
             memcpy(p, r->key, key_len);
         if (r->value_len)

@@ -113,6 +113,8 @@ static void compute(struct job_run *j, struct job_ending *e)
     if (e->state != JOB_FAILED)
         job_notify_compute(j, e);
     j->vars.value[VAR_CALLS] = j->vars.value[VAR_RESULT] = NULL;
+    if (calls)
+        job_trees_freed(j);
     json_free(calls);
     json_free(result);
 }

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "worker/each.h"
 #include "worker/job_sql.h"
+#include "worker/weight.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,9 +94,8 @@ static void load_failed(struct job_run *j, const char *why)
 /* rows: taken. */
 static bool keep(struct job_run *j, struct json *rows)
 {
-    size_t bytes = saves_weight(rows);
-    j->copied += bytes;
-    j->env->kept += (int64_t)bytes;
+    size_t bytes = weight_of_value(rows);
+    job_grow(j, bytes);
     j->loaded += bytes;
     return json_put(j->rows, j->claim.flow->loads[j->load_at].name, rows) == 0;
 }

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "worker/job_run.h"
 #include "worker/outcome.h"
+#include "worker/weight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,7 @@ static void go_on(struct job_run *j, const char *text, size_t len)
     }
     j->kept += len;
     j->env->kept += (int64_t)len;
+    job_grow(j, weight_of_value(j->pool.item));
     leave_calls_out(j);
     job_run_enter(j, PHASE_FINISHING);
 }

@@ -61,7 +61,8 @@ struct job_record {    /* the record as it came, for dead letters; one allocatio
     const char *key, *value,
         *headers; /* headers as packed by record_headers_pack; key NULL: none */
     size_t key_len, value_len, headers_len;
-    size_t bytes; /* of all, for intake */
+    size_t bytes; /* of all, for intake, */
+    size_t tree;  /* as are those of its value as JSON, which it may become */
 };
 
 struct flow_facts { /* per flow: what is the same for all its jobs; made once */
@@ -113,7 +114,7 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     struct job_list held, queued;
     struct turns turns;      /* refills of a key; jobs of a key where that is their order */
     bool undone;             /* who leaves its turn now has not ended */
-    int64_t kept;            /* bytes of results that jobs hold */
+    int64_t kept;            /* bytes that jobs hold besides their records */
     struct job_run *suspect; /* the one of `queued` that runs now */
     bool draining;           /* nothing is claimed any more */
     /* It is over here: mark its records as done if `done`, forget and free it. */
@@ -163,7 +164,8 @@ struct job_run {
     struct call_items *calls; /* by place in the flow's; NULL: not yet */
     bool advancing;           /* calls are being started: none of them ends the job meanwhile */
     struct due_item turn;     /* there is more to start than one turn of the loop bears */
-    size_t kept, copied;      /* bytes of results, and of copies for calls that see them */
+    size_t kept;              /* bytes of results as text, */
+    size_t trees, copied;     /* as JSON, and of what else it holds */
     struct json *rows;        /* `$rows`, owned */
     size_t load_at, loaded;   /* the entry being loaded; bytes so far */
     struct due_item again;    /* a database was away */
@@ -210,7 +212,8 @@ static inline bool job_run_is_claimed(const struct job_run *j)
 /* A job of the flow ended well (job_eta.c). */
 void job_eta_note(struct job_run *j, int64_t took_ms);
 int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
-/* What its jobs hold besides their records, for intake. */
+/* What a job takes from when it comes in, and what jobs come to hold besides, for intake. */
+int64_t job_run_bytes(const struct job_run *j);
 int64_t job_env_bytes(const struct job_env *env);
 
 /* ---- between the files of this module */
@@ -273,6 +276,24 @@ bool job_again_due(const struct job_run *j, int64_t *due_us) must_use;
 int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us) must_use;
 int64_t job_again_sweep_us(const struct job_run *j, int64_t due_us); /* T7's sweep_at */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
+
+/* It holds so much more, to its end. */
+static inline void job_grow(struct job_run *j, size_t bytes)
+{
+    j->copied += bytes;
+    j->env->kept += (int64_t)bytes;
+}
+/* Its results as JSON: one more; all are freed. */
+static inline void job_trees_grow(struct job_run *j, size_t bytes)
+{
+    j->trees += bytes;
+    j->env->kept += (int64_t)bytes;
+}
+static inline void job_trees_freed(struct job_run *j)
+{
+    j->env->kept -= (int64_t)j->trees;
+    j->trees = 0;
+}
 
 static inline struct outcome *job_outcome(const struct job_run *j, const struct plan_item *i)
 {

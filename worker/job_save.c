@@ -14,13 +14,6 @@ enum { GRACE_US = 10 * 1000000 }; /* behind the deadline */
 
 static void apply(struct job_run *j);
 
-/* They may wait for a database as long as it takes, and count as what their job holds. */
-static void hold(struct job_run *j, const struct saves *saves)
-{
-    j->copied += saves->bytes;
-    j->env->kept += (int64_t)saves->bytes;
-}
-
 /* ---- compute */
 
 void job_save_compute(struct job_run *j, struct job_ending *e)
@@ -31,7 +24,7 @@ void job_save_compute(struct job_run *j, struct job_ending *e)
         return;
     int err = saves_compute(j->claim.flow, &j->vars, &w, &e->saves, &error);
     if (!err) {
-        hold(j, e->saves);
+        job_grow(j, e->saves->bytes); /* they may wait for a database as long as it takes */
         return;
     }
     log_warn("save-expression", "flow", j->claim.flow->name, "error",
@@ -190,7 +183,7 @@ static int read_row(struct job_run *j, struct job_ending *e, const struct record
     free(e->result);
     free(e->calls);
     e->saves = saves;
-    hold(j, saves);
+    job_grow(j, saves->bytes);
     e->result = text_of(json_get(d, "result"), &e->result_len);
     e->calls = text_of(json_get(d, "calls"), &e->calls_len);
     if (!state || !e->result || !e->calls)

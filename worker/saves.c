@@ -7,17 +7,7 @@
 #include "common/json.h"
 #include "worker/each.h"
 #include "worker/save_emits.h"
-
-enum { VALUE_COST = 32 };
-
-size_t saves_weight(const struct json *v)
-{
-    const char *text = json_text(v);
-    size_t bytes = VALUE_COST + (text ? strlen(text) : 0);
-    for (const struct json *i = json_first(v); i; i = json_next(i))
-        bytes += saves_weight(i) + (json_key(i) ? strlen(json_key(i)) : 0);
-    return bytes;
-}
+#include "worker/weight.h"
 
 /* ---- compute */
 
@@ -42,7 +32,7 @@ static int add_row(struct computing *c, const struct flow_save *save, const stru
     int err = sql_template_render(save->sql, vars, &params, c->error);
     if (err)
         return err;
-    c->bytes += saves_weight(params);
+    c->bytes += weight_of_value(params);
     if (c->bytes > SQL_BYTES_MAX) {
         json_free(params);
         return ERR_TOO_LARGE;
@@ -216,7 +206,7 @@ static int saves_new(struct json *document, const struct saves_world *w, struct 
     }
     s->refs = 1;
     s->document = document;
-    s->bytes = saves_weight(document);
+    s->bytes = weight_of_value(document);
     int err = add_groups(s, false, w);
     if (!err)
         err = add_groups(s, true, w);

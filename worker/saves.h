@@ -64,5 +64,3 @@ void saves_put(struct saves *s);          /* NULL is fine */
 bool saves_are_elsewhere(const struct saves *s);
 /* The one on the record's server; NULL: none. */
 const struct save_group *saves_own(const struct saves *s);
-/* Bytes a value takes, roughly. */
-size_t saves_weight(const struct json *v);

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { TICK_MS = 1000, LEAVE_MS = 50, LAST_WRITES_MS = 5000, CALL_WEIGHT = 2048 };
+enum { TICK_MS = 1000, LEAVE_MS = 50, LAST_WRITES_MS = 5000 };
 
 struct shard {
     struct shard_settings s;
@@ -30,11 +30,6 @@ struct shard {
 };
 
 /* ---- records in */
-
-static int64_t weight_of(const struct job_run *j)
-{
-    return (int64_t)(sizeof *j + j->record->bytes + j->claim.flow->calls_n * CALL_WEIGHT);
-}
 
 static void look_at_intake(struct shard *s)
 {
@@ -89,7 +84,7 @@ static int begin(struct shard *s, const struct claim *c, struct partition *p,
     }
     j->place.partition = p;
     j->place.offset = r->offset;
-    s->bytes += weight_of(j);
+    s->bytes += job_run_bytes(j);
     job_run_enter(j, PHASE_HELD);
     return 0;
 }
@@ -142,7 +137,7 @@ static void gone(void *arg, struct job_run *j, bool done)
             consumer_done(p->partition, p->offset);
     } while ((p = p->next) != NULL);
     jobs_remove(&s->jobs, j);
-    s->bytes -= weight_of(j);
+    s->bytes -= job_run_bytes(j);
     if (!s->walking)
         reopen(s);
     check_closed(s);

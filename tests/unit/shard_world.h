@@ -22,6 +22,7 @@
 
 #define TOPIC "price-compare-requests"
 enum { WALL_S = 1795560300, LEASE_MS = 15000, SHARDS_MAX = 2 };
+static int64_t world_bytes_max; /* of shards that are opened from now on; 0: the usual */
 
 struct world {
     struct loop *loop;
@@ -111,6 +112,7 @@ static void world_shard(struct world *w, unsigned i)
                                      .shares = lease_shares(w->lease),
                                      .retention_ms = 86400000,
                                      .jobs_max = w->jobs_max,
+                                     .bytes_max = world_bytes_max,
                                      .closed = world_closed,
                                      .fatal = world_fatal,
                                      .arg = w};
