@@ -95,28 +95,6 @@ static struct sql_op *take(struct desk *d, bool *away)
     return op;
 }
 
-void databases_put(struct databases *d, struct sql_op *op)
-{
-    struct counter *c = &d->list[op->database->index];
-    struct clerk *wake = NULL;
-    op->next = NULL;
-    pthread_mutex_lock(&c->lock);
-    if (c->last)
-        c->last->next = op;
-    else
-        c->first = op;
-    c->last = op;
-    for (unsigned i = 0; i < c->n && !wake; i++) {
-        if (!c->desks[i].idle)
-            continue;
-        c->desks[i].idle = false;
-        wake = c->desks[i].clerk;
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (wake)
-        clerk_wake(wake);
-}
-
 /* ---- one operation */
 
 /* Said once when it goes, and once when it is back. */
@@ -183,9 +161,15 @@ static void sweep(struct desk *d)
 
 /* ---- */
 
-static int step(void *arg, struct record *r, int64_t *next_ms)
+static void give_back(struct sql_op *op)
 {
     static const struct timespec pause = {0, 1000000};
+    while (loop_post(op->loop, op->done, op->arg)) /* no memory: it must not be lost */
+        nanosleep(&pause, NULL);
+}
+
+static int step(void *arg, struct record *r, int64_t *next_ms)
+{
     struct desk *d = arg;
     bool away;
     (void)r;
@@ -203,8 +187,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
         op->status = ERR_IO;
     else
         run(d, op);
-    while (loop_post(op->loop, op->done, op->arg)) /* no memory: it must not be lost */
-        nanosleep(&pause, NULL);
+    give_back(op);
     return 0;
 }
 
@@ -221,12 +204,14 @@ static void metrics_name(struct counter *c)
     }
 }
 
+/* With the lock, or before anybody else knows it. */
 static int counter_start(struct databases *d, struct counter *c)
 {
     unsigned n = c->database->connections;
     int err = 0;
     metrics_name(c);
-    c->desks = calloc(n, sizeof *c->desks);
+    if (!c->desks)
+        c->desks = calloc(n, sizeof *c->desks);
     if (!c->desks)
         return ERR_NOMEM;
     for (; c->n < n && !err; c->n += err == 0) {
@@ -236,6 +221,44 @@ static int counter_start(struct databases *d, struct counter *c)
         err = clerk_start(&s, &desk->clerk);
     }
     return err;
+}
+
+/* With the lock. Somebody who is idle, and is no longer. */
+static struct clerk *idle_one(struct counter *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (!c->desks[i].idle)
+            continue;
+        c->desks[i].idle = false;
+        return c->desks[i].clerk;
+    }
+    return NULL;
+}
+
+void databases_put(struct databases *d, struct sql_op *op)
+{
+    struct counter *c = &d->list[op->database->index];
+    struct clerk *wake = NULL;
+    op->next = NULL;
+    pthread_mutex_lock(&c->lock);
+    int err = c->n ? 0 : counter_start(d, c);
+    if (!err) {
+        if (c->last)
+            c->last->next = op;
+        else
+            c->first = op;
+        c->last = op;
+        wake = idle_one(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (wake)
+        clerk_wake(wake);
+    if (!err)
+        return;
+    op->rows = NULL;
+    op->status = err;
+    snprintf(op->why, sizeof op->why, "no thread could be started for it");
+    give_back(op);
 }
 
 int databases_start(const struct databases_settings *s, struct databases **out)

@@ -1,5 +1,6 @@
 /* databases.h - the threads that read and write users' databases for all shards of a process: as
- * many for each as it has `connections`, those that no flow uses have none.
+ * many for each as it has `connections`, those that no flow uses only once something is put: what
+ * `$save` holds was computed by earlier files.
  * An operation is embedded in its owner's struct and lent until its done callback, which runs in
  * the loop of the shard that asked. It is tried once: ERR_IO and ERR_CONFLICT are the owner's to
  * repeat. The first thread of each that has offpath_applied deletes its old rows, once an hour.
@@ -40,7 +41,8 @@ struct databases_settings {
     struct loop *loop;              /* NULL; set: timers of this loop instead (virtual time) */
 };
 int databases_start(const struct databases_settings *s, struct databases **out) must_use;
-void databases_put(struct databases *d, struct sql_op *op); /* any thread; never blocks */
+/* Any thread; never blocks. Without memory for its threads: ERR_NOMEM, the owner's to repeat. */
+void databases_put(struct databases *d, struct sql_op *op);
 /* Waits for the statements under way. Operations still open are not called back. NULL is fine. */
 void databases_stop(struct databases *d);
 /* A save there is a part of T6. */

@@ -458,6 +458,40 @@ static void what_was_applied_before_is_not_applied_again(void **state)
     end_world(w, &s);
 }
 
+/* Today's files name its database, and no flow uses it any more. */
+static void a_recorded_save_is_applied_where_no_flow_saves_any_more(void **state)
+{
+    (void)state;
+    struct world *w = world_of("result: 1\n", NULL);
+    struct event e = leave_saved(w, SAVED);
+    struct event f = leave_saved(w, SAVED);
+    world_put(w, &e, "{\"id\":7}", 0);
+    world_put(w, &f, "{\"id\":7}", 0);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_PARTIAL, "");
+    seen_fini(&s);
+    s = world_final(w, &f.job);
+    assert_end(&s, JOB_PARTIAL, "");
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO b"), 2);
+    assert_int_equal(sql_fake_saved(w->sql, "INSERT INTO a"), 2);
+    end_world(w, &s);
+}
+
+static void what_a_recorded_save_has_that_is_optional_is_tried_there_too(void **state)
+{
+    (void)state;
+    struct world *w = world_of("result: 1\n", NULL);
+    struct event e = leave_saved(
+        w, "{\"saves\":[{\"database\":\"away\",\"sql\":\"INSERT INTO log\",\"optional\":true,"
+           "\"elsewhere\":false,\"rows\":[[]]}],"
+           "\"state\":\"succeeded\",\"result\":1,\"calls\":[]}");
+    world_put(w, &e, "{\"id\":7}", 0);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_SUCCEEDED, "");
+    assert_int_equal(sql_fake_saved(w->sql, "away: INSERT INTO log"), 1);
+    end_world(w, &s);
+}
+
 /* Whatever shares a transaction today: an account may have changed. */
 static void a_step_is_the_place_of_its_database(void **state)
 {
@@ -757,6 +791,8 @@ int main(void)
         cmocka_unit_test(a_lost_answer_elsewhere_saves_once),
         cmocka_unit_test(a_recorded_save_goes_on_without_load_check_or_cancel),
         cmocka_unit_test(what_was_applied_before_is_not_applied_again),
+        cmocka_unit_test(a_recorded_save_is_applied_where_no_flow_saves_any_more),
+        cmocka_unit_test(what_a_recorded_save_has_that_is_optional_is_tried_there_too),
         cmocka_unit_test(a_step_is_the_place_of_its_database),
         cmocka_unit_test(a_database_that_moved_to_the_records_server_is_saved_once),
         cmocka_unit_test(a_recorded_save_that_cannot_be_read_fails),
