@@ -49,14 +49,6 @@ static int headers_of(const struct job_run *j, struct event_headers *own,
     return err;
 }
 
-/* Would the outbox and the topic take it? A row that is never published keeps its job for ever. */
-static bool is_too_large(const struct job_run *j, const struct job_emits *e, const char *topic)
-{
-    const struct record_post *p = &e->posts[0];
-    return p->key_len > RECORD_KEY_MAX || p->headers_len > RECORD_HEADERS_MAX ||
-           e->bytes > topic_limits_of(j->env->limits, topic);
-}
-
 int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us)
 {
     struct event_headers own;
@@ -75,7 +67,7 @@ int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us)
                                       .value_len = r->value_len};
     if (!err)
         err = job_emits_add(&e->emits, &again);
-    if (!err && is_too_large(j, &e->emits, e->topic)) {
+    if (!err && job_emits_is_too_large(&e->emits.posts[0], j->env->limits)) {
         job_emits_fini(&e->emits);
         err = ERR_TOO_LARGE;
     }

@@ -62,6 +62,12 @@ int job_emits_add(struct job_emits *e, const struct emit_record *r)
     return 0;
 }
 
+bool job_emits_is_too_large(const struct record_post *p, const struct topic_limits *limits)
+{
+    return p->key_len > RECORD_KEY_MAX || p->headers_len > RECORD_HEADERS_MAX ||
+           p->key_len + p->value_len + p->headers_len > topic_limits_of(limits, p->topic);
+}
+
 /* ---- one record */
 
 struct emitting {
@@ -142,10 +148,13 @@ static int key_of_topic(const struct emitting *a, const struct expr_vars *vars, 
     return err;
 }
 
-static int fits(const struct emitting *a, const char *topic, size_t before)
+/* With the one that was added last. */
+static int fits(const struct emitting *a)
 {
-    size_t bytes = a->out->bytes - before;
-    if (bytes > topic_limits_of(a->s->limits, topic))
+    const struct record_post *last = &a->out->posts[a->out->n - 1];
+    if (last->key_len > RECORD_KEY_MAX)
+        return fail(a, ERR_TOO_LARGE, "a key is longer than 1 KB");
+    if (job_emits_is_too_large(last, a->s->limits))
         return fail(a, ERR_TOO_LARGE, "a record is larger than its topic takes");
     if (a->out->bytes > EMIT_ALL_MAX)
         return fail(a, ERR_TOO_LARGE, "more than 8 MB of records");
@@ -168,10 +177,9 @@ static int add(const struct emitting *a, const struct event *child, const struct
                                   .key_len = key->len,
                                   .value = value->data,
                                   .value_len = value->len};
-    size_t before = a->out->bytes;
     if (!err)
         err = job_emits_add(a->out, &r);
-    return err ? err : fits(a, r.topic, before);
+    return err ? err : fits(a);
 }
 
 static int check_schema(const struct emitting *a, const struct json *v)

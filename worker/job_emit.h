@@ -39,6 +39,8 @@ struct emit_record {
     size_t key_len, value_len;
 };
 int job_emits_add(struct job_emits *e, const struct emit_record *r) must_use;
+/* Would the outbox or its topic refuse it? A row that is never published keeps its job for ever. */
+bool job_emits_is_too_large(const struct record_post *p, const struct topic_limits *limits);
 
 /* They are committed: publish those whose row is known. relay: NULL leaves them to T10. */
 void job_emits_publish(const struct job_emits *e, struct relay *relay);

@@ -166,6 +166,7 @@ static void what_cannot_be_sent_fails_the_job(void **state)
          "60000)']}\n",
          "too-big"},
         {"  - {topic: others, for_each: '[range(0; 1001)]', value: \\($item)}\n", "too-big"},
+        {"  - {topic: others, key: '\"k\" * 1025', value: 1}\n", "too-big"}, /* no row takes it */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buf flow = {0};
@@ -185,6 +186,20 @@ static void what_cannot_be_sent_fails_the_job(void **state)
         world_free(w);
         buf_fini(&flow);
     }
+}
+
+static void a_key_as_long_as_a_row_takes_is_sent(void **state)
+{
+    (void)state;
+    struct world *w =
+        world_with_child("emit:\n  - {topic: others, key: '\"k\" * 1024', value: 1}\n", "");
+    assert_int_equal(broker_fake_topic(w->broker, "others", 1), 0);
+    struct event e = user_job(w, "{}");
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    seen_fini(&s);
+    assert_int_equal(sent(w, "others", 0)->key_len, 1024);
+    world_free(w);
 }
 
 static void a_failed_job_sends_nothing(void **state)
@@ -251,6 +266,7 @@ int main(void)
         cmocka_unit_test(each_item_is_a_record_of_its_own),
         cmocka_unit_test(a_topic_of_others_gets_a_plain_record),
         cmocka_unit_test(what_cannot_be_sent_fails_the_job),
+        cmocka_unit_test(a_key_as_long_as_a_row_takes_is_sent),
         cmocka_unit_test(a_failed_job_sends_nothing),
         cmocka_unit_test(what_was_not_acknowledged_goes_out_30_s_later),
         cmocka_unit_test(a_repeated_record_is_one_job),
