@@ -17,7 +17,8 @@ struct retry_attempt {
 bool retry_is_listed(const struct retry_policy *p, enum call_code code, int status);
 
 /* Milliseconds to wait before the next attempt, or -1: this was the last. A wait that reaches the
- * deadline is no use: the call ends with the code it has. */
+ * deadline is no use: the call ends with the code it has. So it does where the upstream asks for
+ * more than an hour, and for more than max. */
 int64_t retry_wait_ms(const struct retry_policy *p, const struct retry_attempt *a, struct rng *r);
 
 /* Retry-After of RFC 9110: seconds or an HTTP date, as ms from now (0 for the past); -1 for NULL or

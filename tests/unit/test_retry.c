@@ -92,6 +92,27 @@ static void obeys_retry_after_and_gives_up_at_the_deadline(void **state)
     assert_int_equal(retry_wait_ms(&policy, &a, &r.rng), 3000);
 }
 
+/* A job without deadline would wait for ever: what it becomes then, `requeue` says. */
+static void a_retry_after_beyond_an_hour_ends_the_call(void **state)
+{
+    (void)state;
+    struct rng_seeded r;
+    struct retry_policy patient = policy;
+    rng_seeded_init(&r, 2);
+    struct retry_attempt a = attempt(CALL_HTTP_429, 429, 1);
+    a.retry_after_ms = 3600000;
+    assert_int_equal(retry_wait_ms(&policy, &a, &r.rng), 3600000);
+    a.retry_after_ms = 3600001;
+    assert_int_equal(retry_wait_ms(&policy, &a, &r.rng), -1);
+    a.retry_after_ms = retry_after_parse("9999999999", 0);
+    assert_int_equal(retry_wait_ms(&policy, &a, &r.rng), -1);
+    a.retry_after_ms = 7200000;
+    patient.max_ms = 7200000; /* its file waits as long anyway */
+    assert_int_equal(retry_wait_ms(&patient, &a, &r.rng), 7200000);
+    a.retry_after_ms = 7200001;
+    assert_int_equal(retry_wait_ms(&patient, &a, &r.rng), -1);
+}
+
 static void reads_both_forms_of_retry_after(void **state)
 {
     (void)state;
@@ -128,6 +149,7 @@ int main(void)
         cmocka_unit_test(waits_at_random_up_to_a_doubling_bound),
         cmocka_unit_test(a_huge_backoff_does_not_overflow),
         cmocka_unit_test(obeys_retry_after_and_gives_up_at_the_deadline),
+        cmocka_unit_test(a_retry_after_beyond_an_hour_ends_the_call),
         cmocka_unit_test(reads_both_forms_of_retry_after),
         cmocka_unit_test(a_status_has_one_code),
     };
