@@ -174,6 +174,14 @@ static int64_t wait_ms(const struct name *name, const struct names_wait *w, int6
     return (may_stand_in(name, now) && patient_ms < w->until_ms ? patient_ms : w->until_ms) - now;
 }
 
+static void wait_on(struct names_wait *w, int64_t now)
+{
+    struct name *name = w->name;
+    if (!name->asking) /* the loop stood still until the answer had run out */
+        ask(name, now);
+    loop_timer_set(name->names->loop, w->timer, wait_ms(name, w, now), 0);
+}
+
 static void on_wait(void *arg)
 {
     struct names_wait *w = arg;
@@ -182,12 +190,12 @@ static void on_wait(void *arg)
     int64_t now = loop_now_ms(n->loop);
     if (is_good(name, now))
         tell(w, 0, name->addresses);
-    else if (!name->asking)
+    else if (!name->asking && name->err)
         tell(w, name->err, name->why);
     else if (now >= w->until_ms)
         tell(w, ERR_TIMEOUT, "no name server answered in time");
     else
-        loop_timer_set(n->loop, w->timer, wait_ms(name, w, now), 0);
+        wait_on(w, now);
 }
 
 /* ---- the functions of names.h */

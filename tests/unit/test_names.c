@@ -201,6 +201,51 @@ static void an_answer_holds_for_its_time_in_bounds(void **state)
     }
 }
 
+/* The loop stands still: time passes, and nothing of what is due is done. */
+static void stall(struct world *w, int64_t ms)
+{
+    clock_step((struct clock_stepped *)(uintptr_t)loop_fake_clock(w->loop), ms * 1000);
+}
+
+static void an_answer_that_ran_out_before_it_was_told_is_asked_for_again(void **state)
+{
+    struct world *w = *state;
+    find(w, "a", 20000, 0);
+    find(w, "a", 20000, 1);
+    find(w, "a", 6000, 2);
+    answer(w, 0, 0, "192.0.2.1", 0);
+    stall(w, 7000);
+    expect_told(w, 2, ERR_TIMEOUT, "no name server answered in time");
+    assert_int_equal(w->seen[0].told + w->seen[1].told, 0);
+    assert_int_equal(w->asked_n, 2);
+    answer(w, 1, 0, "192.0.2.2", 0);
+    expect_told(w, 0, 0, "192.0.2.2");
+    expect_told(w, 1, 0, "192.0.2.2");
+    assert_int_equal(w->asked_n, 2);
+}
+
+static void an_answer_that_ran_out_stands_in_where_the_next_is_slow(void **state)
+{
+    struct world *w = *state;
+    find(w, "a", 20000, 0);
+    answer(w, 0, 0, "192.0.2.1", 0);
+    stall(w, 7000);
+    loop_fake_run_for(w->loop, NAMES_PATIENCE_MS - 1);
+    assert_int_equal(w->seen[0].told, 0);
+    loop_fake_run_for(w->loop, 1);
+    expect_told(w, 0, 0, "192.0.2.1");
+}
+
+static void an_answer_that_ran_out_stands_in_where_nobody_can_be_asked(void **state)
+{
+    struct world *w = *state;
+    find(w, "a", 20000, 0);
+    answer(w, 0, 0, "192.0.2.1", 0);
+    stall(w, 7000);
+    w->refuse = ERR_NOMEM;
+    expect_told(w, 0, 0, "192.0.2.1");
+}
+
 static void a_failure_is_kept_for_a_second(void **state)
 {
     struct world *w = *state;
@@ -338,6 +383,9 @@ int main(void)
         TEST(a_wait_ends_with_its_time),
         TEST(who_left_is_not_told),
         TEST(an_answer_holds_for_its_time_in_bounds),
+        TEST(an_answer_that_ran_out_before_it_was_told_is_asked_for_again),
+        TEST(an_answer_that_ran_out_stands_in_where_the_next_is_slow),
+        TEST(an_answer_that_ran_out_stands_in_where_nobody_can_be_asked),
         TEST(a_failure_is_kept_for_a_second),
         TEST(old_addresses_stand_in_when_asking_fails),
         TEST(old_addresses_stand_in_when_asking_is_slow),
