@@ -178,14 +178,17 @@ static int read_row(struct job_run *j, struct job_ending *e, const struct record
         return err;
     const struct json *d = saves->document;
     const char *state = json_text(json_get(d, "state"));
+    const char *message = json_text(json_get(d, "message"));
     job_emits_fini(&e->emits); /* before what it points into */
     saves_put(e->saves);
     free(e->result);
     free(e->calls);
+    free(e->notice);
     e->saves = saves;
     job_grow(j, saves->bytes);
     e->result = text_of(json_get(d, "result"), &e->result_len);
     e->calls = text_of(json_get(d, "calls"), &e->calls_len);
+    e->notice = message ? strdup(message) : NULL;
     if (!state || !e->result || !e->calls)
         return ERR_INVALID;
     err = save_emits_read(json_get(d, "emits"), &e->emits);
@@ -238,7 +241,7 @@ static void write_row(struct job_run *j)
         job_run_restart(j);
         return;
     }
-    const struct saves_end end = {e->state, e->result, e->calls, &e->emits};
+    const struct saves_end end = {e->state, e->result, e->calls, e->notice, &e->emits};
     buf_init(&text, SAVES_TEXT_MAX);
     if (saves_print(e->saves, &end, &text)) {
         buf_fini(&text);

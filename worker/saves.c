@@ -263,6 +263,11 @@ int saves_print(const struct saves *s, const struct saves_end *end, struct buf *
     buf_text(out, end->calls ? end->calls : "[]");
     buf_text(out, ",\"emits\":");
     save_emits_print(end->emits, out);
+    buf_text(out, ",\"message\":");
+    if (end->message)
+        json_print_text(end->message, strlen(end->message), out);
+    else
+        buf_text(out, "null");
     buf_char(out, '}');
     return buf_ok(out);
 }

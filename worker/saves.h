@@ -2,7 +2,8 @@
  * that the ledger row `$save` holds (protocols: Save).
  *   {"saves": [{"database": "batch", "sql": "INSERT ...", "optional": false, "elsewhere": true,
  *               "rows": [[1, "a"]]}],
- *    "state": "succeeded", "result": {..}, "calls": [..], "emits": [..]}
+ *    "state": "succeeded", "result": {..}, "calls": [..], "emits": [..], "message": "It is made."}
+ * message: the text of `notify`; null: none, and absent in rows of older workers.
  * What was elsewhere when it was computed stays a transaction of its own, with offpath_applied: the
  * database may have moved to the record's server after it was applied there.
  * Counted: what is being written borrows from it. Belongs to its job's thread. */
@@ -48,11 +49,11 @@ int saves_compute(const struct flow *f, const struct expr_vars *vars, const stru
 int saves_read(const char *text, size_t len, const struct saves_world *w,
                struct saves **out) must_use;
 
-/* The document's text for `$save`, with what the job comes to. result, calls: JSON text, NULL:
- * none. 0, ERR_TOO_LARGE. */
+/* The document's text for `$save`, with what the job comes to. result, calls: JSON text, message:
+ * text; NULL: none. 0, ERR_TOO_LARGE. */
 struct saves_end {
     enum job_state state;
-    const char *result, *calls;
+    const char *result, *calls, *message;
     const struct job_emits *emits;
 };
 int saves_print(const struct saves *s, const struct saves_end *end, struct buf *out) must_use;

@@ -63,6 +63,7 @@ access: guests
 topic: {name: saver-MARK, group: saver-MARK, partitions: 1}
 deadline: 3m
 result: $request.n
+notify: {done: 'Saved: \($result)'}
 save:
   - {database: own, sql: 'INSERT INTO saved VALUES (\($job.id), \($result))'}
   - {database: far, sql: 'INSERT INTO saved VALUES (\($job.id), \($result))'}
@@ -409,6 +410,7 @@ def test_a_worker_killed_while_it_saves_leaves_each_row_once(save_crashed, point
     assert out["status"] == -9, "the stop was reached"
     assert len(out["between"]) == SAVE_POINTS[point]
     assert out["job"]["state"] == "succeeded" and out["job"]["result"] == 7, out["job"]
+    assert out["job"]["message"] == "Saved: 7"
     assert out["own"] == out["far"] == [[out["id"], "7"]]
 
 

@@ -634,6 +634,35 @@ static void a_lost_lease_while_saving_leaves_it_to_the_row(void **state)
     end_world(w, &s);
 }
 
+static void who_goes_on_with_a_save_tells_the_text_of_notify(void **state)
+{
+    (void)state;
+    struct world *w = world_of("result: 5\nnotify: {done: 'A \"5\": \\($result)', failed: Oh}\n"
+                               "save:\n  - " FAR "\n",
+                               NULL);
+    sql_fake_down(w->sql, "far", true);
+    struct event e = put_job(w, "{\"id\":7}");
+    world_run(w, 3000);
+    lose_lease(w, &e.job);
+    world_run(w, 3000);
+    sql_fake_down(w->sql, "far", false);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_SUCCEEDED, "");
+    assert_string_equal(s.job.detail, "A \"5\": 5");
+    assert_int_equal(published(w, "\"message\":\"A \\\"5\\\": 5\""), 1);
+    seen_fini(&s);
+    sql_fake_fail(w->sql, "INSERT INTO b", ERR_REFUSED, 1);
+    e = leave_saved(w,
+                    "{\"saves\":[" ENTRY(
+                        "far", "INSERT INTO b") "],\"state\":\"succeeded\","
+                                                "\"result\":1,\"calls\":[],\"message\":\"well\"}");
+    world_put(w, &e, "{\"id\":7}", 0);
+    s = world_final(w, &e.job);
+    assert_end(&s, JOB_FAILED, "save-failed");
+    assert_string_equal(s.job.detail, "Oh");
+    end_world(w, &s);
+}
+
 static void a_cancel_of_a_save_that_was_given_back_comes_too_late(void **state)
 {
     (void)state;
@@ -815,6 +844,7 @@ int main(void)
         cmocka_unit_test(a_cancel_before_the_end_saves_nothing),
         cmocka_unit_test(a_cancel_after_the_save_is_recorded_comes_too_late),
         cmocka_unit_test(a_lost_lease_while_saving_leaves_it_to_the_row),
+        cmocka_unit_test(who_goes_on_with_a_save_tells_the_text_of_notify),
         cmocka_unit_test(a_cancel_of_a_save_that_was_given_back_comes_too_late),
         cmocka_unit_test(what_is_to_be_sent_is_recorded_with_the_save),
         cmocka_unit_test(a_record_that_no_row_takes_fails_before_anything_is_saved),
