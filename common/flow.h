@@ -30,9 +30,10 @@ enum {
 enum { FLOW_LOADS_MAX = 64, FLOW_CHECKS_MAX = 64, FLOW_SAVES_MAX = 64, FLOW_ROWS_MAX = 10000 };
 enum { FLOW_EMITS_MAX = 32, FLOW_REQUEUE_MAX = 20 };
 
+enum { BREAKER_OF_MAX = 10000 };
 struct breaker_policy {
     bool on;
-    unsigned failures_percent, of;
+    unsigned failures_percent, of; /* of: 1 to BREAKER_OF_MAX */
     int64_t open_ms;
 };
 

@@ -193,7 +193,8 @@ static struct breaker_policy read_breaker(struct flow_loader *l, const struct ya
     if (!flow_keys_check(l, n, MAP_BREAKER))
         return b;
     b.failures_percent = read_percent(l, yaml_get(n, "failures"), b.failures_percent);
-    b.of = (unsigned)value_number(l, yaml_get(n, "of"), (struct value_range){1, 10000, b.of});
+    b.of =
+        (unsigned)value_number(l, yaml_get(n, "of"), (struct value_range){1, BREAKER_OF_MAX, b.of});
     b.open_ms =
         value_duration(l, yaml_get(n, "open"), (struct value_range){100, DAY_MS, b.open_ms});
     return b;

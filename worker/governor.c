@@ -27,7 +27,7 @@ void governor_init(struct governor *g, const struct upstream *upstream, unsigned
 static unsigned window_size(const struct governor *g)
 {
     unsigned of = g->upstream->breaker.of;
-    return of == 0 ? 1 : of < GOVERNOR_WINDOW_MAX ? of : GOVERNOR_WINDOW_MAX;
+    return of == 0 ? 1 : of < BREAKER_OF_MAX ? of : BREAKER_OF_MAX;
 }
 
 static void breaker_open(struct governor *g, int64_t now_us)

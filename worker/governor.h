@@ -24,8 +24,6 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBE };
 /* What an attempt says about the upstream's health. */
 enum governor_sign { SIGN_GOOD, SIGN_BAD, SIGN_NONE };
 
-enum { GOVERNOR_WINDOW_MAX = 256 };
-
 struct governor {
     const struct upstream *upstream; /* borrowed */
     unsigned share;                  /* this shard's of concurrency */
@@ -48,7 +46,7 @@ struct governor {
         unsigned era; /* counts openings and probes: what started before says nothing any more */
         int64_t until_us;
         unsigned seen, bad, at; /* in the window of the last `of` attempts */
-        uint8_t window[GOVERNOR_WINDOW_MAX / 8];
+        uint8_t window[(BREAKER_OF_MAX + 7) / 8];
     } breaker;
 };
 

@@ -120,6 +120,25 @@ static void the_probe_is_not_one_that_is_last(void **state)
     assert_ptr_equal(governor_next(&g, 10 * SECOND, &wait, &open), &late);
 }
 
+/* As many calls as the file says, up to the most it may say. */
+static void a_breaker_looks_at_as_many_calls_as_it_is_told(void **state)
+{
+    (void)state;
+    for (unsigned of = 257; of <= BREAKER_OF_MAX; of += BREAKER_OF_MAX - 257) {
+        struct upstream u = up(1, 0);
+        struct governor g;
+        struct governor_ticket t = {0};
+        u.breaker.of = of;
+        governor_init(&g, &u, 1);
+        for (unsigned i = 0; i < of; i++) {
+            assert_int_equal(governor_ask(&g, &t, 0, true), GOVERNOR_GO);
+            governor_done(&g, &t, i % 2 || i == 0 ? SIGN_BAD : SIGN_GOOD, 0);
+            assert_int_equal(g.breaker.state, i + 1 < of ? BREAKER_CLOSED : BREAKER_OPEN);
+        }
+        assert_int_equal(governor_ask(&g, &t, 0, true), GOVERNOR_OPEN);
+    }
+}
+
 static void one_that_leaves_is_not_given_out(void **state)
 {
     (void)state;
@@ -386,6 +405,7 @@ int main(void)
         cmocka_unit_test(who_is_last_lets_all_others_go_first),
         cmocka_unit_test(who_is_last_blocks_nobody),
         cmocka_unit_test(the_probe_is_not_one_that_is_last),
+        cmocka_unit_test(a_breaker_looks_at_as_many_calls_as_it_is_told),
         cmocka_unit_test(one_that_leaves_is_not_given_out),
         cmocka_unit_test(waits_while_it_may_not_start),
         cmocka_unit_test(spreads_calls_by_its_rate),
