@@ -11,24 +11,36 @@ struct part {
     bool required, secret;
 };
 
+static const struct part parts[] = {
+    [FLOW_SIGN_SERVICE] = {"service", "write `service: s3`", PART_MAX, true, false},
+    [FLOW_SIGN_REGION] = {"region", "write it like `region: eu-west-1`", PART_MAX, true, false},
+    [FLOW_SIGN_ACCESS_KEY] = {"access_key", "write `access_key: ${file:name}`", KEY_MAX, true,
+                              false},
+    [FLOW_SIGN_SECRET_KEY] = {"secret_key", "write `secret_key: ${file:name}`", KEY_MAX, true,
+                              true},
+    [FLOW_SIGN_SESSION_TOKEN] = {"session_token", "write `session_token: ${file:name}`", TOKEN_MAX,
+                                 false, true},
+};
+
 /* Printable, without what would break the header apart. */
-static bool is_good(const char *text, size_t max)
+bool flow_sign_is_good(enum flow_sign_part part, const char *text)
 {
     for (const char *p = text; *p; p++)
         if (*p <= 0x20 || *p >= 0x7f)
             return false;
-    return text[0] && strlen(text) <= max;
+    return text[0] ? strlen(text) <= parts[part].max : !parts[part].required;
 }
 
-static char *read_part(struct flow_loader *l, const struct yaml_node *map, const struct part *p)
+static char *read_part(struct flow_loader *l, const struct yaml_node *map, enum flow_sign_part part)
 {
+    const struct part *p = &parts[part];
     const struct yaml_node *n = yaml_get(map, p->name);
     const char *text = value_text(l, n);
     if (!n && p->required)
         flow_key_missing(l, map, p->name, p->todo);
     if (!text || (!p->required && !text[0]))
         return NULL;
-    if (!is_good(text, p->max)) {
+    if (!flow_sign_is_good(part, text)) {
         findings_add(l->findings, yaml_place(n), FINDING_VALUE,
                      "`%s` is empty, too long, or holds a space or a control character\n%s",
                      p->name, p->todo);
@@ -53,15 +65,6 @@ static void check_headers(struct flow_loader *l, const struct yaml_node *map,
 void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u)
 {
     static const char *const types[] = {"aws-sigv4"};
-    static const struct part service = {"service", "write `service: s3`", PART_MAX, true, false},
-                             region = {"region", "write it like `region: eu-west-1`", PART_MAX,
-                                       true, false},
-                             access = {"access_key", "write `access_key: ${file:name}`", KEY_MAX,
-                                       true, false},
-                             secret = {"secret_key", "write `secret_key: ${file:name}`", KEY_MAX,
-                                       true, true},
-                             token = {"session_token", "write `session_token: ${file:name}`",
-                                      TOKEN_MAX, false, true};
     if (!flow_keys_check(l, map, MAP_SIGN))
         return;
     if (!yaml_get(map, "type"))
@@ -69,11 +72,11 @@ void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct u
     value_choice(l, yaml_get(map, "type"), types, 1, 0);
     check_headers(l, map, u);
     struct credentials *c = u->credentials;
-    c->sign = (struct sigv4_keys){.service = read_part(l, map, &service),
-                                  .region = read_part(l, map, &region),
-                                  .access_key = read_part(l, map, &access),
-                                  .secret_key = read_part(l, map, &secret),
-                                  .session_token = read_part(l, map, &token)};
+    c->sign = (struct sigv4_keys){.service = read_part(l, map, FLOW_SIGN_SERVICE),
+                                  .region = read_part(l, map, FLOW_SIGN_REGION),
+                                  .access_key = read_part(l, map, FLOW_SIGN_ACCESS_KEY),
+                                  .secret_key = read_part(l, map, FLOW_SIGN_SECRET_KEY),
+                                  .session_token = read_part(l, map, FLOW_SIGN_SESSION_TOKEN)};
     u->sources->sign =
         (struct sigv4_keys){.service = flow_source(l, yaml_get(map, "service")),
                             .region = flow_source(l, yaml_get(map, "region")),

@@ -109,17 +109,24 @@ void flow_lint_secret(struct flow_loader *l, const struct yaml_node *n)
                 "`${file:name}`");
 }
 
+bool flow_header_is_good(const char *value)
+{
+    for (const char *p = value; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return false;
+    return true;
+}
+
 static void read_header(struct flow_loader *l, const struct yaml_node *m, struct upstream *u)
 {
     const char *value = value_text(l, m);
     if (!flow_header_name(l, m, false) || !value)
         return;
-    for (const char *p = value; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            finding(l, m, FINDING_VALUE,
-                    "a header holds a control character\nremove line breaks and tabs");
-            return;
-        }
+    if (!flow_header_is_good(value)) {
+        finding(l, m, FINDING_VALUE,
+                "a header holds a control character\nremove line breaks and tabs");
+        return;
+    }
     if (looks_secret(m->key))
         flow_lint_secret(l, m);
     struct credentials *c = u->credentials;

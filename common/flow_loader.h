@@ -158,6 +158,16 @@ void flow_load_checks(struct flow_file *f, const struct yaml_node *list);
 void flow_load_saves(struct flow_file *f, const struct yaml_node *list);
 /* `sign` of an upstream (flow_load_sign.c); its headers are read already. */
 void flow_load_sign(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
+/* May that be its value? Also of what is read again later. An empty session token is none. */
+enum flow_sign_part {
+    FLOW_SIGN_SERVICE,
+    FLOW_SIGN_REGION,
+    FLOW_SIGN_ACCESS_KEY,
+    FLOW_SIGN_SECRET_KEY,
+    FLOW_SIGN_SESSION_TOKEN
+};
+bool flow_sign_is_good(enum flow_sign_part part, const char *text);
+bool flow_header_is_good(const char *value); /* the same of a header */
 /* `tls` of an upstream (flow_load_tls.c); its URL is read already. */
 void flow_load_tls(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
 /* The text to fill in again when its file changes, a copy; NULL: there is no `${file:}` in it. */

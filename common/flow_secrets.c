@@ -11,7 +11,8 @@ enum { FILES_MAX = 1000, PATH_SIZE = 4200 };
 
 struct secret_file {
     char *path;
-    bool there;
+    bool there; /* one that was emptied is not: it is about to be written */
+    bool held;  /* it was not empty once */
     dev_t device;
     ino_t inode;
     off_t size;
@@ -32,7 +33,9 @@ static bool file_look(struct secret_file *f)
 {
     struct stat st = {0};
     struct secret_file before = *f;
-    f->there = stat(f->path, &st) == 0;
+    bool found = stat(f->path, &st) == 0;
+    f->held |= st.st_size > 0;
+    f->there = found && (st.st_size > 0 || !f->held);
     f->device = st.st_dev;
     f->inode = st.st_ino;
     f->size = st.st_size;
@@ -64,51 +67,80 @@ static int file_add(struct flow_secrets *s, const char *name)
     return 0;
 }
 
-static int files_of(struct flow_secrets *s, const char *source)
+typedef int file_fn(struct flow_secrets *s, const char *name);
+
+/* fn for each `${file:NAME}` of source, until it gives an error. */
+static int each_file(struct flow_secrets *s, const char *source, file_fn *fn)
 {
     int err = 0;
     for (const char *p = source; p && !err && (p = strstr(p, "${file:")) != NULL;) {
         const char *end = strchr(p, '}');
         char *name = end ? strndup(p + 7, (size_t)(end - p - 7)) : NULL;
-        err = name ? file_add(s, name) : ERR_NOMEM;
+        err = name ? fn(s, name) : ERR_NOMEM;
         free(name);
         p = end;
     }
     return err;
 }
 
-/* ---- values */
-
-static bool can_be_sent(const char *text)
+static int file_is_there(struct flow_secrets *s, const char *name)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return false;
-    return true;
+    char path[PATH_SIZE];
+    flow_env_path(&s->settings, name, path, sizeof path);
+    for (size_t i = 0; i < s->files_n; i++)
+        if (strcmp(s->files[i].path, path) == 0)
+            return s->files[i].there ? 0 : ERR_NOT_FOUND;
+    return 0; /* too many to look at each */
 }
 
+/* ---- values */
+
 /* source NULL: as it was. */
-static int again(const struct flow_secrets *s, const char *source, const char *was, char **out)
+static int again(struct flow_secrets *s, const char *source, const char *was, char **out)
 {
     if (source) {
-        int err = flow_env_again(&s->settings, source, out);
-        return err ? err : can_be_sent(*out) ? 0 : ERR_INVALID;
+        int err = each_file(s, source, file_is_there);
+        return err ? err : flow_env_again(&s->settings, source, out);
     }
     *out = was ? strdup(was) : NULL;
     return was && !*out ? ERR_NOMEM : 0;
 }
 
-static int sign_again(const struct flow_secrets *s, const struct sigv4_keys *sources,
-                      const struct sigv4_keys *was, struct sigv4_keys *out)
+static int header_again(struct flow_secrets *s, const char *source, const char *was, char **out)
 {
-    int err = again(s, sources->service, was->service, &out->service);
-    err = err ? err : again(s, sources->region, was->region, &out->region);
-    err = err ? err : again(s, sources->access_key, was->access_key, &out->access_key);
-    err = err ? err : again(s, sources->secret_key, was->secret_key, &out->secret_key);
-    return err ? err : again(s, sources->session_token, was->session_token, &out->session_token);
+    int err = again(s, source, was, out);
+    return err ? err : flow_header_is_good(*out) ? 0 : ERR_INVALID;
 }
 
-static int renew(const struct flow_secrets *s, const struct upstream *u, struct credentials *out)
+static int sign_again(struct flow_secrets *s, const struct sigv4_keys *source,
+                      const struct sigv4_keys *was, struct sigv4_keys *out)
+{
+    const struct {
+        const char *source, *was;
+        char **out;
+    } parts[] = {
+        [FLOW_SIGN_SERVICE] = {source->service, was->service, &out->service},
+        [FLOW_SIGN_REGION] = {source->region, was->region, &out->region},
+        [FLOW_SIGN_ACCESS_KEY] = {source->access_key, was->access_key, &out->access_key},
+        [FLOW_SIGN_SECRET_KEY] = {source->secret_key, was->secret_key, &out->secret_key},
+        [FLOW_SIGN_SESSION_TOKEN] = {source->session_token, was->session_token,
+                                     &out->session_token},
+    };
+    int err = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !err; i++) {
+        char **text = parts[i].out;
+        err = again(s, parts[i].source, parts[i].was, text);
+        if (!err && *text && !flow_sign_is_good((enum flow_sign_part)i, *text))
+            err = ERR_INVALID;
+        if (!err && *text && !**text) { /* as at start-up: there is none */
+            free(*text);
+            *text = NULL;
+        }
+    }
+    return err;
+}
+
+static int renew(struct flow_secrets *s, const struct upstream *u, struct credentials *out)
 {
     const struct credentials *was = upstream_credentials(u);
     int err = 0;
@@ -119,7 +151,7 @@ static int renew(const struct flow_secrets *s, const struct upstream *u, struct 
         struct header *h = &out->headers[out->headers_n++];
         err = again(s, NULL, was->headers[i].name, &h->name);
         if (!err)
-            err = again(s, u->sources->headers[i].value, was->headers[i].value, &h->value);
+            err = header_again(s, u->sources->headers[i].value, was->headers[i].value, &h->value);
     }
     return err ? err : sign_again(s, &u->sources->sign, &was->sign, &out->sign);
 }
@@ -140,7 +172,7 @@ static bool is_same(const struct credentials *a, const struct credentials *b)
            same(a->sign.region, b->sign.region) && same(a->sign.service, b->sign.service);
 }
 
-static bool renew_upstream(const struct flow_secrets *s, struct upstream *u)
+static bool renew_upstream(struct flow_secrets *s, struct upstream *u)
 {
     struct credentials *new = calloc(1, sizeof *new);
     int err = new ? renew(s, u, new) : ERR_NOMEM;
@@ -164,12 +196,12 @@ static int sources_of(struct flow_secrets *s, const struct upstream *u)
     const struct credentials *c = u->sources;
     int err = 0;
     for (size_t i = 0; c && i < c->headers_n && !err; i++)
-        err = files_of(s, c->headers[i].value);
+        err = each_file(s, c->headers[i].value, file_add);
     const char *parts[] = {c ? c->sign.service : NULL, c ? c->sign.region : NULL,
                            c ? c->sign.access_key : NULL, c ? c->sign.secret_key : NULL,
                            c ? c->sign.session_token : NULL};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && !err; i++)
-        err = files_of(s, parts[i]);
+        err = each_file(s, parts[i], file_add);
     return err;
 }
 

@@ -1,6 +1,7 @@
 /* flow_secrets.h - `${file:}` of upstreams.yaml read again when a file changes, so that a key or a
  * session token is renewed without a restart. Calls take what is there when they are sent. A file
- * that vanishes, or holds what cannot be sent, leaves the values as they were and is named once. */
+ * that vanishes, is emptied, or holds what start-up would refuse, leaves the values of its upstream
+ * as they were and is named once. */
 #pragma once
 #include "common/flow.h"
 

@@ -142,11 +142,11 @@ static void a_secret_is_read_again_when_its_file_changes(void **state)
     const struct credentials *first = upstream_credentials(u);
     assert_int_equal(flow_secrets_open(x->set, dir, &s), 0);
     assert_int_equal(flow_secrets_look(s), 0);
-    put(x, "secrets/key", "second, longer\n");
+    put(x, "secrets/key", "second,longer\n");
     assert_int_equal(flow_secrets_look(s), 1);
-    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second, longer");
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second,longer");
     assert_string_equal(upstream_credentials(u)->sign.access_key, "AKID");
-    assert_string_equal(upstream_credentials(u)->headers[0].value, "a second, longer b");
+    assert_string_equal(upstream_credentials(u)->headers[0].value, "a second,longer b");
     assert_string_equal(upstream_credentials(u)->headers[1].value, "1");
     assert_string_equal(first->sign.secret_key, "first"); /* a call may hold it still */
     assert_int_equal(flow_secrets_look(s), 0);
@@ -154,13 +154,86 @@ static void a_secret_is_read_again_when_its_file_changes(void **state)
     assert_int_equal(unlink(path), 0); /* it vanishes: what was read stays */
     assert_int_equal(flow_secrets_look(s), 0);
     assert_int_equal(flow_secrets_look(s), 0);
-    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second, longer");
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second,longer");
     put(x, "secrets/key", "a line\nbreak\n"); /* cannot be sent */
     assert_int_equal(flow_secrets_look(s), 0);
-    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second, longer");
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second,longer");
     put(x, "secrets/key", "third\n");
     assert_int_equal(flow_secrets_look(s), 1);
     assert_string_equal(upstream_credentials(u)->sign.secret_key, "third");
+    flow_secrets_close(s);
+}
+
+/* What start-up would refuse does not get in later. */
+static void a_secret_that_cannot_be_one_is_not_taken(void **state)
+{
+    static const char *const broken[] = {"\n", "two words\n", "tab\tbed\n", "caf\xc3\xa9\n"};
+    struct fixture *x = *state;
+    struct flow_secrets *s = NULL;
+    char dir[100], longer[300];
+    put(x, "secrets/id", "AKID\n");
+    put(x, "secrets/key", "first\n");
+    put(x, "secrets/token", "one\n");
+    snprintf(dir, sizeof dir, "%s/secrets", x->dir);
+    assert_int_equal(load(x, SIGN "      secret_key: ${file:key}\n"
+                                  "      session_token: ${file:token}\n"),
+                     0);
+    const struct upstream *u = &x->set->upstreams[0];
+    assert_int_equal(flow_secrets_open(x->set, dir, &s), 0);
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        put(x, "secrets/key", broken[i]);
+        assert_int_equal(flow_secrets_look(s), 0);
+    }
+    memset(longer, 'x', 201);
+    longer[201] = 0;
+    put(x, "secrets/key", longer);
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "first");
+    put(x, "secrets/key", "second\n");
+    put(x, "secrets/token", "\n"); /* as at start-up: there is none */
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "second");
+    assert_null(upstream_credentials(u)->sign.session_token);
+    flow_secrets_close(s);
+}
+
+/* Emptied before it is written anew: for that moment it is as if it had vanished. */
+static void a_file_that_is_emptied_is_about_to_be_written(void **state)
+{
+    struct fixture *x = *state;
+    struct flow_secrets *s = NULL;
+    char dir[100];
+    put(x, "secrets/id", "AKID\n");
+    put(x, "secrets/key", "first\n");
+    put(x, "secrets/token", "one\n");
+    put(x, "secrets/none", "");
+    snprintf(dir, sizeof dir, "%s/secrets", x->dir);
+    assert_int_equal(load(x,
+                          SIGN "      secret_key: ${file:key}\n"
+                               "      session_token: ${file:token}\n"
+                               "    headers: {X-Key: 'a ${file:key}', X-None: '${file:none}'}\n"),
+                     0);
+    const struct upstream *u = &x->set->upstreams[0];
+    assert_int_equal(flow_secrets_open(x->set, dir, &s), 0);
+    put(x, "secrets/token", "");
+    assert_int_equal(flow_secrets_look(s), 0);
+    put(x, "secrets/id", "KIDA\n"); /* its fellow stays with it */
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_string_equal(upstream_credentials(u)->sign.session_token, "one");
+    assert_string_equal(upstream_credentials(u)->sign.access_key, "AKID");
+    put(x, "secrets/token", "two\n");
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(upstream_credentials(u)->sign.session_token, "two");
+    assert_string_equal(upstream_credentials(u)->sign.access_key, "KIDA");
+    put(x, "secrets/key", "");
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_string_equal(upstream_credentials(u)->sign.secret_key, "first");
+    assert_string_equal(upstream_credentials(u)->headers[0].value, "a first");
+    put(x, "secrets/key", "second\n");
+    put(x, "secrets/none", "some\n"); /* it was empty from the start */
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(upstream_credentials(u)->headers[0].value, "a second");
+    assert_string_equal(upstream_credentials(u)->headers[1].value, "some");
     flow_secrets_close(s);
 }
 
@@ -210,6 +283,8 @@ int main(void)
         TEST(sign_is_read_with_its_secrets),
         TEST(what_is_wrong_with_sign_is_found),
         TEST(a_secret_is_read_again_when_its_file_changes),
+        TEST(a_secret_that_cannot_be_one_is_not_taken),
+        TEST(a_file_that_is_emptied_is_about_to_be_written),
         TEST(tls_is_read_and_its_files_are_there),
     };
     return cmocka_run_group_tests(tests, start, end);
