@@ -100,7 +100,7 @@ static void fill_file(struct filling *f, size_t offset, const char *name)
     char *text = malloc(FILLED_MAX + 2);
     int err = text ? secret_read(path, text) : ERR_NOMEM;
     if (err == 0) {
-        log_secret(text);
+        log_secret_passing(text);
         buf_text(&f->out, text);
     } else if (err == ERR_NOT_FOUND && f->loader->settings->secrets_away) {
         buf_text(&f->out, "not-here");

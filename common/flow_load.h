@@ -20,9 +20,9 @@ struct flow_load_settings {
 };
 
 /* Load all. findings: borrowed, sorted when this returns, warnings included. *out: owned by one
- * user (flow_set_put). Values from ${file:} are registered with log_secret. Returns 0 (there may be
- * warnings), ERR_INVALID (at least one error in findings; also for a folder that does not exist),
- * ERR_NOMEM. */
+ * user (flow_set_put). Values from ${file:} are registered with log_secret_passing. Returns 0
+ * (there may be warnings), ERR_INVALID (at least one error in findings; also for a folder that does
+ * not exist), ERR_NOMEM. */
 int flow_load(const struct flow_load_settings *settings, struct findings *findings,
               struct flow_set **out) must_use;
 

@@ -172,12 +172,26 @@ static bool is_same(const struct credentials *a, const struct credentials *b)
            same(a->sign.region, b->sign.region) && same(a->sign.service, b->sign.service);
 }
 
+/* What is in use and was not read again stays masked, too. */
+static void say_again(const struct upstream *u)
+{
+    const struct credentials *c = upstream_credentials(u), *source = u->sources;
+    for (size_t i = 0; i < c->headers_n; i++)
+        if (source->headers[i].value)
+            log_secret_passing(c->headers[i].value);
+    log_secret_passing(source->sign.access_key ? c->sign.access_key : NULL);
+    log_secret_passing(source->sign.secret_key ? c->sign.secret_key : NULL);
+    log_secret_passing(source->sign.session_token ? c->sign.session_token : NULL);
+}
+
 static bool renew_upstream(struct flow_secrets *s, struct upstream *u)
 {
     struct credentials *new = calloc(1, sizeof *new);
     int err = new ? renew(s, u, new) : ERR_NOMEM;
     if (err || is_same(new, upstream_credentials(u))) {
         credentials_free(new);
+        if (err)
+            say_again(u);
         if (err)
             log_warn("secret-not-read", "upstream", u->name, "why", err_text(err), "means",
                      "the values read before stay in use");
@@ -233,6 +247,8 @@ unsigned flow_secrets_look(struct flow_secrets *s)
             log_warn("secret-gone", "file", s->files[i].path, "means",
                      "the value read before stays in use");
     }
+    for (size_t i = 0; i < s->set->databases_n && changed; i++)
+        log_secret_passing(s->set->databases[i].password);
     for (size_t i = 0; i < s->set->upstreams_n && changed; i++)
         if (s->set->upstreams[i].sources)
             renewed += renew_upstream(s, &s->set->upstreams[i]);

@@ -42,15 +42,25 @@ void log_open(const char *program, bool json, enum log_level min)
     pthread_mutex_unlock(&lock);
 }
 
-void log_secret(const char *value)
+static void add_secret(const char *value, bool stays)
 {
     if (!value)
         return;
     pthread_mutex_lock(&lock);
-    int rc = log_mask_add(&mask, value);
+    int rc = log_mask_add(&mask, value, stays);
     pthread_mutex_unlock(&lock);
     if (rc)
         log_error("secret-not-masked", "error", err_text(rc));
+}
+
+void log_secret(const char *value)
+{
+    add_secret(value, true);
+}
+
+void log_secret_passing(const char *value)
+{
+    add_secret(value, false);
 }
 
 /* Cut where it does not fit. Each request passes here some times: no printf. */

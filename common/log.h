@@ -11,6 +11,9 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 void log_open(const char *program, bool json, enum log_level min);
 void log_secret(const char *value); /* copied; shorter than 4 characters is ignored */
+/* The same of one that others may follow, as of a file that is read again: say it again now and
+ * then while it is in use, for after some hundred others it is forgotten. */
+void log_secret_passing(const char *value);
 
 struct log_ids {
     char job[40], request[68]; /* longer ones are cut; "": none */

@@ -3,20 +3,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-int log_mask_add(struct log_mask *m, const char *value)
+static struct log_secret *find(struct log_mask *m, const char *value)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->secrets[i].text, value) == 0)
+            return &m->secrets[i];
+    return NULL;
+}
+
+/* For another; one that does not stay gives its place. NULL: all stay. */
+static struct log_secret *place(struct log_mask *m)
+{
+    struct log_secret *oldest = NULL;
+    if (m->n < LOG_SECRETS_MAX)
+        return &m->secrets[m->n++];
+    for (size_t i = 0; i < m->n; i++) {
+        struct log_secret *s = &m->secrets[i];
+        if (!s->stays && (!oldest || s->said < oldest->said))
+            oldest = s;
+    }
+    if (oldest)
+        free(oldest->text);
+    return oldest;
+}
+
+int log_mask_add(struct log_mask *m, const char *value, bool stays)
 {
     size_t len = strlen(value);
     if (len < LOG_SECRET_MIN)
         return 0;
-    for (size_t i = 0; i < m->n; i++)
-        if (strcmp(m->secrets[i].text, value) == 0)
-            return 0;
-    if (m->n == LOG_SECRETS_MAX)
-        return ERR_FULL;
+    struct log_secret *s = find(m, value);
+    if (s) {
+        s->stays |= stays;
+        s->said = ++m->said;
+        return 0;
+    }
     char *copy = strdup(value);
     if (!copy)
         return ERR_NOMEM;
-    m->secrets[m->n++] = (struct log_secret){copy, len};
+    s = place(m);
+    if (!s) {
+        free(copy);
+        return ERR_FULL;
+    }
+    *s = (struct log_secret){copy, len, stays, ++m->said};
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -12,6 +13,8 @@
 #include "common/expr.h"
 #include "common/flow_load.h"
 #include "common/flow_secrets.h"
+#include "common/log.h"
+#include "common/log_mask.h"
 
 /* A folder of its own: flows/one.yaml, upstreams.yaml, secrets/. */
 struct fixture {
@@ -237,6 +240,51 @@ static void a_file_that_is_emptied_is_about_to_be_written(void **state)
     flow_secrets_close(s);
 }
 
+/* What stands on stderr when these three are logged. */
+static void log_all(const char *a, const char *b, const char *c, char text[1000])
+{
+    fflush(stderr);
+    int old = dup(STDERR_FILENO), file = memfd_create("stderr", 0);
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    log_error("secrets", "a", a, "b", b, "c", c);
+    dup2(old, STDERR_FILENO);
+    ssize_t n = pread(file, text, 999, 0);
+    text[n > 0 ? n : 0] = 0;
+    close(file);
+    close(old);
+}
+
+static void secrets_are_masked_however_often_one_is_renewed(void **state)
+{
+    enum { RENEWALS = LOG_SECRETS_MAX + 100 };
+    struct fixture *x = *state;
+    struct flow_secrets *s = NULL;
+    char dir[100], path[160], key[40] = "first", seen[1000];
+    put(x, "secrets/id", "AKID-of-ours\n");
+    put(x, "secrets/key", "first\n");
+    put(x, "secrets/other", "other-key\n");
+    put(x, "secrets/password", "pass-word\n");
+    snprintf(dir, sizeof dir, "%s/secrets", x->dir);
+    snprintf(path, sizeof path, "%s/other", dir);
+    assert_int_equal(
+        load(x,
+             SIGN "      secret_key: ${file:key}\n"
+                  "  other:\n    url: http://x\n    headers: {X-Key: '${file:other}'}\n"
+                  "databases:\n  d: {host: h, name: n, user: u, password: '${file:password}'}\n"),
+        0);
+    assert_int_equal(flow_secrets_open(x->set, dir, &s), 0);
+    assert_int_equal(unlink(path), 0); /* what was read of it stays in use */
+    for (int i = 0; i < RENEWALS; i++) {
+        snprintf(key, sizeof key, "%d-renewed", 10000 + i * 7);
+        put(x, "secrets/key", key);
+        assert_int_equal(flow_secrets_look(s), 1);
+    }
+    log_all(key, "other-key", "pass-word", seen);
+    if (!strstr(seen, "a=*** b=*** c=***"))
+        fail_msg("%s", seen);
+    flow_secrets_close(s);
+}
+
 #define TLS "upstreams:\n  s3:\n    url: https://s3:9000\n"
 
 static void tls_is_read_and_its_files_are_there(void **state)
@@ -285,6 +333,7 @@ int main(void)
         TEST(a_secret_is_read_again_when_its_file_changes),
         TEST(a_secret_that_cannot_be_one_is_not_taken),
         TEST(a_file_that_is_emptied_is_about_to_be_written),
+        TEST(secrets_are_masked_however_often_one_is_renewed),
         TEST(tls_is_read_and_its_files_are_there),
     };
     return cmocka_run_group_tests(tests, start, end);

@@ -220,16 +220,56 @@ static void test_mask_is_bounded_and_forgets_repeats(void **state)
     char name[32];
     for (int i = 0; i < LOG_SECRETS_MAX; i++) {
         snprintf(name, sizeof name, "secret-%d", i);
-        assert_int_equal(log_mask_add(m, name), 0);
-        assert_int_equal(log_mask_add(m, name), 0);
+        assert_int_equal(log_mask_add(m, name, true), 0);
+        assert_int_equal(log_mask_add(m, name, i % 2), 0);
     }
     assert_int_equal(m->n, LOG_SECRETS_MAX);
-    assert_int_equal(log_mask_add(m, "one-more"), ERR_FULL);
+    assert_int_equal(log_mask_add(m, "one-more", true), ERR_FULL);
+    assert_int_equal(log_mask_add(m, "one-more", false), ERR_FULL);
     struct buf out;
     buf_init(&out, 0);
     log_mask_text(m, "0123456secret-1000", 8, &out); /* the cut falls into the secret */
     assert_string_equal(buf_str(&out), "0123456***");
     buf_fini(&out);
+    log_mask_fini(m);
+    free(m);
+}
+
+static void assert_masked(const struct log_mask *m, const char *text, bool masked)
+{
+    struct buf out;
+    buf_init(&out, 0);
+    log_mask_text(m, text, 100, &out);
+    assert_string_equal(buf_str(&out), masked ? "***" : text);
+    buf_fini(&out);
+}
+
+/* Values that others follow, as a token that is renewed every hour: the newest are masked, those
+ * that are said again, and those that stay. */
+static void test_mask_has_room_for_what_is_new(void **state)
+{
+    (void)state;
+    enum { MANY = 3 * LOG_SECRETS_MAX };
+    struct log_mask *m = calloc(1, sizeof *m);
+    char name[32];
+    assert_int_equal(log_mask_add(m, "stays-first", true), 0);
+    assert_int_equal(log_mask_add(m, "stays-later", false), 0);
+    assert_int_equal(log_mask_add(m, "stays-later", true), 0);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "passes-%d", i);
+        assert_int_equal(log_mask_add(m, name, false), 0);
+        assert_int_equal(log_mask_add(m, "said-again", false), 0);
+    }
+    assert_int_equal(log_mask_add(m, "stays-last", true), 0);
+    assert_int_equal(m->n, LOG_SECRETS_MAX);
+    assert_masked(m, "stays-first", true);
+    assert_masked(m, "stays-later", true);
+    assert_masked(m, "stays-last", true);
+    assert_masked(m, "said-again", true);
+    for (int i = 0; i < MANY; i++) { /* four have another's place */
+        snprintf(name, sizeof name, "passes-%d", i);
+        assert_masked(m, name, i >= MANY - LOG_SECRETS_MAX + 4);
+    }
     log_mask_fini(m);
     free(m);
 }
@@ -295,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_rate_is_50_then_5_a_second_and_counts),
         cmocka_unit_test(test_rate_of_too_many_events_stays_bounded),
         cmocka_unit_test(test_mask_is_bounded_and_forgets_repeats),
+        cmocka_unit_test(test_mask_has_room_for_what_is_new),
         cmocka_unit_test(test_lines_of_threads_do_not_mix),
         cmocka_unit_test(test_numbers_live_until_8_more),
         cmocka_unit_test(test_errno_survives),
