@@ -33,6 +33,7 @@ struct metric {
     struct histogram *histogram;
     double (*fn)(void *arg);
     void *arg;
+    bool ended; /* what fn read is no more: not printed */
     char *labels;
     struct metric *next;    /* in the order they were made */
     struct metric *chained; /* same hash */
@@ -198,6 +199,20 @@ void metrics_gauge_fn(const char *name, const char *labels, const char *help,
     pthread_mutex_lock(&lock);
     m->fn = fn;
     m->arg = arg;
+    m->ended = false;
+    pthread_mutex_unlock(&lock);
+}
+
+void metrics_gauge_fn_end(const void *arg)
+{
+    pthread_mutex_lock(&lock);
+    for (const struct family *f = families; f; f = f->next)
+        for (struct metric *m = f->kind == GAUGE ? f->first : NULL; m; m = m->next)
+            if (m->fn && m->arg == arg) {
+                m->fn = NULL;
+                m->arg = NULL;
+                m->ended = true;
+            }
     pthread_mutex_unlock(&lock);
 }
 
@@ -313,6 +328,8 @@ void metrics_print(struct buf *out)
     for (const struct family *f = families; f; f = f->next) {
         print_head(f, out);
         for (const struct metric *m = f->first; m; m = m->next) {
+            if (m->ended)
+                continue;
             if (f->kind == HISTOGRAM) {
                 print_histogram(f->name, m, out);
                 continue;

@@ -17,6 +17,9 @@ struct metric *metrics_histogram(const char *name, const char *labels,
 /* A gauge read at scrape; fn must be quick and safe from the scraping thread. */
 void metrics_gauge_fn(const char *name, const char *labels, const char *help,
                       double (*fn)(void *arg), void *arg);
+/* What arg points to ends: gauges that still read it are left out until they are made again. No
+ * scrape reads it any more when this returns. */
+void metrics_gauge_fn_end(const void *arg);
 
 void metrics_add(struct metric *m, int64_t n);
 void metrics_set(struct metric *m, int64_t value);

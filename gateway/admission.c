@@ -123,15 +123,9 @@ static double read_shed(void *arg)
 static void watch(struct admission *a, size_t i)
 {
     struct watched *w = &a->flows[i];
-    char labels[128];
     w->flow = &a->s.flows->flows[i];
     w->partitions = a->s.partitions[i] > 0 ? (size_t)a->s.partitions[i] : 0;
     atomic_store(&w->lag, -1);
-    snprintf(labels, sizeof labels, "flow=\"%s\"", w->flow->name);
-    metrics_gauge_fn("offpath_flow_lag_records", labels,
-                     "Records of the flow's topic not yet settled; NaN: unknown.", read_lag, w);
-    metrics_gauge_fn("offpath_flow_shedding", labels,
-                     "1 while the gateway answers `overloaded` for the flow.", read_shed, w);
 }
 
 int admission_open(const struct admission_settings *s, struct admission **out)
@@ -157,7 +151,19 @@ int admission_open(const struct admission_settings *s, struct admission **out)
     return 0;
 }
 
-/* The gauges keep pointing at the flows: nobody scrapes after this. */
+void admission_show(struct admission *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        struct watched *w = &a->flows[i];
+        char labels[128];
+        snprintf(labels, sizeof labels, "flow=\"%s\"", w->flow->name);
+        metrics_gauge_fn("offpath_flow_lag_records", labels,
+                         "Records of the flow's topic not yet settled; NaN: unknown.", read_lag, w);
+        metrics_gauge_fn("offpath_flow_shedding", labels,
+                         "1 while the gateway answers `overloaded` for the flow.", read_shed, w);
+    }
+}
+
 void admission_close(struct admission *a)
 {
     if (!a)
@@ -170,6 +176,8 @@ void admission_close(struct admission *a)
         pthread_join(a->thread, NULL);
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->wake);
+    for (size_t i = 0; a->flows && i < a->n; i++)
+        metrics_gauge_fn_end(&a->flows[i]);
     free(a->flows);
     free(a);
 }

@@ -43,7 +43,9 @@ struct admission_settings {
 };
 /* *out: owned (admission_close). 0, ERR_NOMEM. */
 int admission_open(const struct admission_settings *s, struct admission **out) must_use;
-void admission_close(struct admission *a); /* NULL is fine */
+/* Its flows' gauges are of this one from now on, no more of one shown before. */
+void admission_show(struct admission *a);
+void admission_close(struct admission *a); /* its gauges end; NULL is fine */
 /* Should this flow of the set shed now? Any thread, one atomic read. */
 bool admission_overloaded(const struct admission *a, const struct flow *f);
 /* Records of the flow's topic that are not settled; -1: unknown. Any thread, one atomic read. */

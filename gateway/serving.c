@@ -93,6 +93,7 @@ int serving_begin(struct serving *s, const struct options *o, const struct serve
     if (admission_open(&lag, &s->admission) != 0)
         return EXIT_BUG;
     s->serve = *base;
+    s->serve.accept.metrics = NULL; /* those are the other's */
     s->serve.accept.flows = s->serve.jobs.flows = s->flows;
     s->serve.jobs.admission = s->serve.accept.admission = s->admission;
     if (etas_open(s->serve.jobs.cache, clock_real(), s->flows, &s->etas) != 0)
@@ -119,6 +120,7 @@ void serving_close(struct serving *s)
 void serving_box_init(struct serving_box *b, struct serving *first)
 {
     *b = (struct serving_box){.now = first};
+    admission_show(first->admission);
     pthread_mutex_init(&b->lock, NULL);
     b->good =
         metrics_counter("offpath_reloads_total", "result=\"ok\"", "Sets of files read again.");
@@ -204,6 +206,7 @@ static void replace(struct serving_box *b, struct serving *next)
     b->now = next;
     b->refused[0] = 0;
     pthread_mutex_unlock(&b->lock);
+    admission_show(next->admission); /* only now: a set that is refused has none */
     metrics_add(b->good, 1);
     log_info("reloaded", "flows", log_number((long long)next->flows->flows_n));
 }

@@ -96,7 +96,11 @@ def test_a_reload_under_load_drops_nothing(site):
     assert asked == len(ids) + 1, f"{asked} calls for {len(ids)} jobs: some were made again"
 
 
-def test_a_new_flow_is_served_once_its_topics_are_there(site):
+def lag(site, flow):
+    return site.gateways[0].metric("offpath_flow_lag_records", flow=flow)
+
+
+def test_a_new_flow_is_served_once_its_topics_are_there_and_gone_without_a_trace(site):
     (site.folder / "flows/order.yaml").write_text(ORDER.replace("MARK", site.mark))
     reloaded(site, "failed")
     for p in programs(site):
@@ -109,3 +113,9 @@ def test_a_new_flow_is_served_once_its_topics_are_there(site):
     a = request(site.address, "POST", *post)
     assert a.status == 202, a
     assert site.wait_final(a.json()["id"])["state"] == "succeeded"
+    assert lag(site, "order") is not None
+    (site.folder / "flows/order.yaml").unlink()
+    reloaded(site, times=2)
+    assert request(site.address, "POST", *post).status == 404
+    wait_for("nobody says how far the flow is behind", lambda: lag(site, "order") is None)
+    assert lag(site, "price-compare") is not None

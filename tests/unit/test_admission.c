@@ -113,6 +113,7 @@ static void measures_flows_and_never_reads_unknown_as_none(void **state)
                                           .clock = &clock.clock,
                                           .floor = 100};
     assert_int_equal(admission_open(&settings, &a), 0);
+    admission_show(a);
     metrics_print(&text);
     assert_non_null(strstr(buf_str(&text), "offpath_flow_lag_records{flow=\"f\"} NaN"));
     for (int i = 0; i < 4; i++, clock_step(&clock, 5 * S))
@@ -128,8 +129,47 @@ static void measures_flows_and_never_reads_unknown_as_none(void **state)
     metrics_print(&text);
     assert_non_null(strstr(buf_str(&text), "offpath_flow_lag_records{flow=\"f\"} NaN"));
     buf_fini(&text);
-    metrics_reset();
     admission_close(a);
+    metrics_reset();
+}
+
+static char *scraped(struct buf *text)
+{
+    buf_clear(text);
+    metrics_print(text);
+    return (char *)(uintptr_t)buf_str(text);
+}
+
+/* A reload frees sets while others scrape. */
+static void a_set_that_ended_is_scraped_no_more(void **state)
+{
+    struct flow flows[] = {{.name = "kept"}, {.name = "removed"}};
+    struct flow_set two_flows = {.flows = flows, .flows_n = 2},
+                    one = {.flows = flows, .flows_n = 1};
+    int partitions[2] = {0};
+    struct clock_stepped clock;
+    struct admission *old, *refused, *next;
+    struct buf text = {0};
+    (void)state;
+    clock_stepped_init(&clock, 0);
+    struct admission_settings settings = {
+        .flows = &two_flows, .partitions = partitions, .clock = &clock.clock};
+    assert_int_equal(admission_open(&settings, &old), 0);
+    admission_show(old);
+    assert_int_equal(admission_open(&settings, &refused), 0);
+    admission_close(refused); /* it was never shown */
+    assert_non_null(strstr(scraped(&text), "offpath_flow_lag_records{flow=\"removed\"} NaN"));
+    settings.flows = &one;
+    assert_int_equal(admission_open(&settings, &next), 0);
+    admission_show(next);
+    admission_close(old);
+    assert_non_null(strstr(scraped(&text), "offpath_flow_lag_records{flow=\"kept\"} NaN"));
+    assert_non_null(strstr(scraped(&text), "offpath_flow_shedding{flow=\"kept\"} 0"));
+    assert_null(strstr(scraped(&text), "removed"));
+    admission_close(next);
+    assert_null(strstr(scraped(&text), "kept"));
+    buf_fini(&text);
+    metrics_reset();
 }
 
 /* ---- topics */
@@ -331,6 +371,7 @@ int main(void)
         cmocka_unit_test(sheds_only_what_cannot_be_in_time),
         cmocka_unit_test(counts_from_the_start_without_a_commit),
         cmocka_unit_test(measures_flows_and_never_reads_unknown_as_none),
+        cmocka_unit_test(a_set_that_ended_is_scraped_no_more),
         cmocka_unit_test(accepts_good_topics),
         cmocka_unit_test(names_all_missing_topics_and_what_to_run),
         cmocka_unit_test(refuses_a_topic_too_small_for_its_requests),

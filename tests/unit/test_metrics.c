@@ -120,6 +120,22 @@ static void test_gauge_fn_is_read_at_each_scrape(void **state)
     assert_non_null(strstr(printed(), "\noffpath_lag NaN\n"));
 }
 
+static void test_a_gauge_fn_that_ended_is_left_out(void **state)
+{
+    (void)state;
+    double one = 1, two = 2;
+    metrics_gauge_fn("offpath_lag", "flow=\"a\"", "Lag", read_arg, &one);
+    metrics_gauge_fn("offpath_lag", "flow=\"b\"", "Lag", read_arg, &two);
+    metrics_gauge_fn_end(&one);
+    assert_string_equal(printed(), "# HELP offpath_lag Lag\n# TYPE offpath_lag gauge\n"
+                                   "offpath_lag{flow=\"b\"} 2\n");
+    metrics_gauge_fn("offpath_lag", "flow=\"b\"", "Lag", read_arg, &one);
+    metrics_gauge_fn_end(&two); /* read by another since */
+    assert_non_null(strstr(printed(), "\noffpath_lag{flow=\"b\"} 1\n"));
+    metrics_gauge_fn("offpath_lag", "flow=\"a\"", "Lag", read_arg, &two);
+    assert_non_null(strstr(printed(), "\noffpath_lag{flow=\"a\"} 2\n"));
+}
+
 static void test_series_over_the_limit_share_one(void **state)
 {
     (void)state;
@@ -185,6 +201,7 @@ int main(void)
         cmocka_unit_test_setup(test_histogram_is_cumulative_in_seconds, setup),
         cmocka_unit_test_setup(test_histogram_without_labels, setup),
         cmocka_unit_test_setup(test_gauge_fn_is_read_at_each_scrape, setup),
+        cmocka_unit_test_setup(test_a_gauge_fn_that_ended_is_left_out, setup),
         cmocka_unit_test_setup(test_series_over_the_limit_share_one, setup),
         cmocka_unit_test_setup(test_labels_are_escaped_and_cut_between_characters, setup),
         cmocka_unit_test_setup(test_threads_lose_no_update, setup),
