@@ -87,23 +87,56 @@ static void settle_since(struct feed *f, int64_t now_ms)
         f->since_ms = now_ms;
 }
 
-void feed_take(struct feed *f, const struct feed_read *r, struct buf *out)
+/* Was it told, or left out, by a part before this one? */
+static bool is_behind(const struct feed *f, const struct record_job *j)
 {
-    settle_since(f, r->now_ms);
+    if (j->created_us != f->made_us)
+        return j->created_us < f->made_us;
+    return memcmp(&j->id, &f->made, sizeof j->id) <= 0;
+}
+
+/* False: there was no room for all. */
+static bool tell_rows(struct feed *f, const struct feed_read *r, bool goes_on, size_t room,
+                      struct buf *out)
+{
     for (size_t i = r->list->n; i > 0; i--) { /* the newest last */
         const struct record_job *j = &r->list->rows[i - 1];
         int64_t finished_ms = j->finished_us / 1000;
         bool final = job_is_final(j->state);
+        if (goes_on && is_behind(f, j))
+            continue;
         if (final ? was_told(f, &j->id, finished_ms) : f->began)
             continue;
+        if (out->len >= room)
+            return false;
         tell(f, r, j, out);
         if (final)
             note(f, &j->id, finished_ms);
+        f->made_us = j->created_us;
+        f->made = j->id;
     }
+    return true;
+}
+
+bool feed_take(struct feed *f, const struct feed_read *r, size_t room, struct buf *out)
+{
+    bool goes_on = f->more;
+    settle_since(f, r->now_ms);
+    if (!goes_on) {
+        f->first_ms = r->now_ms;
+        f->made_us = 0; /* nothing was told yet */
+        memset(&f->made, 0, sizeof f->made);
+    }
+    f->more = !tell_rows(f, r, goes_on, room, out);
+    if (f->more)
+        return true;
+    /* What a part before told as open may have ended since, and no message counted yet. */
+    f->again |= goes_on && !f->began;
     f->began = true;
-    if (r->now_ms > f->since_ms)
-        f->since_ms = r->now_ms;
+    if (f->first_ms > f->since_ms)
+        f->since_ms = f->first_ms;
     feed_beat(f, f->since_ms, true, out);
+    return false;
 }
 
 /* ---- messages */

@@ -14,6 +14,11 @@ struct feed {
     bool again;             /* news came that the read on its way may not have */
     struct feed_told *told; /* the last jobs whose end was said, by message or read; a ring */
     unsigned told_at;
+    /* a list that is told in parts, as the reader takes it: */
+    bool more;       /* the next read goes on behind this job: */
+    int64_t made_us; /* created */
+    struct job_id made;
+    int64_t first_ms; /* of its first read */
 };
 
 /* last: of Last-Event-ID; 0: none. */
@@ -30,7 +35,9 @@ struct feed_read {
     feed_title_fn *title;
     void *arg;
 };
-void feed_take(struct feed *f, const struct feed_read *r, struct buf *out);
+/* What a read gave. room: bytes of out beyond which the rest waits for another read; one event may
+ * pass it. True: there is such a rest. */
+bool feed_take(struct feed *f, const struct feed_read *r, size_t room, struct buf *out) must_use;
 /* A message of the user's channel. now_ms: the server's; settled: no read is wanted or on its way,
  * so all up to now was heard. */
 void feed_message(struct feed *f, const char *message, size_t len, int64_t now_ms, bool settled,

@@ -95,7 +95,7 @@ static int64_t record_ms(const struct stream *x)
 /* Nothing is known to be missing. */
 static bool is_settled(const struct stream *x)
 {
-    return !x->asked_ms && cache_async_hears(x->all->s.cache);
+    return !x->asked_ms && !x->full && cache_async_hears(x->all->s.cache);
 }
 
 static bool hear(struct stream *x, const char *message, size_t len, struct buf *out)
@@ -160,8 +160,9 @@ static void take_list(struct stream *x, const struct stream_read *r)
 {
     struct buf out = {0};
     const struct feed_read f = {&r->list, r->now_us / 1000, x->all->s.title, x->all->s.title_arg};
-    feed_take(&x->feed, &f, &out);
-    if (send_all(x, &out) && (x->again || x->feed.again))
+    size_t waits = sink_waits(&x->sink), max = x->all->s.bytes_max;
+    bool more = feed_take(&x->feed, &f, max > waits ? max - waits : 0, &out);
+    if (send_all(x, &out) && (more || x->again || x->feed.again))
         stream_want(x);
     buf_fini(&out);
 }

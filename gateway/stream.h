@@ -30,7 +30,7 @@ struct stream {
     bool wanted, reading; /* a read: it waits for its turn, it is on its way */
     bool again;           /* subscribed while a read was on its way: it may be too old */
     bool late;            /* the record did not answer: again at the next tick */
-    bool full;            /* the rest of a read waits until all is sent */
+    bool full;            /* the next read waits until all is sent */
     bool gap;             /* told, until the record answers again */
     bool ended;           /* `done` was said: closed when it is sent */
     bool closed;          /* freed when its read comes back */

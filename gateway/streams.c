@@ -82,6 +82,8 @@ static void flush_soon(struct streams *s)
 void stream_want(struct stream *x)
 {
     struct streams *s = x->all;
+    if (x->of_user && sink_waits(&x->sink))
+        x->full = true; /* a list may say again what still waits */
     if (x->ended || x->full)
         return; /* nothing more to ask; or when all is sent */
     if (x->asked_ms == 0)

@@ -77,9 +77,9 @@ static void begin(struct channel *c, struct buf *out)
     merge_init(&c->merge, 0);
     feed_init(&c->feed, 0);
     sse_read_init(&c->heard.read, on_event, &c->heard);
-    if (c->heard.of_user)
-        feed_take(&c->feed, &r, out);
-    else if (merge_read(&c->merge, &p, SIZE_MAX, out) != MERGE_WAIT)
+    bool all = c->heard.of_user ? !feed_take(&c->feed, &r, SIZE_MAX, out)
+                                : merge_read(&c->merge, &p, SIZE_MAX, out) == MERGE_WAIT;
+    if (!all)
         abort();
 }
 

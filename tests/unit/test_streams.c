@@ -35,6 +35,7 @@ struct world {
     uint32_t seq;
     bool hangs; /* the record answers later: reads wait here */
     struct stream_read *hanging;
+    unsigned reads;
     char got[1 << 16];
     size_t got_n;
 };
@@ -50,6 +51,7 @@ static void answer(struct world *w, struct stream_read *r)
 static void read_record(void *arg, struct stream_read *r)
 {
     struct world *w = arg;
+    w->reads++;
     if (!w->hangs) {
         answer(w, r);
         return;
@@ -468,6 +470,126 @@ static void a_user_who_was_away_hears_what_ended_meanwhile(void **state)
     close(later);
 }
 
+/* ---- of a user with many jobs */
+
+enum { MANY = 300 };
+
+static struct job_id many_id(const struct world *w, unsigned i)
+{
+    struct job_id id = w->id;
+    id.b[0] = (uint8_t)(i >> 8);
+    id.b[1] = (uint8_t)i;
+    return id;
+}
+
+/* Jobs with long messages that have ended. */
+static void end_many(struct world *w)
+{
+    char detail[512];
+    snprintf(detail, sizeof detail, "%0500d", 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct record_claim c = {.job = {.owner = ANN, .flow = "f", .created_us = WALL_US + i / 2},
+                                 .worker = w->fence},
+                            *claims[] = {&c};
+        struct record_finish f = {.worker = w->fence,
+                                  .state = JOB_FAILED,
+                                  .flow = "f",
+                                  .reason = "x",
+                                  .detail = detail,
+                                  .keep_ms = 60000},
+                             *ends[] = {&f};
+        c.job.id = f.id = many_id(w, i);
+        assert_int_equal(w->r->ops->claim(w->r, claims, 1), 0);
+        assert_int_equal(w->r->ops->finish(w->r, ends, 1), 0);
+        record_claim_fini(&c);
+    }
+}
+
+/* A stream of the user whose reads hang; it resumes, so that ends are told. */
+static void open_small(struct world *w, int ends[2])
+{
+    const struct stream_order order = {
+        .of_user = true, .owner = ANN, .last = (uint64_t)(WALL_US / 1000)};
+    struct stream_ticket *ticket;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    small_socket(ends[1]);
+    assert_int_equal(streams_enter(w->streams, &order, &ticket), 0);
+    w->hangs = true;
+    stream_begin(ticket, ends[1]);
+    loop_fake_run_for(w->loop, 1);
+}
+
+static void answer_hanging(struct world *w)
+{
+    struct stream_read *r = w->hanging;
+    assert_non_null(r);
+    w->hanging = r->next;
+    answer(w, r);
+    loop_fake_run_for(w->loop, 1);
+}
+
+/* All that the stream has, as its reader takes it; appended to `text`. */
+static void take_all(struct world *w, const int ends[2], struct buf *text)
+{
+    for (;;) {
+        buf_text(text, heard(w, ends[0]));
+        if (!(loop_fake_watched(w->loop, ends[1]) & LOOP_WRITE))
+            break;
+        loop_fake_fire(w->loop, ends[1], LOOP_WRITE);
+    }
+    loop_fake_run_for(w->loop, 1);
+    buf_text(text, heard(w, ends[0]));
+}
+
+/* One read of a thousand jobs never waits for a reader as a whole. */
+static void a_long_list_comes_as_the_reader_takes_it(void **state)
+{
+    struct world *w = *state;
+    struct buf text = {0};
+    int ends[2];
+    end_many(w);
+    open_small(w, ends);
+    while (w->hanging && w->reads < 2 * MANY) {
+        size_t before = text.len;
+        answer_hanging(w);
+        take_all(w, ends, &text);
+        assert_true(text.len - before < 4096 + 1024);
+    }
+    assert_int_equal(buf_ok(&text), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        char id[ID_TEXT];
+        struct job_id job = many_id(w, i);
+        id_format(&job, id);
+        assert_non_null(strstr(buf_str(&text), id));
+    }
+    assert_int_equal(ended("slow"), 0);
+    buf_fini(&text);
+    close(ends[0]);
+}
+
+/* A list says again what the one before said, and that waits. */
+static void without_redis_a_user_who_has_not_read_is_not_told_again(void **state)
+{
+    struct world *w = *state;
+    struct buf text = {0};
+    int ends[2];
+    end_many(w);
+    open_small(w, ends);
+    while (!(loop_fake_watched(w->loop, ends[1]) & LOOP_WRITE))
+        answer_hanging(w); /* the kernel takes the first */
+    unsigned reads = w->reads;
+    cache_fake_away(w->redis, true);
+    loop_fake_run_for(w->loop, 5 * STREAMS_LOOK_MS);
+    assert_int_equal(w->reads, reads);
+    take_all(w, ends, &text);
+    assert_int_equal(w->reads, reads + 1); /* at once when it was taken */
+    w->hangs = false;
+    answer_hanging(w);
+    assert_int_equal(ended("slow"), 0);
+    buf_fini(&text);
+    close(ends[0]);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
@@ -485,6 +607,8 @@ int main(void)
         T(a_user_hears_of_open_jobs_and_of_ends),
         T(an_end_that_nobody_told_a_user_is_heard_at_the_next_heartbeat),
         T(a_user_who_was_away_hears_what_ended_meanwhile),
+        T(a_long_list_comes_as_the_reader_takes_it),
+        T(without_redis_a_user_who_has_not_read_is_not_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
