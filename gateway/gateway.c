@@ -165,6 +165,7 @@ static int open_accept(struct gateway *g)
                                                 .reader = g->reader,
                                                 .waiters = g->o->threads / 2,
                                                 .streams = g->o->streams,
+                                                .streams_each = g->o->streams_each,
                                                 .title = serving_title,
                                                 .title_arg = &g->box},
                      &g->waiting) != 0)

@@ -8,13 +8,15 @@
 
 static void refuse(const struct http_request *q, struct http_reply *r, int err)
 {
+    const char *detail = "this gateway is about to stop; connect again";
+    if (err == ERR_FULL)
+        detail = "too many live streams are open; read the job itself, its ETag makes that cheap";
+    else if (err == ERR_OVERLOADED)
+        detail = "you have too many live streams open; end some, or read the job itself";
     if (err == ERR_NOMEM)
         problem_simple(q, r, ERR_BUG, NULL);
     else
-        problem_simple(q, r, ERR_OVERLOADED,
-                       err == ERR_FULL ? "too many live streams are open; read the job itself, its "
-                                         "ETag makes that cheap"
-                                       : "this gateway is about to stop; connect again");
+        problem_simple(q, r, ERR_OVERLOADED, detail);
 }
 
 static void begin(struct streams *s, const struct http_request *q, struct http_reply *r,
@@ -39,10 +41,12 @@ static void begin(struct streams *s, const struct http_request *q, struct http_r
 
 static struct stream_order order_of(const struct http_request *q)
 {
-    return (struct stream_order){.owner = q->user->owner,
+    struct stream_order order = {.owner = q->user->owner,
                                  .last = sse_last_id(http_header(q, "last-event-id")),
                                  .until_s =
                                      q->user->expires_s ? q->user->expires_s + TOKEN_LEEWAY_S : 0};
+    limits_address(q->client, order.address);
+    return order;
 }
 
 void live_events_of_job(struct jobs *j, struct streams *s, const struct http_request *q,

@@ -35,6 +35,8 @@ const struct config_option options_table[] = {
     {"trusted-proxies", CONFIG_TEXT, "", "NET,...", "their X-Forwarded-For names the client"},
     {"cors-origins", CONFIG_TEXT, "", "ORIGIN,...", "whose pages may call the API; without: none"},
     {"streams", CONFIG_NUMBER, "10000", "N", "live streams open at once, 0 to 100000"},
+    {"streams-per-client", CONFIG_NUMBER, "0", "N",
+     "of a user, or a guest's address; 0: a tenth, at least 16"},
     {"header-max", CONFIG_NUMBER, "32768", "BYTES", "a request's first line and headers"},
     {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
     {"body-deadline", CONFIG_DURATION, "30s", "TIME", "until its whole body is there"},
@@ -174,6 +176,7 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
     int64_t threads = config_number(c, "threads"), header = config_number(c, "header-max");
     int64_t each = config_number(c, "connections-per-address");
     int64_t gateways = config_number(c, "gateways"), streams = config_number(c, "streams");
+    int64_t streams_each = config_number(c, "streams-per-client");
     if (o->overload_floor < 0)
         return refuse(why, "overload-floor", "negative", "write 0 or more");
     if (threads < 16 || threads > 2048)
@@ -187,7 +190,11 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
         return refuse(why, "header-max", "out of range", "write a number from 2048 to 1048576");
     if (streams < 0 || streams > 100000)
         return refuse(why, "streams", "out of range", "write a number from 0 to 100000");
+    if (streams_each < 0 || streams_each > 100000)
+        return refuse(why, "streams-per-client", "out of range",
+                      "write a number from 1 to 100000; 0: a tenth of --streams");
     o->streams = (unsigned)streams;
+    o->streams_each = (unsigned)streams_each;
     o->gateways = (unsigned)gateways;
     o->threads = (unsigned)threads;
     o->per_address = (unsigned)(each ? each : threads / 2);

@@ -22,7 +22,8 @@ struct options {
     const char *demo_users;  /* NULL: none */
     bool log_json;
     enum log_level log_level;
-    unsigned threads, streams, per_address, header_max, gateways;
+    unsigned threads, per_address, header_max, gateways;
+    unsigned streams, streams_each; /* each: of one client; 0: a share */
     int header_ms, body_ms, keep_alive_ms, drain_wait_ms, publish_ms;
     int64_t overload_floor;
     struct proxies proxies; /* whose X-Forwarded-For is believed */

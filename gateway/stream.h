@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include "common/live.h"
 #include "gateway/merge.h"
+#include "gateway/shares.h"
 #include "gateway/sink.h"
 #include "gateway/streams.h"
 
@@ -35,6 +36,7 @@ struct stream {
     bool ended;           /* `done` was said: closed when it is sent */
     bool closed;          /* freed when its read comes back */
     struct owner owner;   /* who reads */
+    struct share *share;  /* its client's, given back at its end */
     struct job_id id;
     int64_t beat_ms, asked_ms; /* asked: since when a read is wanted; 0: none is */
     int64_t until_s;           /* of stream_order */
@@ -57,6 +59,7 @@ struct streams {
     pthread_mutex_t lock; /* all below */
     pthread_cond_t empty;
     unsigned n;
+    struct shares *shares;
     bool closing;
 };
 

@@ -17,6 +17,7 @@ enum { READS_MAX = 2 }; /* on their way at once: what comes meanwhile shares the
 struct stream_ticket {
     struct streams *all;
     struct stream_order order;
+    struct share *share;
     int fd;
 };
 
@@ -166,9 +167,10 @@ static void unlink_stream(struct stream *x)
         s->last = x->prev;
 }
 
-static void leave(struct streams *s)
+static void leave(struct streams *s, struct share *share)
 {
     pthread_mutex_lock(&s->lock);
+    shares_leave(s->shares, share);
     s->n--;
     metrics_set(s->open, s->n);
     if (s->n == 0)
@@ -179,6 +181,7 @@ static void leave(struct streams *s)
 void stream_close(struct stream *x, enum stream_end why)
 {
     struct streams *s = x->all;
+    struct share *share = x->share;
     metrics_add(s->ends[why], 1);
     cache_unsubscribe(s->s.cache, x->channel, stream_hear, x);
     if (x->wanted)
@@ -188,7 +191,7 @@ void stream_close(struct stream *x, enum stream_end why)
     x->closed = true;
     if (!x->reading)
         stream_free(x);
-    leave(s);
+    leave(s, share);
 }
 
 /* ---- ticks */
@@ -253,10 +256,11 @@ static void begin(void *arg)
     if (s->stopping)
         close(t->fd);
     if (s->stopping || stream_new(s, &t->order, t->fd, &x) != 0) {
-        leave(s);
+        leave(s, t->share);
         free(t);
         return;
     }
+    x->share = t->share;
     free(t);
     x->beat_ms = loop_now_ms(s->s.loop) + STREAMS_BEAT_MS;
     link_last(x);
@@ -275,8 +279,22 @@ void stream_begin(void *arg, int fd)
         return;
     if (fd >= 0)
         close(fd);
-    leave(s);
+    leave(s, t->share);
     free(t);
+}
+
+/* Under the lock. */
+static int take_room(struct streams *s, struct stream_ticket *t)
+{
+    if (s->closing)
+        return ERR_CLOSED;
+    if (s->n >= s->s.max)
+        return ERR_FULL;
+    int err = shares_enter(s->shares, &t->order.owner, t->order.address, &t->share);
+    if (err)
+        return err == ERR_FULL ? ERR_OVERLOADED : err;
+    s->n++;
+    return 0;
 }
 
 int streams_enter(struct streams *s, const struct stream_order *order, struct stream_ticket **out)
@@ -284,14 +302,13 @@ int streams_enter(struct streams *s, const struct stream_order *order, struct st
     struct stream_ticket *t = calloc(1, sizeof *t);
     if (!t)
         return ERR_NOMEM;
-    *t = (struct stream_ticket){s, *order, -1};
+    *t = (struct stream_ticket){.all = s, .order = *order, .fd = -1};
     pthread_mutex_lock(&s->lock);
-    int err = s->closing ? ERR_CLOSED : s->n >= s->s.max ? ERR_FULL : 0;
-    s->n += err == 0;
+    int err = take_room(s, t);
     metrics_set(s->open, s->n);
     pthread_mutex_unlock(&s->lock);
     if (err) {
-        if (err == ERR_FULL)
+        if (err == ERR_FULL || err == ERR_OVERLOADED)
             metrics_add(s->refused, 1);
         free(t);
         return err;
@@ -339,12 +356,19 @@ static void count(struct streams *s)
         [STREAM_SLOW] = "why=\"slow\"",       [STREAM_EXPIRED] = "why=\"expired\"",
         [STREAM_DRAINED] = "why=\"drained\"", [STREAM_BROKEN] = "why=\"broken\""};
     s->open = metrics_gauge("offpath_streams", "", "Live streams that are open.");
-    s->refused = metrics_counter("offpath_streams_refused_total", "",
-                                 "Live streams refused because too many were open.");
+    s->refused =
+        metrics_counter("offpath_streams_refused_total", "",
+                        "Live streams refused because too many were open, or of one client.");
     s->gaps = metrics_counter("offpath_stream_gaps_total", "",
                               "Live streams told that MySQL did not answer in time.");
     for (int i = 0; i < STREAM_ENDS; i++)
         s->ends[i] = metrics_counter("offpath_streams_ended_total", why[i], "Live streams ended.");
+}
+
+static unsigned share_of(const struct streams_settings *s)
+{
+    unsigned tenth = s->max / 10;
+    return s->each ? s->each : tenth > STREAMS_EACH ? tenth : STREAMS_EACH;
 }
 
 int streams_open(const struct streams_settings *settings, struct streams **out)
@@ -357,7 +381,7 @@ int streams_open(const struct streams_settings *settings, struct streams **out)
     clock_cond_init(&s->empty);
     count(s);
     s->timer = loop_timer_new(s->s.loop, tick, s);
-    if (!s->timer) {
+    if (!s->timer || shares_new(share_of(settings), &s->shares) != 0) {
         streams_close(s);
         return ERR_NOMEM;
     }
@@ -377,6 +401,7 @@ void streams_close(struct streams *s)
         stream_free(x);
     }
     loop_timer_free(s->s.loop, s->timer);
+    shares_free(s->shares);
     pthread_cond_destroy(&s->empty);
     pthread_mutex_destroy(&s->lock);
     free(s);

@@ -7,6 +7,7 @@
 #include "common/cache.h"
 #include "common/id.h"
 #include "gateway/feed.h"
+#include "gateway/limits.h"
 #include "gateway/stream_read.h"
 
 struct streams;
@@ -16,7 +17,8 @@ enum {
     STREAMS_LOOK_MS = 1000, /* the record, while Redis is away or after it did not answer */
     STREAMS_GAP_MS = 5000,  /* the record did not answer for so long: `gap` */
     STREAMS_BYTES = 256 << 10,
-    STREAMS_BACK_MS = 2000 /* at most; for those that are told to come back */
+    STREAMS_BACK_MS = 2000, /* at most; for those that are told to come back */
+    STREAMS_EACH = 16       /* of one client at least, whatever the share of all is */
 };
 
 struct streams_settings {
@@ -27,8 +29,8 @@ struct streams_settings {
     void *read_arg;
     feed_title_fn *title;
     void *title_arg;
-    unsigned max;
-    size_t bytes_max; /* that wait for one reader: STREAMS_BYTES */
+    unsigned max, each; /* at once; of them one client's (shares.h), 0: a tenth */
+    size_t bytes_max;   /* that wait for one reader: STREAMS_BYTES */
 };
 /* Loop's thread. *out: owned. 0 or ERR_NOMEM. */
 int streams_open(const struct streams_settings *s, struct streams **out) must_use;
@@ -41,12 +43,13 @@ void streams_close(struct streams *s);
 struct stream_order { /* a stream to be */
     struct job_id id; /* of a job; all zero: the owner's jobs */
     bool of_user;
-    struct owner owner; /* of the caller */
-    uint64_t last;      /* Last-Event-ID; 0: none */
-    int64_t until_s;    /* Unix time at which the caller's token is good no more; 0: has none */
+    struct owner owner;           /* of the caller */
+    char address[LIMITS_ADDRESS]; /* of a guest */
+    uint64_t last;                /* Last-Event-ID; 0: none */
+    int64_t until_s; /* Unix time at which the caller's token is good no more; 0: has none */
 };
-/* Room for one more. *out: owned (stream_begin). 0; ERR_FULL: too many; ERR_CLOSED: it stops;
- * ERR_NOMEM. Any thread. */
+/* Room for one more. *out: owned (stream_begin). 0; ERR_FULL: too many; ERR_OVERLOADED: too many of
+ * this client; ERR_CLOSED: it stops; ERR_NOMEM. Any thread. */
 struct stream_ticket;
 int streams_enter(struct streams *s, const struct stream_order *order,
                   struct stream_ticket **out) must_use;

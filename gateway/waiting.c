@@ -43,6 +43,7 @@ static int open_parts(struct waiting *w, const struct waiting_settings *s)
                                                       .title = s->title,
                                                       .title_arg = s->title_arg,
                                                       .max = s->streams,
+                                                      .each = s->streams_each,
                                                       .bytes_max = STREAMS_BYTES},
                            &w->streams);
     if (!err && pthread_create(&w->thread, NULL, run, w) != 0)

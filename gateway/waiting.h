@@ -11,6 +11,7 @@ struct waiting_settings {
     const struct cache_settings *redis; /* borrowed until open returns */
     struct reader *reader;              /* borrowed until close; streams read the record by it */
     unsigned waiters, streams;          /* at once */
+    unsigned streams_each;              /* of one client; 0: a share */
     feed_title_fn *title;
     void *title_arg;
 };

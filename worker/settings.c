@@ -38,6 +38,7 @@ const struct config_option settings_table[] = {
     {"id-secret-file", CONFIG_TEXT, NULL, "FILE", NULL},
     {"threads", CONFIG_NUMBER, NULL, "N", NULL},
     {"streams", CONFIG_NUMBER, NULL, "N", NULL},
+    {"streams-per-client", CONFIG_NUMBER, NULL, "N", NULL},
     {"connections-per-address", CONFIG_NUMBER, NULL, "N", NULL},
     {"trusted-proxies", CONFIG_TEXT, NULL, "NET,...", NULL},
     {"cors-origins", CONFIG_TEXT, NULL, "ORIGIN,...", NULL},

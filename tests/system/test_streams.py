@@ -139,3 +139,19 @@ def test_a_gateway_that_stops_tells_its_readers_to_come_back(new_site):
     rest = events_of(site, id, last=s.last, address=site.gateways[1].address()).all()
     assert [e.id for e in rest if e.name == "call"] == [2, 3]
     assert site.gateways[0].wait_exit() == 0
+
+
+def test_one_address_does_not_get_all_streams(new_site):
+    """A connection that is a stream was handed over: the server no longer counts it for its address."""
+    site = new_site(env={"OFFPATH_STREAMS": "40", "OFFPATH_TRUSTED_PROXIES": "127.0.0.1"}).open(workers=0)
+    id = site.accept()
+
+    def stream(client):
+        return Stream(site.address, f"/v1/jobs/{id}/events", headers=[f"X-Forwarded-For: {client}"])
+    of_one = [stream("192.0.2.1") for _ in range(16)]
+    assert {s.status for s in of_one} == {200}
+    more = stream("192.0.2.1")
+    assert (more.status, more.problem["code"]) == (503, "overloaded") and int(more.head["retry-after"]) > 0
+    assert stream("192.0.2.2").status == 200
+    of_one.pop().close()
+    wait_for("its room is free again", lambda: stream("192.0.2.1").status == 200)

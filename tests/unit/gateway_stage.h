@@ -227,7 +227,7 @@ static void stage_leave(void *arg, const struct accept *a)
     atomic_fetch_sub(&((struct stage *)arg)->held, 1);
 }
 
-enum { STAGE_STREAMS = 2 };
+enum { STAGE_STREAMS = 3, STAGE_STREAMS_EACH = 2 };
 static void stage_streams(struct stage *s)
 {
     assert_int_equal(loop_fake_open(clock_wall_us(&s->clock.clock), &s->loop), 0);
@@ -239,6 +239,7 @@ static void stage_streams(struct stage *s)
                                                              .title = stage_title,
                                                              .title_arg = s,
                                                              .max = STAGE_STREAMS,
+                                                             .each = STAGE_STREAMS_EACH,
                                                              .bytes_max = STREAMS_BYTES},
                                   &s->serve.streams),
                      0);

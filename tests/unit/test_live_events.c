@@ -85,16 +85,20 @@ static void without_mysql_it_is_unavailable(void **state)
     assert_string_equal(stage_member(s, "code"), "unavailable");
 }
 
+static void *open_from(struct stage *s, const char *client, const char *path)
+{
+    s->client = client;
+    assert_int_equal(stage_ask(s, "GET", path, NULL), 200);
+    return s->reply.taker_arg;
+}
+
 static void one_too_many_is_refused_until_another_ends(void **state)
 {
     struct stage *s = *state;
-    struct stream_ticket *first;
     char path[80];
     accept_one(s, "plain", NULL, path);
-    assert_int_equal(stage_ask(s, "GET", path, NULL), 200);
-    first = s->reply.taker_arg;
-    assert_int_equal(stage_ask(s, "GET", path, NULL), 200);
-    void *second = s->reply.taker_arg;
+    void *first = open_from(s, "192.0.2.1", path), *second = open_from(s, "192.0.2.2", path);
+    void *third = open_from(s, "192.0.2.3", path);
     assert_int_equal(stage_ask(s, "GET", path, NULL), 503);
     assert_string_equal(stage_member(s, "code"), "overloaded");
     assert_non_null(strstr(buf_str(&s->reply.headers), "Retry-After: "));
@@ -103,6 +107,40 @@ static void one_too_many_is_refused_until_another_ends(void **state)
     assert_int_equal(stage_ask(s, "GET", path, NULL), 200);
     give_up(s);
     stream_begin(second, -1);
+    stream_begin(third, -1);
+    assert_int_equal(metrics_value(metrics_gauge("offpath_streams", "", "")), 0);
+}
+
+/* The address is not the connection's: that was closed for the server when it was handed over. */
+static void one_client_does_not_get_all_streams(void **state)
+{
+    struct stage *s = *state;
+    char path[80], ann[2000];
+    snprintf(ann, sizeof ann, "%s", stage_token(s, "ann", NULL));
+    accept_one(s, "plain", NULL, path);
+    void *first = open_from(s, "2001:db8::1", path), *second = open_from(s, "2001:db8::2", path);
+    s->client = "2001:db8::3"; /* of the same network */
+    assert_int_equal(stage_ask(s, "GET", path, NULL), 503);
+    assert_string_equal(stage_member(s, "code"), "overloaded");
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Retry-After: "));
+    assert_int_equal(metrics_value(metrics_counter("offpath_streams_refused_total", "", "")), 1);
+    assert_int_equal(stage_ask(s, "GET", "/v1/events", ann), 200); /* a user is another client */
+    give_up(s);
+    stream_begin(open_from(s, "2001:db8:0:1::1", path), -1);
+    stream_begin(first, -1);
+    first = open_from(s, "2001:db8::3", path);
+    stream_begin(first, -1);
+    stream_begin(second, -1);
+    s->client = "192.0.2.1";
+    void *of_ann[2];
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(stage_ask(s, "GET", "/v1/events", ann), 200);
+        of_ann[i] = s->reply.taker_arg;
+    }
+    s->client = "192.0.2.2";
+    assert_int_equal(stage_ask(s, "GET", "/v1/events", ann), 503);
+    stream_begin(of_ann[0], -1);
+    stream_begin(of_ann[1], -1);
     assert_int_equal(metrics_value(metrics_gauge("offpath_streams", "", "")), 0);
 }
 
@@ -126,6 +164,7 @@ int main(void)
         T(strangers_and_unknown_jobs_get_404),
         T(without_mysql_it_is_unavailable),
         T(one_too_many_is_refused_until_another_ends),
+        T(one_client_does_not_get_all_streams),
         T(a_user_has_a_stream_of_all_jobs_and_a_guest_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
