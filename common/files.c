@@ -27,3 +27,9 @@ unsigned files_for_connections(unsigned connections)
 {
     return connections + RESERVE;
 }
+
+unsigned files_for_streams(unsigned limit, unsigned threads, unsigned streams)
+{
+    unsigned others = files_for_connections(threads), left = limit > others ? limit - others : 0;
+    return left < streams ? left : streams;
+}

@@ -14,4 +14,8 @@ unsigned files_for_calls(unsigned limit, unsigned shards);
  * spins. Pure. */
 unsigned files_for_connections(unsigned connections);
 
+/* How many of so many live streams there are descriptors for, beside the connections that `threads`
+ * serve. Pure. */
+unsigned files_for_streams(unsigned limit, unsigned threads, unsigned streams);
+
 enum { FILES_IDLE_CONNECTIONS = 512 }; /* a shard keeps at most so many to upstreams */

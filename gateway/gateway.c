@@ -45,6 +45,7 @@ enum {
 
 struct gateway {
     const struct options *o;
+    unsigned streams;      /* that may be open: there are descriptors for them */
     struct serving *first; /* until it is in the box */
     struct serving_box box;
     bool boxed;
@@ -164,7 +165,7 @@ static int open_accept(struct gateway *g)
         waiting_open(&(struct waiting_settings){.redis = &redis,
                                                 .reader = g->reader,
                                                 .waiters = g->o->threads / 2,
-                                                .streams = g->o->streams,
+                                                .streams = g->streams,
                                                 .streams_each = g->o->streams_each,
                                                 .title = serving_title,
                                                 .title_arg = &g->box},
@@ -315,18 +316,23 @@ static int await_producers(struct gateway *g, char why[GATEWAY_WHY])
     return EXIT_DEPENDENCY;
 }
 
-static void raise_files(unsigned threads)
+/* A stream too many is refused; without a descriptor it would begin and end at once. */
+static void raise_files(struct gateway *g)
 {
-    unsigned limit = files_raise(), needed = files_for_connections(threads);
+    unsigned limit = files_raise(), threads = g->o->threads;
+    unsigned needed = files_for_connections(threads + g->o->streams);
+    g->streams = files_for_streams(limit, threads, g->o->streams);
     if (limit < needed)
-        log_warn("few-descriptors", "limit", log_number(limit), "needed", log_number(needed),
-                 "means",
-                 "raise the limit of open files (ulimit -n), or lower --streams or --threads");
+        log_warn(
+            "few-descriptors", "limit", log_number(limit), "needed", log_number(needed), "streams",
+            log_number(g->streams), "means",
+            "so few may be open: raise the limit of open files (ulimit -n), or lower --streams "
+            "or --threads");
 }
 
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
-    raise_files(g->o->threads + g->o->streams);
+    raise_files(g);
     int rc = open_secret(g, why);
     if (rc)
         return rc;

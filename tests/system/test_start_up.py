@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from harness import ROOT, Program
+from streams import events_of
 
 
 def last_line(done):
@@ -60,7 +61,7 @@ def test_a_much_newer_schema_is_named(new_site, program):
 
 
 @pytest.mark.parametrize("hard, warns", [(300, True), (600, False)])
-def test_the_gateway_uses_all_descriptors_it_may_and_says_if_they_are_few(new_site, hard, warns):
+def test_the_gateway_uses_all_descriptors_it_may_and_refuses_streams_if_they_are_few(new_site, hard, warns):
     site = new_site().prepare()
     start = f"ulimit -Sn 200; ulimit -Hn {hard}; exec {site.binaries}/offpath-gateway run"
     gateway = Program("gateway-few", site.folder, ["bash", "-c", start], {**site.env, "OFFPATH_LISTEN": "127.0.0.1:0", "OFFPATH_STREAMS": "16"})
@@ -69,6 +70,9 @@ def test_the_gateway_uses_all_descriptors_it_may_and_says_if_they_are_few(new_si
     limits = pathlib.Path(f"/proc/{gateway.pid}/limits").read_text()
     assert re.search(rf"Max open files +{hard} +{hard} ", limits), limits
     assert ("few-descriptors" in gateway.text()) == warns, gateway.tail()
+    site.address = gateway.address()
+    s = events_of(site, site.accept())
+    assert s.status == (503 if warns else 200), "a stream for which there is no descriptor would end at once"
 
 
 def test_an_unknown_flag_names_the_nearest(new_site, program):

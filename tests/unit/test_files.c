@@ -39,6 +39,15 @@ static void test_connections_need_as_much_beside_them(void **state)
     assert_int_equal(files_for_connections(256), 256 + 256);
 }
 
+static void test_streams_take_only_what_is_left(void **state)
+{
+    (void)state;
+    assert_int_equal(files_for_streams(20000, 256, 10000), 10000);
+    assert_int_equal(files_for_streams(1024, 256, 10000), 1024 - 256 - 256);
+    assert_int_equal(files_for_streams(512, 256, 10000), 0);
+    assert_int_equal(files_for_streams(62, 256, 10000), 0);
+}
+
 static void test_a_few_calls_are_always_possible(void **state)
 {
     (void)state;
@@ -53,6 +62,7 @@ int main(void)
         cmocka_unit_test(test_the_soft_limit_is_raised_to_the_hard_one),
         cmocka_unit_test(test_calls_leave_room_for_all_else),
         cmocka_unit_test(test_connections_need_as_much_beside_them),
+        cmocka_unit_test(test_streams_take_only_what_is_left),
         cmocka_unit_test(test_a_few_calls_are_always_possible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
