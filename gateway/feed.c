@@ -18,7 +18,8 @@ struct feed_told {
 
 void feed_init(struct feed *f, uint64_t last)
 {
-    *f = (struct feed){.since_ms = (int64_t)last};
+    bool is_time = last <= (uint64_t)FOR_EVER_US / 1000; /* in ms; a client may say anything */
+    *f = (struct feed){.since_ms = is_time ? (int64_t)last : 0};
 }
 
 void feed_fini(struct feed *f)

@@ -21,7 +21,7 @@ struct feed {
     int64_t first_ms; /* of its first read */
 };
 
-/* last: of Last-Event-ID; 0: none. */
+/* last: of Last-Event-ID; 0, or no time that there is: none. */
 void feed_init(struct feed *f, uint64_t last);
 void feed_fini(struct feed *f);
 /* What to ask the record for. */

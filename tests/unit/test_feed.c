@@ -123,12 +123,29 @@ static void without_any_room_nothing_is_said_and_nothing_forgotten(void **state)
     buf_fini(&out);
 }
 
+static void a_number_that_is_no_time_counts_as_none(void **state)
+{
+    static const uint64_t wrong[] = {0, 253402300799001, 999999999999999999, UINT64_MAX};
+    struct record_list l;
+    struct feed f;
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        feed_init(&f, wrong[i]);
+        feed_ask(&f, &ANN, &l);
+        assert_int_equal(l.ended_us, 253402300799000000); /* nothing has ended by then */
+    }
+    feed_init(&f, 253402300799000);
+    feed_ask(&f, &ANN, &l);
+    assert_int_equal(l.ended_us, 253402300789000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_no_room_comes_with_the_reads_behind_it),
         cmocka_unit_test(a_job_that_ends_between_two_parts_is_told_in_the_end),
         cmocka_unit_test(without_any_room_nothing_is_said_and_nothing_forgotten),
+        cmocka_unit_test(a_number_that_is_no_time_counts_as_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
