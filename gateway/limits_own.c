@@ -10,14 +10,19 @@ struct count {
     char name[];
 };
 
-enum { BUCKETS = 4096 };
+struct shared { /* of all names without a place that have this rule */
+    struct limits_rule rule;
+    int64_t full_us;
+};
+
+enum { BUCKETS = 4096, SHARED = 64 };
 
 struct limits_own {
     pthread_mutex_t lock; /* all below */
     size_t n, max;
     int64_t swept_us;
     struct count *bucket[BUCKETS];
-    int64_t shared_us; /* of those without a place */
+    struct shared shared[SHARED];
 };
 
 int limits_own_open(size_t max, struct limits_own **out)
@@ -87,14 +92,30 @@ static struct count *add(struct limits_own *o, const char *name, int64_t now_us)
     return c;
 }
 
-static int64_t *find(struct limits_own *o, const char *name, int64_t now_us)
+/* Of this rule; a new one takes the place of that which is full first. Rules are those of the flow
+ * files, so that no client makes them many. */
+static struct shared *share_of(struct limits_own *o, struct limits_rule rule)
+{
+    struct shared *first = o->shared;
+    for (struct shared *x = o->shared; x < o->shared + SHARED; x++) {
+        if (x->rule.step_us == rule.step_us && x->rule.window_us == rule.window_us)
+            return x;
+        if (x->full_us < first->full_us)
+            first = x;
+    }
+    *first = (struct shared){.rule = rule};
+    return first;
+}
+
+static int64_t *find(struct limits_own *o, const char *name, struct limits_rule rule,
+                     int64_t now_us)
 {
     struct count *c = o->bucket[bucket_of(name)];
     while (c && strcmp(c->name, name) != 0)
         c = c->next;
     if (!c)
         c = add(o, name, now_us);
-    int64_t *full = c ? &c->full_us : &o->shared_us;
+    int64_t *full = c ? &c->full_us : &share_of(o, rule)->full_us;
     if (*full < now_us)
         *full = now_us;
     return full;
@@ -104,7 +125,7 @@ void limits_own_ask(struct limits_own *o, const char *name, struct limits_rule r
                     bool take, struct limits_state *out)
 {
     pthread_mutex_lock(&o->lock);
-    int64_t *full = find(o, name, now_us);
+    int64_t *full = find(o, name, rule, now_us);
     int64_t over = *full - now_us + rule.step_us - rule.window_us;
     *out = (struct limits_state){.spent = over > 0, .wait_us = over > 0 ? over : 0};
     if (!out->spent && take)
@@ -119,7 +140,7 @@ void limits_own_refund(struct limits_own *o, const char *name, struct limits_rul
                        int64_t now_us)
 {
     pthread_mutex_lock(&o->lock);
-    int64_t *full = find(o, name, now_us);
+    int64_t *full = find(o, name, rule, now_us);
     *full = *full - rule.step_us > now_us ? *full - rule.step_us : now_us;
     pthread_mutex_unlock(&o->lock);
 }
