@@ -36,7 +36,7 @@ const struct config_option options_table[] = {
     {"cors-origins", CONFIG_TEXT, "", "ORIGIN,...", "whose pages may call the API; without: none"},
     {"streams", CONFIG_NUMBER, "10000", "N", "live streams open at once, 0 to 100000"},
     {"streams-per-client", CONFIG_NUMBER, "0", "N",
-     "of a user, or a guest's address; 0: a tenth, at least 16"},
+     "of one client; 0: a tenth"},
     {"header-max", CONFIG_NUMBER, "32768", "BYTES", "a request's first line and headers"},
     {"header-deadline", CONFIG_DURATION, "10s", "TIME", "until a request's header is there"},
     {"body-deadline", CONFIG_DURATION, "30s", "TIME", "until its whole body is there"},
