@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/expr_guard.h"
 #include "common/watchdog.h"
 
 /* All jv_* functions consume what they are given: the reverse of our rule, so it ends here. */
@@ -15,8 +16,11 @@ enum { VALUE_MAX = 1 << 20, EVAL_MS = 100, DEPTH_MAX = 256 };
 
 static const char too_large[] = "the value is larger than 1 MB";
 
+static const char too_slow[] = "took more than 100 ms";
+
 struct state {
     jq_state *jq;
+    struct expr_guard guard; /* whatever calls libjq for this state does so inside it */
     struct state *next;
 };
 
@@ -99,6 +103,7 @@ struct walk {
     bool nomem;
 };
 
+/* All of these borrow v: a value nested very deeply is freed inside a guard only. */
 static struct json *from_jv(jv v, struct walk *w);
 
 static struct json *from_array(jv v, struct walk *w)
@@ -106,13 +111,14 @@ static struct json *from_array(jv v, struct walk *w)
     struct json *out = json_new_array();
     int n = jv_array_length(jv_copy(v));
     for (int i = 0; out && i < n; i++) {
-        struct json *item = from_jv(jv_array_get(jv_copy(v), i), w);
+        jv value = jv_array_get(jv_copy(v), i);
+        struct json *item = from_jv(value, w);
+        jv_free(value);
         if (!item || json_push(out, item) != 0) {
             json_free(out);
             out = NULL;
         }
     }
-    jv_free(v);
     return out;
 }
 
@@ -121,39 +127,36 @@ static struct json *from_object(jv v, struct walk *w)
     struct json *out = json_new_object();
     for (int i = jv_object_iter(v); out && jv_object_iter_valid(v, i);
          i = jv_object_iter_next(v, i)) {
-        jv key = jv_object_iter_key(v, i);
-        struct json *item = from_jv(jv_object_iter_value(v, i), w);
+        jv key = jv_object_iter_key(v, i), value = jv_object_iter_value(v, i);
         w->size += (size_t)jv_string_length_bytes(jv_copy(key)) + 4;
+        struct json *item = from_jv(value, w);
         if (!item || json_put(out, jv_string_value(key), item) != 0) {
             json_free(out);
             out = NULL;
         }
         jv_free(key);
+        jv_free(value);
     }
-    jv_free(v);
     return out;
 }
 
 static struct json *from_text(jv v, struct walk *w)
 {
     size_t len = (size_t)jv_string_length_bytes(jv_copy(v));
-    struct json *out = NULL;
     w->size += len + 3;
     if (w->size > VALUE_MAX)
         w->wrong = too_large;
     else if (memchr(jv_string_value(v), 0, len))
         w->wrong = "a text with a NUL character";
     else
-        out = json_new_text_n(jv_string_value(v), len);
-    jv_free(v);
-    return out;
+        return json_new_text_n(jv_string_value(v), len);
+    return NULL;
 }
 
 static struct json *from_scalar(jv v, struct walk *w)
 {
     jv_kind kind = jv_get_kind(v);
     double n = kind == JV_KIND_NUMBER ? jv_number_value(v) : 0;
-    jv_free(v);
     w->size += kind != JV_KIND_NUMBER ? 5 : fabs(n) < 100 && floor(n) == n ? 2 : 8;
     if (kind == JV_KIND_NUMBER && !isfinite(n)) {
         w->wrong = isnan(n) ? "the value holds a number that is none (NaN)"
@@ -165,35 +168,40 @@ static struct json *from_scalar(jv v, struct walk *w)
                                   : json_new_bool(kind == JV_KIND_TRUE);
 }
 
-/* Takes v. NULL: w->wrong says why, else there is no memory. */
+/* NULL: w->wrong says why, else there is no memory. */
 static struct json *from_jv(jv v, struct walk *w)
 {
     struct json *out = NULL;
     if (w->size > VALUE_MAX || w->depth >= DEPTH_MAX) {
         w->wrong = w->depth >= DEPTH_MAX ? "the value is nested too deeply" : too_large;
-        jv_free(v);
         return NULL;
     }
-    w->depth++;
     jv_kind kind = jv_get_kind(v);
-    if (kind == JV_KIND_ARRAY)
-        out = from_array(v, w);
-    else if (kind == JV_KIND_OBJECT)
-        out = from_object(v, w);
-    else if (kind == JV_KIND_STRING)
-        out = from_text(v, w);
-    else
-        out = from_scalar(v, w);
+    if (kind != JV_KIND_ARRAY && kind != JV_KIND_OBJECT)
+        return kind == JV_KIND_STRING ? from_text(v, w) : from_scalar(v, w);
+    w->depth++;
+    w->size += 2; /* else [.,.] twenty-five times over is large for nobody but us */
+    out = kind == JV_KIND_ARRAY ? from_array(v, w) : from_object(v, w);
     w->depth--;
     return out;
 }
 
 /* ---- compiled states */
 
+static void tear_down(void *arg)
+{
+    struct state *s = arg;
+    expr_guard_limit(&s->guard);
+    expr_guard_expect_stack(&s->guard, false);
+    jq_teardown(&s->jq);
+}
+
+/* Not inside its guard. Of one that was left in the middle all is freed but nothing touched. */
 static void state_free(struct state *s)
 {
-    if (s)
-        jq_teardown(&s->jq);
+    if (s->jq && !s->guard.wrong)
+        expr_guard_run(&s->guard, tear_down, s);
+    expr_guard_drop(&s->guard);
     free(s);
 }
 
@@ -203,25 +211,36 @@ static void on_message(void *unused, jv message)
     jv_free(message); /* never to stderr, between our log lines */
 }
 
+struct birth {
+    struct state *s;
+    const struct expr_program *p;
+    struct complaint *c;
+    bool good;
+};
+
+static void compile(void *arg)
+{
+    struct birth *b = arg;
+    jq_state *jq = b->s->jq = jq_init();
+    if (!jq)
+        return;
+    jq_set_error_cb(jq, b->c ? on_complaint : on_message, b->c);
+    jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"), jv_array());
+    b->good = jq_compile(jq, b->p->text);
+    jq_set_error_cb(jq, on_message, NULL);
+    jq_set_debug_cb(jq, on_message, NULL);
+}
+
 static struct state *state_new(const struct expr_program *p, struct complaint *c)
 {
-    struct state *s = calloc(1, sizeof *s);
-    if (!s)
+    struct birth b = {calloc(1, sizeof *b.s), p, c, false};
+    if (!b.s)
         return NULL;
-    s->jq = jq_init();
-    if (!s->jq) {
-        free(s);
-        return NULL;
-    }
-    jq_set_error_cb(s->jq, c ? on_complaint : on_message, c);
-    jq_set_attr(s->jq, jv_string("JQ_LIBRARY_PATH"), jv_array());
-    if (!jq_compile(s->jq, p->text)) {
-        state_free(s);
-        return NULL;
-    }
-    jq_set_error_cb(s->jq, on_message, NULL);
-    jq_set_debug_cb(s->jq, on_message, NULL);
-    return s;
+    expr_guard_init(&b.s->guard);
+    if (expr_guard_run(&b.s->guard, compile, &b) && b.good)
+        return b.s;
+    state_free(b.s);
+    return NULL;
 }
 
 static struct state *state_get(struct expr_program *p)
@@ -330,51 +349,81 @@ static jv only_value(jq_state *jq, struct expr_error *error)
     return jv_invalid();
 }
 
-static void on_overdue(void *jq)
+static void on_overdue(void *arg)
 {
-    jq_halt(jq, jv_invalid(), jv_invalid());
+    struct state *s = arg;
+    jq_halt(s->jq, jv_invalid(), jv_invalid());
+    expr_guard_overdue(&s->guard); /* if it does not come to look at the halt */
 }
 
-/* *out: what jq gives; on success a valid value. The state goes back to the pool, unless it was
- * halted: those are thrown away. Takes in. */
-static int run(struct expr_program *p, jv in, jv *out, struct expr_error *error)
+struct run {
+    struct state *s;
+    const struct expr_program *p;
+    unsigned which;
+    const struct expr_scan *uses;
+    const struct expr_vars *vars;
+    struct expr_error *error;
+    jv value; /* invalid: error is filled */
+};
+
+static void start_jq(struct state *s, jv in)
+{
+    expr_guard_expect_stack(&s->guard, true);
+    jq_start(s->jq, in, 0);
+}
+
+static void evaluate(void *arg)
+{
+    struct run *r = arg;
+    jv in = input(r->which, r->p->bits, r->uses, r->vars);
+    expr_guard_limit(&r->s->guard);
+    start_jq(r->s, in);
+    r->value = only_value(r->s->jq, r->error);
+    if (!jv_is_valid(r->value))
+        start_jq(r->s, jv_null()); /* forget what a broken run left */
+}
+
+static void forget(void *arg)
+{
+    struct run *r = arg;
+    expr_guard_limit(&r->s->guard);
+    jv_free(r->value);
+}
+
+/* 0: r->value is a value. ERR_EXPRESSION: it is none, and r->s is freed and NULL if it broke. */
+static int run(struct run *r)
 {
     struct watchdog_item item;
-    struct state *s = state_get(p);
-    if (!s) {
-        jv_free(in);
-        return ERR_NOMEM;
-    }
-    jq_start(s->jq, in, 0);
-    watchdog_arm(&item, EVAL_MS, on_overdue, s->jq);
-    jv value = only_value(s->jq, error);
-    if (watchdog_disarm(&item)) {
-        jv_free(value);
-        state_free(s);
-        return fail(error, "took more than 100 ms");
-    }
-    if (!jv_is_valid(value)) {
-        jq_start(s->jq, jv_null(), 0); /* forget what a broken run left */
-        state_put(p, s);
-        jv_free(value);
-        return ERR_EXPRESSION;
-    }
-    state_put(p, s);
-    *out = value;
-    return 0;
+    watchdog_arm(&item, EVAL_MS, on_overdue, r->s);
+    bool returned = expr_guard_run(&r->s->guard, evaluate, r);
+    if (!watchdog_disarm(&item) && returned)
+        return jv_is_valid(r->value) ? 0 : ERR_EXPRESSION;
+    fail(r->error, returned ? too_slow : r->s->guard.wrong);
+    r->s->guard.overdue = false; /* its end gets time of its own */
+    state_free(r->s);
+    r->s = NULL;
+    return ERR_EXPRESSION;
 }
 
 int expr_program_eval(struct expr_program *p, unsigned which, const struct expr_scan *uses,
                       const struct expr_vars *vars, struct json **out, struct expr_error *error)
 {
+    struct run r = {state_get(p), p, which, uses, vars, error, jv_null()};
     struct walk walk = {0};
-    jv value;
-    int err = run(p, input(which, p->bits, uses, vars), &value, error);
-    if (err)
-        return err;
-    struct json *made = from_jv(value, &walk);
-    if (!made)
-        return walk.wrong ? fail(error, walk.wrong) : ERR_NOMEM;
-    *out = made;
-    return 0;
+    if (!r.s)
+        return ERR_NOMEM;
+    int err = run(&r);
+    if (!err) {
+        struct json *made = from_jv(r.value, &walk);
+        err = made ? 0 : walk.wrong ? fail(error, walk.wrong) : ERR_NOMEM;
+        if (made)
+            *out = made;
+        if (!expr_guard_run(&r.s->guard, forget, &r)) {
+            state_free(r.s);
+            r.s = NULL;
+        }
+    }
+    if (r.s)
+        state_put(p, r.s);
+    return err;
 }

@@ -1,0 +1,293 @@
+#include "common/expr_guard.h"
+
+#include <dlfcn.h>
+#include <jv.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An input of 1 MB may take 50 MB as jq's values, so the limit grows with it. Nested arrays take
+ * 100 to 300 bytes of stack per level. jq needs fewer than OVERDUE_SEEN looks for one opcode. */
+enum { USED_MAX = 64 << 20, STACK_MAX = 256 << 10, OVERDUE_SEEN = 10000 };
+
+/* libjq gives its functions no context, so which guard is meant is the thread's. */
+static _Thread_local struct expr_guard *active;
+
+static void (*real_free)(jv);
+static jv (*real_append_buf)(jv, const char *, int);
+static bool keeps_numbers; /* see is_loose() */
+
+__attribute__((constructor)) static void find_real(void)
+{
+    *(void **)&real_free = dlsym(RTLD_NEXT, "jv_free");
+    *(void **)&real_append_buf = dlsym(RTLD_NEXT, "jv_string_append_buf");
+    keeps_numbers = dlsym(RTLD_NEXT, "jv_number_tostring") != NULL;
+}
+
+/* ---- leaving */
+
+_Noreturn static void leave(struct expr_guard *g, const char *wrong)
+{
+    g->wrong = wrong;
+    longjmp(*(jmp_buf *)g->leave, 1);
+}
+
+static bool is_deep(const struct expr_guard *g)
+{
+    return (const char *)__builtin_frame_address(0) < g->stack_low;
+}
+
+static void look_closer(struct expr_guard *g)
+{
+    if (is_deep(g))
+        leave(g, "a value is nested too deeply");
+    if (++g->overdue_seen > OVERDUE_SEEN)
+        leave(g, "took more than 100 ms");
+}
+
+static inline void look(void)
+{
+    struct expr_guard *g = active;
+    if (g && (is_deep(g) || atomic_load_explicit(&g->overdue, memory_order_relaxed)))
+        look_closer(g);
+}
+
+/* Most of what jq frees has nothing to free. jq itself takes longer to see that: what it looks at
+ * first and this saves are the costs of standing in for it. A number that has more to it has flags
+ * beside its kind (jq 1.7). */
+static bool is_bare(jv v)
+{
+    return v.kind_flags >= JV_KIND_NULL && v.kind_flags <= JV_KIND_NUMBER;
+}
+
+void jv_free(jv v)
+{
+    if (is_bare(v))
+        return;
+    look();
+    real_free(v);
+}
+
+/* "x" * 2e9 calls nothing else. */
+jv jv_string_append_buf(jv text, const char *more, int len)
+{
+    look();
+    return real_append_buf(text, more, len);
+}
+
+/* Declared by <assert.h>, which is not for product code. */
+_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *where);
+
+_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *where)
+{
+    if (active)
+        leave(active, "jq breaks on such a value");
+    fprintf(stderr, "%s:%u: %s: Assertion `%s' failed.\n", file, line, where, what);
+    abort();
+}
+
+/* ---- allocation */
+
+/* malloc gives multiples of 16. Behind a header of 24 bytes what jq gets is none, which tells it
+ * from strdup's and others' that libjq frees as its own. jq needs multiples of 8. */
+_Static_assert(sizeof(struct expr_block) % 16 == 8, "the header tells blocks apart");
+
+static struct expr_block *block_of(void *p)
+{
+    return (uintptr_t)p % 16 == 8 ? (struct expr_block *)p - 1 : NULL;
+}
+
+/* jq 1.7 keeps what it needs to print and read numbers for the thread, not for the state: it must
+ * outlive a guard. It is told by its sizes, 28 + 4 * 2^k; a text that happens to have such a size
+ * is lost in expr_guard_drop. */
+static bool is_loose(size_t size)
+{
+    return keeps_numbers && size >= 32 && ((size - 28) & (size - 29)) == 0;
+}
+
+static void count(struct expr_guard *g, size_t size, bool loose)
+{
+    if (g->used_max && (size > PTRDIFF_MAX / 2 || g->used + (ptrdiff_t)size > g->used_max ||
+                        g->loose > (size_t)g->used_max))
+        leave(g, "needs too much memory");
+    if (loose)
+        g->loose += size;
+    else
+        g->used += (ptrdiff_t)size;
+}
+
+_Noreturn static void no_memory(void)
+{
+    if (active)
+        leave(active, "needs too much memory");
+    fputs("jq has no memory\n", stderr);
+    abort();
+}
+
+static void link_block(struct expr_guard *g, struct expr_block *b)
+{
+    b->prev = &g->all;
+    b->next = g->all.next;
+    b->next->prev = b->prev->next = b;
+}
+
+static void unlink_block(struct expr_block *b)
+{
+    b->prev->next = b->next;
+    b->next->prev = b->prev;
+    if (active)
+        active->used -= (ptrdiff_t)b->size;
+}
+
+static void *allocate(size_t size, bool loose)
+{
+    struct expr_guard *g = active;
+    if (g)
+        count(g, size, loose);
+    if (!g || loose)
+        return malloc(size);
+    struct expr_block *b = malloc(sizeof *b + size);
+    if (!b)
+        return NULL;
+    b->size = size;
+    link_block(g, b);
+    return b + 1;
+}
+
+void *jv_mem_alloc_unguarded(size_t size);
+void *jv_mem_alloc(size_t size);
+void *jv_mem_calloc_unguarded(size_t n, size_t size);
+void *jv_mem_calloc(size_t n, size_t size);
+void *jv_mem_realloc(void *p, size_t size);
+void jv_mem_free(void *p);
+
+void *jv_mem_alloc_unguarded(size_t size)
+{
+    return allocate(size, is_loose(size));
+}
+
+void *jv_mem_alloc(size_t size)
+{
+    void *p = jv_mem_alloc_unguarded(size);
+    if (!p)
+        no_memory();
+    return p;
+}
+
+/* Of single bytes, while it evaluates: @base64d gives it to the C library's free(). */
+void *jv_mem_calloc_unguarded(size_t n, size_t size)
+{
+    size_t all = 0;
+    if (__builtin_mul_overflow(n, size, &all))
+        return NULL;
+    void *p = allocate(all, size == 1 && active && active->used_max);
+    return p ? memset(p, 0, all) : NULL;
+}
+
+void *jv_mem_calloc(size_t n, size_t size)
+{
+    void *p = jv_mem_calloc_unguarded(n, size);
+    if (!p)
+        no_memory();
+    return p;
+}
+
+/* Not behind a header: libjq gives it to free(), or may. */
+static void *grow_bare(struct expr_guard *g, void *p, size_t size)
+{
+    bool is_stack = g && (p ? p == g->stack : g->stack_next);
+    if (g)
+        count(g, size, true);
+    p = realloc(p, size);
+    if (!p)
+        no_memory();
+    if (is_stack) {
+        g->stack = p;
+        g->stack_next = false;
+    }
+    return p;
+}
+
+void *jv_mem_realloc(void *p, size_t size)
+{
+    struct expr_guard *g = active;
+    struct expr_block *b = block_of(p);
+    if (!b && (p || !g || !g->used_max || g->stack_next))
+        return grow_bare(g, p, size);
+    void *more = allocate(size, false);
+    if (!more)
+        no_memory();
+    if (b) {
+        memcpy(more, p, b->size < size ? b->size : size);
+        jv_mem_free(p);
+    }
+    return more;
+}
+
+void jv_mem_free(void *p)
+{
+    struct expr_block *b = block_of(p);
+    if (b) {
+        unlink_block(b);
+        free(b);
+    } else {
+        free(p);
+    }
+}
+
+/* ---- guards */
+
+void expr_guard_init(struct expr_guard *g)
+{
+    *g = (struct expr_guard){0};
+    g->all.next = g->all.prev = &g->all;
+}
+
+bool expr_guard_run(struct expr_guard *g, expr_guard_fn *fn, void *arg)
+{
+    jmp_buf out;
+    g->used = g->used_max = 0;
+    g->loose = 0;
+    g->stack_next = false;
+    g->overdue_seen = 0;
+    g->stack_low = NULL;
+    g->wrong = NULL;
+    g->leave = &out;
+    if (setjmp(out) == 0) {
+        active = g;
+        fn(arg);
+    }
+    active = NULL;
+    g->leave = NULL;
+    return !g->wrong;
+}
+
+void expr_guard_limit(struct expr_guard *g)
+{
+    g->used_max = g->used + (g->used > USED_MAX ? g->used : USED_MAX);
+    g->stack_low = (const char *)__builtin_frame_address(0) - STACK_MAX;
+}
+
+void expr_guard_expect_stack(struct expr_guard *g, bool new_one)
+{
+    g->stack = NULL;
+    g->stack_next = new_one;
+}
+
+void expr_guard_overdue(struct expr_guard *g)
+{
+    atomic_store_explicit(&g->overdue, true, memory_order_relaxed);
+}
+
+void expr_guard_drop(struct expr_guard *g)
+{
+    for (struct expr_block *b; (b = g->all.next) != &g->all;) {
+        g->all.next = b->next;
+        b->next->prev = &g->all;
+        free(b);
+    }
+    free(g->stack);
+    g->stack = NULL;
+}
