@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/expr_onig.h"
 #include "common/expr_path.h"
 #include "common/expr_program.h"
 #include "common/watchdog.h"
@@ -29,15 +30,16 @@ static int fail(struct expr_error *error, const char *text)
     return ERR_EXPRESSION;
 }
 
-static void home_hide(void)
+static void prepare(void)
 {
     setenv("HOME", "/dev/null", 1); /* unset, jq 1.6 asks the password file */
+    expr_onig_limit();
 }
 
-static void home_hide_once(void)
+static void prepare_once(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, home_hide);
+    pthread_once(&once, prepare);
 }
 
 /* ---- compile */
@@ -64,7 +66,7 @@ static int compile_together(struct expr *const *list, size_t n, struct expr_erro
         list[i]->which = part_of(parts, &parts_n, list[i]);
     char *text = expr_wrap(parts, parts_n);
     free(parts);
-    home_hide_once();
+    prepare_once();
     int err =
         text ? expr_program_new(text, parts_n, n == 1 ? list[0]->source : NULL, &program, error)
              : ERR_NOMEM;
@@ -244,7 +246,7 @@ static bool two_threads_work(void)
 
 int expr_start(void)
 {
-    home_hide_once();
+    prepare_once();
     return watchdog_start() != 0 ? ERR_BUG : 0;
 }
 

@@ -79,6 +79,13 @@ static void loops_inside_of_a_function_end(void **state)
     ends("[range(1e9)]", "null", "");
 }
 
+static void a_pattern_does_not_go_back_for_ever(void **state)
+{
+    (void)state;
+    ends("\" \" * 60000 + \"x\" | sub(\"\\\\s+$\"; \"\")", "null", "retry-limit-in-search over");
+    ends("\"a\" * 60 + \"b\" | test(\"^(?:a|aa)+$\")", "null", "over");
+}
+
 static void memory_is_limited(void **state)
 {
     (void)state;
@@ -127,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_value_breaks_the_process),
         cmocka_unit_test(loops_inside_of_a_function_end),
+        cmocka_unit_test(a_pattern_does_not_go_back_for_ever),
         cmocka_unit_test(memory_is_limited),
         cmocka_unit_test(values_nested_without_end_are_freed),
         cmocka_unit_test(what_is_large_for_us_only_is_too_large),

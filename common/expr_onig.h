@@ -1,0 +1,7 @@
+/* expr_onig.h - a limit for the regular expressions of jq's test, match, sub and so on. They run in
+ * Oniguruma, which knows nothing of jq's halt nor of expr_guard.h. */
+#pragma once
+
+/* For the whole process; before the first evaluation. A search that goes back more than ten million
+ * times (some 50 ms) fails, and so does one that keeps more than a million places to go back to. */
+void expr_onig_limit(void);
