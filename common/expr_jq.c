@@ -130,7 +130,7 @@ static struct json *from_object(jv v, struct walk *w)
         jv key = jv_object_iter_key(v, i), value = jv_object_iter_value(v, i);
         w->size += (size_t)jv_string_length_bytes(jv_copy(key)) + 4;
         struct json *item = from_jv(value, w);
-        if (!item || json_put(out, jv_string_value(key), item) != 0) {
+        if (!item || json_add(out, jv_string_value(key), item) != 0) {
             json_free(out);
             out = NULL;
         }

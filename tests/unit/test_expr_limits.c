@@ -114,6 +114,31 @@ static void what_is_large_for_us_only_is_too_large(void **state)
     ends("reduce range(25) as $i ([]; [., .])", "null", "larger than 1 MB");
 }
 
+/* A request's keys, one by one: what takes their number squared is seen. */
+static void many_keys_take_no_time(void **state)
+{
+    (void)state;
+    enum { KEYS = 60000 };
+    struct expr *e = NULL;
+    struct json *out = NULL, *r = json_new_object();
+    struct expr_vars vars = {.value[VAR_REQUEST] = r};
+    for (int i = 0; i < KEYS; i++) {
+        char key[20];
+        snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(json_add(r, key, json_new_number(1)), 0);
+    }
+    watchdog_stretch(20); /* our part is asked for here */
+    assert_int_equal(expr_compile("$request + {a: 1}", VAR_ALL, &e, NULL), 0);
+    double from = cpu_s();
+    assert_int_equal(expr_eval(e, &vars, &out, NULL), 0);
+    assert_true(cpu_s() - from < 1.5);
+    watchdog_stretch(1);
+    assert_int_equal((int)json_size(out), KEYS + 1);
+    json_free(out);
+    json_free(r);
+    expr_free(e);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -138,6 +163,7 @@ int main(void)
         cmocka_unit_test(memory_is_limited),
         cmocka_unit_test(values_nested_without_end_are_freed),
         cmocka_unit_test(what_is_large_for_us_only_is_too_large),
+        cmocka_unit_test(many_keys_take_no_time),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
