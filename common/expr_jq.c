@@ -12,7 +12,7 @@
 
 /* All jv_* functions consume what they are given: the reverse of our rule, so it ends here. */
 
-enum { VALUE_MAX = 1 << 20, EVAL_MS = 100, DEPTH_MAX = 256 };
+enum { VALUE_MAX = 1 << 20, EVAL_MS = 100 };
 
 static const char too_large[] = "the value is larger than 1 MB";
 
@@ -172,13 +172,17 @@ static struct json *from_scalar(jv v, struct walk *w)
 static struct json *from_jv(jv v, struct walk *w)
 {
     struct json *out = NULL;
-    if (w->size > VALUE_MAX || w->depth >= DEPTH_MAX) {
-        w->wrong = w->depth >= DEPTH_MAX ? "the value is nested too deeply" : too_large;
+    jv_kind kind = jv_get_kind(v);
+    if (w->size > VALUE_MAX) {
+        w->wrong = too_large;
         return NULL;
     }
-    jv_kind kind = jv_get_kind(v);
     if (kind != JV_KIND_ARRAY && kind != JV_KIND_OBJECT)
         return kind == JV_KIND_STRING ? from_text(v, w) : from_scalar(v, w);
+    if (w->depth >= JSON_DEPTH_VALUE) {
+        w->wrong = "the value is nested too deeply (64 levels at most)";
+        return NULL;
+    }
     w->depth++;
     w->size += 2; /* else [.,.] twenty-five times over is large for nobody but us */
     out = kind == JV_KIND_ARRAY ? from_array(v, w) : from_object(v, w);

@@ -8,7 +8,6 @@
 #include "common/json_scan.h"
 
 static const size_t SIZE_DEFAULT = 1u << 20;
-static const unsigned DEPTH_DEFAULT = 64;
 
 /* A struct json is a cJSON under another name. */
 static cJSON *inner(const struct json *v)
@@ -26,7 +25,7 @@ int json_parse(const char *text, size_t len, const struct json_limits *limits, s
 {
     struct json_error unused;
     size_t size_max = limits && limits->size_max ? limits->size_max : SIZE_DEFAULT;
-    unsigned depth_max = limits && limits->depth_max ? limits->depth_max : DEPTH_DEFAULT;
+    unsigned depth_max = limits && limits->depth_max ? limits->depth_max : JSON_DEPTH_VALUE;
     error = error ? error : &unused;
     *error = (struct json_error){.what = ""};
     if (len > size_max) {
@@ -224,6 +223,19 @@ struct json *json_new_array(void)
 struct json *json_new_object(void)
 {
     return outer(cJSON_CreateObject());
+}
+
+bool json_is_deeper(const struct json *v, unsigned depth)
+{
+    if (!json_is(v, JSON_ARRAY) && !json_is(v, JSON_OBJECT))
+        return false;
+    if (depth == 0)
+        return true;
+    for (const struct json *i = json_first(v); i; i = json_next(i)) {
+        if (json_is_deeper(i, depth - 1))
+            return true;
+    }
+    return false;
 }
 
 /* Refuse, free the value. */

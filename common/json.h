@@ -14,9 +14,14 @@ struct json; /* one value */
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
+enum {
+    JSON_DEPTH_VALUE = 64, /* requests, answers, what expressions and templates make */
+    JSON_DEPTH_KEPT = 256  /* what we wrote ourselves: such values, wrapped some levels deep */
+};
+
 struct json_limits {
     size_t size_max;    /* bytes; 0 = 1 MB */
-    unsigned depth_max; /* 0 = 64 */
+    unsigned depth_max; /* 0 = JSON_DEPTH_VALUE */
     bool rounds;        /* take integers beyond 2^53, too, as the double next to them */
 };
 
@@ -49,6 +54,8 @@ const char *json_text(const struct json *v); /* NULL for any other type; lent wi
 const struct json *json_get(const struct json *object, const char *key);
 const struct json *json_at(const struct json *array, size_t index);
 size_t json_size(const struct json *v);
+/* More than depth (at most JSON_DEPTH_KEPT) arrays and objects within each other? */
+bool json_is_deeper(const struct json *v, unsigned depth);
 const struct json *json_first(const struct json *v);
 const struct json *json_next(const struct json *v);
 const char *json_key(const struct json *v);

@@ -281,12 +281,30 @@ static int make(const struct node *n, const struct expr_vars *vars, struct json 
     return 0;
 }
 
+static int too_deep(struct expr_error *error)
+{
+    if (error) {
+        *error = (struct expr_error){0};
+        snprintf(error->text, sizeof error->text,
+                 "the value is nested too deeply (%d levels at most)", JSON_DEPTH_VALUE);
+    }
+    return ERR_EXPRESSION;
+}
+
 int template_render(struct template *t, const struct expr_vars *vars, struct json **out,
                     struct expr_error *error)
 {
     if (t->place != TEMPLATE_BODY && t->root.kind == STRING)
         return make_string(&t->root.parts, t->place, vars, out, error);
-    return make(&t->root, vars, out, error);
+    struct json *made = NULL;
+    int err = make(&t->root, vars, &made, error);
+    if (!err && json_is_deeper(made, JSON_DEPTH_VALUE)) {
+        json_free(made);
+        return too_deep(error);
+    }
+    if (!err)
+        *out = made;
+    return err;
 }
 
 int template_render_text(struct template *t, const struct expr_vars *vars, struct buf *out,

@@ -152,7 +152,7 @@ static void leave_calls_out(struct job_run *j)
 /* text NULL: there is none. */
 static void go_on(struct job_run *j, const char *text, size_t len)
 {
-    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = 128};
+    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = JSON_DEPTH_KEPT};
     if (text && json_parse(text, len, &limits, &j->pool.item, NULL))
         log_error("pool-item-broken", "flow", j->claim.flow->name);
     if (!j->pool.item) {

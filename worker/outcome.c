@@ -154,7 +154,7 @@ enum call_outcome outcome_for_ledger(const struct plan_item *i)
 int outcome_from_ledger(const struct record_call *row, struct plan_item *i, struct outcome *o)
 {
     struct json *result = NULL;
-    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = 128};
+    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = JSON_DEPTH_KEPT};
     if (row->result && json_parse(row->result, row->result_len, &limits, &result, NULL))
         return ERR_NOT_JSON;
     json_free(o->result);

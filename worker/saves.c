@@ -244,7 +244,7 @@ int saves_compute(const struct flow *f, const struct expr_vars *vars, const stru
 int saves_read(const char *text, size_t len, const struct saves_world *w, struct saves **out)
 {
     struct json *document = NULL;
-    const struct json_limits limits = {.size_max = SAVES_TEXT_MAX, .depth_max = 64 + 8};
+    const struct json_limits limits = {.size_max = SAVES_TEXT_MAX, .depth_max = JSON_DEPTH_KEPT};
     if (json_parse(text, len, &limits, &document, NULL))
         return ERR_INVALID;
     if (json_is(json_get(document, "saves"), JSON_ARRAY))

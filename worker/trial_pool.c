@@ -81,7 +81,7 @@ int trial_pool_begin(struct trial_pool *p, const struct event *e, const struct t
 /* NULL: there is none, or no memory. */
 static struct json *take_item(struct trial_pool *p, size_t n)
 {
-    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = 128};
+    const struct json_limits limits = {.size_max = 16 << 20, .depth_max = JSON_DEPTH_KEPT};
     char job[ID_TEXT];
     struct cache_command c = {.script = SCRIPT_POOL_TAKE};
     struct cache_reply reply;

@@ -193,6 +193,8 @@ static void exactly_one_value(void **state)
     fails("nan", "NaN");
     fails("[infinite]", "infinite");
     fails("\"a\\u0000b\"", "NUL");
+    fails("reduce range(64) as $i ([]; [.])", "nested too deeply (64 levels at most)");
+    gives("reduce range(63) as $i ([1]; [.]) | flatten", "[1]");
 }
 
 static void a_broken_run_leaves_nothing_behind(void **state)

@@ -4,10 +4,12 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/live.h"
 #include "worker/finish.h"
+#include "worker/saves.h"
 
 static struct flow_call calls[2] = {{.name = "a"}, {.name = "b"}};
 static const struct flow flow = {.name = "f", .calls = calls, .calls_n = 2};
@@ -261,6 +263,40 @@ static void a_row_becomes_the_outcome_again(void **state)
     assert_int_equal(outcome_from_ledger(&row, &i, &o), ERR_NOT_JSON);
 }
 
+/* What an expression may give at most is read back, also from within others of ours. */
+static void the_deepest_value_is_read_back(void **state)
+{
+    (void)state;
+    struct plan_item i = {0};
+    struct outcome o = {0};
+    struct saves *s = NULL;
+    struct buf deep, all;
+    const struct saves_world world = {0};
+    buf_init(&deep, 0);
+    buf_init(&all, 0);
+    for (int n = 0; n < JSON_DEPTH_VALUE; n++)
+        buf_text(&deep, n % 2 ? "[" : "{\"a\":");
+    buf_char(&deep, '1');
+    for (int n = JSON_DEPTH_VALUE; n-- > 0;)
+        buf_char(&deep, n % 2 ? ']' : '}');
+    char *text = buf_take(&deep, NULL);
+    struct record_call row = {.outcome = OUTCOME_OK, .result = text, .result_len = strlen(text)};
+    assert_int_equal(outcome_from_ledger(&row, &i, &o), 0);
+    assert_false(json_is_deeper(o.result, JSON_DEPTH_VALUE));
+    assert_true(json_is_deeper(o.result, JSON_DEPTH_VALUE - 1));
+    outcome_fini(&o);
+
+    buf_printf(
+        &all,
+        "{\"saves\":[],\"result\":{\"calls\":{\"a\":[{\"result\":{\"x\":[{\"y\":[[[%s]]]}]}}]}}}",
+        text);
+    assert_int_equal(saves_read(buf_str(&all), all.len, &world, &s), 0);
+    saves_put(s);
+    free(text);
+    buf_fini(&deep);
+    buf_fini(&all);
+}
+
 static void the_done_event_and_the_cached_body(void **state)
 {
     (void)state;
@@ -321,6 +357,7 @@ int main(void)
         cmocka_unit_test(stored_entries_leave_out_what_the_ledger_holds),
         cmocka_unit_test(the_ledger_knows_four_endings),
         cmocka_unit_test(a_row_becomes_the_outcome_again),
+        cmocka_unit_test(the_deepest_value_is_read_back),
         cmocka_unit_test(the_done_event_and_the_cached_body),
         cmocka_unit_test(only_good_ends_are_cached),
         cmocka_unit_test(what_goes_to_the_dead_letters),

@@ -275,6 +275,26 @@ static void what_it_uses_is_known(void **state)
     template_free(t);
 }
 
+static void a_value_is_at_most_64_levels_deep(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        char text[100];
+        struct json *made = NULL;
+        struct expr_vars vars = {0};
+        struct expr_error error = {0};
+        snprintf(text, sizeof text, "{\"a\":[\"\\\\(reduce range(%d) as $i ([]; [.]))\"]}",
+                 61 + more);
+        struct json *l = parse(text);
+        struct template *t = compile(l, TEMPLATE_BODY);
+        assert_int_equal(template_render(t, &vars, &made, &error), more ? ERR_EXPRESSION : 0);
+        assert_true(more ? strstr(error.text, "nested too deeply") != NULL : made != NULL);
+        json_free(made);
+        template_free(t);
+        json_free(l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +309,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_placed),
         cmocka_unit_test(places_of_text_take_text),
         cmocka_unit_test(what_it_uses_is_known),
+        cmocka_unit_test(a_value_is_at_most_64_levels_deep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
