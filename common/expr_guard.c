@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <jv.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -99,11 +100,14 @@ static struct expr_block *block_of(void *p)
     return (uintptr_t)p % 16 == 8 ? (struct expr_block *)p - 1 : NULL;
 }
 
-/* jq 1.7 keeps what it needs to print and read numbers for the thread, not for the state: it must
- * outlive a guard. It is told by its sizes, 28 + 4 * 2^k; a text that happens to have such a size
- * is lost in expr_guard_drop. */
+/* What must not stand behind a header. jq 1.7 keeps what it needs to print and read numbers for the
+ * thread, not for the state: told by its sizes, 28 + 4 * 2^k. And for a path of its library, while
+ * it compiles, libjq gives to free() what it took from jv_mem_alloc. Whatever else happens to have
+ * such a size is lost in expr_guard_drop. */
 static bool is_loose(size_t size)
 {
+    if (size == PATH_MAX)
+        return active && !active->used_max && !active->stack;
     return keeps_numbers && size >= 32 && ((size - 28) & (size - 29)) == 0;
 }
 
