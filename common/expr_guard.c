@@ -24,7 +24,7 @@ __attribute__((constructor)) static void find_real(void)
 {
     *(void **)&real_free = dlsym(RTLD_NEXT, "jv_free");
     *(void **)&real_append_buf = dlsym(RTLD_NEXT, "jv_string_append_buf");
-    keeps_numbers = dlsym(RTLD_NEXT, "jv_number_tostring") != NULL;
+    keeps_numbers = dlsym(RTLD_NEXT, "jv_number_get_literal") != NULL;
 }
 
 /* ---- leaving */

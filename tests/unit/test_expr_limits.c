@@ -114,6 +114,22 @@ static void what_is_large_for_us_only_is_too_large(void **state)
     ends("reduce range(25) as $i ([]; [., .])", "null", "larger than 1 MB");
 }
 
+static void what_jq_keeps_for_a_thread_outlives_an_expression(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct expr *e = NULL;
+        struct json *out = NULL;
+        const struct expr_vars vars = {0};
+        assert_int_equal(
+            expr_compile("[0.1, 1e300, 123456789.125] | tojson | fromjson | .[1]", 0, &e, NULL), 0);
+        assert_int_equal(expr_eval(e, &vars, &out, NULL), 0);
+        assert_true(json_number(out) == 1e300);
+        json_free(out);
+        expr_free(e);
+    }
+}
+
 /* A request's keys, one by one: what takes their number squared is seen. */
 static void many_keys_take_no_time(void **state)
 {
@@ -163,6 +179,7 @@ int main(void)
         cmocka_unit_test(memory_is_limited),
         cmocka_unit_test(values_nested_without_end_are_freed),
         cmocka_unit_test(what_is_large_for_us_only_is_too_large),
+        cmocka_unit_test(what_jq_keeps_for_a_thread_outlives_an_expression),
         cmocka_unit_test(many_keys_take_no_time),
     };
     return cmocka_run_group_tests(tests, start, stop);
