@@ -1,5 +1,6 @@
-/* expr_onig.h - a limit for the regular expressions of jq's test, match, sub and so on. They run in
- * Oniguruma, which knows nothing of jq's halt nor of expr_guard.h. */
+/* expr_onig.h - what holds the regular expressions of jq's test, match, sub and so on. They run in
+ * Oniguruma, which knows nothing of jq's halt nor of expr_guard.h. Once this file is linked, jq's
+ * search fails where it would begin in the middle of a character. */
 #pragma once
 
 /* For the whole process; before the first evaluation. A search that goes back more than ten million

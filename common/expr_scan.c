@@ -66,7 +66,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct scanner *s, size_
     return ERR_EXPRESSION;
 }
 
-/* Names that reach outside the variables: environment, input, files, output, the machine's zone. */
+/* Names that reach outside the variables: environment, input, files, output, the machine's zone.
+ * And functions of the C library that take seconds for a number. */
 static bool is_refused(const char *name, size_t len)
 {
     static const char *const names[] = {
@@ -86,6 +87,8 @@ static bool is_refused(const char *name, size_t len)
         "input_filename",
         "input_line_number",
         "get_search_list",
+        "jn",
+        "yn",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (same(names[i], name, len))

@@ -6,7 +6,8 @@
 
 enum { PROGRAM_MAX = 16 << 20 };
 
-/* expr_scan refuses these names already, and tells of each `now`: this holds if it should miss one.
+/* expr_scan refuses the first names already, and tells of each `now`: this holds if it should miss
+ * one. The others are functions that jq does badly for some values.
  * jq 1.6 looks through the whole program for each of its 200 functions, so each word here and in
  * print_part costs at start-up. */
 static const char prelude[] =
@@ -14,7 +15,22 @@ static const char prelude[] =
     "def debug(x): "
     "env; def stderr: env; def modulemeta: env; def halt: env; def halt_error: env; "
     "def halt_error(x): env; def input_filename: env; def input_line_number: env; "
-    "def localtime: env; def strflocaltime(x): env; def get_search_list: env; {} as $ENV | ";
+    "def localtime: env; def strflocaltime(x): env; def get_search_list: env; "
+    "def jn(a; b): env; def yn(a; b): env; "
+    /* INT64_MIN % -1 is a signal; the sign of the divisor does not matter. */
+    "def __mod($a; $b): $a % $b; def _mod(a; b): b as $b | a as $a | "
+    "__mod($a; if ($b | type) == \"number\" and $b < 0 then -$b else $b end); "
+    /* Beyond these years an assertion fails, and compiling the state again takes a while. */
+    "def __time: if type == \"number\" and (. < -62135596800 or . >= 253402300800) then "
+    "error(\"a time beyond the years 1 to 9999\") else . end; "
+    "def __gmtime: gmtime; def gmtime: __time | __gmtime; "
+    "def __strftime($f): strftime($f); def strftime(f): f as $f | __time | __strftime($f); "
+    "def todateiso8601: strftime(\"%Y-%m-%dT%H:%M:%SZ\"); def todate: todateiso8601; "
+    /* jq 1.6 looks for "" without end. */
+    "def __indices($i): indices($i); "
+    "def indices($i): if $i == \"\" and type == \"string\" then [] else __indices($i) end; "
+    "def index($i): indices($i) | .[0]; def rindex($i): indices($i) | .[-1:][0]; "
+    "{} as $ENV | ";
 
 static void print_part(struct buf *b, const struct expr_part *part, size_t which, unsigned bits)
 {

@@ -181,6 +181,31 @@ static void jq_computes_the_rest(void **state)
     gives("$__loc__.line", "1");
 }
 
+static void what_jq_does_badly_is_done_otherwise(void **state)
+{
+    (void)state;
+    gives("1e300 % -1", "0");
+    gives("[7 % 3, 7 % -3, -7 % 3, -7 % -3, 7.9 % 3]", "[1,1,-1,-1,1]");
+    gives("[(7, 8) % (3, 4)]", "[1,2,3,0]");
+    gives("7 as $x | $x | . %= 4", "3");
+    fails("5 % 0", "zero");
+    fails("\"a\" % 2", "cannot be divided");
+    gives("0 | todate", "\"1970-01-01T00:00:00Z\"");
+    gives("253402300799 | todateiso8601", "\"9999-12-31T23:59:59Z\"");
+    gives("-62135596800 | gmtime | .[0]", "1");
+    gives("[0 | strftime(\"%Y\", \"%j\")]", "[\"1970\",\"001\"]");
+    fails("1e18 | todate", "a time beyond the years 1 to 9999");
+    fails("253402300800 | strftime(\"%Y\")", "a time beyond");
+    fails("-1e18 | gmtime", "a time beyond");
+    fails("nan | todate", "a time beyond");
+    fails("\"x\" | todate", "strftime/1 requires");
+    gives("[\"abcb\" | index(\"\"), rindex(\"\"), index(\"b\"), rindex(\"b\")]", "[null,null,1,3]");
+    gives("[\"abcb\" | indices(\"\", \"b\")]", "[[],[1,3]]");
+    gives("[[\"\", 1, \"\"] | indices(\"\"), index(1)]", "[[0,2],1]");
+    gives("[\"ab\" | match(\"\"; \"g\").offset] | .[:2]", "[0,1]");
+    fails("[\"\xF0\x9F\x98\x80 x\" | match(\"\"; \"g\").offset]", "invalid code point");
+}
+
 static void exactly_one_value(void **state)
 {
     (void)state;
@@ -247,6 +272,7 @@ static void names_that_reach_outside_are_refused(void **state)
     refused("{env}", "`env` is not allowed");
     refused("env::f", "`env` is not allowed");
     refused("0 | strflocaltime(\"x\")", "`strflocaltime` is not allowed");
+    refused("jn(1e9; 0.5)", "`jn` is not allowed");
     refused("$__v", "$__ are jq's own");
     refused_at("1 +\n  \"# no comment \\(env)\"", ALL, "`env`", 2, 19);
     gives("\"env \\\" input\" # debug", "\"env \\\" input\"");
@@ -533,6 +559,7 @@ int main(void)
         cmocka_unit_test(what_jq_might_read_otherwise_is_left_to_it),
         cmocka_unit_test(literals_need_no_jq),
         cmocka_unit_test(jq_computes_the_rest),
+        cmocka_unit_test(what_jq_does_badly_is_done_otherwise),
         cmocka_unit_test(exactly_one_value),
         cmocka_unit_test(a_broken_run_leaves_nothing_behind),
         cmocka_unit_test(names_that_reach_outside_are_refused),
