@@ -91,8 +91,9 @@ _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, 
 
 /* ---- allocation */
 
-/* malloc gives multiples of 16. Behind a header of 24 bytes what jq gets is none, which tells it
- * from strdup's and others' that libjq frees as its own. jq needs multiples of 8. */
+/* malloc gives multiples of 16 for 16 bytes and more. Behind a header of 24 bytes what jq gets is
+ * none, which tells it from what has no header. jq needs multiples of 8. */
+enum { BARE_MIN = 16 };
 _Static_assert(sizeof(struct expr_block) % 16 == 8, "the header tells blocks apart");
 
 static struct expr_block *block_of(void *p)
@@ -151,7 +152,7 @@ static void *allocate(size_t size, bool loose)
     if (g)
         count(g, size, loose);
     if (!g || loose)
-        return malloc(size);
+        return malloc(size > BARE_MIN ? size : BARE_MIN);
     struct expr_block *b = malloc(sizeof *b + size);
     if (!b)
         return NULL;
@@ -204,7 +205,7 @@ static void *grow_bare(struct expr_guard *g, void *p, size_t size)
     bool is_stack = g && (p ? p == g->stack : g->stack_next);
     if (g)
         count(g, size, true);
-    p = realloc(p, size);
+    p = realloc(p, size > BARE_MIN ? size : BARE_MIN);
     if (!p)
         no_memory();
     if (is_stack) {
@@ -239,6 +240,15 @@ void jv_mem_free(void *p)
     } else {
         free(p);
     }
+}
+
+/* libjq frees as its own what strdup gave, and jemalloc gives multiples of 8 for less than 16
+ * bytes. So it is ours, too. */
+char *strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size > BARE_MIN ? size : BARE_MIN);
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 /* ---- guards */

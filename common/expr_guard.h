@@ -1,8 +1,8 @@
 /* expr_guard.h - holds libjq's C functions to limits. jq looks at a halt only between its opcodes;
  * inside a function it loops, allocates and recurses as long as its values let it, and an assertion
- * of its ends the process. So this file stands in for a few functions that libjq calls on its own
- * way (allocation, jv_free, jv_string_append_buf, the C library's __assert_fail): what exceeds a
- * limit leaves libjq by a jump, and all that was allocated meanwhile is freed.
+ * of its ends the process. So this file stands in for a few functions that libjq calls on its way
+ * (allocation, strdup, jv_free, jv_string_append_buf, __assert_fail): what exceeds a limit leaves
+ * libjq by a jump, and all that was allocated meanwhile is freed.
  * A guard belongs to one jq state and, like that, to one thread at a time. */
 #pragma once
 #include <stdatomic.h>
