@@ -40,19 +40,25 @@ static bool is_deep(const struct expr_guard *g)
     return (const char *)__builtin_frame_address(0) < g->stack_low;
 }
 
-static void look_closer(struct expr_guard *g)
+/* Whether to leave out what was asked for: see expr_guard_expect_stack. */
+static bool look_closer(struct expr_guard *g)
 {
+    if (g->resetting) {
+        g->spoiled |= is_deep(g);
+        return is_deep(g);
+    }
     if (is_deep(g))
         leave(g, "a value is nested too deeply");
     if (++g->overdue_seen > OVERDUE_SEEN)
         leave(g, "took more than 100 ms");
+    return false;
 }
 
-static inline void look(void)
+static inline bool look(void)
 {
     struct expr_guard *g = active;
-    if (g && (is_deep(g) || atomic_load_explicit(&g->overdue, memory_order_relaxed)))
-        look_closer(g);
+    return g && (is_deep(g) || atomic_load_explicit(&g->overdue, memory_order_relaxed)) &&
+           look_closer(g);
 }
 
 /* Most of what jq frees has nothing to free. jq itself takes longer to see that: what it looks at
@@ -65,16 +71,14 @@ static bool is_bare(jv v)
 
 void jv_free(jv v)
 {
-    if (is_bare(v))
-        return;
-    look();
-    real_free(v);
+    if (!is_bare(v) && !look())
+        real_free(v);
 }
 
 /* "x" * 2e9 calls nothing else. */
 jv jv_string_append_buf(jv text, const char *more, int len)
 {
-    look();
+    (void)look();
     return real_append_buf(text, more, len);
 }
 
@@ -210,7 +214,7 @@ static void *grow_bare(struct expr_guard *g, void *p, size_t size)
         no_memory();
     if (is_stack) {
         g->stack = p;
-        g->stack_next = false;
+        g->stack_next = g->resetting = false;
     }
     return p;
 }
@@ -264,7 +268,7 @@ bool expr_guard_run(struct expr_guard *g, expr_guard_fn *fn, void *arg)
     jmp_buf out;
     g->used = g->used_max = 0;
     g->loose = 0;
-    g->stack_next = false;
+    g->stack_next = g->resetting = false;
     g->overdue_seen = 0;
     g->stack_low = NULL;
     g->wrong = NULL;
@@ -288,6 +292,7 @@ void expr_guard_expect_stack(struct expr_guard *g, bool new_one)
 {
     g->stack = NULL;
     g->stack_next = new_one;
+    g->resetting = true;
 }
 
 void expr_guard_overdue(struct expr_guard *g)

@@ -20,6 +20,7 @@ struct expr_guard {
     size_t loose;             /* see is_loose() */
     void *stack;              /* jq's, which it gives to free(); */
     bool stack_next;          /* the next block without a predecessor is it */
+    bool resetting, spoiled;  /* see expr_guard_expect_stack */
     const char *stack_low;    /* recursion ends here */
     _Atomic bool overdue;     /* set by expr_guard_overdue */
     unsigned overdue_seen;    /* jq's own halt comes first */
@@ -40,7 +41,9 @@ bool expr_guard_run(struct expr_guard *g, expr_guard_fn *fn, void *arg);
 /* From inside: what is allocated from now on is limited, and so are time and stack. */
 void expr_guard_limit(struct expr_guard *g);
 
-/* From inside, before jq_start, which frees jq's stack and makes a new one, and jq_teardown. */
+/* From inside, before jq_start, which frees jq's stack and makes a new one, and jq_teardown. Nobody
+ * sees whether the old stack is freed yet, so libjq is not left until the new one is there. What is
+ * nested too deeply is not freed meanwhile, which makes the guard spoiled: its state has to go. */
 void expr_guard_expect_stack(struct expr_guard *g, bool new_one);
 
 /* From any thread, while expr_guard_run runs: it should have ended. */

@@ -427,7 +427,9 @@ int expr_program_eval(struct expr_program *p, unsigned which, const struct expr_
             r.s = NULL;
         }
     }
-    if (r.s)
+    if (r.s && r.s->guard.spoiled)
+        state_free(r.s);
+    else if (r.s)
         state_put(p, r.s);
     return err;
 }

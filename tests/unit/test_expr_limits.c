@@ -105,6 +105,7 @@ static void values_nested_without_end_are_freed(void **state)
     ends("reduce range(40000) as $i (1; {a: .}) | tojson", "null", "nested too deeply");
     ends("error(reduce range(200000) as $i (1; [.]))", "null", "nested too deeply");
     ends("(reduce range(200000) as $i (1; [.])) as $a | [$a] | flatten", "null", "");
+    ends("(reduce range(100000) as $i (1; [.])) as $deep | error(\"text\")", "null", "");
     watchdog_stretch(1);
 }
 
