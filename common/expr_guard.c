@@ -18,7 +18,7 @@ static _Thread_local struct expr_guard *active;
 
 static void (*real_free)(jv);
 static jv (*real_append_buf)(jv, const char *, int);
-static bool keeps_numbers; /* see is_loose() */
+static bool keeps_numbers; /* see may_be_number() */
 
 __attribute__((constructor)) static void find_real(void)
 {
@@ -105,15 +105,30 @@ static struct expr_block *block_of(void *p)
     return (uintptr_t)p % 16 == 8 ? (struct expr_block *)p - 1 : NULL;
 }
 
-/* What must not stand behind a header. jq 1.7 keeps what it needs to print and read numbers for the
- * thread, not for the state: told by its sizes, 28 + 4 * 2^k. And for a path of its library, while
- * it compiles, libjq gives to free() what it took from jv_mem_alloc. Whatever else happens to have
- * such a size is lost in expr_guard_drop. */
-static bool is_loose(size_t size)
+/* For a path of its library, while it compiles, libjq gives to free() what it took from
+ * jv_mem_alloc. */
+static bool is_path(size_t size)
 {
-    if (size == PATH_MAX)
-        return active && !active->used_max && !active->stack;
+    return size == PATH_MAX && active && !active->used_max && !active->stack;
+}
+
+/* jq 1.7 keeps what it needs to print and read numbers for the thread, not for the state: it must
+ * outlive the guard, and be out of its rings before another thread has the state. It is told by its
+ * size, and in the end by what it begins with, which no value of jq's of that size does. */
+struct number_block {
+    void *next;
+    int k, room;
+};
+
+static bool may_be_number(size_t size)
+{
     return keeps_numbers && size >= 32 && ((size - 28) & (size - 29)) == 0;
+}
+
+static bool is_number(const struct expr_block *b)
+{
+    const struct number_block *n = (const void *)(b + 1);
+    return n->k >= 0 && n->k < 28 && n->room == 1 << n->k && b->size == 28 + 4 * (size_t)n->room;
 }
 
 static void count(struct expr_guard *g, size_t size, bool loose)
@@ -135,10 +150,10 @@ _Noreturn static void no_memory(void)
     abort();
 }
 
-static void link_block(struct expr_guard *g, struct expr_block *b)
+static void link_block(struct expr_block *ring, struct expr_block *b)
 {
-    b->prev = &g->all;
-    b->next = g->all.next;
+    b->prev = ring;
+    b->next = ring->next;
     b->next->prev = b->prev->next = b;
 }
 
@@ -161,7 +176,7 @@ static void *allocate(size_t size, bool loose)
     if (!b)
         return NULL;
     b->size = size;
-    link_block(g, b);
+    link_block(may_be_number(size) ? &g->numbers : &g->all, b);
     return b + 1;
 }
 
@@ -174,7 +189,7 @@ void jv_mem_free(void *p);
 
 void *jv_mem_alloc_unguarded(size_t size)
 {
-    return allocate(size, is_loose(size));
+    return allocate(size, is_path(size));
 }
 
 void *jv_mem_alloc(size_t size)
@@ -261,6 +276,19 @@ void expr_guard_init(struct expr_guard *g)
 {
     *g = (struct expr_guard){0};
     g->all.next = g->all.prev = &g->all;
+    g->numbers.next = g->numbers.prev = &g->numbers;
+}
+
+static void sort_numbers(struct expr_guard *g)
+{
+    for (struct expr_block *b; (b = g->numbers.next) != &g->numbers;) {
+        g->numbers.next = b->next;
+        b->next->prev = &g->numbers;
+        if (is_number(b))
+            b->prev = b->next = b; /* a ring of its own */
+        else
+            link_block(&g->all, b);
+    }
 }
 
 bool expr_guard_run(struct expr_guard *g, expr_guard_fn *fn, void *arg)
@@ -279,6 +307,7 @@ bool expr_guard_run(struct expr_guard *g, expr_guard_fn *fn, void *arg)
     }
     active = NULL;
     g->leave = NULL;
+    sort_numbers(g);
     return !g->wrong;
 }
 

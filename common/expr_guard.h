@@ -15,17 +15,18 @@ struct expr_block { /* in front of each allocation */
 };
 
 struct expr_guard {
-    struct expr_block all;    /* what lives of this state's allocations; the head of a ring */
-    ptrdiff_t used, used_max; /* bytes since expr_guard_run began; used_max 0: no limits */
-    size_t loose;             /* see is_loose() */
-    void *stack;              /* jq's, which it gives to free(); */
-    bool stack_next;          /* the next block without a predecessor is it */
-    bool resetting, spoiled;  /* see expr_guard_expect_stack */
-    const char *stack_low;    /* recursion ends here */
-    _Atomic bool overdue;     /* set by expr_guard_overdue */
-    unsigned overdue_seen;    /* jq's own halt comes first */
-    const char *wrong;        /* why expr_guard_run was left */
-    void *leave;              /* its jmp_buf */
+    struct expr_block numbers; /* of a run: may be jq's for the thread */
+    struct expr_block all;     /* what lives of this state's allocations; the head of a ring */
+    ptrdiff_t used, used_max;  /* bytes since expr_guard_run began; used_max 0: no limits */
+    size_t loose;              /* that it may free itself, since then */
+    void *stack;               /* jq's, which it gives to free(); */
+    bool stack_next;           /* the next block without a predecessor is it */
+    bool resetting, spoiled;   /* see expr_guard_expect_stack */
+    const char *stack_low;     /* recursion ends here */
+    _Atomic bool overdue;      /* set by expr_guard_overdue */
+    unsigned overdue_seen;     /* jq's own halt comes first */
+    const char *wrong;         /* why expr_guard_run was left */
+    void *leave;               /* its jmp_buf */
 };
 
 typedef void expr_guard_fn(void *arg);

@@ -5,7 +5,7 @@
 
 /* Without it a pattern like \s+$ takes a time that grows with the square of the text's length. A
  * harmless one goes back a few times per character, and a text has at most a million of them. */
-enum { BACK_MAX = 10000000, PLACES_MAX = 1000000 };
+enum { BACK_MAX = 10000000, PLACES_MAX = 1000000, NESTED_MAX = 200 };
 
 typedef int search_fn(OnigRegex, const OnigUChar *, const OnigUChar *, const OnigUChar *,
                       const OnigUChar *, OnigRegion *, OnigOptionType);
@@ -31,5 +31,6 @@ int onig_search(OnigRegex regex, const OnigUChar *text, const OnigUChar *end,
 void expr_onig_limit(void)
 {
     onig_set_retry_limit_in_search(BACK_MAX);
+    onig_set_parse_depth_limit(NESTED_MAX); /* 4096 by itself, which takes a megabyte of stack */
     onig_set_match_stack_limit_size(PLACES_MAX);
 }

@@ -4,5 +4,6 @@
 #pragma once
 
 /* For the whole process; before the first evaluation. A search that goes back more than ten million
- * times (some 50 ms) fails, and so does one that keeps more than a million places to go back to. */
+ * times (some 50 ms) fails, and so does one that keeps more than a million places to go back to, or
+ * nests 200 groups. */
 void expr_onig_limit(void);

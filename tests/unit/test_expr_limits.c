@@ -83,7 +83,50 @@ static void a_pattern_does_not_go_back_for_ever(void **state)
 {
     (void)state;
     ends("\" \" * 60000 + \"x\" | sub(\"\\\\s+$\"; \"\")", "null", "retry-limit-in-search over");
+    ends("(\"(\" * 1000 + \")\" * 1000) as $p | \"a\" | test($p)", "null", "depth limit over");
     ends("\"a\" * 60 + \"b\" | test(\"^(?:a|aa)+$\")", "null", "over");
+}
+
+/* A sanitizer keeps what is freed; it finds by itself what is not. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { KEEPS_FREED = true };
+#else
+enum { KEEPS_FREED = false };
+#endif
+
+static long resident_kb(void)
+{
+    long all = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &all, &resident), 2);
+    fclose(f);
+    return resident * 4;
+}
+
+static void what_was_left_in_the_middle_is_freed(void **state)
+{
+    (void)state;
+    struct expr *e = NULL;
+    struct json *out = NULL;
+    const struct expr_vars vars = {0};
+    struct expr_error error = {0};
+    long before = 0;
+    watchdog_stretch(20);
+    assert_int_equal(
+        expr_compile(
+            "reduce range(9000) as $i (1; [., 0.1, \"0123456789abcde\"]) | tojson, ., \"x\"", 0, &e,
+            NULL),
+        0);
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(expr_eval(e, &vars, &out, &error), ERR_EXPRESSION);
+        if (i == 9)
+            before = resident_kb();
+    }
+    if (!KEEPS_FREED && resident_kb() - before > 8000)
+        fail_msg("%ld KB more than after ten", resident_kb() - before);
+    watchdog_stretch(1);
+    expr_free(e);
 }
 
 static void memory_is_limited(void **state)
@@ -177,6 +220,7 @@ int main(void)
         cmocka_unit_test(no_value_breaks_the_process),
         cmocka_unit_test(loops_inside_of_a_function_end),
         cmocka_unit_test(a_pattern_does_not_go_back_for_ever),
+        cmocka_unit_test(what_was_left_in_the_middle_is_freed),
         cmocka_unit_test(memory_is_limited),
         cmocka_unit_test(values_nested_without_end_are_freed),
         cmocka_unit_test(what_is_large_for_us_only_is_too_large),
