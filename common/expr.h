@@ -1,9 +1,10 @@
 /* expr.h - the flow language's expressions: jq 1.6, one value out (flow file: Kinds of value).
  * libjq behind expr_jq.c. An expression is compiled at start-up and never changes; evaluation is
  * safe from any thread (each takes a jq state from the expression's pool). Plain paths like
- * `$request.productId` are answered without jq. A watchdog ends an evaluation after 100 ms; a value
- * over 1 MB is an error. Names that reach outside (env, input, debug, import, ...) are refused at
- * compile time; HOME's ~/.jq is never read. */
+ * `$request.productId` are answered without jq. An evaluation ends after 100 ms or 64 MB, also
+ * inside jq's functions (expr_guard.h, expr_onig.h); a value over 1 MB or 64 levels is an error.
+ * Names that reach outside (env, input, debug, import, ...) are refused at compile time; HOME's
+ * ~/.jq is never read. */
 #pragma once
 #include "common/json.h"
 
