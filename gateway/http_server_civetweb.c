@@ -17,6 +17,7 @@
 #include "gateway/debt.h"
 #include "gateway/guard.h"
 #include "gateway/handover.h"
+#include "gateway/http_server_options.h"
 #include "gateway/http_space.h"
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
@@ -323,32 +324,14 @@ static int log_message(const struct mg_connection *c, const char *message)
 
 static struct mg_context *start_civetweb(struct http_server *s, const char *ports)
 {
-    char threads[16], header[16], keep[16], size[16];
-    snprintf(threads, sizeof threads, "%u", s->s.threads);
-    snprintf(header, sizeof header, "%d", s->s.header_ms);
-    snprintf(keep, sizeof keep, "%d", s->s.keep_alive_ms);
-    snprintf(size, sizeof size, "%u", s->s.header_max);
-    const char *options[][2] = {{"listening_ports", ports},
-                                {"num_threads", threads},
-                                {"connection_queue", "64"},
-                                {"listen_backlog", "1024"},
-                                {"enable_keep_alive", "yes"},
-                                {"keep_alive_timeout_ms", keep},
-                                {"request_timeout_ms", header},
-                                {"max_request_size", size},
-                                {"tcp_nodelay", "1"},
-                                {"decode_url", "no"},
-                                {"enable_directory_listing", "no"},
-                                {"access_control_allow_origin", ""},
-                                {"access_control_allow_methods", ""},
-                                {"access_control_allow_headers", ""},
-                                {NULL, NULL}};
+    struct http_server_options options;
+    http_server_options_fill(&s->s, ports, &options);
     struct mg_callbacks calls = {.begin_request = serve,
                                  .http_error = http_error,
                                  .init_thread = init_thread,
                                  .connection_close = connection_close,
                                  .log_message = log_message};
-    return mg_start(&calls, s, options[0]);
+    return mg_start(&calls, s, options.list[0]);
 }
 
 /* mg_start returns a context even if its threads could not be made. */
