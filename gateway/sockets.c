@@ -7,7 +7,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,26 +83,63 @@ static void mark_open(struct pollfd *list, int n, int first)
             list[i].revents = 0;
 }
 
-int socket_of_peer_below(const struct socket_ends *ends, int below, int *fd)
+/* Descriptors below that fit, at most max of them. */
+static size_t find_below(int below, fits_fn *fits, void *arg, int *found, size_t max)
 {
-    struct socket_ends want = *ends;
     struct pollfd list[AT_ONCE];
-    int found = -1;
+    size_t found_n = 0;
     for (int first = 3; first < below; first += AT_ONCE) {
         int n = below - first < AT_ONCE ? below - first : AT_ONCE;
         mark_open(list, n, first);
-        for (int i = 0; i < n; i++) {
-            if (list[i].revents & POLLNVAL || !is_connection(&want, list[i].fd))
-                continue;
-            if (found >= 0)
-                return ERR_NOT_FOUND;
-            found = list[i].fd;
-        }
+        for (int i = 0; i < n && found_n < max; i++)
+            if (!(list[i].revents & POLLNVAL) && fits(arg, list[i].fd))
+                found[found_n++] = list[i].fd;
     }
-    if (found < 0)
+    return found_n;
+}
+
+int socket_of_peer_below(const struct socket_ends *ends, int below, int *fd)
+{
+    struct socket_ends want = *ends;
+    int found[2];
+    if (find_below(below, is_connection, &want, found, 2) != 1)
         return ERR_NOT_FOUND;
-    *fd = found;
+    *fd = found[0];
     return 0;
+}
+
+struct peers {
+    int local_port;
+    struct socket_peer *list;
+    size_t n, max;
+};
+
+static bool is_peer(void *arg, int fd)
+{
+    struct peers *p = arg;
+    struct sockaddr_in peer, local;
+    if (!is_v4(fd, false, &local) || ntohs(local.sin_port) != p->local_port ||
+        !is_v4(fd, true, &peer))
+        return false;
+    struct socket_peer *to = &p->list[p->n];
+    *to = (struct socket_peer){.fd = fd, .port = ntohs(peer.sin_port)};
+    inet_ntop(AF_INET, &peer.sin_addr, to->address, sizeof to->address);
+    return ++p->n == p->max;
+}
+
+size_t sockets_of_port(int local_port, int below, struct socket_peer *list, size_t max)
+{
+    struct peers p = {local_port, list, 0, max};
+    int last;
+    if (max)
+        (void)find_below(below, is_peer, &p, &last, 1); /* the last that has room fits */
+    return p.n;
+}
+
+bool socket_is_of(int fd, const struct socket_ends *ends)
+{
+    struct socket_ends want = *ends;
+    return is_connection(&want, fd);
 }
 
 int sockets_refuse(int local_port)

@@ -1,6 +1,8 @@
 /* sockets.h - this process's sockets, found by address: civetweb does not tell which descriptor a
  * connection or listener has. Linear in open descriptors: for rare moments only. Any thread. */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include "common/err.h"
 
 struct socket_ends {  /* of a connection to us */
@@ -13,6 +15,15 @@ int socket_of_peer(const struct socket_ends *ends, int *fd) must_use;
 /* The same among descriptors with numbers below this, without a look at the others: few system
  * calls however many streams are open. */
 int socket_of_peer_below(const struct socket_ends *ends, int below, int *fd) must_use;
+
+struct socket_peer { /* a connection to us */
+    int fd, port;    /* port: of the peer */
+    char address[16];
+};
+/* All connections to this port among descriptors with numbers below this. How many; no more than
+ * max are told. Some may end meanwhile: see socket_is_of. */
+size_t sockets_of_port(int local_port, int below, struct socket_peer *list, size_t max);
+bool socket_is_of(int fd, const struct socket_ends *ends);
 
 /* Close our listener on that port for clients without telling its owner: its descriptor becomes an
  * event that never comes, so nobody spins or fails. How many were replaced. */

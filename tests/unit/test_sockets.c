@@ -92,6 +92,33 @@ static void finds_it_where_fewer_may_be_open_than_it_asks_for(void **state)
     assert_int_equal(fd, p->served);
 }
 
+static void lists_the_connections_to_a_port(void **state)
+{
+    struct place *p = *state;
+    struct socket_peer list[4];
+    assert_int_equal(sockets_of_port(p->ends.local_port, FAR, list, 4), 1); /* not the listener */
+    assert_int_equal(list[0].fd, p->served);
+    assert_int_equal(list[0].port, p->ends.peer_port);
+    assert_string_equal(list[0].address, "127.0.0.1");
+    assert_int_equal(sockets_of_port(p->ends.local_port, p->served, list, 4), 0);
+    assert_int_equal(sockets_of_port(p->ends.peer_port, FAR, list, 4), 1); /* the other end */
+    assert_int_equal(list[0].fd, p->client);
+    int more = fcntl(p->served, F_DUPFD, 3);
+    assert_int_equal(sockets_of_port(p->ends.local_port, FAR, list, 4), 2);
+    assert_int_equal(sockets_of_port(p->ends.local_port, FAR, list, 1), 1);
+    assert_int_equal(sockets_of_port(p->ends.local_port, FAR, list, 0), 0);
+    close(more);
+}
+
+static void knows_whether_it_is_still_that_connection(void **state)
+{
+    struct place *p = *state;
+    assert_true(socket_is_of(p->served, &p->ends));
+    assert_false(socket_is_of(p->client, &p->ends));
+    assert_false(socket_is_of(p->listener, &p->ends));
+    assert_false(socket_is_of(-1, &p->ends));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -100,6 +127,8 @@ int main(void)
         TEST(finds_the_one_that_serves_the_peer),
         TEST(looks_at_every_number_below_and_at_no_other),
         TEST(finds_it_where_fewer_may_be_open_than_it_asks_for),
+        TEST(lists_the_connections_to_a_port),
+        TEST(knows_whether_it_is_still_that_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
