@@ -48,12 +48,12 @@ bool body_watch_check(struct body_watch *w, int64_t now_us)
 static void *run(void *arg)
 {
     struct body_watchdog *d = arg;
-    struct timespec pause = {0, 250 * 1000000L};
     while (!atomic_load(&d->stopping)) {
         int64_t now = clock_mono_us(d->clock);
         for (unsigned i = 0; i < d->n; i++)
             if (body_watch_check(&d->watches[i], now))
                 metrics_add(d->shot, 1);
+        struct timespec pause = {0, seats_look(d->seats, d->port, now) * 1000000L};
         nanosleep(&pause, NULL);
     }
     return NULL;
@@ -61,6 +61,8 @@ static void *run(void *arg)
 
 int body_watchdog_start(struct body_watchdog *d)
 {
+    d->shot = metrics_counter("offpath_http_slow_bodies_total", "",
+                              "Connections shut down because their body came too slowly.");
     d->runs = pthread_create(&d->thread, NULL, run, d) == 0;
     return d->runs ? 0 : ERR_NOMEM;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "common/clock.h"
 #include "common/metrics.h"
+#include "gateway/seats.h"
 #include "gateway/sockets.h"
 
 enum { BODY_WATCH_PEER = 48 };
@@ -31,12 +32,14 @@ bool body_watch_end(struct body_watch *w);
 /* Shut down if overdue; did it? */
 bool body_watch_check(struct body_watch *w, int64_t now_us);
 
-/* The watchdog: looks at n of them four times a second. */
+/* The watchdog: looks at n of them, and at the seats, four times a second or more often. */
 struct body_watchdog {
-    struct body_watch *watches; /* borrowed while it runs */
+    struct body_watch *watches; /* borrowed while it runs, as the seats */
     unsigned n;
+    struct seats *seats;
+    int port; /* where the server listens */
     const struct clock *clock;
-    struct metric *shot; /* counts */
+    struct metric *shot; /* counts; from start on */
     pthread_t thread;
     _Atomic bool stopping;
     bool runs;

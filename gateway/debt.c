@@ -64,8 +64,12 @@ static void pay(struct http_due *due)
 {
     struct owed *o = (struct owed *)due;
     struct debt *d = o->debt;
-    due->reply.close = due->reply.close || atomic_load(d->terms.closing);
+    struct seat *seat = d->terms.seat;
+    due->reply.close =
+        due->reply.close || atomic_load(d->terms.closing) || (seat && seat_gives_way(seat));
     write_reply(o);
+    if (seat)
+        seat_wait(seat);
     atomic_fetch_sub(d->terms.in_flight, 1);
     if (atomic_exchange(&d->state, NONE) == AWAITED)
         sem_post(&d->paid);

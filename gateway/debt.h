@@ -15,6 +15,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include "gateway/http.h"
+#include "gateway/seats.h"
 #include "gateway/sockets.h"
 
 struct debt_terms {              /* of the server; what they point to lives as long as the debt */
@@ -22,6 +23,7 @@ struct debt_terms {              /* of the server; what they point to lives as l
     const _Atomic bool *closing; /* replies end their connections */
     int below;                   /* descriptors of connections are smaller */
     int stall_ms;                /* so long a reader may take nothing */
+    struct seat *seat;           /* of the connection's thread; NULL: none */
 };
 struct debt { /* of one connection after the other; belongs to its thread but for the state */
     struct debt_terms terms;

@@ -36,7 +36,7 @@ enum {
     MYSQL_TICK_MS = 3000,
     CONNECT_MS = 5000,
     IO_MS = 10000,
-    ADMIN_THREADS = 4,
+    ADMIN_THREADS = 8,
     OWN_LIMITS = 100000, /* who is counted without Redis */
     DRAIN_REQUESTS_MS = 20000,
     DRAIN_FLUSH_MS = 10000,

@@ -1,5 +1,6 @@
 /* http_server.h - the HTTP server: one thread per connection, linear handlers. civetweb behind
- * http_server_civetweb.c, nowhere else. HTTP/1.1 without TLS: an ingress stands in front. */
+ * http_server_civetweb.c, nowhere else. HTTP/1.1 without TLS: an ingress stands in front. Where all
+ * threads are taken, connections that ask nothing are closed for those that wait (seats.h). */
 #pragma once
 #include "common/clock.h"
 #include "gateway/http.h"
@@ -10,7 +11,8 @@ struct http_server_settings {
     const char *listen;   /* HOST:PORT; port 0: any free one. IPv4 address or a name */
     unsigned threads;     /* connections served at once, 2 to 2048 */
     unsigned in_flight;   /* requests served at once; more: 503 `overloaded`. 0: no limit */
-    unsigned per_address; /* connections of one address; more: 503, closed. 0: no limit */
+    unsigned per_address; /* connections of one address; more: 503, closed; those that send no
+                           * request: closed. 0: no limit */
     unsigned header_max;  /* bytes of request line and headers, at least 1024 */
     int header_ms;        /* until the header is there; stall of a write */
     int body_ms;          /* until the whole body is there, however it drips */

@@ -11,7 +11,6 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
-#include "gateway/addresses.h"
 #include "gateway/body_read.h"
 #include "gateway/body_watch.h"
 #include "gateway/debt.h"
@@ -22,6 +21,7 @@
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
 #include "gateway/request_id.h"
+#include "gateway/seats.h"
 #include "gateway/sockets.h"
 #include "gateway/wire.h"
 
@@ -37,8 +37,8 @@ struct thread { /* one of civetweb's; belongs to it but for the watch */
     struct body_watch *watch;
     struct debt debt;
     struct http_date date;
-    const char *start;          /* of civetweb's buffer, where a request begins */
-    char address[ADDRESS_TEXT]; /* of a connection that was counted; "" */
+    struct seat *seat;
+    const char *start; /* of civetweb's buffer, where a request begins */
 };
 
 struct http_server {
@@ -47,12 +47,12 @@ struct http_server {
     char address[96], failure[256];
     int port;
     struct thread *threads;
-    struct addresses *addresses;
+    struct seats *seats;
     _Atomic unsigned workers, masters, in_flight;
     _Atomic bool closing;
     struct body_watchdog watchdog;
     struct handover handover;
-    struct metric *refused, *crowded;
+    struct metric *refused;
 };
 
 struct exchange { /* one request */
@@ -66,6 +66,15 @@ static struct socket_ends ends_of(const struct mg_connection *c)
 {
     const struct mg_request_info *ri = mg_get_request_info(c);
     return (struct socket_ends){ri->remote_addr, ri->remote_port, ri->server_port};
+}
+
+/* civetweb tells them from a connection's beginning on, just not within init_connection. */
+static bool find_ends(const void *connection, struct socket_ends *out)
+{
+    if (!mg_get_request_info(connection))
+        return false;
+    *out = ends_of(connection);
+    return true;
 }
 
 /* ---- the watchdog of bodies */
@@ -184,22 +193,8 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
         expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x->q.version, "1.0") != 0;
 }
 
-/* Counted with its first request, which the header's deadline brings soon: who sends none has no
- * address yet that civetweb would tell. */
-static bool too_many_of_one(struct thread *t, const char *address)
+static void refuse(struct exchange *x, const char *detail)
 {
-    struct http_server *s = t->server;
-    if (!s->addresses || t->address[0])
-        return false;
-    if (!addresses_enter(s->addresses, address))
-        return true;
-    snprintf(t->address, sizeof t->address, "%s", address);
-    return false;
-}
-
-static void refuse(struct exchange *x, struct metric *why, const char *detail)
-{
-    metrics_add(why, 1);
     request_id_set(http_header(&x->q, "request-id"), rng_real(), x->q.id);
     problem_simple(&x->q, &x->t->space.reply, ERR_OVERLOADED, detail);
 }
@@ -210,11 +205,12 @@ static void answer(struct exchange *x)
     struct http_server *s = x->t->server;
     struct http_reply *r = &x->t->space.reply;
     unsigned before = atomic_fetch_add(&s->in_flight, 1);
-    if (too_many_of_one(x->t, x->q.client)) {
-        refuse(x, s->crowded, "too many connections from your address; use fewer, or reuse them");
+    if (!seat_serve(x->t->seat, x->q.client)) {
+        refuse(x, "too many connections from your address; use fewer, or reuse them");
         r->close = true;
     } else if (s->s.in_flight && before >= s->s.in_flight) {
-        refuse(x, s->refused, "too many requests at this moment");
+        metrics_add(s->refused, 1);
+        refuse(x, "too many requests at this moment");
     } else if (handover_is_trial(&s->handover, &x->q)) {
         r->status = 200;
         r->taker = handover_try_taker;
@@ -246,7 +242,8 @@ static int serve(struct mg_connection *c)
     }
     handover_admit(&s->handover, &x.q, r);
     bool unread = !x.read && guard_has_body(&x.q);
-    r->close = r->close || unread || atomic_load_explicit(&s->closing, memory_order_relaxed);
+    r->close = r->close || unread || atomic_load_explicit(&s->closing, memory_order_relaxed) ||
+               seat_gives_way(x.t->seat);
     if (!r->status || buf_ok(&r->body) != 0 || buf_ok(&r->headers) != 0)
         problem_simple(&x.q, r, ERR_BUG, NULL);
     int status = r->status;
@@ -257,6 +254,8 @@ static int serve(struct mg_connection *c)
     http_space_shrink(&x.t->space);
     if (unread) /* civetweb reads on for a while: bounded too */
         watch_arm(x.t, c, LINGER_MS);
+    else
+        seat_wait(x.t->seat);
     atomic_fetch_sub(&s->in_flight, 1);
     return status;
 }
@@ -279,7 +278,11 @@ static int http_error(struct mg_connection *c, int status, const char *text)
     snprintf(detail, sizeof detail,
              "its first line or a header cannot be read, or they exceed %u bytes",
              t->server->s.header_max);
-    problem_simple(&x.q, &t->space.reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST, detail);
+    if (seat_is_ended(t->seat))
+        refuse(&x, "your connection was needed for another; send requests at once");
+    else
+        problem_simple(&x.q, &t->space.reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST,
+                       detail);
     t->space.reply.close = true;
     (void)send_reply(&x, false);
     return 0;
@@ -300,6 +303,15 @@ static void *init_thread(const struct mg_context *ctx, int type)
     return t;
 }
 
+static int connection_begin(const struct mg_connection *c, void **data)
+{
+    const struct thread *t = mg_get_thread_pointer(c);
+    (void)data;
+    if (t)
+        seat_take(t->seat, c);
+    return 0;
+}
+
 static void connection_close(const struct mg_connection *c)
 {
     struct thread *t = mg_get_thread_pointer(c);
@@ -307,9 +319,7 @@ static void connection_close(const struct mg_connection *c)
         return;
     body_watch_end(t->watch);
     debt_end(&t->debt);
-    if (t->address[0])
-        addresses_leave(t->server->addresses, t->address);
-    t->address[0] = 0;
+    seat_leave(t->seat, ends_of(c).peer);
 }
 
 static int log_message(const struct mg_connection *c, const char *message)
@@ -329,6 +339,7 @@ static struct mg_context *start_civetweb(struct http_server *s, const char *port
     struct mg_callbacks calls = {.begin_request = serve,
                                  .http_error = http_error,
                                  .init_thread = init_thread,
+                                 .init_connection = connection_begin,
                                  .connection_close = connection_close,
                                  .log_message = log_message};
     return mg_start(&calls, s, options.list[0]);
@@ -355,8 +366,21 @@ static void server_free(struct http_server *s)
     }
     free(s->threads);
     free(s->watchdog.watches);
-    addresses_free(s->addresses);
+    seats_free(s->seats);
     free(s);
+}
+
+static void init_threads(struct http_server *s)
+{
+    for (unsigned i = 0; i < s->s.threads; i++) {
+        struct thread *t = &s->threads[i];
+        t->server = s;
+        t->seat = seats_at(s->seats, i);
+        t->watch = &s->watchdog.watches[i];
+        http_space_init(&t->space);
+        debt_init(&t->debt, &(struct debt_terms){&s->in_flight, &s->closing, s->handover.above,
+                                                 s->s.header_ms, t->seat});
+    }
 }
 
 static struct http_server *server_new(const struct http_server_settings *settings)
@@ -366,30 +390,21 @@ static struct http_server *server_new(const struct http_server_settings *setting
         return NULL;
     s->s = *settings;
     handover_init(&s->handover, settings->threads);
-    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above,
-                                     settings->header_ms};
-    s->threads = calloc(settings->threads, sizeof *s->threads);
+    const struct seats_settings seats = {settings->threads, settings->per_address,
+                                         s->handover.above, find_ends};
     s->watchdog.watches = calloc(settings->threads, sizeof *s->watchdog.watches);
     s->watchdog.n = settings->threads;
     s->watchdog.clock = settings->clock;
-    for (unsigned i = 0; s->threads && i < settings->threads; i++) {
-        s->threads[i].server = s;
-        http_space_init(&s->threads[i].space);
-        debt_init(&s->threads[i].debt, &terms);
-        s->threads[i].watch = s->watchdog.watches ? &s->watchdog.watches[i] : NULL;
-    }
-    unsigned each = settings->per_address;
-    if (!s->threads || !s->watchdog.watches ||
-        (each && addresses_new(each, settings->threads, &s->addresses) != 0)) {
+    if (s->watchdog.watches && seats_new(&seats, &s->seats) == 0)
+        s->threads = calloc(settings->threads, sizeof *s->threads);
+    if (!s->threads) {
         server_free(s);
         return NULL;
     }
+    init_threads(s);
+    s->watchdog.seats = s->seats;
     s->refused = metrics_counter("offpath_http_refused_total", "",
                                  "Requests refused because too many were being served.");
-    s->crowded = metrics_counter("offpath_http_crowded_total", "",
-                                 "Connections refused because their address had too many.");
-    s->watchdog.shot = metrics_counter("offpath_http_slow_bodies_total", "",
-                                       "Connections shut down because their body came too slowly.");
     return s;
 }
 
@@ -413,6 +428,7 @@ static int run(struct http_server *s, const char *host, char why[256])
     if (mg_get_server_ports(s->ctx, 4, taken) > 0)
         s->port = taken[0].port;
     snprintf(s->address, sizeof s->address, "%s:%d", host, s->port);
+    s->watchdog.port = s->port;
     return body_watchdog_start(&s->watchdog);
 }
 

@@ -13,19 +13,26 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static inline int raw_dial(int port)
+static inline int raw_dial_from(int port, const char *address)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
     struct timeval patience = {10, 0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+    inet_pton(AF_INET, address, &from.sin_addr);
+    to.sin_port = htons((uint16_t)port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&from, sizeof from) != 0 ||
+        connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
         close(fd);
         return -1;
     }
     return fd;
+}
+
+static inline int raw_dial(int port)
+{
+    return raw_dial_from(port, "127.0.0.1");
 }
 
 static inline void raw_send(int fd, const char *text)

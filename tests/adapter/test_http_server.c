@@ -307,20 +307,6 @@ static void sheds_beyond_its_limit(void **state)
     close(fd);
 }
 
-static int dial_from(const struct place *p, const char *address)
-{
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
-    struct timeval patience = {10, 0};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    inet_pton(AF_INET, address, &from.sin_addr);
-    to.sin_port = htons((uint16_t)p->port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
 /* Seven open connections are all that 127.0.0.2 may have; others are served meanwhile. */
 static void leaves_room_beside_an_address_with_many_connections(void **state)
 {
@@ -328,13 +314,13 @@ static void leaves_room_beside_an_address_with_many_connections(void **state)
     struct place *p = *state;
     int many[7];
     for (int i = 0; i < 7; i++) {
-        many[i] = dial_from(p, "127.0.0.2");
+        many[i] = raw_dial_from(p->port, "127.0.0.2");
         raw_send(many[i], ask);
         raw_status_is(raw_receive(many[i], "got "), 200);
     }
     raw_send(many[0], ask); /* what is open goes on */
     raw_status_is(raw_receive(many[0], "got "), 200);
-    int more = dial_from(p, "127.0.0.2"), other = dial_from(p, "127.0.0.3");
+    int more = raw_dial_from(p->port, "127.0.0.2"), other = raw_dial_from(p->port, "127.0.0.3");
     raw_send(more, ask);
     const char *got = raw_receive(more, NULL); /* it ends */
     raw_status_is(got, 503);
@@ -350,7 +336,7 @@ static void leaves_room_beside_an_address_with_many_connections(void **state)
     bool served = false; /* as soon as the server has seen one of them end */
     for (int64_t until = clock_mono_ms(clock_real()) + 10000;
          !served && clock_mono_ms(clock_real()) < until;) {
-        int fd = dial_from(p, "127.0.0.2");
+        int fd = raw_dial_from(p->port, "127.0.0.2");
         raw_send(fd, ask);
         served = strstr(raw_receive(fd, "\r\n\r\n"), " 200 OK") != NULL;
         close(fd);

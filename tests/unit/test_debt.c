@@ -44,7 +44,7 @@ static int setup(void **state)
     p.ends.peer_port = ntohs(at.sin_port);
     snprintf(p.q.id, sizeof p.q.id, "test");
     p.q.public_url = "";
-    debt_init(&p.debt, &(struct debt_terms){&p.in_flight, &p.closing, 1024, 10000});
+    debt_init(&p.debt, &(struct debt_terms){&p.in_flight, &p.closing, 1024, 10000, NULL});
     *state = &p;
     return 0;
 }

@@ -1,0 +1,316 @@
+#include "gateway/seats.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "common/metrics.h"
+#include "gateway/addresses.h"
+
+enum { EMPTY, WAITS, SERVES, HELD, ENDED };
+enum { LINE = 64 };
+enum {
+    LOOK_MS = 250,
+    PRESSED_MS = 20,       /* while somebody waits for a thread */
+    SILENT_US = 50 * 1000, /* a client that opens a connection has something to ask */
+    IDLE_US = 500 * 1000,  /* one that asks again and again is not idle */
+    ASK_US = 250 * 1000    /* so often busy connections are asked to end */
+};
+
+struct seat {
+    _Alignas(LINE) _Atomic int state; /* written with each request: no line of the CPU's cache
+                                       * belongs to two threads */
+    struct seats *all;
+    _Atomic unsigned waits; /* so often it began to wait: the watch sees whether this is another */
+    _Atomic bool silent;    /* it has sent no request yet */
+    const void *connection; /* this and the next: of whoever has the seat, or HELD it */
+    bool counted, crowded;  /* to its address; why it is ENDED */
+    unsigned seen;          /* the watch's own, as the next: of waits */
+    int64_t since_us;       /* seen since; -1: does not wait, or is not to be closed now */
+};
+
+struct seats {
+    struct seats_settings s;
+    struct addresses *addresses; /* NULL: no limit */
+    struct metric *crowded, *gave_way;
+    _Atomic unsigned to_end; /* so many answers shall end their connections */
+    int64_t asked_us;        /* the watch's own, as all below */
+    struct socket_peer *peers;
+    size_t peers_n;
+    bool listed;
+    struct seat list[];
+};
+
+int seats_new(const struct seats_settings *settings, struct seats **out)
+{
+    size_t size = sizeof(struct seats) + settings->n * sizeof(struct seat);
+    struct seats *s = aligned_alloc(LINE, size);
+    if (!s)
+        return ERR_NOMEM;
+    memset(s, 0, size);
+    s->s = *settings;
+    s->asked_us = -ASK_US;
+    s->peers = calloc((size_t)settings->below, sizeof *s->peers);
+    unsigned each = settings->per_address;
+    if (!s->peers || (each && addresses_new(each, settings->n, &s->addresses) != 0)) {
+        seats_free(s);
+        return ERR_NOMEM;
+    }
+    for (unsigned i = 0; i < settings->n; i++)
+        s->list[i].all = s;
+    s->crowded = metrics_counter("offpath_http_crowded_total", "",
+                                 "Connections refused because their address had too many.");
+    s->gave_way = metrics_counter("offpath_http_gave_way_total", "",
+                                  "Idle connections closed because others waited for a thread.");
+    *out = s;
+    return 0;
+}
+
+void seats_free(struct seats *s)
+{
+    if (!s)
+        return;
+    addresses_free(s->addresses);
+    free(s->peers);
+    free(s);
+}
+
+struct seat *seats_at(struct seats *s, unsigned i)
+{
+    return &s->list[i];
+}
+
+/* ---- the connection's thread */
+
+static void begin_to_wait(struct seat *t)
+{
+    atomic_fetch_add_explicit(&t->waits, 1, memory_order_relaxed);
+    atomic_store_explicit(&t->state, WAITS, memory_order_release);
+}
+
+void seat_take(struct seat *t, const void *connection)
+{
+    t->connection = connection;
+    t->counted = t->crowded = false;
+    atomic_store_explicit(&t->silent, true, memory_order_relaxed);
+    begin_to_wait(t);
+}
+
+/* Who waits does so no more, unless it is ENDED. */
+static void stand_up(struct seat *t, int to)
+{
+    int was = WAITS;
+    while (!atomic_compare_exchange_weak(&t->state, &was, to) && was != ENDED) {
+        if (was == HELD)
+            sched_yield();
+        else if (was != WAITS)
+            return;
+        was = WAITS;
+    }
+}
+
+bool seat_serve(struct seat *t, const char *address)
+{
+    struct seats *s = t->all;
+    stand_up(t, SERVES);
+    atomic_store_explicit(&t->silent, false, memory_order_relaxed);
+    if (t->crowded)
+        return false;
+    if (!s->addresses || t->counted)
+        return true;
+    t->counted = addresses_enter(s->addresses, address);
+    if (!t->counted)
+        metrics_add(s->crowded, 1);
+    return t->counted;
+}
+
+void seat_wait(struct seat *t)
+{
+    if (!seat_is_ended(t))
+        begin_to_wait(t);
+}
+
+void seat_leave(struct seat *t, const char *address)
+{
+    stand_up(t, SERVES);
+    if (t->counted)
+        addresses_leave(t->all->addresses, address);
+    atomic_store_explicit(&t->state, EMPTY, memory_order_release);
+}
+
+bool seat_gives_way(struct seat *t)
+{
+    unsigned n = atomic_load_explicit(&t->all->to_end, memory_order_relaxed);
+    while (n && !atomic_compare_exchange_weak(&t->all->to_end, &n, n - 1))
+        continue;
+    return n || seat_is_ended(t);
+}
+
+bool seat_is_ended(const struct seat *t)
+{
+    int state;
+    while ((state = atomic_load_explicit(&t->state, memory_order_acquire)) == HELD)
+        sched_yield();
+    return state == ENDED;
+}
+
+/* ---- the watch */
+
+static bool hold(struct seat *t)
+{
+    int was = WAITS;
+    return atomic_load_explicit(&t->state, memory_order_relaxed) == WAITS &&
+           atomic_compare_exchange_strong(&t->state, &was, HELD);
+}
+
+static bool is_silent(const struct seat *t)
+{
+    return atomic_load_explicit(&t->silent, memory_order_relaxed);
+}
+
+static void let_go(struct seat *t, bool ended)
+{
+    atomic_store_explicit(&t->state, ended ? ENDED : WAITS, memory_order_release);
+}
+
+/* Once for all that one look closes. */
+static void list_peers(struct seats *s, int port)
+{
+    size_t max = (size_t)s->s.below;
+    if (!s->listed)
+        s->peers_n = sockets_of_port(port, s->s.below, s->peers, max);
+    s->listed = true;
+}
+
+/* -1: none, or more than one. */
+static int descriptor_of(const struct seats *s, const struct socket_ends *ends)
+{
+    int fd = -1;
+    for (size_t i = 0; i < s->peers_n; i++) {
+        const struct socket_peer *p = &s->peers[i];
+        if (p->port != ends->peer_port || strcmp(p->address, ends->peer) != 0)
+            continue;
+        if (fd >= 0)
+            return -1;
+        fd = p->fd;
+    }
+    return fd;
+}
+
+/* Whoever has sent something that is not read yet is not idle. The list may be older than this
+ * connection, and its descriptor another's by now: so it is asked again, while it is HELD. */
+static bool end(const struct seats *s, const struct socket_ends *ends)
+{
+    int unread = 0, fd = descriptor_of(s, ends);
+    return fd >= 0 && socket_is_of(fd, ends) && ioctl(fd, FIONREAD, &unread) == 0 && unread == 0 &&
+           shutdown(fd, SHUT_RD) == 0;
+}
+
+/* Who has sent no request has an address all the same. Was it one too many, and closed? */
+static bool count(struct seats *s, struct seat *t, int port)
+{
+    struct socket_ends ends;
+    bool ended = false;
+    if (!hold(t))
+        return false;
+    if (!t->counted && s->s.ends(t->connection, &ends)) {
+        t->counted = addresses_enter(s->addresses, ends.peer);
+        if (!t->counted) {
+            list_peers(s, port);
+            ended = t->crowded = end(s, &ends);
+        }
+    }
+    let_go(t, ended);
+    if (ended)
+        metrics_add(s->crowded, 1);
+    return ended;
+}
+
+/* Since when does each wait? How many seats are taken. */
+static unsigned look_around(struct seats *s, int64_t now_us)
+{
+    unsigned taken = 0;
+    for (unsigned i = 0; i < s->s.n; i++) {
+        struct seat *t = &s->list[i];
+        int state = atomic_load_explicit(&t->state, memory_order_acquire);
+        unsigned waits = atomic_load_explicit(&t->waits, memory_order_relaxed);
+        taken += state != EMPTY;
+        if (state != WAITS)
+            t->since_us = -1;
+        else if (t->since_us < 0 || t->seen != waits)
+            t->since_us = now_us;
+        t->seen = waits;
+    }
+    return taken;
+}
+
+static bool close_crowded(struct seats *s, int port)
+{
+    bool any = false;
+    for (unsigned i = 0; s->addresses && i < s->s.n; i++)
+        any |= s->list[i].since_us >= 0 && is_silent(&s->list[i]) && count(s, &s->list[i], port);
+    return any;
+}
+
+static bool close_idle(struct seats *s, struct seat *t)
+{
+    struct socket_ends ends;
+    bool same = false, ended = false;
+    if (!hold(t))
+        return false;
+    same = atomic_load_explicit(&t->waits, memory_order_relaxed) == t->seen;
+    if (same && s->s.ends(t->connection, &ends))
+        ended = end(s, &ends);
+    let_go(t, ended);
+    if (ended)
+        metrics_add(s->gave_way, 1);
+    return ended;
+}
+
+/* Who is the first to be closed: silent ones before idle ones, the longest first. NULL: nobody. */
+static struct seat *longest(struct seats *s, int64_t now_us)
+{
+    struct seat *found = NULL;
+    bool found_silent = false;
+    for (unsigned i = 0; i < s->s.n; i++) {
+        struct seat *t = &s->list[i];
+        bool silent = is_silent(t);
+        if (t->since_us < 0 || now_us - t->since_us < (silent ? SILENT_US : IDLE_US) ||
+            (found && (silent == found_silent ? t->since_us >= found->since_us : found_silent)))
+            continue;
+        found = t;
+        found_silent = silent;
+    }
+    return found;
+}
+
+/* For so many that wait. */
+static void make_room(struct seats *s, size_t waiting, int64_t now_us)
+{
+    for (struct seat *t; waiting && (t = longest(s, now_us)) != NULL; t->since_us = -1)
+        waiting -= close_idle(s, t);
+    if (waiting && now_us - s->asked_us < ASK_US)
+        return;
+    s->asked_us = now_us;
+    atomic_store(&s->to_end, (unsigned)waiting);
+}
+
+/* One thing at a time: whoever is one too many makes room enough for a start. */
+int seats_look(struct seats *s, int port, int64_t now_us)
+{
+    s->listed = false;
+    unsigned taken = look_around(s, now_us);
+    if (close_crowded(s, port))
+        return PRESSED_MS;
+    if (taken == s->s.n)
+        list_peers(s, port);
+    if (taken == s->s.n && s->peers_n > taken) {
+        make_room(s, s->peers_n - taken, now_us);
+        return PRESSED_MS;
+    }
+    atomic_store_explicit(&s->to_end, 0, memory_order_relaxed);
+    return LOOK_MS;
+}
