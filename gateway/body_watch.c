@@ -33,12 +33,12 @@ bool body_watch_end(struct body_watch *w)
 
 bool body_watch_check(struct body_watch *w, int64_t now_us)
 {
-    const struct socket_ends ends = {w->peer, w->peer_port, w->local_port};
     int was = ARMED, fd;
     if (atomic_load_explicit(&w->state, memory_order_relaxed) != ARMED ||
         atomic_load_explicit(&w->deadline_us, memory_order_relaxed) > now_us ||
         !atomic_compare_exchange_strong(&w->state, &was, SHOOTING))
         return false;
+    const struct socket_ends ends = {w->peer, w->peer_port, w->local_port}; /* now they stay */
     if (socket_of_peer(&ends, &fd) == 0)
         shutdown(fd, SHUT_RD);
     atomic_store(&w->state, SHOT);
