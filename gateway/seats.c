@@ -229,22 +229,27 @@ static bool count(struct seats *s, struct seat *t, int port)
     return ended;
 }
 
-/* Since when does each wait? How many seats are taken. */
-static unsigned look_around(struct seats *s, int64_t now_us)
+struct view {
+    unsigned taken, ended; /* ended: of those taken, free in a moment */
+};
+
+/* Since when does each wait? */
+static struct view look_around(struct seats *s, int64_t now_us)
 {
-    unsigned taken = 0;
+    struct view v = {0, 0};
     for (unsigned i = 0; i < s->s.n; i++) {
         struct seat *t = &s->list[i];
         int state = atomic_load_explicit(&t->state, memory_order_acquire);
         unsigned waits = atomic_load_explicit(&t->waits, memory_order_relaxed);
-        taken += state != EMPTY;
+        v.taken += state != EMPTY;
+        v.ended += state == ENDED;
         if (state != WAITS)
             t->since_us = -1;
         else if (t->since_us < 0 || t->seen != waits)
             t->since_us = now_us;
         t->seen = waits;
     }
-    return taken;
+    return v;
 }
 
 static bool close_crowded(struct seats *s, int port)
@@ -302,15 +307,16 @@ static void make_room(struct seats *s, size_t waiting, int64_t now_us)
 int seats_look(struct seats *s, int port, int64_t now_us)
 {
     s->listed = false;
-    unsigned taken = look_around(s, now_us);
+    const struct view v = look_around(s, now_us);
     if (close_crowded(s, port))
         return PRESSED_MS;
-    if (taken == s->s.n)
+    if (v.taken == s->s.n)
         list_peers(s, port);
-    if (taken == s->s.n && s->peers_n > taken) {
-        make_room(s, s->peers_n - taken, now_us);
-        return PRESSED_MS;
+    if (v.taken < s->s.n || s->peers_n <= v.taken) {
+        atomic_store_explicit(&s->to_end, 0, memory_order_relaxed);
+        return LOOK_MS;
     }
-    atomic_store_explicit(&s->to_end, 0, memory_order_relaxed);
-    return LOOK_MS;
+    size_t waiting = s->peers_n - v.taken;
+    make_room(s, waiting > v.ended ? waiting - v.ended : 0, now_us);
+    return PRESSED_MS;
 }

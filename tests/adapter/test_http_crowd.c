@@ -86,10 +86,9 @@ static void closes_the_silent_beyond_their_limit(void **state)
 static void tells_who_has_begun_to_ask(void **state)
 {
     struct place *p = *state;
-    int slow[EACH];
+    int counted[EACH];
     for (int i = 0; i < EACH; i++)
-        slow[i] = raw_dial_from(p->port, "127.0.0.2");
-    close(ask_from(p, "127.0.0.3"));
+        counted[i] = ask_from(p, "127.0.0.2");
     const char *got = "";
     for (int i = 0; i < 20 && !*got; i++) { /* the watch may be quicker than its first byte */
         int fd = raw_dial_from(p->port, "127.0.0.2");
@@ -99,7 +98,7 @@ static void tells_who_has_begun_to_ask(void **state)
     }
     raw_status_is(got, 503);
     assert_non_null(strstr(got, "\"code\":\"overloaded\""));
-    close_all(slow, EACH);
+    close_all(counted, EACH);
 }
 
 static void lets_the_idle_make_room(void **state)
@@ -113,11 +112,9 @@ static void lets_the_idle_make_room(void **state)
     close_all(idle, THREADS);
 }
 
-/* All threads wait for answers that others make. However long that takes, none of them is idle. */
-static void ends_the_busy_with_a_whole_answer(void **state)
+/* Connections that have all threads, and wait for answers that others make. */
+static void owe_all(struct place *p, int busy[THREADS])
 {
-    struct place *p = *state;
-    int busy[THREADS];
     for (int i = 0; i < THREADS; i++) {
         busy[i] = ask_from(p, i % 2 ? "127.0.0.2" : "127.0.0.3");
         raw_send(busy[i], GET("/late"));
@@ -126,17 +123,43 @@ static void ends_the_busy_with_a_whole_answer(void **state)
     while (p->owed < THREADS)
         pthread_cond_wait(&p->change, &p->lock);
     pthread_mutex_unlock(&p->lock);
-    int fd = raw_dial_from(p->port, "127.0.0.4");
-    struct pollfd answered = {.fd = fd, .events = POLLIN};
-    raw_send(fd, GET("/new"));
-    assert_int_equal(poll(&answered, 1, 1500), 0); /* held */
-    assert_int_equal(ended(busy, THREADS, 0), 0);
+}
+
+static void pay_all(void)
+{
     for (int i = 0; i < THREADS; i++) {
         dues[i]->reply.status = 202;
         dues[i]->reply.type = "text/plain";
         buf_text(&dues[i]->reply.body, "paid");
         dues[i]->pay(dues[i]);
     }
+}
+
+static void lets_those_make_room_whose_answer_another_made(void **state)
+{
+    struct place *p = *state;
+    int idle[THREADS];
+    owe_all(p, idle);
+    pay_all();
+    for (int i = 0; i < THREADS; i++)
+        raw_status_is(raw_receive(idle[i], "paid"), 202);
+    close(ask_from(p, "127.0.0.4"));
+    assert_int_equal(ended(idle, THREADS, 1), 1);
+    close_all(idle, THREADS);
+}
+
+/* However long the answers take, none of them is idle. */
+static void ends_the_busy_with_a_whole_answer(void **state)
+{
+    struct place *p = *state;
+    int busy[THREADS];
+    owe_all(p, busy);
+    int fd = raw_dial_from(p->port, "127.0.0.4");
+    struct pollfd answered = {.fd = fd, .events = POLLIN};
+    raw_send(fd, GET("/new"));
+    assert_int_equal(poll(&answered, 1, 1500), 0); /* held */
+    assert_int_equal(ended(busy, THREADS, 0), 0);
+    pay_all();
     raw_status_is(raw_receive(fd, "now /new"), 200);
     unsigned last = 0;
     for (int i = 0; i < THREADS; i++) {
@@ -157,6 +180,7 @@ int main(void)
         TEST(closes_the_silent_beyond_their_limit),
         TEST(tells_who_has_begun_to_ask),
         TEST(lets_the_idle_make_room),
+        TEST(lets_those_make_room_whose_answer_another_made),
         TEST(ends_the_busy_with_a_whole_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

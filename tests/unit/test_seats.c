@@ -238,6 +238,25 @@ static void makes_room_by_the_longest_idle(void **state)
     assert_false(is_closed(l[2]));
 }
 
+static void counts_on_who_is_just_leaving(void **state)
+{
+    struct place *p = *state;
+    struct line *l[THREADS];
+    for (unsigned i = 0; i < THREADS; i++)
+        l[i] = idle(p, i, "127.0.0.2");
+    dial(p, "127.0.0.3");
+    (void)look(p, 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(look(p, 600), PRESSED_MS);
+    assert_true(is_closed(l[0])); /* its thread has not seen it yet */
+    assert_false(is_closed(l[1]));
+    assert_false(is_closed(l[2]));
+    dial(p, "127.0.0.4");
+    assert_int_equal(look(p, 20), PRESSED_MS);
+    assert_true(is_closed(l[1]));
+    assert_false(is_closed(l[2]));
+}
+
 static void closes_the_silent_before_the_idle(void **state)
 {
     struct place *p = *state;
@@ -309,6 +328,7 @@ int main(void)
         TEST(leaves_alone_whose_ends_are_not_known_yet),
         TEST_UNLIMITED(closes_nobody_while_nobody_waits),
         TEST_UNLIMITED(makes_room_by_the_longest_idle),
+        TEST_UNLIMITED(counts_on_who_is_just_leaving),
         TEST_UNLIMITED(closes_the_silent_before_the_idle),
         TEST(asks_the_busy_to_end_with_an_answer),
         TEST_UNLIMITED(serves_what_came_before_the_end),
