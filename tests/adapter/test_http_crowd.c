@@ -79,7 +79,7 @@ static void closes_the_silent_beyond_their_limit(void **state)
     for (int i = 0; i < SILENT; i++)
         silent[i] = raw_dial_from(p->port, "127.0.0.2");
     close(ask_from(p, "127.0.0.3"));
-    assert_int_equal(ended(silent, SILENT, SILENT - EACH), SILENT - EACH);
+    assert_true(ended(silent, SILENT, SILENT - EACH) >= SILENT - EACH);
     close_all(silent, SILENT);
 }
 
