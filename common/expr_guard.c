@@ -13,6 +13,20 @@
  * 100 to 300 bytes of stack per level. jq needs fewer than OVERDUE_SEEN looks for one opcode. */
 enum { USED_MAX = 64 << 20, STACK_MAX = 256 << 10, OVERDUE_SEEN = 10000 };
 
+/* What libjq is to find instead of its own. */
+#pragma GCC visibility push(default)
+void jv_free(jv v);
+jv jv_string_append_buf(jv text, const char *more, int len);
+void *jv_mem_alloc_unguarded(size_t size);
+void *jv_mem_alloc(size_t size);
+void *jv_mem_calloc_unguarded(size_t n, size_t size);
+void *jv_mem_calloc(size_t n, size_t size);
+void *jv_mem_realloc(void *p, size_t size);
+void jv_mem_free(void *p);
+/* Declared by <assert.h>, which is not for product code. */
+_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *where);
+#pragma GCC visibility pop
+
 /* libjq gives its functions no context, so which guard is meant is the thread's. */
 static _Thread_local struct expr_guard *active;
 
@@ -82,9 +96,6 @@ jv jv_string_append_buf(jv text, const char *more, int len)
     return real_append_buf(text, more, len);
 }
 
-/* Declared by <assert.h>, which is not for product code. */
-_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *where);
-
 _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *where)
 {
     if (active)
@@ -95,14 +106,22 @@ _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, 
 
 /* ---- allocation */
 
-/* malloc gives multiples of 16 for 16 bytes and more. Behind a header of 24 bytes what jq gets is
+/* malloc gives multiples of 16 for 16 bytes and more. Behind a header of 40 bytes what jq gets is
  * none, which tells it from what has no header. jq needs multiples of 8. */
 enum { BARE_MIN = 16 };
 _Static_assert(sizeof(struct expr_block) % 16 == 8, "the header tells blocks apart");
 
+/* And should another library's block end up here, its bytes in front say that it is none of ours.
+ */
+static uintptr_t mark_of(const struct expr_block *b)
+{
+    return (uintptr_t)b ^ (uintptr_t)0x9e3779b97f4a7c15;
+}
+
 static struct expr_block *block_of(void *p)
 {
-    return (uintptr_t)p % 16 == 8 ? (struct expr_block *)p - 1 : NULL;
+    struct expr_block *b = (struct expr_block *)p - 1;
+    return (uintptr_t)p % 16 == 8 && b->mark == mark_of(b) ? b : NULL;
 }
 
 /* For a path of its library, while it compiles, libjq gives to free() what it took from
@@ -176,16 +195,10 @@ static void *allocate(size_t size, bool loose)
     if (!b)
         return NULL;
     b->size = size;
+    b->mark = mark_of(b);
     link_block(may_be_number(size) ? &g->numbers : &g->all, b);
     return b + 1;
 }
-
-void *jv_mem_alloc_unguarded(size_t size);
-void *jv_mem_alloc(size_t size);
-void *jv_mem_calloc_unguarded(size_t n, size_t size);
-void *jv_mem_calloc(size_t n, size_t size);
-void *jv_mem_realloc(void *p, size_t size);
-void jv_mem_free(void *p);
 
 void *jv_mem_alloc_unguarded(size_t size)
 {
@@ -255,6 +268,7 @@ void jv_mem_free(void *p)
     struct expr_block *b = block_of(p);
     if (b) {
         unlink_block(b);
+        b->mark = 0;
         free(b);
     } else {
         free(p);
@@ -263,7 +277,7 @@ void jv_mem_free(void *p)
 
 /* libjq frees as its own what strdup gave, and jemalloc gives multiples of 8 for less than 16
  * bytes. So it is ours, too. */
-char *strdup(const char *text)
+__attribute__((visibility("default"))) char *strdup(const char *text)
 {
     size_t size = strlen(text) + 1;
     char *copy = malloc(size > BARE_MIN ? size : BARE_MIN);

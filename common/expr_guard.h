@@ -8,10 +8,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct expr_block { /* in front of each allocation */
     struct expr_block *prev, *next;
     size_t size;
+    uintptr_t pad, mark; /* mark: of its address; in front of nobody else's block */
 };
 
 struct expr_guard {

@@ -19,6 +19,7 @@ __attribute__((constructor)) static void find_real(void)
 /* Stands in for Oniguruma's, which libjq calls by its global name. Behind an empty match jq goes on
  * at the next byte, in the middle of a character perhaps, and jq 1.6 then counts characters past
  * the end of the text. That is an error instead. */
+#pragma GCC visibility push(default)
 int onig_search(OnigRegex regex, const OnigUChar *text, const OnigUChar *end,
                 const OnigUChar *start, const OnigUChar *range, OnigRegion *region,
                 OnigOptionType option)
@@ -27,6 +28,7 @@ int onig_search(OnigRegex regex, const OnigUChar *text, const OnigUChar *end,
         return ONIGERR_INVALID_CODE_POINT_VALUE;
     return real_search(regex, text, end, start, range, region, option);
 }
+#pragma GCC visibility pop
 
 void expr_onig_limit(void)
 {
