@@ -120,8 +120,8 @@ static uintptr_t mark_of(const struct expr_block *b)
 
 static struct expr_block *block_of(void *p)
 {
-    struct expr_block *b = (struct expr_block *)p - 1;
-    return (uintptr_t)p % 16 == 8 && b->mark == mark_of(b) ? b : NULL;
+    struct expr_block *b = (uintptr_t)p % 16 == 8 ? (struct expr_block *)p - 1 : NULL;
+    return b && b->mark == mark_of(b) ? b : NULL;
 }
 
 /* For a path of its library, while it compiles, libjq gives to free() what it took from
