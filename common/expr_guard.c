@@ -1,7 +1,6 @@
 #include "common/expr_guard.h"
 
 #include <dlfcn.h>
-#include <jv.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -13,10 +12,8 @@
  * 100 to 300 bytes of stack per level. jq needs fewer than OVERDUE_SEEN looks for one opcode. */
 enum { USED_MAX = 64 << 20, STACK_MAX = 256 << 10, OVERDUE_SEEN = 10000 };
 
-/* What libjq is to find instead of its own. */
+/* What libjq is to find instead of its own and the C library's; two more are in expr_jq.c. */
 #pragma GCC visibility push(default)
-void jv_free(jv v);
-jv jv_string_append_buf(jv text, const char *more, int len);
 void *jv_mem_alloc_unguarded(size_t size);
 void *jv_mem_alloc(size_t size);
 void *jv_mem_calloc_unguarded(size_t n, size_t size);
@@ -30,14 +27,10 @@ _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, 
 /* libjq gives its functions no context, so which guard is meant is the thread's. */
 static _Thread_local struct expr_guard *active;
 
-static void (*real_free)(jv);
-static jv (*real_append_buf)(jv, const char *, int);
 static bool keeps_numbers; /* see may_be_number() */
 
-__attribute__((constructor)) static void find_real(void)
+__attribute__((constructor)) static void find_version(void)
 {
-    *(void **)&real_free = dlsym(RTLD_NEXT, "jv_free");
-    *(void **)&real_append_buf = dlsym(RTLD_NEXT, "jv_string_append_buf");
     keeps_numbers = dlsym(RTLD_NEXT, "jv_number_get_literal") != NULL;
 }
 
@@ -68,32 +61,11 @@ static bool look_closer(struct expr_guard *g)
     return false;
 }
 
-static inline bool look(void)
+bool expr_guard_look(void)
 {
     struct expr_guard *g = active;
     return g && (is_deep(g) || atomic_load_explicit(&g->overdue, memory_order_relaxed)) &&
            look_closer(g);
-}
-
-/* Most of what jq frees has nothing to free. jq itself takes longer to see that: what it looks at
- * first and this saves are the costs of standing in for it. A number that has more to it has flags
- * beside its kind (jq 1.7). */
-static bool is_bare(jv v)
-{
-    return v.kind_flags >= JV_KIND_NULL && v.kind_flags <= JV_KIND_NUMBER;
-}
-
-void jv_free(jv v)
-{
-    if (!is_bare(v) && !look())
-        real_free(v);
-}
-
-/* "x" * 2e9 calls nothing else. */
-jv jv_string_append_buf(jv text, const char *more, int len)
-{
-    (void)look();
-    return real_append_buf(text, more, len);
 }
 
 _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *where)

@@ -49,6 +49,10 @@ void expr_guard_limit(struct expr_guard *g);
  * nested too deeply is not freed meanwhile, which makes the guard spoiled: its state has to go. */
 void expr_guard_expect_stack(struct expr_guard *g, bool new_one);
 
+/* Time and stack are looked at here: from what libjq calls often. true: the caller must leave out
+ * what it was asked for (see expr_guard_expect_stack). It may not return. Outside a run: false. */
+bool expr_guard_look(void);
+
 /* From any thread, while expr_guard_run runs: it should have ended. */
 void expr_guard_overdue(struct expr_guard *g);
 
