@@ -3,12 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "common/http_client.h"
 #include "tests/adapter/name_server.h"
+#include "tests/adapter/paced_loop.h"
 
 /* ---- an upstream: every block of headers is answered by an empty 200 */
 
@@ -84,12 +84,9 @@ enum { STILL_MS = 3000 }; /* busy machines; with curl's own resolver it was nine
 
 struct world {
     struct name_server names;
-    struct loop *loop;
-    struct loop_timer *guard, *tick;
+    struct paced paced;
     struct http_client *client;
-    size_t left, threads, threads_max;
-    int64_t last_ms, gap_ms; /* of the tick */
-    unsigned ticks;
+    size_t threads; /* at the begin */
 };
 
 struct seen {
@@ -101,33 +98,6 @@ struct seen {
     char why[128];
 };
 
-static size_t threads(void)
-{
-    size_t n = 0;
-    DIR *d = opendir("/proc/self/task");
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
-}
-
-static void on_guard(void *arg)
-{
-    loop_stop(((struct world *)arg)->loop);
-}
-
-static void on_tick(void *arg)
-{
-    struct world *w = arg;
-    int64_t now = loop_now_ms(w->loop);
-    size_t n = threads();
-    w->gap_ms = now - w->last_ms > w->gap_ms ? now - w->last_ms : w->gap_ms;
-    w->threads_max = n > w->threads_max ? n : w->threads_max;
-    w->last_ms = now;
-    w->ticks++;
-}
-
 static void on_done(void *arg, struct http_response *r)
 {
     struct seen *s = arg;
@@ -136,20 +106,18 @@ static void on_done(void *arg, struct http_response *r)
     s->ms = r->ms;
     s->sent = r->sent;
     snprintf(s->why, sizeof s->why, "%s", r->why);
-    if (--s->world->left == 0)
-        loop_stop(s->world->loop);
+    paced_came(&s->world->paced);
 }
 
 static int setup(void **state)
 {
     static struct world w;
     w = (struct world){0};
-    if (name_server_start(&w.names) || loop_uv_open(&w.loop) ||
-        http_client_curl_open(w.loop, 64, HTTP_REST_MS, w.names.at, &w.client))
+    paced_open(&w.paced);
+    if (name_server_start(&w.names) ||
+        http_client_curl_open(w.paced.loop, 64, HTTP_REST_MS, w.names.at, &w.client))
         return -1;
-    w.guard = loop_timer_new(w.loop, on_guard, &w);
-    w.tick = loop_timer_new(w.loop, on_tick, &w);
-    w.threads = w.threads_max = threads();
+    w.threads = w.paced.threads_max = threads_now();
     *state = &w;
     return 0;
 }
@@ -158,15 +126,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    int64_t before = loop_now_ms(w->loop);
+    int64_t before = loop_now_ms(w->paced.loop);
     http_client_close(w->client);
-    assert_in_range(loop_now_ms(w->loop) - before, 0, STILL_MS);
-    loop_timer_free(w->loop, w->guard);
-    loop_timer_free(w->loop, w->tick);
-    loop_close(w->loop);
+    assert_in_range(loop_now_ms(w->paced.loop) - before, 0, STILL_MS);
+    paced_close(&w->paced);
     name_server_stop(&w->names);
-    assert_int_equal(w->threads_max, w->threads);
-    assert_in_range(w->gap_ms, 0, STILL_MS);
+    assert_int_equal(w->paced.threads_max, w->threads);
+    assert_in_range(w->paced.gap_ms, 0, STILL_MS);
     return 0;
 }
 
@@ -182,28 +148,17 @@ static struct http_exchange *start(struct world *w, const char *host, int64_t ti
                                    .response_max = 1000,
                                    .allow_private = true};
     *s = (struct seen){.world = w};
-    w->left++;
+    w->paced.left++;
     assert_int_equal(http_start(w->client, &r, on_done, s, &x), 0);
     assert_int_equal(s->called, 0);
     return x;
-}
-
-static void run(struct world *w, int64_t max_ms)
-{
-    w->last_ms = loop_now_ms(w->loop);
-    loop_timer_set(w->loop, w->tick, 20, 20);
-    loop_timer_set(w->loop, w->guard, max_ms, 0);
-    if (w->left)
-        loop_run(w->loop);
-    loop_timer_stop(w->loop, w->guard);
-    on_tick(w);
 }
 
 static struct seen call(struct world *w, const char *host, int64_t timeout_ms)
 {
     struct seen s;
     start(w, host, timeout_ms, &s);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     assert_int_equal(s.called, 1);
     return s;
 }
@@ -244,7 +199,7 @@ static void fifty_calls_share_one_question(void **state)
     struct world *w = *state;
     for (int i = 0; i < 50; i++)
         start(w, "slow.test", 30000, &seen[i]);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     for (int i = 0; i < 50; i++)
         assert_true(seen[i].called == 1 && seen[i].code == CALL_OK);
     assert_int_equal(w->names.questions, 1);
@@ -257,13 +212,13 @@ static void a_silent_name_server_costs_only_those_who_ask(void **state)
     for (int i = 0; i < 50; i++)
         start(w, "mute.test", 1000, &seen[i]);
     assert_int_equal(call(w, "127.0.0.1", 30000).code, CALL_OK);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     for (int i = 0; i < 50; i++) {
         assert_int_equal(seen[i].code, CALL_TIMEOUT);
         assert_false(seen[i].sent);
         assert_in_range(seen[i].ms, 999, 20000);
     }
-    assert_true(w->ticks > 20);
+    assert_true(w->paced.ticks > 20);
 }
 
 /* The time that a call waited is gone from its own. */
@@ -293,11 +248,11 @@ static void cancelling_is_at_once(void **state)
     for (int i = 0; i < 3; i++)
         x[i] = start(w, "mute.test", 30000, &s[i]);
     http_cancel(w->client, x[0]);
-    run(w, 100);
-    int64_t before = loop_now_ms(w->loop);
+    paced_run(&w->paced, 100);
+    int64_t before = loop_now_ms(w->paced.loop);
     http_cancel(w->client, x[1]);
-    assert_in_range(loop_now_ms(w->loop) - before, 0, STILL_MS);
-    run(w, 100);
+    assert_in_range(loop_now_ms(w->paced.loop) - before, 0, STILL_MS);
+    paced_run(&w->paced, 100);
     for (int i = 0; i < 3; i++) /* the third: closed by teardown */
         assert_int_equal(s[i].called, 0);
 }
@@ -322,9 +277,9 @@ static void private_addresses_are_blocked_behind_names(void **state)
     struct seen s = {.world = w};
     const struct http_request r = {
         .method = "GET", .url = "http://shop.test/", .timeout_ms = 30000, .response_max = 1000};
-    w->left++;
+    w->paced.left++;
     assert_int_equal(http_start(w->client, &r, on_done, &s, &x), 0);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     assert_int_equal(s.code, CALL_BLOCKED_ADDRESS);
 }
 

@@ -3,21 +3,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "common/resolver.h"
 #include "tests/adapter/name_server.h"
+#include "tests/adapter/paced_loop.h"
 
 struct world {
     struct name_server server;
-    struct loop *loop;
-    struct loop_timer *guard, *tick;
+    struct paced paced;
     struct resolver *resolver;
-    size_t left;
-    int64_t last_ms, gap_ms; /* of the tick */
-    unsigned ticks;
 };
 
 struct seen {
@@ -27,20 +23,6 @@ struct seen {
     int64_t ttl_ms;
 };
 
-static void on_guard(void *arg)
-{
-    loop_stop(((struct world *)arg)->loop);
-}
-
-static void on_tick(void *arg)
-{
-    struct world *w = arg;
-    int64_t now = loop_now_ms(w->loop);
-    w->gap_ms = now - w->last_ms > w->gap_ms ? now - w->last_ms : w->gap_ms;
-    w->last_ms = now;
-    w->ticks++;
-}
-
 static void on_answer(void *arg, const struct resolver_answer *a)
 {
     struct seen *s = arg;
@@ -49,8 +31,7 @@ static void on_answer(void *arg, const struct resolver_answer *a)
     s->ttl_ms = a->ttl_ms;
     snprintf(s->addresses, sizeof s->addresses, "%s", a->addresses ? a->addresses : "");
     snprintf(s->why, sizeof s->why, "%s", a->why);
-    if (--s->world->left == 0)
-        loop_stop(s->world->loop);
+    paced_came(&s->world->paced);
 }
 
 static int setup(void **state)
@@ -58,10 +39,8 @@ static int setup(void **state)
     static struct world w;
     w = (struct world){0};
     assert_int_equal(name_server_start(&w.server), 0);
-    assert_int_equal(loop_uv_open(&w.loop), 0);
-    assert_int_equal(resolver_ares_open(w.loop, w.server.at, &w.resolver), 0);
-    w.guard = loop_timer_new(w.loop, on_guard, &w);
-    w.tick = loop_timer_new(w.loop, on_tick, &w);
+    paced_open(&w.paced);
+    assert_int_equal(resolver_ares_open(w.paced.loop, w.server.at, &w.resolver), 0);
     *state = &w;
     return 0;
 }
@@ -69,10 +48,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    loop_timer_free(w->loop, w->guard);
-    loop_timer_free(w->loop, w->tick);
     resolver_close(w->resolver);
-    loop_close(w->loop);
+    paced_close(&w->paced);
     name_server_stop(&w->server);
     return 0;
 }
@@ -80,25 +57,15 @@ static int teardown(void **state)
 static void ask(struct world *w, const char *name, struct seen *s)
 {
     *s = (struct seen){.world = w};
-    w->left++;
+    w->paced.left++;
     assert_int_equal(resolver_ask(w->resolver, name, on_answer, s), 0);
-}
-
-static void run(struct world *w, int64_t max_ms)
-{
-    w->last_ms = loop_now_ms(w->loop);
-    loop_timer_set(w->loop, w->tick, 20, 20);
-    loop_timer_set(w->loop, w->guard, max_ms, 0);
-    if (w->left)
-        loop_run(w->loop);
-    loop_timer_stop(w->loop, w->guard);
 }
 
 static struct seen ask_and_run(struct world *w, const char *name)
 {
     struct seen s;
     ask(w, name, &s);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     assert_int_equal(s.called, 1);
     return s;
 }
@@ -151,42 +118,32 @@ static void names_of_the_hosts_file_need_no_server(void **state)
 static void a_silent_server_does_not_stop_the_loop(void **state)
 {
     struct world *w = *state;
-    int64_t opened_ms = loop_now_ms(w->loop);
+    int64_t opened_ms = loop_now_ms(w->paced.loop);
     struct seen s, fine;
     ask(w, "mute.test", &s);
     ask(w, "shop.test", &fine);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     assert_int_equal(s.err, ERR_IO);
     assert_string_equal(fine.addresses, "127.0.0.1");
     assert_in_range(w->server.questions, 3, 6);
-    assert_true(w->ticks > 50);
-    assert_in_range(w->gap_ms, 1, 3000); /* of a busy machine; with curl it was nine seconds */
+    assert_true(w->paced.ticks > 50);
+    /* of a busy machine; with curl it was nine seconds */
+    assert_in_range(w->paced.gap_ms, 1, 3000);
 
-    w->left = 1; /* nobody's: until the guard */
-    run(w, opened_ms + 9000 - loop_now_ms(w->loop));
-    w->left = 0;
+    w->paced.left = 1; /* nobody's: until the guard */
+    paced_run(&w->paced, opened_ms + 9000 - loop_now_ms(w->paced.loop));
+    w->paced.left = 0;
     unsigned before = w->server.questions;
     w->server.mute = true;
     ask(w, "other.test", &s);
-    run(w, opened_ms + 10050 - loop_now_ms(w->loop));
+    paced_run(&w->paced, opened_ms + 10050 - loop_now_ms(w->paced.loop));
     assert_int_equal(s.called, 0);
     w->server.mute = false;
     ask(w, "shop.test", &fine);
-    run(w, 60000);
+    paced_run(&w->paced, 60000);
     assert_string_equal(s.addresses, "127.0.0.1");
     assert_string_equal(fine.addresses, "127.0.0.1");
     assert_in_range(w->server.questions, before + 3, before + 6);
-}
-
-static size_t threads(void)
-{
-    size_t n = 0;
-    DIR *d = opendir("/proc/self/task");
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
 }
 
 static void fifty_questions_need_no_thread(void **state)
@@ -194,14 +151,14 @@ static void fifty_questions_need_no_thread(void **state)
     static struct seen seen[50];
     struct world *w = *state;
     char name[32];
-    size_t before = threads();
+    size_t before = threads_now();
     for (int i = 0; i < 50; i++) {
         snprintf(name, sizeof name, "%s.shop%d.test", i % 2 ? "slow" : "shop", i);
         ask(w, name, &seen[i]);
     }
-    run(w, 200);
-    assert_int_equal(threads(), before);
-    run(w, 60000);
+    paced_run(&w->paced, 200);
+    assert_int_equal(threads_now(), before);
+    paced_run(&w->paced, 60000);
     for (int i = 0; i < 50; i++)
         assert_int_equal(seen[i].err, 0);
     assert_int_equal(w->server.questions, 50);
@@ -213,10 +170,10 @@ static void closing_forgets_what_is_asked(void **state)
     struct seen s[3];
     for (int i = 0; i < 3; i++)
         ask(w, "mute.test", &s[i]);
-    run(w, 50);
+    paced_run(&w->paced, 50);
     resolver_close(w->resolver);
     w->resolver = NULL;
-    run(w, 100);
+    paced_run(&w->paced, 100);
     for (int i = 0; i < 3; i++)
         assert_int_equal(s[i].called, 0);
 }
@@ -227,7 +184,7 @@ static void search_domains_are_tried(void **state)
     assert_int_equal(ask_and_run(w, "short").err, ERR_NOT_FOUND);
     resolver_close(w->resolver);
     setenv("LOCALDOMAIN", "cluster.test", 1); /* as `search` in resolv.conf */
-    int err = resolver_ares_open(w->loop, w->server.at, &w->resolver);
+    int err = resolver_ares_open(w->paced.loop, w->server.at, &w->resolver);
     unsetenv("LOCALDOMAIN");
     assert_int_equal(err, 0);
     assert_string_equal(ask_and_run(w, "short").addresses, "127.0.0.1");
@@ -237,7 +194,7 @@ static void bad_servers_are_refused(void **state)
 {
     struct world *w = *state;
     struct resolver *r = NULL;
-    assert_int_equal(resolver_ares_open(w->loop, "nowhere,else", &r), ERR_INVALID);
+    assert_int_equal(resolver_ares_open(w->paced.loop, "nowhere,else", &r), ERR_INVALID);
     assert_null(r);
 }
 
