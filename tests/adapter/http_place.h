@@ -50,3 +50,23 @@ static int place_close(void **state)
     free(p);
     return 0;
 }
+
+/* /late leaves its reply with keep (with the lock), where it may; else "now" and the path. */
+static inline void place_handle(struct place *p, struct http_request *q, struct http_reply *r,
+                                void (*keep)(struct place *, struct http_due *))
+{
+    snprintf(q->id, sizeof q->id, "test");
+    struct http_due *due = strcmp(q->path, "/late") == 0 ? q->defer(q) : NULL;
+    if (due) {
+        r->deferred = true;
+        pthread_mutex_lock(&p->lock);
+        keep(p, due);
+        p->owed++;
+        pthread_cond_broadcast(&p->change);
+        pthread_mutex_unlock(&p->lock);
+        return;
+    }
+    r->status = 200;
+    r->type = "text/plain";
+    buf_printf(&r->body, "now %s", q->path);
+}

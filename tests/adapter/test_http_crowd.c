@@ -7,23 +7,14 @@ enum { THREADS = 4, EACH = 3, SILENT = 12, SOON_MS = 10000 };
 
 static struct http_due *dues[THREADS]; /* with the place's lock */
 
-/* /late leaves its reply, where it may; else the path. */
+static void keep(struct place *p, struct http_due *due)
+{
+    dues[p->owed] = due;
+}
+
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
 {
-    struct place *p = arg;
-    snprintf(q->id, sizeof q->id, "test");
-    struct http_due *due = strcmp(q->path, "/late") == 0 ? q->defer(q) : NULL;
-    if (due) {
-        r->deferred = true;
-        pthread_mutex_lock(&p->lock);
-        dues[p->owed++] = due;
-        pthread_cond_broadcast(&p->change);
-        pthread_mutex_unlock(&p->lock);
-        return;
-    }
-    r->status = 200;
-    r->type = "text/plain";
-    buf_printf(&r->body, "now %s", q->path);
+    place_handle(arg, q, r, keep);
 }
 
 static int setup(void **state)

@@ -2,25 +2,15 @@
  */
 #include "tests/adapter/http_place.h"
 
-/* /late leaves its reply, where it may; else "now". */
+static void keep(struct place *p, struct http_due *due)
+{
+    assert_null(p->due); /* one is owed at most */
+    p->due = due;
+}
+
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
 {
-    struct place *p = arg;
-    snprintf(q->id, sizeof q->id, "test");
-    struct http_due *due = strcmp(q->path, "/late") == 0 ? q->defer(q) : NULL;
-    if (due) {
-        r->deferred = true;
-        pthread_mutex_lock(&p->lock);
-        assert_null(p->due); /* one is owed at most */
-        p->due = due;
-        p->owed++;
-        pthread_cond_broadcast(&p->change);
-        pthread_mutex_unlock(&p->lock);
-        return;
-    }
-    r->status = 200;
-    r->type = "text/plain";
-    buf_printf(&r->body, "now %s", q->path);
+    place_handle(arg, q, r, keep);
 }
 
 static int setup(void **state)
