@@ -31,6 +31,8 @@ int fake_save(struct record_fake *f, struct fake_job *j, struct record_finish *a
     s->err = 0;
     if (s->n)
         err = f->sql ? sql_fake_apply(f->sql, "record", &a->id, -1, s->list, s->n) : ERR_REFUSED;
+    if (err == ERR_OUTCOME_UNKNOWN)
+        err = ERR_IO; /* as the record says of any answer that is lost */
     if (err == ERR_EXISTS || err == ERR_REFUSED) {
         s->err = a->status = err;
         a->stored = JOB_NONE;

@@ -1,9 +1,10 @@
 /* sql.h - a connection to a user's database: what `load` reads and `save` writes (flow file: load,
  * save; protocols: Save). Port: sql_mysql.c over store.h; fake: sql_fake.h. One struct sql belongs
  * to one thread; calls block. It connects when it is first used, and anew after a loss. Errors:
- * ERR_IO (away, or the answer was lost), ERR_CONFLICT (locked, a deadlock: again helps), ERR_EXISTS
- * (a duplicate key), ERR_TOO_LARGE, ERR_REFUSED (never: statement, data, rights, login), ERR_NOMEM.
- * After an error nothing is applied, but for ERR_IO perhaps all. sql_why says more. */
+ * ERR_IO (away), ERR_OUTCOME_UNKNOWN (apply: the answer of COMMIT was lost), ERR_CONFLICT (locked,
+ * a deadlock: again helps), ERR_EXISTS (a duplicate key), ERR_TOO_LARGE, ERR_REFUSED (never:
+ * statement, data, rights, login), ERR_NOMEM. After an error nothing is applied, but for
+ * ERR_OUTCOME_UNKNOWN perhaps all. sql_why says more. */
 #pragma once
 #include "common/flow.h"
 #include "common/id.h"

@@ -317,7 +317,7 @@ static int transact(struct sql_fake *f, const char *schema, const struct job_id 
         err = save(f, schema, q, n);
     if (err)
         return err;
-    return loses(f, q, n) ? ERR_IO : 0;
+    return loses(f, q, n) ? ERR_OUTCOME_UNKNOWN : 0;
 }
 
 static void call_hooks(struct sql_fake *f, const struct sql_statement *q, size_t n)

@@ -15,7 +15,7 @@ int sql_fake_open(void *arg, const struct database *d, struct sql **out) must_us
  * comes, -1: always. part: lent until free. */
 void sql_fake_rows(struct sql_fake *f, const char *part, const char *rows);
 void sql_fake_fail(struct sql_fake *f, const char *part, int err, int times);
-/* The next transaction with this part is done, but its answer is lost: ERR_IO. */
+/* The next transaction with this part is done, but its answer is lost. */
 void sql_fake_lose(struct sql_fake *f, const char *part);
 /* Called before each transaction with this part, outside of the lock. */
 void sql_fake_hook(struct sql_fake *f, const char *part, void (*fn)(void *arg), void *arg);

@@ -106,6 +106,12 @@ static int mark(struct sql_mysql *m, const struct job_id *job, int step)
     return store_run(m->store, &q, 0, v, 2);
 }
 
+static int commit(struct sql_mysql *m)
+{
+    int err = store_commit(m->store);
+    return err == ERR_IO ? ERR_OUTCOME_UNKNOWN : err;
+}
+
 static int transact(struct sql_mysql *m, const struct job_id *job, int step,
                     const struct sql_statement *q, size_t n)
 {
@@ -118,7 +124,7 @@ static int transact(struct sql_mysql *m, const struct job_id *job, int step,
     for (size_t i = 0; i < n && !err; i++)
         err = sql_store_run(m->store, &q[i]);
     if (!err)
-        err = store_commit(m->store);
+        err = commit(m);
     if (err) {
         note(m, err);
         store_rollback(m->store);

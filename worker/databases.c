@@ -100,7 +100,7 @@ static struct sql_op *take(struct desk *d, bool *away)
 /* Said once when it goes, and once when it is back. */
 static void note(struct counter *c, const struct sql_op *op)
 {
-    bool away = op->status == ERR_IO;
+    bool away = op->status == ERR_IO || op->status == ERR_OUTCOME_UNKNOWN;
     pthread_mutex_lock(&c->lock);
     bool changed = away != c->away;
     c->away = away;

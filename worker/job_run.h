@@ -91,7 +91,7 @@ struct job_ending { /* what a job comes to, from when it is computed until T6 ha
     struct saves *saves;    /* counted; NULL: none */
     size_t at;              /* the next of them elsewhere */
     bool recorded;          /* `$save` is in the ledger */
-    bool applied;           /* some of them are */
+    bool applied;           /* some of them are, or may be */
     bool elsewhere;         /* none is left but on the record's server */
     bool forget;            /* `$save` goes with T6 */
 };

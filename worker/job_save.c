@@ -103,10 +103,11 @@ static void again(void *arg)
 static void take(struct job_run *j, const struct job_sql *s)
 {
     int err = s->op.status;
+    if (err == 0 || err == ERR_OUTCOME_UNKNOWN)
+        j->ending->applied = true;
     if (err == 0) {
         FAILPOINT("after-applied");
         j->again_ms = 0;
-        j->ending->applied = true;
         j->ending->at++;
         apply(j);
     } else if (is_too_late(j) || !job_sql_again(j, err, again)) {
@@ -298,6 +299,7 @@ bool job_save_resume(struct job_run *j)
     }
     log_info("save-resumed", "flow", j->claim.flow->name);
     e->called = true;
+    e->applied = true; /* perhaps: who recorded it did not say */
     j->ending = e;
     j->phase = PHASE_SAVING;
     take_row(j, row);

@@ -46,7 +46,8 @@ void job_sql_free(struct job_sql *s)
 
 bool job_sql_again(struct job_run *j, int status, due_fn *fn)
 {
-    if (status != ERR_IO && status != ERR_CONFLICT && status != ERR_NOMEM) {
+    if (status != ERR_IO && status != ERR_OUTCOME_UNKNOWN && status != ERR_CONFLICT &&
+        status != ERR_NOMEM) {
         j->again_ms = 0;
         return false;
     }

@@ -266,6 +266,19 @@ static void what_repeating_mends_is_told_from_what_it_does_not(void **state)
         assert_int_equal(store_err_of(rows[i].number, rows[i].sqlstate), rows[i].err);
 }
 
+static void of_a_users_statement_only_a_server_that_is_not_well_is_asked_again(void **state)
+{
+    static const unsigned again[] = {1021, 1026, 1030, 1114, 1290, 1053, 2006, 2013};
+    static const unsigned never[] = {1048, 1064, 1146, 1153, 1264, 1366, 1452, 1644, 4025};
+    (void)state;
+    for (size_t i = 0; i < sizeof again / sizeof *again; i++)
+        assert_int_equal(store_err_of_user(again[i], "HY000"), ERR_IO);
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        assert_int_equal(store_err_of_user(never[i], "HY000"), ERR_REFUSED);
+    assert_int_equal(store_err_of_user(1062, "23000"), ERR_EXISTS);
+    assert_int_equal(store_err_of_user(1213, "40001"), ERR_CONFLICT);
+}
+
 static void a_value_that_an_error_quotes_is_in_no_log(void **state)
 {
     static const struct {
@@ -331,6 +344,7 @@ int main(void)
         cmocka_unit_test(few_sizes_of_statements_serve_all_numbers_of_rows),
         cmocka_unit_test(a_value_that_an_error_quotes_is_in_no_log),
         cmocka_unit_test(what_repeating_mends_is_told_from_what_it_does_not),
+        cmocka_unit_test(of_a_users_statement_only_a_server_that_is_not_well_is_asked_again),
         cmocka_unit_test(the_schema_compiled_in_is_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -442,6 +442,37 @@ static void a_recorded_save_goes_on_without_load_check_or_cancel(void **state)
     end_world(w, &s);
 }
 
+/* A redrive must go on with it: what `far` keeps is not computed anew beside it. */
+static void a_recorded_save_that_fails_stays_recorded(void **state)
+{
+    (void)state;
+    struct world *w = world_of(RESUMED, NULL);
+    struct event e = leave_saved(w, SAVED); /* an hour */
+    sql_fake_down(w->sql, "far", true);
+    world_put(w, &e, "{\"id\":7}", 0);
+    world_run(w, HOUR_US / 1000);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_FAILED, "save-failed");
+    assert_non_null(seen_call(&s, RECORD_SAVE));
+    end_world(w, &s);
+}
+
+static void a_save_whose_answer_was_lost_stays_recorded(void **state)
+{
+    (void)state;
+    struct world *w = world_of("result: 5\nsave:\n  - " FAR "\n", NULL);
+    sql_fake_lose(w->sql, "INSERT INTO b");
+    struct event e = world_event(w, NULL); /* 12 s */
+    world_put(w, &e, "{\"id\":7}", 0);
+    while (sql_fake_saved(w->sql, "INSERT INTO b") == 0)
+        world_run(w, 10);
+    sql_fake_down(w->sql, "far", true);
+    struct seen s = world_final(w, &e.job);
+    assert_end(&s, JOB_FAILED, "save-failed");
+    assert_non_null(seen_call(&s, RECORD_SAVE));
+    end_world(w, &s);
+}
+
 static void what_was_applied_before_is_not_applied_again(void **state)
 {
     (void)state;
@@ -833,6 +864,8 @@ int main(void)
         cmocka_unit_test(what_waits_to_be_saved_counts_as_memory),
         cmocka_unit_test(a_lost_answer_elsewhere_saves_once),
         cmocka_unit_test(a_recorded_save_goes_on_without_load_check_or_cancel),
+        cmocka_unit_test(a_recorded_save_that_fails_stays_recorded),
+        cmocka_unit_test(a_save_whose_answer_was_lost_stays_recorded),
         cmocka_unit_test(what_was_applied_before_is_not_applied_again),
         cmocka_unit_test(a_recorded_save_is_applied_where_no_flow_saves_any_more),
         cmocka_unit_test(what_a_recorded_save_has_that_is_optional_is_tried_there_too),
