@@ -29,6 +29,9 @@ FINAL = ("succeeded", "partial", "failed", "cancelled", "expired")
 SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer)")
 
 
+CRASHES = [-getattr(signal, name) for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS")]
+
+
 class NotInTime(AssertionError):
     """What was waited for did not happen."""
 
@@ -519,11 +522,14 @@ class Site:
         return self
 
     def close(self):
-        """Stops everything; the sanitizer reports of all programs."""
+        """Stops everything; what a sanitizer reports, and who ended otherwise than told."""
         reports = []
         for p in reversed(self.programs):
+            ran = p.running()
             try:
-                p.stop(40)
+                status = p.stop(40)
+                if status in CRASHES or ran and status > 0:
+                    reports.append(f"{p.name} ended with {status}:\n{p.tail()}")
             except NotInTime as e:
                 reports.append(str(e))
             p.log.close()
