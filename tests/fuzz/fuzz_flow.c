@@ -137,7 +137,10 @@ static void fuzz_flow(struct flow_loader *l, const uint8_t *data, size_t size)
         f.uses = calloc(FLOW_USES_MAX, sizeof *f.uses);
         f.call_read = calloc(FLOW_CALLS_MAX, sizeof *f.call_read);
         flow_env_fill(l, f.yaml, false);
-        if (flow_keys_check(l, yaml_root(f.yaml), MAP_FLOW)) {
+        bool good = flow_keys_check(l, yaml_root(f.yaml), MAP_FLOW);
+        if (!good && l->findings->errors == 0)
+            abort();
+        if (good) {
             flow_load_flow(&f);
             flow_compile(l, &f, 1);
             flow_lint(&f);
