@@ -67,10 +67,25 @@ static int findings_grow(struct findings *f)
     return 0;
 }
 
-static void findings_drop(struct findings *f)
+/* The last warning leaves, so that an error is told; NULL: there are errors only. */
+static struct finding *place_of_warning(struct findings *f)
 {
-    f->dropped++;
-    f->errors++;
+    for (size_t i = f->n; i-- > 0;)
+        if (table[f->list[i].code].severity == FINDING_WARNING) {
+            finding_free(&f->list[i]);
+            return &f->list[i];
+        }
+    return NULL;
+}
+
+/* Where x is listed; NULL: nowhere. */
+static struct finding *place_for(struct findings *f, const struct finding *x)
+{
+    int err = findings_grow(f);
+    if (!err)
+        return &f->list[f->n++];
+    bool error = table[x->code].severity == FINDING_ERROR;
+    return err == ERR_FULL && error ? place_of_warning(f) : NULL;
 }
 
 static void findings_take(struct findings *f, struct finding *x)
@@ -80,16 +95,13 @@ static void findings_take(struct findings *f, struct finding *x)
         finding_free(x);
         return;
     }
-    if (!whole || findings_grow(f) != 0) {
-        finding_free(x);
-        findings_drop(f);
-        return;
-    }
-    f->list[f->n++] = *x;
-    if (table[x->code].severity == FINDING_ERROR)
-        f->errors++;
+    ++*(table[x->code].severity == FINDING_ERROR ? &f->errors : &f->warnings);
+    struct finding *place = whole ? place_for(f, x) : NULL;
+    if (place)
+        *place = *x;
     else
-        f->warnings++;
+        finding_free(x);
+    f->dropped = f->errors + f->warnings - f->n;
 }
 
 static void text_clean(char *text)

@@ -128,15 +128,17 @@ enum { FINDINGS_MAX = 1000 };
 struct findings {
     struct finding *list;
     size_t n, cap;
-    size_t errors, warnings; /* counted; the same finding at one place counts once */
-    size_t dropped;          /* beyond FINDINGS_MAX or without memory; counted as errors too */
+    /* Counted by severity, also what is not listed; the same finding at one place counts once. */
+    size_t errors, warnings;
+    size_t dropped; /* not listed: beyond FINDINGS_MAX, or without memory */
 };
 
 void findings_init(struct findings *f);
 void findings_fini(struct findings *f); /* also fine on a zeroed struct, and twice */
 
 /* Add one. at: borrowed. format: "what\nwhat to do", split at the last newline; other control
- * characters become spaces, and what is over 1,000 bytes is cut. */
+ * characters become spaces, and what is over 1,000 bytes is cut. In a full list an error takes the
+ * place of a warning. */
 void findings_add(struct findings *f, struct finding_place at, enum finding_code code,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -98,11 +98,36 @@ static void beyond_the_limit_findings_are_counted(void **state)
         findings_add(&f, at("a", i, 1), FINDING_W_UNREAD, "x");
     assert_int_equal(f.n, FINDINGS_MAX);
     assert_int_equal(f.dropped, 7);
-    assert_int_equal(f.errors, 7); /* what is not shown cannot be called harmless */
+    assert_int_equal(f.errors, 0);
+    assert_int_equal(f.warnings, FINDINGS_MAX + 7);
     buf_init(&out, 0);
     findings_print(&f, false, &out);
     assert_non_null(strstr(buf_str(&out), "... and 7 more\n"));
     buf_fini(&out);
+    findings_fini(&f);
+}
+
+static void a_thousand_warnings_hide_no_error(void **state)
+{
+    (void)state;
+    struct findings f;
+    char first[200];
+    findings_init(&f);
+    for (unsigned i = 0; i < FINDINGS_MAX; i++)
+        findings_add(&f, at("a", i, 1), FINDING_W_UNREAD, "x");
+    findings_add(&f, at("b", 1, 1), FINDING_KEY, "wrong");
+    findings_add(&f, at("b", 1, 1), FINDING_KEY, "wrong"); /* the same counts once here, too */
+    assert_int_equal(f.n, FINDINGS_MAX);
+    assert_int_equal(f.errors, 1);
+    assert_int_equal(f.warnings, FINDINGS_MAX);
+    assert_int_equal(f.dropped, 1);
+    findings_first(&f, first, sizeof first);
+    assert_string_equal(first, "b:1:1: error[F010]: wrong");
+    for (unsigned i = 0; i < FINDINGS_MAX + 3; i++)
+        findings_add(&f, at("c", i, 1), FINDING_KEY, "y");
+    assert_int_equal(f.n, FINDINGS_MAX);
+    assert_int_equal(f.errors, FINDINGS_MAX + 4);
+    assert_int_equal(f.dropped, FINDINGS_MAX + 4);
     findings_fini(&f);
 }
 
@@ -223,6 +248,7 @@ int main(void)
         cmocka_unit_test(the_same_finding_counts_once),
         cmocka_unit_test(findings_sort_by_file_line_column_code),
         cmocka_unit_test(beyond_the_limit_findings_are_counted),
+        cmocka_unit_test(a_thousand_warnings_hide_no_error),
         cmocka_unit_test(people_see_the_line_and_a_caret),
         cmocka_unit_test(json_is_one_object_per_line),
         cmocka_unit_test(the_first_error_stands_for_all),
