@@ -43,6 +43,8 @@ static bool line_read(const char *file, unsigned number, char line[LINE_MAX_LEN]
     }
     fclose(in);
     line[len] = 0;
+    if (number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0) /* no place counts it */
+        memmove(line, line + 3, len - 2);
     return len > 0;
 }
 

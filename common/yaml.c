@@ -7,6 +7,15 @@
 
 #include "common/yaml_tree.h"
 
+/* A walk through the source beside a scalar's text. */
+struct yaml_walk {
+    const struct yaml_node *node; /* the scalar; NULL: none yet */
+    const char *p;                /* in its text */
+    const char *at, *end;         /* in the source */
+    unsigned line, column;
+    char style; /* quote or block sign */
+};
+
 struct yaml_node *yaml_root(struct yaml *y)
 {
     return &y->root;
@@ -28,6 +37,7 @@ void yaml_close(struct yaml *y)
     if (!y)
         return;
     yaml_alloc_fini(y);
+    free(y->walk);
     free(y->name);
     free(y->bytes);
     free(y);
@@ -47,7 +57,8 @@ static int yaml_build(const char *file, char *bytes, size_t len, struct findings
     y->len = len;
     y->name = strdup(file);
     y->root.file = y;
-    if (y->name && bytes)
+    y->walk = calloc(1, sizeof *y->walk);
+    if (y->name && bytes && y->walk)
         err = yaml_tree_read(y, f);
     if (err)
         yaml_close(y);
@@ -207,19 +218,13 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* A walk through the source beside the scalar's text. */
-struct walk {
-    const char *at, *end; /* in the source */
-    unsigned line, column;
-};
-
-static bool is_continuation(const struct walk *w)
+static bool is_continuation(const struct yaml_walk *w)
 {
     return w->at < w->end && ((unsigned char)*w->at & 0xc0) == 0x80;
 }
 
 /* One character, not one byte. */
-static void walk_step(struct walk *w)
+static void walk_step(struct yaml_walk *w)
 {
     if (w->at >= w->end)
         return;
@@ -234,20 +239,14 @@ static void walk_step(struct walk *w)
     while (is_continuation(w));
 }
 
-static void walk_to(struct walk *w, unsigned line, unsigned column)
-{
-    while (w->at < w->end && (w->line < line || (w->line == line && w->column < column)))
-        walk_step(w);
-}
-
-static void walk_spaces(struct walk *w)
+static void walk_spaces(struct yaml_walk *w)
 {
     while (w->at < w->end && is_space(*w->at))
         walk_step(w);
 }
 
 /* The opening quote or a block's header line, so that the walk stands on the first character. */
-static char walk_open(struct walk *w)
+static char walk_open(struct yaml_walk *w)
 {
     char style = w->at < w->end ? *w->at : 0;
     if (style == '|' || style == '>') {
@@ -260,7 +259,7 @@ static char walk_open(struct walk *w)
     return style;
 }
 
-static void walk_escape(struct walk *w, char style)
+static void walk_escape(struct yaml_walk *w, char style)
 {
     if (style == '"' && w->at < w->end && *w->at == '\\') {
         char kind = w->at + 1 < w->end ? w->at[1] : 0;
@@ -272,37 +271,57 @@ static void walk_escape(struct walk *w, char style)
     }
 }
 
+static bool is_block(const struct yaml_walk *w)
+{
+    return w->style == '|' || w->style == '>';
+}
+
+static void walk_begin(struct yaml_walk *w, const struct yaml_node *node)
+{
+    const struct yaml *y = node->file;
+    *w = (struct yaml_walk){.node = node,
+                            .p = node->text,
+                            .at = y->bytes + node->at,
+                            .end = y->bytes + y->len,
+                            .line = node->line,
+                            .column = node->column};
+    w->style = walk_open(w);
+    if (is_block(w))
+        w->p += strspn(w->p, " \n\t");
+}
+
+/* Runs of white space are one step on both sides: folding and indentation live there. */
+static void walk_on(struct yaml_walk *w, size_t offset)
+{
+    const char *text = w->node->text;
+    while (*w->p && (size_t)(w->p - text) < offset) {
+        if (is_space(*w->p) && w->at < w->end && is_space(*w->at)) {
+            size_t run = strspn(w->p, " \n\t\r");
+            if (offset - (size_t)(w->p - text) < run)
+                return;
+            w->p += run;
+            walk_spaces(w);
+            continue;
+        }
+        walk_escape(w, w->style);
+        walk_step(w);
+        do
+            w->p++;
+        while (((unsigned char)*w->p & 0xc0) == 0x80);
+    }
+}
+
+/* It goes on where it was: who looks through a text asks for one place after the other. */
 struct finding_place yaml_place_in(const struct yaml_node *node, size_t offset)
 {
     struct finding_place place = yaml_place(node);
+    struct yaml_walk *w = node->file->walk;
     if (!node->text || node->filled)
         return place;
-    const struct yaml *y = node->file;
-    struct walk w = {y->bytes, y->bytes + y->len, 1, 1};
-    walk_to(&w, node->line, node->column);
-    char style = walk_open(&w);
-    bool block = style == '|' || style == '>';
-    const char *p = node->text;
-    if (block)
-        p += strspn(p, " \n\t");
-    /* Runs of white space are one step on both sides: folding and indentation live there. */
-    while (*p && (size_t)(p - node->text) < offset) {
-        if (is_space(*p) && w.at < w.end && is_space(*w.at)) {
-            size_t run = strspn(p, " \n\t\r");
-            size_t left = offset - (size_t)(p - node->text);
-            if (left < run)
-                break;
-            p += run;
-            walk_spaces(&w);
-            continue;
-        }
-        walk_escape(&w, style);
-        walk_step(&w);
-        do
-            p++;
-        while (((unsigned char)*p & 0xc0) == 0x80);
-    }
-    place.line = w.line;
-    place.column = w.column;
+    if (w->node != node || (size_t)(w->p - node->text) > offset)
+        walk_begin(w, node);
+    walk_on(w, offset);
+    place.line = w->line;
+    place.column = w->column;
     return place;
 }

@@ -23,6 +23,7 @@ struct yaml_node {
     const char *text;   /* every scalar as written, without quotes and a block's last newline; NULL
                            for  list, map */
     const char *whole;  /* the same with the block's last newline */
+    bool quoted;        /* a text in quotes, or a block */
     bool missing;       /* a key without a value; a finding says so already */
     bool filled;        /* yaml_set_text was here: `text` stands nowhere in the file */
     const char *source; /* what `text` was before; NULL: it was not filled */
@@ -30,6 +31,9 @@ struct yaml_node {
     unsigned key_line, key_column;
     struct yaml_node *first, *last, *next; /* children of list and map in their order */
     size_t n;                              /* how many */
+    const struct yaml_node *parent;        /* NULL: the root */
+    size_t index;                          /* its place in the parent, from 0 */
+    size_t at;                             /* byte of the file where it begins */
     const struct yaml *file;
 };
 
@@ -39,7 +43,8 @@ struct yaml_node {
 int yaml_parse(const char *file, const char *text, size_t len, struct findings *f,
                struct yaml **out) must_use;
 /* The same from disk; also ERR_NOT_FOUND when there is no such file (with a finding). In a file
- * named *.json surrogate pairs (\ud83d\ude00) are read as JSON does. */
+ * named *.json surrogate pairs (\ud83d\ude00) are read as JSON does. A byte order mark at the
+ * start counts for nothing. */
 int yaml_read(const char *path, struct findings *f, struct yaml **out) must_use;
 /* Free the tree; NULL is fine. (libyaml exports a yaml_free of its own: the name is taken.) */
 void yaml_close(struct yaml *y);
@@ -61,7 +66,8 @@ struct json *yaml_json(const struct yaml_node *node);
 int yaml_set_text(struct yaml *y, struct yaml_node *node, const char *text) must_use;
 
 /* Where a node, its key, or byte `offset` of its `text` stands in the file. Folding, quotes and
- * block indentation are walked through; what was filled in gives the node's own place. */
+ * block indentation are walked through, which is cheap for offsets that rise; what was filled in
+ * gives the node's own place. */
 struct finding_place yaml_place(const struct yaml_node *node);
 struct finding_place yaml_place_key(const struct yaml_node *node); /* no key: as yaml_place */
 struct finding_place yaml_place_in(const struct yaml_node *node, size_t offset);

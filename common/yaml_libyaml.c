@@ -11,8 +11,29 @@ struct reader {
     yaml_parser_t parser;
     yaml_event_t event; /* the current one; empty after reader_drop */
     bool loaded;
+    size_t chars, bytes; /* a place in the file: so many characters are so many bytes */
     struct yaml_tree tree;
 };
+
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* libyaml counts characters; marks come in the file's order, nearly. */
+static size_t byte_of(struct reader *r, const yaml_mark_t *m)
+{
+    const struct yaml *y = r->tree.file;
+    for (; r->chars < m->index && r->bytes < y->len; r->chars++)
+        do
+            r->bytes++;
+        while (is_continuation(y->bytes[r->bytes]));
+    for (; r->chars > m->index && r->bytes > 0; r->chars--)
+        do
+            r->bytes--;
+        while (r->bytes > 0 && is_continuation(y->bytes[r->bytes]));
+    return r->bytes;
+}
 
 static struct finding_place place_of(const struct reader *r, const yaml_mark_t *m)
 {
@@ -53,7 +74,7 @@ static void syntax_finding(struct reader *r)
     const char *problem = p->problem ? p->problem : "not readable";
     struct finding_place at = place_of(r, &p->problem_mark);
     if (p->error == YAML_READER_ERROR) /* the reader knows a byte, no mark */
-        at = yaml_tree_at(&r->tree, p->problem_offset);
+        at = yaml_tree_at(&r->tree, p->problem_offset + yaml_mark_length(r->tree.file));
     if (p->context && p->context_mark.line != p->problem_mark.line)
         findings_add(r->tree.findings, at, FINDING_SYNTAX, "%s, %s that began in line %zu\n%s",
                      problem, p->context, p->context_mark.line + 1, hint_for(problem));
@@ -116,8 +137,8 @@ static void read_list(struct reader *r, struct yaml_node *list, unsigned depth)
     }
 }
 
-/* The member a key event begins; NULL after an error. A key that is refused still gets a member, so
- * that its value is read. */
+/* The member a key event begins; NULL after an error. For a key that is refused it is in no map:
+ * its value is read, and that is all. */
 static struct yaml_node *read_key(struct reader *r, struct yaml_node *map, unsigned depth)
 {
     const yaml_event_t *e = &r->event;
@@ -128,7 +149,7 @@ static struct yaml_node *read_key(struct reader *r, struct yaml_node *map, unsig
                      "a key must be plain text\nwrite a name before the `:`");
         if (skipped)
             read_node(r, skipped, depth + 1);
-        return yaml_tree_member(&r->tree, map, &(struct yaml_key){"?", 1, at, true});
+        return yaml_tree_new(&r->tree);
     }
     refuse_tag(r, e->data.scalar.tag);
     struct yaml_key key = {(const char *)e->data.scalar.value, e->data.scalar.length, at,
@@ -152,6 +173,7 @@ static void read_node(struct reader *r, struct yaml_node *node, unsigned depth)
     struct finding_place at = place_of(r, &e->start_mark);
     node->line = at.line;
     node->column = at.column;
+    node->at = byte_of(r, &e->start_mark);
     if (depth > YAML_DEPTH_MAX) {
         yaml_tree_limit(&r->tree, at, "more than 64 levels");
         return;
@@ -211,7 +233,9 @@ int yaml_tree_read(struct yaml *file, struct findings *f)
     if (!yaml_parser_initialize(&r.parser))
         return ERR_NOMEM;
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)file->bytes, file->len);
+    r.bytes = yaml_mark_length(file);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)file->bytes + r.bytes,
+                                 file->len - r.bytes);
     read_document(&r);
     reader_drop(&r);
     yaml_parser_delete(&r.parser);

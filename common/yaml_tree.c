@@ -42,6 +42,11 @@ void yaml_alloc_fini(struct yaml *y)
     }
 }
 
+size_t yaml_mark_length(const struct yaml *y)
+{
+    return y->len >= 3 && memcmp(y->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 static const char *text_copy(struct yaml_tree *t, const char *text, size_t len)
 {
     char *copy = yaml_alloc(t->file, len + 1);
@@ -65,7 +70,7 @@ void yaml_tree_limit(struct yaml_tree *t, struct finding_place at, const char *w
 struct finding_place yaml_tree_at(const struct yaml_tree *t, size_t offset)
 {
     struct finding_place at = {t->file->name, 1, 1};
-    for (size_t i = 0; i < offset && i < t->file->len; i++) {
+    for (size_t i = yaml_mark_length(t->file); i < offset && i < t->file->len; i++) {
         unsigned char c = (unsigned char)t->file->bytes[i];
         if (c == '\n') {
             at.line++;
@@ -113,7 +118,8 @@ static void node_append(struct yaml_node *parent, struct yaml_node *child)
     else
         parent->first = child;
     parent->last = child;
-    parent->n++;
+    child->parent = parent;
+    child->index = parent->n++;
 }
 
 struct yaml_node *yaml_tree_child(struct yaml_tree *t, struct yaml_node *list)
@@ -243,6 +249,7 @@ void yaml_tree_scalar(struct yaml_tree *t, struct yaml_node *node, const struct 
                      "text holds a NUL character\nremove it");
     if (s->block && s->len && s->text[s->len - 1] == '\n')
         node->text = text_copy(t, s->text, s->len - 1);
+    node->quoted = !s->plain;
     if (s->plain && node->text)
         type_plain(t, node);
 }
@@ -284,6 +291,8 @@ static void copy_node(struct yaml_tree *t, struct yaml_node *to, const struct ya
     to->key = own.key;
     to->key_line = own.key_line;
     to->key_column = own.key_column;
+    to->parent = own.parent;
+    to->index = own.index;
     to->next = NULL;
     to->first = to->last = NULL;
     to->n = 0;

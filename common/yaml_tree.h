@@ -6,15 +6,19 @@
 enum { YAML_ANCHORS_MAX = 1000, YAML_MEMBERS_MAX = 2000 };
 
 struct yaml_chunk;
+struct yaml_walk;
 struct yaml {
     struct yaml_node root;
     char *name, *bytes; /* owned */
     size_t len;
+    struct yaml_walk *walk;    /* where yaml_place_in was last; owned */
     struct yaml_chunk *chunks; /* nodes and strings */
     size_t used;
 };
 void *yaml_alloc(struct yaml *y, size_t size); /* NULL: no memory, or over 16 MB in all */
 void yaml_alloc_fini(struct yaml *y);
+/* Bytes of the byte order mark at its start, 3 or 0. */
+size_t yaml_mark_length(const struct yaml *y);
 
 struct yaml_anchor {
     const char *name; /* lent with the file */

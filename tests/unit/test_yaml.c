@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -143,6 +144,7 @@ static void what_yaml_allows_and_we_do_not_is_a_finding_with_a_tree(void **state
     one_finding("a: !x [b]\n", 0, "t.yaml:1:4: error[F004]: tags");
     one_finding("a: 1\n---\nb: 2\n", 0, "t.yaml:2:1: error[F004]: a second document");
     one_finding("{[a]: 1}", 0, "t.yaml:1:2: error[F004]: a key must be plain text");
+    one_finding("? [a]: 1\n: 2\nb: 3\n", 0, "t.yaml:1:3: error[F004]: a key must be plain text");
     one_finding("a: 0755\n", 0, "t.yaml:1:4: error[F005]: `0755` has a leading zero");
     one_finding("a: -00.5\n", 0, "t.yaml:1:4: error[F005]: `-00.5` has a leading zero");
     one_finding("a: 9007199254740993\n", 0,
@@ -263,6 +265,83 @@ static void a_place_inside_text_is_found_in_the_file(void **state)
     place_in("a: one\n", 99, 1, 7);
 }
 
+/* As editors of another system write it. */
+static void a_byte_order_mark_counts_for_nothing(void **state)
+{
+    (void)state;
+    struct fixture x;
+    parse(&x, "\xef\xbb\xbf"
+              "a: $x.y\n");
+    assert_int_equal(x.err, 0);
+    assert_int_equal(x.findings.n, 0);
+    assert_int_equal(member(&x, "a")->key_column, 1);
+    assert_int_equal(yaml_place_in(member(&x, "a"), 3).column, 7);
+    done(&x);
+    one_finding("\xef\xbb\xbf"
+                "a: \xff\n",
+                ERR_INVALID, "t.yaml:1:4: error[F002]");
+}
+
+static void a_refused_key_is_in_no_map(void **state)
+{
+    (void)state;
+    struct fixture x;
+    parse(&x, "? [a]\n: 1\n? {b: c}\n: {d: e}\nf: 1\n");
+    assert_int_equal(x.findings.n, 2);
+    assert_int_equal(x.root->n, 1);
+    assert_string_equal(x.root->first->key, "f");
+    done(&x);
+}
+
+static void a_node_knows_its_parent_and_its_place_there(void **state)
+{
+    (void)state;
+    struct fixture x;
+    parse(&x, "é: &a [x, 'y']\nb: *a\n");
+    const struct yaml_node *b = member(&x, "b"), *y = b->last;
+    assert_null(x.root->parent);
+    assert_ptr_equal(b->parent, x.root);
+    assert_int_equal(b->index, 1);
+    assert_ptr_equal(y->parent, b);
+    assert_int_equal(y->index, 1);
+    assert_true(y->quoted && !b->first->quoted);
+    assert_int_equal(y->at, 11); /* bytes: é has two */
+    done(&x);
+}
+
+static double cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Findings by the thousand, in one long text and in many short ones behind each other. */
+static void places_are_found_in_the_time_of_one_walk(void **state)
+{
+    (void)state;
+    struct fixture x;
+    static char text[YAML_SIZE_MAX];
+    double begin = cpu_s();
+    memset(text, 'x', sizeof text);
+    memcpy(text, "a: '", 4);
+    memcpy(text + sizeof text - 3, "'\n", 3);
+    parse(&x, text);
+    const struct yaml_node *a = member(&x, "a");
+    for (size_t i = 0; i + 8 < sizeof text; i += 8)
+        assert_int_equal(yaml_place_in(a, i).column, i + 5);
+    done(&x);
+    size_t n = 0;
+    for (int i = 0; i < 19000; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "- %040d.\n", i);
+    parse(&x, text);
+    unsigned line = 1;
+    for (const struct yaml_node *c = x.root->first; c; c = c->next)
+        assert_int_equal(yaml_place_in(c, 40).line, line++);
+    done(&x);
+    assert_true(cpu_s() - begin < 10); /* a walk from the start for each took minutes */
+}
+
 static void filled_text_has_the_nodes_place(void **state)
 {
     (void)state;
@@ -340,6 +419,10 @@ int main(void)
         cmocka_unit_test(an_alias_cannot_go_deeper_than_the_limit),
         cmocka_unit_test(too_many_keys_anchors_or_bytes_are_refused),
         cmocka_unit_test(a_place_inside_text_is_found_in_the_file),
+        cmocka_unit_test(a_byte_order_mark_counts_for_nothing),
+        cmocka_unit_test(a_refused_key_is_in_no_map),
+        cmocka_unit_test(a_node_knows_its_parent_and_its_place_there),
+        cmocka_unit_test(places_are_found_in_the_time_of_one_walk),
         cmocka_unit_test(filled_text_has_the_nodes_place),
         cmocka_unit_test(json_files_are_yaml_with_surrogate_pairs),
         cmocka_unit_test(a_missing_file_and_a_folder_are_findings),
