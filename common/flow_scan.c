@@ -30,34 +30,60 @@ static void name_copy(char out[SCAN_NAME], const char *text, size_t len)
     out[len] = 0;
 }
 
-/* `.name`, `."name"` or `["name"]` at *at: its text and length, and *at moved behind it. */
+/* jq takes blanks, line breaks and comments between most of what it reads. */
+static size_t skip_blank(const char *text, size_t at)
+{
+    while (isspace((unsigned char)text[at]) || text[at] == '#')
+        at += text[at] == '#' ? strcspn(text + at, "\n") : 1;
+    return at;
+}
+
+/* A name in quotes at p, and in a bracket the `]` behind it: the byte behind all that; 0: it is
+ * none, or one that is computed. */
+static size_t quoted_read(const char *text, size_t p, bool bracket, size_t *start, size_t *len)
+{
+    if (text[p] != '"')
+        return 0;
+    *start = ++p;
+    *len = strcspn(text + p, "\"\\");
+    p += *len;
+    if (text[p++] != '"' || *len == 0)
+        return 0;
+    if (!bracket)
+        return p;
+    p = skip_blank(text, p);
+    return text[p] == ']' ? p + 1 : 0;
+}
+
+/* `.name`, `."name"`, `["name"]` or `.["name"]` at *at or behind blanks: its text and length, and
+ * *at moved behind it. */
 static bool field_read(const char *text, size_t *at, size_t *start, size_t *len)
 {
-    size_t p = *at;
-    bool bracket = text[p] == '[';
-    if (text[p] != '.' && !bracket)
-        return false;
-    p++;
-    if (text[p] == '"') {
-        *start = ++p;
-        *len = strcspn(text + p, "\"\\");
+    size_t p = skip_blank(text, *at);
+    bool dot = text[p] == '.';
+    p += dot;
+    *len = dot ? name_length(text + p) : 0;
+    *start = p;
+    if (*len) {
         p += *len;
-        if (text[p++] != '"' || (bracket && text[p++] != ']'))
-            return false;
     } else {
-        *start = p;
-        *len = bracket ? 0 : name_length(text + p);
-        p += *len;
+        p = skip_blank(text, p);
+        bool bracket = text[p] == '[';
+        if (!dot && !bracket)
+            return false;
+        p = quoted_read(text, bracket ? skip_blank(text, p + 1) : p, bracket, start, len);
     }
-    if (*len == 0)
+    if (p == 0)
         return false;
-    *at = p + (text[p] == '?');
+    size_t mark = skip_blank(text, p);
+    *at = text[mark] == '?' ? mark + 1 : p;
     return true;
 }
 
-static void ref_read(struct flow_scan *s, struct flow_ref *out)
+/* start: of its name. */
+static void ref_read(struct flow_scan *s, size_t start, struct flow_ref *out)
 {
-    size_t start = s->at + 1, len = name_length(s->text + start);
+    size_t len = name_length(s->text + start);
     *out = (struct flow_ref){.offset = s->at, .bare = s->in_string, .bound = s->after_as};
     name_copy(out->name, s->text + start, len);
     size_t at = start + len;
@@ -115,13 +141,24 @@ static bool is_template_text(const struct flow_scan *s)
     return s->template && s->level == 0;
 }
 
+/* Where the name of the `$` begins that stands here; 0: it is no variable. */
+static size_t name_behind(const struct flow_scan *s)
+{
+    size_t at = s->at + 1;
+    if (!s->in_string)
+        at = skip_blank(s->text, at);
+    else if (!is_template_text(s))
+        return 0;
+    return is_name_start(s->text[at]) ? at : 0;
+}
+
 bool flow_scan_next(struct flow_scan *s, struct flow_ref *out)
 {
     while (s->text[s->at]) {
         char c = s->text[s->at];
-        bool variable = c == '$' && is_name_start(s->text[s->at + 1]);
-        if (variable && (!s->in_string || is_template_text(s))) {
-            ref_read(s, out);
+        size_t name = c == '$' ? name_behind(s) : 0;
+        if (name) {
+            ref_read(s, name, out);
             s->after_as = false;
             return true;
         }
@@ -135,7 +172,7 @@ bool flow_scan_next(struct flow_scan *s, struct flow_ref *out)
             scan_word(s);
         } else {
             scan_code(s);
-            if (!isspace((unsigned char)c))
+            if (!isspace((unsigned char)c) && c != '#')
                 s->after_as = false;
         }
     }

@@ -1,6 +1,8 @@
 /* flow_scan.h - finds the variables an expression or template mentions, without compiling it.
- * Knows jq's strings, interpolations and comments, so `"$user"` in quotes is no variable. It is for
- * messages: jq decides what an expression means. Pure; any thread. */
+ * Knows jq's strings, interpolations, blanks and comments, so `"$user"` in quotes is no variable
+ * and
+ * `$ user . "id"` is one. Findings rest on it: what it does not see is not refused. jq decides what
+ * an expression means. Pure; any thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,12 +14,12 @@ struct flow_ref {
     char name[SCAN_NAME]; /* "request", without `$` */
     bool bare;            /* in a template, outside `\( )`: plain text */
     bool bound;           /* behind `as`: the expression's own variable */
-    /* the fields that follow: `$calls.a.b`, `$calls["a"]`; numbers and computed ones end the list
+    /* the fields that follow: `$calls.a.b`, `$calls ["a"]`; numbers and computed ones end the list
      */
     char field[SCAN_FIELDS][SCAN_NAME];
     size_t field_offset[SCAN_FIELDS];
     size_t fields;
-    size_t end; /* byte behind the last field */
+    size_t end; /* byte behind the last field and its `?` */
 };
 
 struct flow_scan { /* where a scan stands; made by flow_scan_init */

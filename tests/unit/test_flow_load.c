@@ -979,6 +979,23 @@ static void examples_run_through_what_needs_no_call(void **state)
     lint_of(EXAMPLE("cache: {ttl: 1s, key: '[$request.id, $user.id]'}\nresult: 1\n"), NULL);
 }
 
+/* jq reads all of these as if they stood together. */
+static void blanks_in_an_expression_hide_nothing_from_lint(void **state)
+{
+    (void)state;
+    lint_of(HEAD "cache: {scope: shared, ttl: 1s, key: '1'}\nresult: $ user.id\n",
+            "one.yaml:5:9: error[F022]: `$user` in a flow whose cache is shared");
+    lint_of(HEAD "calls:\n  get: {upstream: a-mart, request: {path: /x}}\nresult: |\n"
+                 "  $calls\n  .four.result\n",
+            "error[F033]: no call is named `four`");
+    lint_of(HEAD "calls:\n  get: {upstream: a-mart, request: {path: /x}}\n"
+                 "result: $calls[\"no\" ].result\n",
+            "error[F033]: no call is named `no`");
+    lint_of(HEAD "request:\n  schema: {properties: {a: {}}, additionalProperties: false}\n"
+                 "result: $request .zzz\n",
+            "one.yaml:6:19: error[F043]: request.schema forbids `zzz`");
+}
+
 static void an_expressions_own_variables_have_names_of_their_own(void **state)
 {
     (void)state;
@@ -1118,6 +1135,7 @@ int main(void)
         cmocka_unit_test(waits_count_against_the_deadline),
         cmocka_unit_test(a_schema_that_cannot_be_seen_through_is_left_alone),
         cmocka_unit_test(examples_run_through_what_needs_no_call),
+        cmocka_unit_test(blanks_in_an_expression_hide_nothing_from_lint),
         cmocka_unit_test(an_expressions_own_variables_have_names_of_their_own),
         cmocka_unit_test(each_string_of_a_template_shows_its_error),
         cmocka_unit_test(other_languages_get_a_hint),

@@ -39,6 +39,23 @@ static void variables_and_their_fields_are_found(void **state)
     assert_refs("", false, "");
 }
 
+/* What jq reads and a reader does not see would pass what is looked for here. */
+static void blanks_and_comments_hide_nothing(void **state)
+{
+    (void)state;
+    assert_refs("$ request.pw", false, "request.pw@0");
+    assert_refs("$ # a\n request .pw", false, "request.pw@0");
+    assert_refs("$request\n  .a #b\n .c", false, "request.a.c@0");
+    assert_refs("$calls [ \"no\" ] . \"b c\" ? .d", false, "calls.no.b c.d@0");
+    assert_refs("$calls[ # a\n\"no\"\n]", false, "calls.no@0");
+    assert_refs("$request.[\"pw\"] | $job", false, "request.pw@0 job@18");
+    assert_refs("$request . [ \"pw\" ]", false, "request.pw@0");
+    assert_refs("$request[\"p\\u0077\"]", false, "request@0"); /* as a whole: who knows */
+    assert_refs("$request . x", false, "request@0");           /* no jq */
+    assert_refs("/\\($ request .x)/$ request", true, "request.x@3");
+    assert_refs("1 as # a\n $x | $request | .pw", false, "=x@10 request@15");
+}
+
 static void a_dash_ends_a_name_as_in_jq(void **state)
 {
     (void)state;
@@ -99,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(variables_and_their_fields_are_found),
+        cmocka_unit_test(blanks_and_comments_hide_nothing),
         cmocka_unit_test(a_dash_ends_a_name_as_in_jq),
         cmocka_unit_test(strings_and_comments_hold_no_variables_but_holes_do),
         cmocka_unit_test(a_template_is_text_with_holes),
