@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/digest.h"
 #include "common/flow_loader.h"
@@ -57,6 +58,17 @@ static int is_flow_file(const struct dirent *entry)
     return stem_length(entry->d_name) > 0;
 }
 
+bool flow_has_file(const struct flow_loader *l, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < l->files_n; i++) {
+        const char *file = l->files[i]->d_name;
+        if (stem_length(file) == len && strncmp(file, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void folder_finding(struct flow_loader *l, const char *what, const char *todo)
 {
     struct finding_place at = {l->settings->flows_dir, 0, 0};
@@ -98,6 +110,17 @@ static void read_flow(struct flow_file *f, const char *stem)
     }
 }
 
+/* What is no file (a pipe without a writer, say) might never end. */
+static bool is_readable(struct flow_loader *l, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+        return true; /* reading it says what is wrong */
+    findings_add(l->findings, (struct finding_place){path, 0, 0}, FINDING_READ,
+                 "this is no regular file\nput a file here, or a link to one");
+    return false;
+}
+
 /* f: zeroed; f->read stays false if there is nothing to look at any more. */
 static void read_file(struct flow_loader *l, const char *name, struct flow_file *f)
 {
@@ -120,7 +143,7 @@ static void read_file(struct flow_loader *l, const char *name, struct flow_file 
                      stem);
         return;
     }
-    if (yaml_read(path, l->findings, &f->yaml) == ERR_NOMEM)
+    if (is_readable(l, path) && yaml_read(path, l->findings, &f->yaml) == ERR_NOMEM)
         l->no_memory = true;
     if (!f->yaml)
         return;
@@ -132,6 +155,8 @@ static void read_file(struct flow_loader *l, const char *name, struct flow_file 
 static void read_files(struct flow_loader *l, struct dirent **list, size_t n)
 {
     struct flow_file *files = value_array(l, n, sizeof *files);
+    l->files = list;
+    l->files_n = n;
     l->set->flows = value_array(l, n, sizeof *l->set->flows);
     if (!files || !l->set->flows) {
         free(files);
@@ -166,9 +191,9 @@ static void read_all(struct flow_loader *l)
         folder_finding(l, "more than 500 flow files", "remove some");
     else
         read_files(l, list, (size_t)n);
+    flow_load_emit_end(l);
     for (int i = 0; i < n; i++)
         free(list[i]);
-    flow_load_emit_end(l);
     free(list);
 }
 

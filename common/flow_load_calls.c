@@ -30,7 +30,7 @@ static const struct upstream *read_upstream(struct flow_file *f, const struct ya
     const char *names[UPSTREAMS_MAX];
     if (!n)
         flow_key_missing(l, call, "upstream", "write `upstream: NAME`, an entry of upstreams.yaml");
-    if (!name)
+    if (!name || l->upstreams_unread)
         return NULL;
     for (size_t i = 0; i < l->set->upstreams_n; i++) {
         names[i] = l->set->upstreams[i].name;

@@ -69,11 +69,11 @@ static void read_tls(struct flow_loader *l, const struct yaml_node *n, struct da
 
 static void read_database(struct flow_loader *l, const struct yaml_node *m)
 {
-    if (!value_name(l, m, false) || !flow_keys_check(l, m, MAP_DATABASE))
-        return;
     struct database *d = &l->set->databases[l->set->databases_n];
     *d = (struct database){.name = value_copy(l, m->key), .index = (unsigned)l->set->databases_n};
     l->set->databases_n++;
+    if (!value_name(l, m, false) || !flow_keys_check(l, m, MAP_DATABASE))
+        return;
     d->host = read_required(l, m, "host", "write `host: NAME` of the MySQL server");
     d->schema = read_required(l, m, "name", "write `name: SCHEMA`, the database on that server");
     d->user = read_required(l, m, "user", "write `user: ACCOUNT`");
@@ -86,9 +86,10 @@ static void read_database(struct flow_loader *l, const struct yaml_node *m)
 
 void flow_load_databases(struct flow_loader *l, const struct yaml_node *map)
 {
-    if (!value_is(l, map, YAML_MAP))
+    l->databases_unread = map && (map->type != YAML_MAP || map->n > DATABASES_MAX);
+    if (!map || !value_is(l, map, YAML_MAP))
         return;
-    if (map->n > DATABASES_MAX) {
+    if (l->databases_unread) {
         findings_add(l->findings, yaml_place(map), FINDING_LIMIT,
                      "more than %d databases\nremove some", DATABASES_MAX);
         return;

@@ -251,7 +251,7 @@ static void resolve(struct flow_loader *l, const struct flow_emit_ref *r)
 {
     struct flow_emit *e = &r->from->emits[r->entry];
     e->flow = flow_by_name(l->set, r->name);
-    if (!e->flow)
+    if (!e->flow && !flow_has_file(l, r->name))
         flow_unknown(l, r);
 }
 

@@ -15,7 +15,7 @@ static const struct database *read_database(struct flow_file *f, const struct ya
     if (!n)
         flow_key_missing(l, map, "database",
                          "write `database: NAME`, an entry of `databases` in upstreams.yaml");
-    if (!name)
+    if (!name || l->databases_unread)
         return NULL;
     for (size_t i = 0; i < l->set->databases_n; i++) {
         names[i] = l->set->databases[i].name;

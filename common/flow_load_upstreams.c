@@ -209,13 +209,12 @@ static struct breaker_policy read_breaker(struct flow_loader *l, const struct ya
 
 static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
 {
+    struct upstream *u = &l->set->upstreams[l->set->upstreams_n];
+    *u = (struct upstream){.name = value_copy(l, m->key), .index = (unsigned)l->set->upstreams_n};
+    l->set->upstreams_n++;
     if (!value_name(l, m, false) || !flow_keys_check(l, m, MAP_UPSTREAM))
         return;
-    struct upstream *u = &l->set->upstreams[l->set->upstreams_n];
-    *u = (struct upstream){.name = value_copy(l, m->key),
-                           .url = read_url(l, m),
-                           .index = (unsigned)l->set->upstreams_n};
-    l->set->upstreams_n++;
+    u->url = read_url(l, m);
     u->credentials = value_array(l, 1, sizeof(struct credentials));
     u->sources = value_array(l, 1, sizeof *u->sources);
     if (!u->credentials || !u->sources)
@@ -239,9 +238,10 @@ static void read_all(struct flow_loader *l, struct yaml *y)
         return;
     flow_load_databases(l, yaml_get(yaml_root(y), "databases"));
     const struct yaml_node *map = yaml_get(yaml_root(y), "upstreams");
-    if (!value_is(l, map, YAML_MAP))
+    l->upstreams_unread = map && (map->type != YAML_MAP || map->n > UPSTREAMS_MAX);
+    if (!map || !value_is(l, map, YAML_MAP))
         return;
-    if (map->n > UPSTREAMS_MAX) {
+    if (l->upstreams_unread) {
         finding(l, map, FINDING_LIMIT, "more than 500 upstreams\nremove some");
         return;
     }
@@ -254,6 +254,7 @@ void flow_load_upstreams(struct flow_loader *l, const char *path)
 {
     struct yaml *y = NULL;
     int err = yaml_read(path, l->findings, &y);
+    l->upstreams_unread = l->databases_unread = true;
     if (err == ERR_NOMEM)
         l->no_memory = true;
     if (err == 0)

@@ -6,6 +6,8 @@
 #include "common/flow_scan.h"
 #include "common/yaml.h"
 
+struct dirent;
+
 /* ---- one load */
 struct flow_loader {
     const struct flow_load_settings *settings;
@@ -13,8 +15,14 @@ struct flow_loader {
     struct flow_set *set;
     struct flow_emit_ref *emits; /* what `emit.flow` says, until all flows are read; owned */
     size_t emits_n;
+    /* What could not be read is told once: who names an entry of it may be right. */
+    bool upstreams_unread, databases_unread;
+    struct dirent **files; /* of the folder; lent */
+    size_t files_n;
     bool no_memory; /* give up; checked at the end */
 };
+/* Is there a file for the flow of this name? It may be one that cannot be read. */
+bool flow_has_file(const struct flow_loader *l, const char *name);
 
 /* ---- keys (flow_key.c): every key of the reference */
 enum flow_map {

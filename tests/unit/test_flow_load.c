@@ -700,6 +700,57 @@ static void misplaced_files_are_findings(void **state)
     fails_with(&x, "flows/upstreams.yaml: error[F015]: upstreams.yaml is no flow");
 }
 
+/* The flows may be right: whoever reads it sees what to mend. */
+static void one_mistake_in_one_file_is_no_finding_in_another(void **state)
+{
+    (void)state;
+    static const char *const upstreams[][2] = {
+        {"upstreams: [\n", "upstreams.yaml:2:1: error[F002]"},
+        {"upstreams: [a]\n", "upstreams.yaml:1:12: error[F013]"},
+        {"[]\n", "upstreams.yaml:1:1: error[F013]"},
+        {"upstreams:\n  a-mart: http://x\n", "upstreams.yaml:2:11: error[F013]"},
+        {"upstreams:\n  a-mart: {url: 'http://x'}\ndatabases: 7\n", ":3:12: error[F013]"},
+        {"upstreams:\n  a-mart: {url: 'http://x'}\ndatabases:\n  d: mysql\n", ":4:6: error[F013]"},
+    };
+    for (size_t i = 0; i < sizeof upstreams / sizeof *upstreams; i++) {
+        struct fixture x;
+        setup(&x);
+        put(&x, x.dir, "upstreams.yaml", upstreams[i][0]);
+        put(&x, x.flows, "one.yaml", HEAD CALL);
+        if (strstr(upstreams[i][0], "databases"))
+            put(&x, x.flows, "two.yaml",
+                "flow: two\ntitle: T\nload: {r: {database: d, sql: SELECT 1}}\nresult: $rows.r\n");
+        fails_with(&x, upstreams[i][1]);
+    }
+    struct fixture x;
+    setup(&x);
+    unlink(x.upstreams);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    fails_with(&x, "/upstreams.yaml: error[F001]: cannot be read");
+    setup(&x);
+    put(&x, x.flows, "broken.yaml", "flow: [\n");
+    put(&x, x.flows, "one.yaml", HEAD "result: 1\nemit: [{flow: broken, value: 1}]\n");
+    fails_with(&x, "broken.yaml:2:1: error[F002]");
+}
+
+/* `check` of such a folder waited for ever. */
+static void a_pipe_is_no_flow_file(void **state)
+{
+    (void)state;
+    struct fixture x;
+    char path[200];
+    setup(&x);
+    snprintf(path, sizeof path, "%s/pipe.yaml", x.flows);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    int err = load(&x);
+    unlink(path);
+    assert_int_equal(err, ERR_INVALID);
+    assert_int_equal(x.findings.n, 1);
+    assert_true(has(&x.findings, "/pipe.yaml: error[F001]: this is no regular file"));
+    done(&x);
+}
+
 static void a_retry_topic_is_taken(void **state)
 {
     (void)state;
@@ -1122,6 +1173,8 @@ int main(void)
         cmocka_unit_test(folders_that_hold_no_flows_are_findings),
         cmocka_unit_test(only_flow_files_are_read),
         cmocka_unit_test(misplaced_files_are_findings),
+        cmocka_unit_test(one_mistake_in_one_file_is_no_finding_in_another),
+        cmocka_unit_test(a_pipe_is_no_flow_file),
         cmocka_unit_test(a_retry_topic_is_taken),
         cmocka_unit_test(upstreams_stand_beside_the_folder),
         cmocka_unit_test(upstreams_are_read_whole),
