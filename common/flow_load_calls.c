@@ -54,22 +54,52 @@ static char *read_method(struct flow_file *f, const struct yaml_node *request)
     return value_copy(f->loader, methods[value_choice(f->loader, n, methods, 6, 0)]);
 }
 
+/* The whole character, as a URL writes it. */
+static void path_misplaced(struct flow_file *f, const struct yaml_node *n, size_t at)
+{
+    char code[13] = "";
+    size_t len = 0, i = at;
+    do
+        len += (size_t)snprintf(code + len, sizeof code - len, "%%%02X", (unsigned char)n->text[i]);
+    while (((unsigned char)n->text[++i] & 0xc0) == 0x80 && len + 3 < sizeof code);
+    findings_add(f->loader->findings, yaml_place_in(n, at), FINDING_VALUE,
+                 "`path` holds `%.*s`, which no URL takes as it is\nwrite it percent-encoded: `%s`",
+                 (int)(i - at), n->text + at, code);
+}
+
 static struct template *read_path(struct flow_file *f, const struct yaml_node *request)
 {
     const struct yaml_node *n = yaml_get(request, "path");
     const char *text = value_text(f->loader, n);
     if (!n)
         flow_key_missing(f->loader, request, "path", "write `path: /...`");
-    if (!text)
+    if (!n || !text)
         return NULL;
-    if (text[0] != '/' || strpbrk(text, "#\n\r\t")) {
-        findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
-                     "`path: %.60s` does not start with `/`, or holds `#`, a tab or a line break\n"
-                     "write what follows the upstream's url, like `/v1/items`",
-                     text);
+    if (text[0] != '/') {
+        findings_add(
+            f->loader->findings, yaml_place(n), FINDING_VALUE,
+            "`path: %.60s` does not start with `/`\nwrite what follows the upstream's url, "
+            "like `/v1/items`",
+            text);
         return NULL;
     }
-    return flow_template_read(f, n, TEMPLATE_PATH, in_request(f));
+    size_t at = template_misplaced(text, TEMPLATE_PATH);
+    if (at == SIZE_MAX)
+        return flow_template_read(f, n, TEMPLATE_PATH, in_request(f));
+    path_misplaced(f, n, at);
+    return NULL;
+}
+
+static struct template *read_header(struct flow_file *f, const struct yaml_node *m)
+{
+    if (!flow_header_name(f->loader, m, true))
+        return NULL;
+    size_t at = template_misplaced(m->text, TEMPLATE_HEADER);
+    if (at == SIZE_MAX)
+        return flow_template_read(f, m, TEMPLATE_HEADER, in_request(f));
+    findings_add(f->loader->findings, yaml_place_in(m, at), FINDING_VALUE,
+                 "the header `%s` holds a control character\nremove line breaks and tabs", m->key);
+    return NULL;
 }
 
 static void read_headers(struct flow_file *f, const struct yaml_node *map, struct flow_call *call)
@@ -87,9 +117,7 @@ static void read_headers(struct flow_file *f, const struct yaml_node *map, struc
             value_text(f->loader, m);
             continue;
         }
-        struct template *value = flow_header_name(f->loader, m, true)
-                                     ? flow_template_read(f, m, TEMPLATE_HEADER, in_request(f))
-                                     : NULL;
+        struct template *value = read_header(f, m);
         if (value)
             call->headers[call->headers_n++] =
                 (struct header_template){.name = value_copy(f->loader, m->key), .value = value};

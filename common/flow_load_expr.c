@@ -226,6 +226,19 @@ static bool lint_literal(struct flow_file *f, const struct yaml_node *n, unsigne
     return good;
 }
 
+/* A path and a header are one line: a block's last newline is none of theirs. NULL: no memory. */
+static struct json *literal_of(struct flow_file *f, const struct yaml_node *n,
+                               enum template_place place)
+{
+    bool line = place == TEMPLATE_PATH || place == TEMPLATE_HEADER;
+    if (!line || n->type != YAML_TEXT)
+        return value_json(f->loader, n);
+    struct json *text = json_new_text(n->text);
+    if (!text)
+        f->loader->no_memory = true;
+    return text;
+}
+
 /* The compiler stops at the first problem; a run shows all, so each string is tried alone. */
 static void template_errors(struct flow_file *f, const struct yaml_node *n,
                             enum template_place place, unsigned visible)
@@ -249,7 +262,7 @@ struct template *flow_template_read(struct flow_file *f, const struct yaml_node 
     struct template_error error = {0};
     if (!n || !lint_literal(f, n, visible))
         return NULL;
-    struct json *literal = value_json(f->loader, n);
+    struct json *literal = literal_of(f, n, place);
     if (!literal)
         return NULL;
     size_t before = f->loader->findings->errors;

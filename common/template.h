@@ -12,7 +12,7 @@ enum template_place {
     TEMPLATE_PATH, /* text; holes percent-encoded (all but A-Za-z0-9-._~); an array: segments joined
                       by /; an empty, `.` or `..` segment made by a hole is an error; holes behind ?
                       are encoded too */
-    TEMPLATE_HEADER, /* text; control characters are an error */
+    TEMPLATE_HEADER, /* text; control characters of a hole are an error */
     TEMPLATE_TEXT    /* text for people */
 };
 
@@ -27,6 +27,11 @@ struct template_error {
 int template_compile(const struct json *literal, enum template_place place, unsigned visible,
                      struct template **out, struct template_error *error) must_use;
 void template_free(struct template *t);
+
+/* What can never be sent: the byte of a string (borrowed) whose literal text this place does not
+ * take; SIZE_MAX: none. A path takes ASCII without blanks, control characters and `#`, a header no
+ * control characters; the others all. Holes are for rendering to look at. */
+size_t template_misplaced(const char *string, enum template_place place);
 
 /* Render to a value (for the places of text a string), or to text appended to out (for
  * TEMPLATE_BODY its JSON, cheaper than render and print). 0, ERR_EXPRESSION, ERR_NOMEM;

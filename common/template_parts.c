@@ -150,6 +150,28 @@ int template_parts_compile(const char *string, unsigned visible, struct template
     return err;
 }
 
+static bool is_misplaced(unsigned char c, enum template_place place)
+{
+    if (place == TEMPLATE_PATH)
+        return c <= ' ' || c >= 0x7f || c == '#';
+    return place == TEMPLATE_HEADER && (c < ' ' || c == 0x7f);
+}
+
+size_t template_misplaced(const char *string, enum template_place place)
+{
+    struct expr_error error;
+    const char *p = string;
+    while (*p && !is_misplaced((unsigned char)*p, place)) {
+        size_t len = 0;
+        bool hole = p[0] == '\\' && p[1] == '(';
+        bool escaped = p[0] == '\\' && p[1] == '\\' && p[2] == '(';
+        if (hole && expr_scan_hole(p + 2, &len, &error))
+            return SIZE_MAX; /* no template either, which says why */
+        p += hole ? len + 3 : escaped ? 3 : 1;
+    }
+    return *p ? (size_t)(p - string) : SIZE_MAX;
+}
+
 /* ---- render */
 
 struct renderer {

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/http_address.h"
+
 enum { URL_MAX = 16384, HEADER_MAX = 8192, BODY_MAX = 8 << 20 };
 
 static int render_url(const struct flow_call *c, const struct expr_vars *vars, char **out,
@@ -92,6 +94,23 @@ void call_request_fini(struct call_request *r)
     free(r->url);
     free(r->body);
     *r = (struct call_request){0};
+}
+
+int call_request_try(const struct flow_call *c, const struct expr_vars *vars, const char **why)
+{
+    struct call_request r = {0};
+    struct expr_error error = {0};
+    int err = call_request_render(c, vars, &r, &error);
+    if (err == ERR_EXPRESSION && !error.text[0])
+        *why = "too large: a url has at most 16 KB, a header 8 KB, a body 8 MB";
+    const struct http_request q = {
+        .method = c->method, .url = r.url, .headers = r.headers, .headers_n = r.headers_n};
+    if (!err && !http_request_is_valid(&q)) {
+        *why = "the url or a header holds what cannot be sent";
+        err = ERR_EXPRESSION;
+    }
+    call_request_fini(&r);
+    return err;
 }
 
 void call_request_key(const struct flow_call *c, const struct call_request *r, uint32_t number,

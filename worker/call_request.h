@@ -18,6 +18,10 @@ struct call_request {
 int call_request_render(const struct flow_call *c, const struct expr_vars *vars,
                         struct call_request *out, struct expr_error *error) must_use;
 void call_request_fini(struct call_request *r);
+/* Render it to see whether it could be sent. *why: set if its parts are good and it cannot; lent
+ * for ever. 0, ERR_EXPRESSION (a part is not good, or *why), ERR_NOMEM. */
+int call_request_try(const struct flow_call *c, const struct expr_vars *vars,
+                     const char **why) must_use;
 
 /* What the ledger knows it by. */
 void call_request_key(const struct flow_call *c, const struct call_request *r, uint32_t number,

@@ -146,11 +146,18 @@ static void show_request(struct eval *e, const struct flow_call *c, const char *
                          const struct expr_vars *vars)
 {
     char name[NAME_LEN];
+    const char *why = NULL;
     render(e, named(name, "%s.request.path", of), c->path, vars);
     for (size_t i = 0; i < c->headers_n; i++)
         render(e, named(name, "%s.request.headers.%s", of, c->headers[i].name), c->headers[i].value,
                vars);
     render(e, named(name, "%s.request.body", of), c->body, vars);
+    if (call_request_try(c, vars, &why) == ERR_NOMEM)
+        e->no_memory = true;
+    if (why) {
+        e->failed = true;
+        print_line(e, named(name, "%s.request", of), "error", why);
+    }
 }
 
 static void end_item(struct answer *a, enum item_state state, enum call_code code)

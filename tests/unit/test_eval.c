@@ -123,6 +123,30 @@ static void the_first_reason_counts(void **state)
     rmdir(dir);
 }
 
+/* What a call would fail with is an error here, too. */
+static void a_request_that_cannot_be_sent_is_an_error(void **state)
+{
+    (void)state;
+    static const char flow[] = "flow: long\ntitle: T\ncalls:\n  get: {upstream: a-mart, request: "
+                               "{path: '/\\(\"ab\" * $request.n)'}}\nresult: $calls.get.result\n";
+    char dir[] = "/tmp/test_eval-XXXXXX", path[100];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/long.yaml", dir);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs(flow, out);
+    assert_int_equal(fclose(out), 0);
+    struct eval_settings s = {.flow = path,
+                              .request = "{\"n\":7000}",
+                              .load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
+    assert_int_equal(eval(s), 0);
+    s.request = "{\"n\":9000}";
+    assert_int_equal(eval(s), 1);
+    has("calls.get.request                  error: too large: a url has at most 16 KB");
+    unlink(path);
+    rmdir(dir);
+}
+
 static void what_is_wrong_is_said_in_one_line(void **state)
 {
     (void)state;
@@ -155,6 +179,7 @@ int main(void)
         cmocka_unit_test(records_of_others_have_an_id_and_an_owner),
         cmocka_unit_test(what_failed_is_told_to_the_user),
         cmocka_unit_test(the_first_reason_counts),
+        cmocka_unit_test(a_request_that_cannot_be_sent_is_an_error),
         cmocka_unit_test(what_is_wrong_is_said_in_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

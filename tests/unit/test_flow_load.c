@@ -566,7 +566,19 @@ static void limits_and_odd_values_are_findings(void **state)
         {WITH(PATH "    max_response: 65MB\n"), "write a size of at most 64MB"},
         {WITH("    request: x\n"), ":7:14: error[F013]: `request` must be a map"},
         {WITH("    request: {path: 7}\n"), ":7:21: error[F013]: `path` must be text; quote it"},
-        {WITH("    request: {path: '/x#y'}\n"), ":7:21: error[F014]"},
+        {WITH("    request: {path: '/x#y'}\n"),
+         ":7:24: error[F014]: `path` holds `#`, which no URL takes as it is; write it "
+         "percent-encoded: `%23`"},
+        {WITH("    request: {path: '/a b'}\n"), ":7:24: error[F014]: `path` holds ` `"},
+        {WITH("    request: {path: '/\xea\xb0\x80\xea\xb2\xa9'}\n"),
+         ":7:23: error[F014]: `path` holds `\xea\xb0\x80`, which no URL takes as it is; write it "
+         "percent-encoded: `%EA%B0%80`"},
+        {WITH("    request:\n      path: |\n        /a\n        /b\n"), "encoded: `%0A`"},
+        {WITH("    request: {path: /x, headers: {A: \"b\\nc\"}}\n"),
+         "error[F014]: the header `A` holds a control character; remove line breaks and tabs"},
+        {WITH("    request:\n      path: /x\n      headers:\n        A: |\n          b\n"
+              "          c\n"),
+         ":11:12: error[F014]: the header `A`"},
         {WITH("    request: {path: /x, headers: {A: [1]}}\n"), ":7:38: error[F013]"},
         {WITH("    request: {path: /x, headers: {Connection: close}}\n"), ":7:35: error[F014]"},
     };
@@ -576,6 +588,34 @@ static void limits_and_odd_values_are_findings(void **state)
         put(&x, x.flows, "one.yaml", cases[i].flow);
         fails_with(&x, cases[i].expected);
     }
+}
+
+/* One line is one line, however it is written; and in a hole all of jq may stand. */
+static void paths_and_headers_are_one_line(void **state)
+{
+    (void)state;
+    struct fixture x;
+    const struct flow *f = load_one(
+        &x, HEAD "calls:\n  get:\n    upstream: a-mart\n    request:\n      path: |\n"
+                 "        /a/\\(\"#\" | # none\n           . + \" \")?\\\\(b=\\($request.id)\n"
+                 "      headers:\n        X-A: |\n          hello \\(\n            $request.id)\n"
+                 "        X-B: '\\(\"a\\tb\")'\n"
+                 "result: $calls.get.result\n");
+    struct json *request = NULL;
+    assert_int_equal(json_parse("{\"id\":\"7\"}", 10, NULL, &request, NULL), 0);
+    struct expr_vars vars = {.value[VAR_REQUEST] = request};
+    const struct flow_call *c = &f->calls[0];
+    struct buf out;
+    buf_init(&out, 0);
+    assert_int_equal(template_render_text(c->path, &vars, &out, NULL), 0);
+    assert_string_equal(buf_str(&out), "/a/%23%20?\\(b=7");
+    buf_clear(&out);
+    assert_int_equal(template_render_text(c->headers[0].value, &vars, &out, NULL), 0);
+    assert_string_equal(buf_str(&out), "hello 7");
+    assert_int_equal(template_render_text(c->headers[1].value, &vars, &out, NULL), ERR_EXPRESSION);
+    buf_fini(&out);
+    json_free(request);
+    done(&x);
 }
 
 /* `n` times an entry that holds its number, in a text of its own. */
@@ -1168,6 +1208,7 @@ int main(void)
         cmocka_unit_test(a_run_shows_everything),
         cmocka_unit_test(a_schema_whose_properties_are_no_map_is_one_finding),
         cmocka_unit_test(limits_and_odd_values_are_findings),
+        cmocka_unit_test(paths_and_headers_are_one_line),
         cmocka_unit_test(too_many_calls_headers_or_statuses_are_refused),
         cmocka_unit_test(eight_flows_take_the_time_of_a_few),
         cmocka_unit_test(folders_that_hold_no_flows_are_findings),

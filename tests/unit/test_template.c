@@ -295,6 +295,20 @@ static void a_value_is_at_most_64_levels_deep(void **state)
     }
 }
 
+static void what_a_place_does_not_take_is_found_outside_of_holes(void **state)
+{
+    (void)state;
+    assert_int_equal(template_misplaced("/a\\(\"# \")/b?c=\\\\(%20", TEMPLATE_PATH), SIZE_MAX);
+    assert_int_equal(template_misplaced("/a\\(1)b c", TEMPLATE_PATH), 7);
+    assert_int_equal(template_misplaced("/#", TEMPLATE_PATH), 1);
+    assert_int_equal(template_misplaced("/\x7f", TEMPLATE_PATH), 1);
+    assert_int_equal(template_misplaced("/\xc3\xa9", TEMPLATE_PATH), 1);
+    assert_int_equal(template_misplaced("/\\(1 #", TEMPLATE_PATH), SIZE_MAX); /* no template */
+    assert_int_equal(template_misplaced("a # \xc3\xa9 \\(\n1)", TEMPLATE_HEADER), SIZE_MAX);
+    assert_int_equal(template_misplaced("a\tb", TEMPLATE_HEADER), 1);
+    assert_int_equal(template_misplaced("a\n\x7f", TEMPLATE_TEXT), SIZE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +324,7 @@ int main(void)
         cmocka_unit_test(places_of_text_take_text),
         cmocka_unit_test(what_it_uses_is_known),
         cmocka_unit_test(a_value_is_at_most_64_levels_deep),
+        cmocka_unit_test(what_a_place_does_not_take_is_found_outside_of_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
