@@ -15,7 +15,8 @@
       "The text breaks YAML's own rules at this place or just before it. Usual causes: a tab, a "  \
       "missing quote, `: ` or ` #` in unquoted text, a wrong indentation.")                        \
     X(DUPLICATE, "F003", ERROR, "a key stands twice",                                              \
-      "A map holds each key once. Remove one of them.")                                            \
+      "A map holds each key once, a list of headers each name in one spelling: HTTP sees no "      \
+      "difference between upper and lower case. Remove one of them.")                              \
     X(YAML, "F004", ERROR, "a part of YAML that is not used here",                                 \
       "Tags (`!x`), merge keys (`<<`), several documents and keys that are no plain text are "     \
       "refused, because they hide what a file says. Anchors and aliases work.")                    \

@@ -59,10 +59,27 @@ static char *read_url(struct flow_loader *l, const struct yaml_node *map)
     return url;
 }
 
+/* HTTP sees no difference in case, so of two one would be left out. NULL: this is the first. */
+static const struct yaml_node *header_before(const struct yaml_node *m)
+{
+    const struct yaml_node *other = m->parent ? m->parent->first : NULL;
+    while (other && other != m && strcasecmp(other->key, m->key) != 0)
+        other = other->next;
+    return other != m ? other : NULL;
+}
+
+static bool header_is_ours(const char *name, bool flow_file)
+{
+    static const char *const ours[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
+                                       "Idempotency-Key"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strcasecmp(name, ours[i]) == 0)
+            return true;
+    return flow_file && strcasecmp(name, "Authorization") == 0;
+}
+
 bool flow_header_name(struct flow_loader *l, const struct yaml_node *m, bool flow_file)
 {
-    static const char *const ours[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection"};
-    static const char *const not_in_flows[] = {"Authorization", "Idempotency-Key"};
     bool bad = m->key[0] == 0 || strlen(m->key) > 100;
     for (const char *p = m->key; *p; p++)
         if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~",
@@ -73,17 +90,19 @@ bool flow_header_name(struct flow_loader *l, const struct yaml_node *m, bool flo
                      "`%.60s` is no header name\nuse letters, digits and `-`", m->key);
         return false;
     }
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        bad |= strcasecmp(m->key, ours[i]) == 0;
-    for (size_t i = 0; flow_file && i < sizeof not_in_flows / sizeof *not_in_flows; i++)
-        bad |= strcasecmp(m->key, not_in_flows[i]) == 0;
+    const struct yaml_node *before = header_before(m);
+    if (before)
+        findings_add(l->findings, yaml_place_key(m), FINDING_DUPLICATE,
+                     "the header `%s` stands twice (first in line %u)\nremove one", m->key,
+                     before->key_line);
+    bad = header_is_ours(m->key, flow_file);
     if (bad)
         findings_add(l->findings, yaml_place_key(m), FINDING_VALUE,
                      "the header `%s` cannot be set here\n%s", m->key,
                      strcasecmp(m->key, "Authorization") == 0
                          ? "put it into the upstream's `headers`, out of sight of expressions"
                          : "remove it; it is set for each call");
-    return !bad;
+    return !bad && !before;
 }
 
 static bool looks_secret(const char *name)

@@ -581,6 +581,9 @@ static void limits_and_odd_values_are_findings(void **state)
          ":11:12: error[F014]: the header `A`"},
         {WITH("    request: {path: /x, headers: {A: [1]}}\n"), ":7:38: error[F013]"},
         {WITH("    request: {path: /x, headers: {Connection: close}}\n"), ":7:35: error[F014]"},
+        {WITH("    request: {path: /x, headers: {idempotency-key: a}}\n"), ":7:35: error[F014]"},
+        {WITH("    request: {path: /x, headers: {X-Tenant: a, x-tenant: b}}\n"),
+         ":7:48: error[F003]: the header `x-tenant` stands twice (first in line 7); remove one"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fixture x;
@@ -896,6 +899,11 @@ static void wrong_upstreams_are_findings(void **state)
         {"upstreams:\n  a: {url: 'http://x', headers: {'a b': c}}\n", ":2:34: error[F015]"},
         {"upstreams:\n  a: {url: 'http://x', headers: {Host: c}}\n", ":2:34: error[F014]"},
         {"upstreams:\n  a: {url: 'http://x', headers: {A: \"c\\nd\"}}\n", ":2:37: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', headers: {idempotency-Key: c}}\n",
+         "error[F014]: the header `idempotency-Key` cannot be set here; remove it; it is set for "
+         "each call"},
+        {"upstreams:\n  a:\n    url: http://x\n    headers:\n      X-A: c\n      x-a: d\n",
+         ":6:7: error[F003]: the header `x-a` stands twice (first in line 5); remove one"},
         {"upstreams:\n  a: {url: 'http://x', timeout: 5s}\n", "`timeout` belongs in calls.NAME"},
         {"upstreams:\n  a: {url: '${file:none}'}\n", "/secrets/none` cannot be read"},
         {"upstreams:\n  a: {url: '${file:../x}'}\n", "needs a name in the secrets folder"},
