@@ -13,7 +13,8 @@ struct flow_load_settings {
     const char *flows_dir;      /* *.yaml *.yml *.json; *.test.* and hidden files are no flows */
     const char *upstreams_file; /* NULL: upstreams.yaml beside the folder */
     const char *secrets_dir;    /* of ${file:name}; NULL: /run/secrets */
-    bool secrets_away;          /* one that is not there is no error: nothing will be called */
+    bool secrets_away; /* one that is not there, or a file of `tls`, is no error: nothing is called
+                        */
     /* ${env:NAME}: NULL when unset. The hook itself NULL: the process's environment. */
     const char *(*getenv)(void *arg, const char *name);
     void *getenv_arg;

@@ -56,15 +56,11 @@ static void read_tls(struct flow_loader *l, const struct yaml_node *n, struct da
         d->tls = value_bool(l, n, false);
         return;
     }
-    if (!flow_keys_check(l, n, MAP_TLS))
-        return;
-    d->tls = true;
-    d->ca = read_text(l, n, "ca", sizeof sizes->ca - 1);
-    d->cert = read_text(l, n, "cert", sizeof sizes->cert - 1);
-    d->key = read_text(l, n, "key", sizeof sizes->key - 1);
-    if (!yaml_get(n, "cert") != !yaml_get(n, "key"))
-        findings_add(l->findings, yaml_place_key(n), FINDING_REQUIRED,
-                     "`cert` and `key` belong together\nwrite both, or none");
+    struct upstream_tls files = {0};
+    d->tls = flow_load_tls(l, n, sizeof sizes->ca - 1, &files);
+    d->ca = files.ca;
+    d->cert = files.cert;
+    d->key = files.key;
 }
 
 static void read_database(struct flow_loader *l, const struct yaml_node *m)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HEADERS_MAX = 32, DAY_MS = 24 * 3600 * 1000 };
+enum { HEADERS_MAX = 32, TLS_PATH_MAX = 4095, DAY_MS = 24 * 3600 * 1000 };
 
 static void finding(struct flow_loader *l, const struct yaml_node *n, enum finding_code code,
                     const char *text)
@@ -226,6 +226,14 @@ static struct breaker_policy read_breaker(struct flow_loader *l, const struct ya
     return b;
 }
 
+static void read_tls(struct flow_loader *l, const struct yaml_node *map, struct upstream *u)
+{
+    bool there = flow_load_tls(l, map, TLS_PATH_MAX, &u->tls);
+    if (there && u->url && strncmp(u->url, "https://", 8) != 0)
+        findings_add(l->findings, yaml_place_key(map), FINDING_VALUE,
+                     "`tls` is for an upstream with https\nwrite `url: https://...`, or remove it");
+}
+
 static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
 {
     struct upstream *u = &l->set->upstreams[l->set->upstreams_n];
@@ -246,7 +254,7 @@ static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
     u->rate = read_rate(l, yaml_get(m, "rate"));
     u->breaker = read_breaker(l, yaml_get(m, "breaker"));
     flow_load_sign(l, yaml_get(m, "sign"), u);
-    flow_load_tls(l, yaml_get(m, "tls"), u);
+    read_tls(l, yaml_get(m, "tls"), u);
     u->allow_private = value_bool(l, yaml_get(m, "allow_private"), false);
 }
 

@@ -176,8 +176,10 @@ enum flow_sign_part {
 };
 bool flow_sign_is_good(enum flow_sign_part part, const char *text);
 bool flow_header_is_good(const char *value); /* the same of a header */
-/* `tls` of an upstream (flow_load_tls.c); its URL is read already. */
-void flow_load_tls(struct flow_loader *l, const struct yaml_node *map, struct upstream *u);
+/* The paths of a `tls` (flow_load_tls.c), owned, of at most max bytes; a file that is not there is
+ * a finding unless secrets may be away. false: it is no map; out is untouched. */
+bool flow_load_tls(struct flow_loader *l, const struct yaml_node *map, size_t max,
+                   struct upstream_tls *out);
 /* The text to fill in again when its file changes, a copy; NULL: there is no `${file:}` in it. */
 char *flow_source(struct flow_loader *l, const struct yaml_node *n);
 /* The warning for a secret that stands in the file as it is. */

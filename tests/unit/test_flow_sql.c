@@ -237,7 +237,7 @@ static void databases_are_read_whole(void **state)
     assert_int_equal(
         load(&x, "result: 1\n",
              "  full: {host: db, port: 3307, name: n, user: u, password: '${env:NO:-}',"
-             " connections: 9, tls: {ca: /ca, cert: /c, key: /k}}\n"
+             " connections: 9, tls: {ca: LICENSE, cert: README.md, key: CMakeLists.txt}}\n"
              "  short: {host: '::1', name: n, user: u, tls: true}\n" MEMBER),
         0);
     assert_int_equal(x.findings.n, 0);
@@ -251,7 +251,7 @@ static void databases_are_read_whole(void **state)
     assert_int_equal(d->port, 3307);
     assert_int_equal(d->connections, 9);
     assert_true(d->tls && d->ca && d->cert);
-    assert_string_equal(d->key, "/k");
+    assert_string_equal(d->key, "CMakeLists.txt");
     d = &x.set->databases[1];
     assert_int_equal(d->port, 3306);
     assert_int_equal(d->connections, 4);
@@ -276,6 +276,8 @@ static void wrong_databases_are_findings(void **state)
         {"  a: {host: h, name: n, user: u, tls: yes}\n", "`tls` must be true or false"},
         {"  a: {host: h, name: n, user: u, tls: {cert: /c}}\n", "`cert` and `key` belong together"},
         {"  a: {host: h, name: n, user: u, tls: {crt: /c}}\n", "did you mean `cert`?"},
+        {"  a: {host: h, name: n, user: u, tls: {ca: /none}}\n",
+         ":4:44: error[F014]: `ca`: the file `/none` cannot be read"},
         {"  a: {hots: h, name: n, user: u}\n", "did you mean `host`?"},
         {"  a b: {host: h, name: n, user: u}\n", "error[F015]"},
     };

@@ -63,18 +63,24 @@ static int close_fixture(void **state)
     return status;
 }
 
-static int load(struct fixture *x, const char *upstreams)
+static int load_without_secrets(struct fixture *x, const char *upstreams, bool away)
 {
     char flows[100], secrets[100];
     snprintf(flows, sizeof flows, "%s/flows", x->dir);
     snprintf(secrets, sizeof secrets, "%s/secrets", x->dir);
-    const struct flow_load_settings s = {.flows_dir = flows, .secrets_dir = secrets};
+    const struct flow_load_settings s = {
+        .flows_dir = flows, .secrets_dir = secrets, .secrets_away = away};
     findings_fini(&x->findings);
     findings_init(&x->findings);
     flow_set_put(x->set);
     x->set = NULL;
     put(x, "upstreams.yaml", upstreams);
     return flow_load(&s, &x->findings, &x->set);
+}
+
+static int load(struct fixture *x, const char *upstreams)
+{
+    return load_without_secrets(x, upstreams, false);
 }
 
 static void check_says(const struct fixture *x, const char *expected)
@@ -303,6 +309,17 @@ static void tls_is_read_and_its_files_are_there(void **state)
     assert_non_null(strstr(x->set->upstreams[0].tls.key, "/secrets/key.pem"));
     assert_int_equal(load(x, TLS "    tls: {ca: /none/ca.pem}\n"), ERR_INVALID);
     check_says(x, ":4:15: error[F014]: `ca`: the file `/none/ca.pem` cannot be read");
+    /* on the machine that checks a change there are no keys */
+    assert_int_equal(load_without_secrets(x, TLS "    tls: {ca: /none/ca.pem}\n", true), 0);
+    assert_string_equal(x->set->upstreams[0].tls.ca, "/none/ca.pem");
+    assert_int_equal(load_without_secrets(x, TLS "    tls: {ca: ''}\n", true), ERR_INVALID);
+    assert_int_equal(
+        load_without_secrets(x,
+                             TLS "databases:\n  d: {host: h, name: n, user: u, tls: {cert: /no/c, "
+                                 "key: /no/k}}\n",
+                             true),
+        0);
+    assert_string_equal(x->set->databases[0].cert, "/no/c");
     snprintf(text, sizeof text, TLS "    tls: {cert: %s/secrets/ca.pem}\n", x->dir);
     assert_int_equal(load(x, text), ERR_INVALID);
     check_says(x, ":4:5: error[F012]: `cert` and `key` belong together");
