@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Each expression may take 100 ms with each example. */
+enum { EXAMPLES_RUN = 20 };
+
 /* ---- $request.x against the schema */
 
 /* A schema whose fields cannot be told from `properties` alone. */
@@ -341,6 +344,16 @@ static void example_set(struct example *x)
         x->file->loader->no_memory = true;
 }
 
+static void example_uses(struct example *x)
+{
+    const struct flow_file *f = x->file;
+    example_set(x);
+    example_keys(x);
+    for (size_t i = 0; i < f->uses_n; i++)
+        if (f->uses[i].want != WANT_SCALAR && !is_set(&f->uses[i]))
+            example_run(x, &f->uses[i]);
+}
+
 static int example_init(struct example *x)
 {
     static const struct {
@@ -373,11 +386,8 @@ static void lint_example(struct flow_file *f, const struct yaml_node *node, unsi
         f->loader->no_memory = true;
     } else {
         example_schema(&x);
-        example_set(&x);
-        example_keys(&x);
-        for (size_t i = 0; i < f->uses_n; i++)
-            if (f->uses[i].want != WANT_SCALAR && !is_set(&f->uses[i]))
-                example_run(&x, &f->uses[i]);
+        if (number <= EXAMPLES_RUN)
+            example_uses(&x);
     }
     json_free(x.request);
     json_free(x.user);
@@ -394,6 +404,6 @@ void flow_lint(struct flow_file *f)
     lint_calls(f);
     if (!f->flow->schema || !examples || examples->type != YAML_LIST)
         return;
-    for (const struct yaml_node *e = examples->first; e && number <= 20; e = e->next)
+    for (const struct yaml_node *e = examples->first; e; e = e->next)
         lint_example(f, e, number++);
 }

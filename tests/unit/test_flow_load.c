@@ -1078,6 +1078,22 @@ static void examples_run_through_what_needs_no_call(void **state)
     lint_of(EXAMPLE("cache: {ttl: 1s, key: '[$request.id, $user.id]'}\nresult: 1\n"), NULL);
 }
 
+static void the_last_of_many_examples_is_looked_at(void **state)
+{
+    (void)state;
+    char text[2000] = HEAD "request:\n  schema:\n    properties: {n: {type: integer}}\n"
+                           "    examples:\n";
+    for (int i = 1; i <= 25; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "      - {n: %s}\n",
+                 i == 25   ? "x"
+                 : i == 20 ? "20"
+                           : "1");
+    snprintf(text + strlen(text), sizeof text - strlen(text),
+             "result: if $request.n == 20 then error else 1 end\n");
+    lint_of(text, "one.yaml:32:13: error[F041]: this example breaks its schema: /n");
+    lint_of(text, "example 20 makes this fail");
+}
+
 /* jq reads all of these as if they stood together. */
 static void blanks_in_an_expression_hide_nothing_from_lint(void **state)
 {
@@ -1237,6 +1253,7 @@ int main(void)
         cmocka_unit_test(waits_count_against_the_deadline),
         cmocka_unit_test(a_schema_that_cannot_be_seen_through_is_left_alone),
         cmocka_unit_test(examples_run_through_what_needs_no_call),
+        cmocka_unit_test(the_last_of_many_examples_is_looked_at),
         cmocka_unit_test(blanks_in_an_expression_hide_nothing_from_lint),
         cmocka_unit_test(an_expressions_own_variables_have_names_of_their_own),
         cmocka_unit_test(each_string_of_a_template_shows_its_error),
