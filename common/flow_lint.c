@@ -9,8 +9,7 @@ enum { EXAMPLES_RUN = 20 };
 
 /* ---- $request.x against the schema */
 
-/* A schema whose fields cannot be told from `properties` alone. */
-static bool is_open_ended(const struct yaml_node *schema)
+bool flow_schema_is_open(const struct yaml_node *schema)
 {
     static const char *const keywords[] = {"$ref",
                                            "allOf",
@@ -70,7 +69,7 @@ static void lint_field(struct flow_file *f, const struct yaml_node *n, const str
         const struct yaml_node *fields = flow_fields(schema);
         const struct yaml_node *field = yaml_get(fields, r->field[i]);
         bool silent = !fields && !is_closed(schema);
-        if (is_open_ended(schema) || silent)
+        if (flow_schema_is_open(schema) || silent)
             return;
         if (!field) {
             field_unknown(f, yaml_place_in(n, r->field_offset[i]), r->field[i], schema);
@@ -109,7 +108,7 @@ static void lint_key(struct flow_file *f, const struct flow_use *u)
 {
     struct flow_scan s;
     struct flow_ref r;
-    if (strstr(u->node->text, "//") || is_open_ended(f->schema))
+    if (strstr(u->node->text, "//") || flow_schema_is_open(f->schema))
         return;
     flow_scan_init(&s, u->node->text, false);
     while (flow_scan_next(&s, &r))
@@ -134,11 +133,11 @@ static void lint_items(struct flow_file *f, const struct flow_use *u)
         u->node->text[r.end])
         return;
     for (size_t i = 0; i < r.fields && schema; i++) {
-        if (is_open_ended(schema))
+        if (flow_schema_is_open(schema))
             return;
         schema = yaml_get(flow_fields(schema), r.field[i]);
     }
-    if (schema && schema->type == YAML_MAP && !is_open_ended(schema) &&
+    if (schema && schema->type == YAML_MAP && !flow_schema_is_open(schema) &&
         !yaml_get(schema, "maxItems"))
         findings_add(f->loader->findings, yaml_place_key(schema), FINDING_W_ITEMS,
                      "`%s` has no bound, and `for_each` takes each of its elements\nadd "

@@ -93,12 +93,21 @@ static void read_set(struct flow_file *f, const struct yaml_node *map, unsigned 
     }
 }
 
-/* A field whose schema says something else than text could never be hashed. */
+/* `string` or `[string]`. */
+static bool is_text_type(const struct yaml_node *type)
+{
+    if (type && type->type == YAML_LIST && type->n == 1)
+        type = type->first;
+    return type && type->text && strcmp(type->text, "string") == 0;
+}
+
+/* A field whose schema says something else than text could never be hashed. Where that cannot be
+ * told, the gateway refuses what is no text, and the worker what is no hash. */
 static void check_hashed(struct flow_file *f, const struct yaml_node *m)
 {
     const struct yaml_node *field = yaml_get(flow_fields(f->schema), m->key);
     const struct yaml_node *type = yaml_get(field, "type");
-    if (type && type->text && strcmp(type->text, "string") == 0)
+    if (is_text_type(type) || (!type && flow_schema_is_open(field ? field : f->schema)))
         return;
     findings_add(f->loader->findings, yaml_place_key(m), FINDING_HASH,
                  "`%s` is hashed, and the schema does not say that it is text\nwrite `%s: {type: "

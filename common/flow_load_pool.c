@@ -90,7 +90,7 @@ static void read_field(struct flow_file *f, const struct yaml_node *n)
 {
     const struct yaml_node *fields = flow_fields(f->schema);
     const char *text = value_text(f->loader, n);
-    if (text && fields && !yaml_get(fields, text))
+    if (text && fields && !yaml_get(fields, text) && !flow_schema_is_open(f->schema))
         field_unknown(f, n);
     else if (text && !has_field(f->flow, text))
         f->flow->pool.fields[f->flow->pool.fields_n++] = value_copy(f->loader, text);

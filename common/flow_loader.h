@@ -210,6 +210,8 @@ void flow_call_unknown(struct flow_file *f, struct finding_place at, const char 
 bool flow_header_name(struct flow_loader *l, const struct yaml_node *member, bool flow_file);
 /* The keys of one flow file into f->flow (flow_load_flow.c). */
 void flow_load_flow(struct flow_file *f);
+/* A schema that says more than `type` and `properties` tell: what is in it cannot be known here. */
+bool flow_schema_is_open(const struct yaml_node *schema);
 /* The fields a schema of a flow file names, its `properties`; NULL: none, or no map, which is a
  * finding of the schema. And the one nearest to what was typed, or NULL. */
 const struct yaml_node *flow_fields(const struct yaml_node *schema);

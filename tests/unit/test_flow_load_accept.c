@@ -160,6 +160,29 @@ static void reads_set_and_hash(void **state)
     done(&x);
 }
 
+static void a_hashed_field_may_be_text_in_other_words(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "{properties: {pw: {$ref: '#/$defs/pw'}}, $defs: {pw: {type: string}}}",
+        "{properties: {pw: {type: [string]}}}",
+        "{properties: {pw: {allOf: [{type: string}]}}}",
+        "{allOf: [{properties: {pw: {type: string}}}]}",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct loaded x;
+        char text[300];
+        snprintf(text, sizeof text, HEAD "request:\n  schema: %s\n  hash: {pw: bcrypt}\n", good[i]);
+        loads(&x, text);
+        done(&x);
+    }
+    fails(HEAD "request:\n  schema: {properties: {pw: {type: [string, 'null']}}}\n"
+               "  hash: {pw: bcrypt}\n",
+          "error[F044]: `pw` is hashed, and the schema does not say that it is text");
+    fails(HEAD "request:\n  schema: {properties: {pw: {maxLength: 72}}}\n  hash: {pw: bcrypt}\n",
+          "error[F044]");
+}
+
 static void refuses_what_would_tell_a_password(void **state)
 {
     (void)state;
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(refuses_limits_that_cannot_be_counted),
         cmocka_unit_test(bounds_the_number_of_limits),
         cmocka_unit_test(reads_set_and_hash),
+        cmocka_unit_test(a_hashed_field_may_be_text_in_other_words),
         cmocka_unit_test(refuses_what_would_tell_a_password),
         cmocka_unit_test(runs_examples_with_their_fields_set),
         cmocka_unit_test(writes_fields_over_those_of_the_client),

@@ -229,6 +229,27 @@ static void what_a_refill_runs_uses_its_fields_only(void **state)
     }
 }
 
+/* As in lint of `$request.x`: what cannot be told from `properties` is left alone. */
+static void a_field_may_come_from_elsewhere_in_the_schema(void **state)
+{
+    static const char schema[] = "title: T\nrequest:\n  schema: {%s properties: {a: {}}}\n"
+                                 "result: $request.b\n"
+                                 "pool: {key: '1', refill: {topic: fill, fields: [b]}}\n";
+    struct fixture x;
+    char text[400];
+    (void)state;
+    snprintf(text, sizeof text, schema, "allOf: [{properties: {b: {}}}],");
+    setup(&x);
+    put(&x, "a", text);
+    expect(&x, NULL);
+    done(&x);
+    snprintf(text, sizeof text, schema, "");
+    setup(&x);
+    put(&x, "a", text);
+    expect(&x, "error[F029]: request.schema has no field `b`");
+    done(&x);
+}
+
 static void a_refills_topic_is_nobody_elses(void **state)
 {
     static const struct {
@@ -277,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_refill_has_its_fields_and_their_schema),
         cmocka_unit_test(the_key_is_text),
         cmocka_unit_test(what_a_refill_runs_uses_its_fields_only),
+        cmocka_unit_test(a_field_may_come_from_elsewhere_in_the_schema),
         cmocka_unit_test(a_refills_topic_is_nobody_elses),
     };
     return cmocka_run_group_tests(tests, start, stop);
