@@ -117,14 +117,15 @@ static const char *fill_one(struct filling *f, const char *text, const char *at)
 {
     size_t offset = (size_t)(at - text);
     const char *end = strchr(at, '}');
-    char body[NAME_LEN_MAX * 2];
-    size_t len = end ? (size_t)(end - at - 2) : 0;
-    if (!end || len >= sizeof body) {
+    if (!end) {
         fill_error(f, offset, "`${` without `}`", "close it; `$${` writes `${`");
         return at + 2;
     }
-    memcpy(body, at + 2, len);
-    body[len] = 0;
+    char *body = strndup(at + 2, (size_t)(end - at - 2));
+    if (!body) {
+        f->loader->no_memory = f->failed = true;
+        return end + 1;
+    }
     if (strncmp(body, "env:", 4) == 0)
         fill_env(f, offset, body + 4);
     else if (strncmp(body, "file:", 5) == 0)
@@ -132,6 +133,7 @@ static const char *fill_one(struct filling *f, const char *text, const char *at)
     else
         fill_error(f, offset, "only `${env:NAME}` and `${file:name}` are known",
                    "`$${` writes `${`");
+    free(body);
     return end + 1;
 }
 

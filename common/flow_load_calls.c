@@ -166,15 +166,17 @@ static void read_retry_on(struct flow_loader *l, const struct yaml_node *n, stru
             r->codes |= retry_names[i].codes;
             return;
         }
-    if (n->type == YAML_NUMBER && n->number >= 300 && n->number <= 599 &&
-        n->number == (unsigned)n->number) {
-        retry_status(r, (unsigned)n->number);
+    double status = 0;
+    bool number = value_is_number(n, &status);
+    if (number && status >= 300 && status <= 599 && status == (unsigned)status) {
+        retry_status(r, (unsigned)status);
         return;
     }
     findings_add(l->findings, yaml_place(n), FINDING_VALUE,
-                 "`%.40s` is nothing a retry can be on\nwrite connect, timeout, bad-body, reset, "
-                 "5xx or a status from 300 to 599",
-                 n->text ? n->text : "this");
+                 "`%.40s` is nothing a retry can be on\n%s", n->text ? n->text : "this",
+                 value_is_quoted_number(n)
+                     ? "write a status without quotes"
+                     : "write connect, timeout, bad-body, reset, 5xx or a status from 300 to 599");
 }
 
 static void read_retry_list(struct flow_loader *l, const struct yaml_node *list,

@@ -120,6 +120,30 @@ static const char *jq_help(const struct refused *r, size_t *offset)
     return "mend the expression (jq 1.6)";
 }
 
+/* Of `.name` at the start of a text. */
+static int field_length(const char *text)
+{
+    int len = 1;
+    while (isalnum((unsigned char)text[len]) || text[len] == '_')
+        len++;
+    return len > 1 ? len : 0;
+}
+
+/* What an expression must not begin with, in a hole as in a key of its own. */
+static bool begins_wrong(struct findings *f, const struct yaml_node *n, const char *at)
+{
+    struct finding_place place = yaml_place_in(n, (size_t)(at - n->text));
+    if (at[0] == '.' && !isdigit((unsigned char)at[1]))
+        findings_add(f, place, FINDING_DOT,
+                     "`.` is not data here\nbegin with a variable, like `$request%.*s`",
+                     field_length(at), at);
+    else if (strncmp(at, "\\(", 2) == 0)
+        findings_add(f, place, FINDING_HOLE, "`\\(` in an expression\nleave `\\(` and `)` out");
+    else
+        return false;
+    return true;
+}
+
 static void jq_error(struct refused *r, const struct expr_error *e)
 {
     char name[SCAN_NAME];
@@ -136,6 +160,9 @@ static void jq_error(struct refused *r, const struct expr_error *e)
         return;
     }
     size_t offset = text_offset(r->node->text, e->line, e->column);
+    bool begins = strstr(e->text, "begin with a variable") || strstr(e->text, "leave out `\\(`");
+    if (begins && begins_wrong(findings, r->node, r->node->text + offset))
+        return;
     const char *help = "mend the expression (jq 1.6)";
     if (strstr(e->text, "syntax error"))
         help = jq_help(r, &offset);
@@ -160,15 +187,6 @@ static struct flow_use *use_add(struct flow_file *f, const struct yaml_node *n, 
     return u;
 }
 
-/* Of `.name` at the start of a text. */
-static int field_length(const char *text)
-{
-    int len = 1;
-    while (isalnum((unsigned char)text[len]) || text[len] == '_')
-        len++;
-    return len > 1 ? len : 0;
-}
-
 static bool expr_shape(struct flow_file *f, const struct yaml_node *n)
 {
     struct findings *findings = f->loader->findings;
@@ -184,12 +202,8 @@ static bool expr_shape(struct flow_file *f, const struct yaml_node *n)
     else if (strncmp(text, "\\(", 2) == 0)
         findings_add(findings, yaml_place_in(n, (size_t)(text - n->text)), FINDING_HOLE,
                      "`%s` is an expression already\nleave `\\(` and `)` out", n->key);
-    else if (text[0] == '.' && !isdigit((unsigned char)text[1]))
-        findings_add(findings, yaml_place_in(n, (size_t)(text - n->text)), FINDING_DOT,
-                     "`.` is not data here\nbegin with a variable, like `$request%.*s`",
-                     field_length(text), text);
     else
-        return true;
+        return !begins_wrong(findings, n, text);
     return false;
 }
 

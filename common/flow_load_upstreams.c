@@ -172,11 +172,12 @@ static void read_headers(struct flow_loader *l, const struct yaml_node *map, str
 /* `100/s`, `30/m`, `5/h`, as calls per second; 0 = none. */
 static double read_rate(struct flow_loader *l, const struct yaml_node *n)
 {
-    const char *text = value_text(l, n);
+    static const char todo[] = "write it like `100/s`, `30/m` or `5/h`, or `none`";
+    const char *text = value_text_like(l, n, todo);
     char *end = NULL;
     if (!text || strcmp(text, "none") == 0)
         return 0;
-    double count = text[0] >= '0' && text[0] <= '9' ? strtod(text, &end) : 0;
+    double count = text[strspn(text, "0123456789.")] == '/' ? strtod(text, &end) : 0;
     double per = !end                     ? 0
                  : strcmp(end, "/s") == 0 ? 1
                  : strcmp(end, "/m") == 0 ? 60
@@ -184,23 +185,23 @@ static double read_rate(struct flow_loader *l, const struct yaml_node *n)
                                           : 0;
     if (per > 0 && count > 0 && isfinite(count) && count <= 1e6)
         return count / per;
-    findings_add(l->findings, yaml_place(n), FINDING_VALUE,
-                 "`rate: %.40s` is no rate\nwrite it like `100/s`, `30/m` or `5/h`, or `none`",
-                 text);
+    findings_add(l->findings, yaml_place(n), FINDING_VALUE, "`rate: %.40s` is no rate\n%s", text,
+                 todo);
     return 0;
 }
 
 static unsigned read_percent(struct flow_loader *l, const struct yaml_node *n, unsigned fallback)
 {
-    const char *text = value_text(l, n);
-    char *end = NULL;
+    static const char todo[] = "write it like `50%`, from 1% to 100%";
+    const char *text = value_text_like(l, n, todo);
     if (!text)
         return fallback;
-    long percent = strtol(text, &end, 10);
-    if (end > text && strcmp(end, "%") == 0 && percent >= 1 && percent <= 100)
+    size_t digits = strspn(text, "0123456789");
+    long percent = digits > 0 && digits <= 3 ? strtol(text, NULL, 10) : 0;
+    if (strcmp(text + digits, "%") == 0 && text[0] != '0' && percent >= 1 && percent <= 100)
         return (unsigned)percent;
-    findings_add(l->findings, yaml_place(n), FINDING_VALUE,
-                 "`failures: %.40s` is no share\nwrite it like `50%%`, from 1%% to 100%%", text);
+    findings_add(l->findings, yaml_place(n), FINDING_VALUE, "`failures: %.40s` is no share\n%s",
+                 text, todo);
     return fallback;
 }
 

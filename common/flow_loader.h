@@ -75,8 +75,12 @@ int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct va
 int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
 int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
 bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback);
-/* Text, lent with the file; NULL if absent or wrong. */
+/* A number, or what came out of ${env:}, which is text, and spells one. No finding. */
+bool value_is_number(const struct yaml_node *n, double *number);
+bool value_is_quoted_number(const struct yaml_node *n); /* digits, which quotes make text */
+/* Text, lent with the file; NULL if absent or wrong. like: todo says how to write it. */
 const char *value_text(struct flow_loader *l, const struct yaml_node *n);
+const char *value_text_like(struct flow_loader *l, const struct yaml_node *n, const char *todo);
 /* Index into names; fallback if absent or wrong. */
 unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const char *const *names,
                       size_t names_n, unsigned fallback);

@@ -7,27 +7,37 @@
 
 #include "common/config.h"
 
-static const char *label(const struct yaml_node *n)
+enum { LABEL = 120, SIZE_TEXT = 32 };
+
+/* `size`, `requeue[0]`. */
+static const char *label(const struct yaml_node *n, char out[LABEL])
 {
-    return n->key ? n->key : "this";
+    const struct yaml_node *list = n->key ? NULL : n->parent;
+    const char *name = n->key ? n->key : list && list->key ? list->key : "this";
+    if (list)
+        snprintf(out, LABEL, "%.80s[%zu]", name, n->index);
+    else
+        snprintf(out, LABEL, "%.100s", name);
+    return out;
 }
 
 static void wrong_kind(struct flow_loader *l, const struct yaml_node *n, const char *wanted,
                        const char *todo)
 {
-    findings_add(l->findings, yaml_place(n), FINDING_KIND, "`%s` must be %s\n%s", label(n), wanted,
-                 todo);
+    char name[LABEL];
+    findings_add(l->findings, yaml_place(n), FINDING_KIND, "`%s` must be %s\n%s", label(n, name),
+                 wanted, todo);
 }
 
 static void wrong_value(struct flow_loader *l, const struct yaml_node *n, const char *why,
                         const char *todo)
 {
-    findings_add(l->findings, yaml_place(n), FINDING_VALUE, "`%s: %.60s` %s\n%s", label(n), n->text,
-                 why, todo);
+    char name[LABEL];
+    findings_add(l->findings, yaml_place(n), FINDING_VALUE, "`%s: %.60s` %s\n%s", label(n, name),
+                 n->text, why, todo);
 }
 
-/* What came out of ${env:} is text; it counts as the number it spells. */
-static bool number_of(const struct yaml_node *n, double *number)
+bool value_is_number(const struct yaml_node *n, double *number)
 {
     char *end = NULL;
     *number = n->number;
@@ -39,15 +49,23 @@ static bool number_of(const struct yaml_node *n, double *number)
     return *end == 0 && isfinite(*number);
 }
 
+bool value_is_quoted_number(const struct yaml_node *n)
+{
+    size_t len = n->type == YAML_TEXT ? strlen(n->text) : 0;
+    return len > 0 && n->quoted && !n->filled && strspn(n->text, "0123456789") == len;
+}
+
 int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
 {
     double number;
     char todo[100];
     if (!n || n->missing)
         return r.fallback;
-    if (!number_of(n, &number)) {
+    if (!value_is_number(n, &number)) {
         wrong_kind(l, n, "a number",
-                   n->type == YAML_TEXT ? "write it without quotes" : "write one");
+                   n->type != YAML_TEXT        ? "write one"
+                   : value_is_quoted_number(n) ? "write it without quotes"
+                                               : "write digits only");
         return r.fallback;
     }
     if (floor(number) != number || number < (double)r.min || number > (double)r.max) {
@@ -91,6 +109,15 @@ int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct 
     return ms;
 }
 
+static void print_size(int64_t bytes, char out[SIZE_TEXT])
+{
+    static const char *const units[] = {"B", "KB", "MB", "GB"};
+    size_t i = 0;
+    for (; i < 3 && bytes && bytes % 1024 == 0; i++)
+        bytes /= 1024;
+    snprintf(out, SIZE_TEXT, "%lld%s", (long long)bytes, units[i]);
+}
+
 int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
 {
     size_t bytes;
@@ -101,8 +128,10 @@ int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct valu
         return r.fallback;
     }
     if (bytes < (size_t)r.min || bytes > (size_t)r.max) {
-        char todo[100];
-        snprintf(todo, sizeof todo, "write a size of at most %lldMB", (long long)(r.max >> 20));
+        char todo[100], min[SIZE_TEXT], max[SIZE_TEXT];
+        print_size(r.min, min);
+        print_size(r.max, max);
+        snprintf(todo, sizeof todo, "write a size from %s to %s", min, max);
         wrong_value(l, n, "is out of range", todo);
         return r.fallback;
     }
@@ -121,26 +150,24 @@ bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback)
     return fallback;
 }
 
-const char *value_text(struct flow_loader *l, const struct yaml_node *n)
+const char *value_text_like(struct flow_loader *l, const struct yaml_node *n, const char *todo)
 {
     if (!n || n->missing)
         return NULL;
     if (n->type == YAML_TEXT)
         return n->text;
-    bool scalar = n->text != NULL;
-    wrong_kind(l, n, "text", scalar ? "quote it" : "write one line");
+    wrong_kind(l, n, "text", todo);
     return NULL;
+}
+
+const char *value_text(struct flow_loader *l, const struct yaml_node *n)
+{
+    return value_text_like(l, n, n && n->text ? "quote it" : "write one line");
 }
 
 unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const char *const *names,
                       size_t names_n, unsigned fallback)
 {
-    const char *text = value_text(l, n);
-    if (!text)
-        return fallback;
-    for (unsigned i = 0; i < names_n; i++)
-        if (strcmp(names[i], text) == 0)
-            return i;
     char list[300] = "write";
     size_t len = strlen(list);
     for (size_t i = 0; i < names_n && len < sizeof list; i++)
@@ -149,6 +176,12 @@ unsigned value_choice(struct flow_loader *l, const struct yaml_node *n, const ch
                                 : i + 1 == names_n ? " or"
                                                    : ",",
                                 names[i]);
+    const char *text = value_text_like(l, n, list);
+    for (unsigned i = 0; text && i < names_n; i++)
+        if (strcmp(names[i], text) == 0)
+            return i;
+    if (!text)
+        return fallback;
     wrong_value(l, n, "is not known", list);
     return fallback;
 }

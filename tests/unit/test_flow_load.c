@@ -563,7 +563,22 @@ static void limits_and_odd_values_are_findings(void **state)
         {WITH(PATH "    retry: {on: [99]}\n"), ":8:18: error[F014]: `99` is nothing"},
         {WITH(PATH "    retry: {on: [404.5]}\n"), ":8:18: error[F014]"},
         {WITH(PATH "    retry: {on: [[connect]]}\n"), "`this` is nothing a retry can be on"},
-        {WITH(PATH "    max_response: 65MB\n"), "write a size of at most 64MB"},
+        {WITH(PATH "    retry: {on: ['503']}\n"),
+         "`503` is nothing a retry can be on; write a status without quotes"},
+        {WITH(PATH "    max_response: 65MB\n"), "write a size from 1B to 64MB"},
+        {WITH(PATH "    max_items: 1_0\n"), "`max_items` must be a number; write digits only"},
+        {WITH(PATH "    parallel: 0x10\n"), "`parallel` must be a number; write digits only"},
+        {WITH(PATH "    parallel: '2'\n"), "a number; write it without quotes"},
+        {WITH(PATH "    response: null\n"),
+         "error[F013]: `response` must be text; write `json`, `text` or `none`"},
+        {HEAD "need: +1\nresult: 1\n", "`need` must be a number; write digits only"},
+        {HEAD "requeue: [1s, 5]\nresult: 1\n",
+         ":4:15: error[F013]: `requeue[1]` must be a duration; write it like 200ms"},
+        {HEAD "requeue: [0s]\nresult: 1\n", "`requeue[0]: 0s` is out of range"},
+        {HEAD "check: [7]\nresult: 1\n", "`check[0]` must be a map"},
+        {HEAD "notify: {done: 'x \\(.a)'}\n",
+         ":4:21: error[F035]: `.` is not data here; begin with a variable, like `$request.a`\n"},
+        {HEAD "notify: {done: 'x \\( \\(1))'}\n", ":4:22: error[F030]: `\\(` in an expression"},
         {WITH("    request: x\n"), ":7:14: error[F013]: `request` must be a map"},
         {WITH("    request: {path: 7}\n"), ":7:21: error[F013]: `path` must be text; quote it"},
         {WITH("    request: {path: '/x#y'}\n"),
@@ -888,7 +903,13 @@ static void wrong_upstreams_are_findings(void **state)
         {"upstreams: [a]\n", ":1:12: error[F013]: `upstreams` must be a map"},
         {"upstream: {}\n", ":1:1: error[F010]: unknown key `upstream`"},
         {"upstreams: {}\ndatabases: []\n", ":2:12: error[F013]: `databases` must be a map"},
-        {"upstreams:\n  a: {url: 'http://x', rate: 5}\n", ":2:30: error[F013]"},
+        {"upstreams:\n  a: {url: 'http://x', rate: 5}\n",
+         ":2:30: error[F013]: `rate` must be text; write it like `100/s`, `30/m` or `5/h`, or "
+         "`none`"},
+        {"upstreams:\n  a: {url: 'http://x', rate: 0x10/s}\n", ":2:30: error[F014]"},
+        {"upstreams:\n  a: {url: 'http://x', breaker: {failures: 50}}\n",
+         ":2:44: error[F013]: `failures` must be text; write it like `50%`, from 1% to 100%"},
+        {"upstreams:\n  a: {url: 'http://x', breaker: {failures: 101%}}\n", ":2:44: error[F014]"},
         {"upstreams:\n  a: {url: 'http://x', rate: 5/d}\n", ":2:30: error[F014]"},
         {"upstreams:\n  a: {url: 'http://x', rate: 0/s}\n", ":2:30: error[F014]"},
         {"upstreams:\n  a: {url: 'http://x', rate: nan/s}\n", ":2:30: error[F014]"},
@@ -941,6 +962,19 @@ static void a_secret_in_plain_text_is_a_warning(void **state)
     done(&x);
 }
 
+static void lint_of(const char *flow, const char *expected)
+{
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", flow);
+    int err = load(&x);
+    if (!expected ? x.findings.n != 0 : !has(&x.findings, expected)) {
+        print_all(&x.findings);
+        fail_msg("%d, wanted: %s", err, expected ? expected : "nothing");
+    }
+    done(&x);
+}
+
 /* ---- placeholders */
 
 static void placeholders_are_filled_in_after_the_parse(void **state)
@@ -960,6 +994,26 @@ static void placeholders_are_filled_in_after_the_parse(void **state)
     assert_int_equal(x.set->flows[0].topic.partitions, 9);
     assert_string_equal(expr_source(x.set->flows[0].result), "\"8080\"");
     done(&x);
+}
+
+/* A number that was filled in is one wherever a number may stand; a default may be long. */
+static void what_is_filled_in_may_be_a_status_and_long(void **state)
+{
+    (void)state;
+    struct fixture x;
+    char text[2000];
+    snprintf(text, sizeof text,
+             HEAD
+             "calls:\n  get:\n    upstream: a-mart\n    request: {path: '/${env:NONE:-%0900d}'}\n"
+             "    retry: {on: ['${env:NONE:-503}', '${env:NONE:-connect}']}\n"
+             "result: $calls.get.result\n",
+             7);
+    const struct flow *f = load_one(&x, text);
+    assert_int_equal(f->calls[0].retry.statuses_n, 1);
+    assert_int_equal(f->calls[0].retry.statuses[0], 503);
+    done(&x);
+    lint_of(HEAD "topic: {partitions: '${env:NONE:-some}'}\n",
+            "`partitions` must be a number; write digits only");
 }
 
 static void a_secret_from_a_file_never_reaches_the_log(void **state)
@@ -1002,19 +1056,6 @@ static void large_and_binary_secrets_are_refused(void **state)
 }
 
 /* ---- lint */
-
-static void lint_of(const char *flow, const char *expected)
-{
-    struct fixture x;
-    setup(&x);
-    put(&x, x.flows, "one.yaml", flow);
-    int err = load(&x);
-    if (!expected ? x.findings.n != 0 : !has(&x.findings, expected)) {
-        print_all(&x.findings);
-        fail_msg("%d, wanted: %s", err, expected ? expected : "nothing");
-    }
-    done(&x);
-}
 
 static void reading_all_calls_at_once_is_reading_each(void **state)
 {
@@ -1246,6 +1287,7 @@ int main(void)
         cmocka_unit_test(wrong_upstreams_are_findings),
         cmocka_unit_test(a_secret_in_plain_text_is_a_warning),
         cmocka_unit_test(placeholders_are_filled_in_after_the_parse),
+        cmocka_unit_test(what_is_filled_in_may_be_a_status_and_long),
         cmocka_unit_test(a_secret_from_a_file_never_reaches_the_log),
         cmocka_unit_test(large_and_binary_secrets_are_refused),
         cmocka_unit_test(reading_all_calls_at_once_is_reading_each),
