@@ -22,6 +22,8 @@ enum response_kind { RESPONSE_JSON, RESPONSE_TEXT, RESPONSE_NONE };
 
 enum {
     FLOW_NAME_MAX = 63,
+    FLOW_TITLE_MAX = 200,                /* characters */
+    FLOW_TITLE = 4 * FLOW_TITLE_MAX + 1, /* bytes, with its ending 0 */
     FLOW_CALLS_MAX = 64,
     FLOW_ITEMS_MAX = 1000,
     FLOW_FIELDS_MAX = 64,

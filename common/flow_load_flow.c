@@ -38,6 +38,14 @@ static void read_name(struct flow_file *f)
                      f->flow->name);
 }
 
+static size_t characters(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 static void read_title(struct flow_file *f)
 {
     const struct yaml_node *n = top(f, "title");
@@ -45,10 +53,10 @@ static void read_title(struct flow_file *f)
     if (!n)
         flow_key_missing(f->loader, yaml_root(f->yaml), "title",
                          "write a few words for people, like `title: Compare prices`");
-    if (text && (!text[0] || strlen(text) > 200))
+    if (text && (!text[0] || characters(text) > FLOW_TITLE_MAX))
         findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
                      "`title` has %s\nwrite a few words for people",
-                     text[0] ? "more than 200 bytes" : "no text");
+                     text[0] ? "more than 200 characters" : "no text");
     f->flow->title = value_copy(f->loader, text);
 }
 

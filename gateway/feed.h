@@ -4,6 +4,7 @@
  * appended to `out` as sse.h prints them; their id is the server's time up to which all was said.
  */
 #pragma once
+#include "common/flow.h"
 #include "common/record.h"
 
 enum { FEED_LATE_MS = 10000, FEED_TOLD = 32 };
@@ -27,7 +28,7 @@ void feed_fini(struct feed *f);
 /* What to ask the record for. */
 void feed_ask(struct feed *f, const struct owner *o, struct record_list *l);
 /* A title for people; out: "" if the flow is not known. */
-enum { FEED_TITLE = 256 };
+enum { FEED_TITLE = FLOW_TITLE };
 typedef void feed_title_fn(void *arg, const char *flow, char out[FEED_TITLE]);
 struct feed_read {
     const struct record_list *list;

@@ -1,8 +1,9 @@
 #include "gateway/flows_verb.h"
 
+#include "common/flow.h"
 #include "gateway/person.h"
 
-enum { NAME_MAX_WIDTH = 24, TITLE_MAX = 300 };
+enum { NAME_MAX_WIDTH = 24, TITLE_MAX = FLOW_TITLE };
 
 static void print_flow(const struct person *p, const struct json *flow)
 {

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""check_flow_schema - holds proto/flow.schema.json against the same flow files as the loader's tests:
-deploy/flows are taken, of tests/flows-bad those with a wrong key or kind are
-refused, and those whose mistake no schema can see are taken. Then docs/flow-file.md against the
-schema: each key has its row, with its default. Prints what is wrong, else nothing.
+"""check_flow_schema - holds proto/flow.schema.json and proto/upstreams.schema.json against the same
+files as the loader's tests: deploy and tests/filled are taken, of tests/flows-bad and
+tests/upstreams-bad those with a wrong key or kind are refused, and those whose mistake no schema can
+see are taken. Then docs/flow-file.md against the schemas: each key has its row, with its default.
+Prints what is wrong, else nothing.
 usage: tests/check_flow_schema.py [ROOT]    exit 0: well; 1: not"""
 import json
 import pathlib
@@ -18,7 +19,8 @@ SEES = {"F010", "F011", "F012", "F013", "F014", "F015"}
 UNREADABLE = {"F002", "F003", "F004", "F005", "F006"}
 # keys and values that only the loader can judge
 BLIND = {"name-of-file", "value-header", "ledger-never", "ledger-post", "never-behind-unrecorded",
-         "token-scope-guests", "after-twice", "pool-ttl", "limit-key", "wait-long", "emit-key"}
+         "token-scope-guests", "after-twice", "pool-ttl", "limit-key", "wait-long", "emit-key", "path-blank",
+         "path-fragment", "path-letter", "header-line", "header-ours"}
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$")
 wrong = []
 
@@ -47,12 +49,12 @@ def problems(validator, value):
     return ["/".join(map(str, e.absolute_path)) + ": " + e.message[:100] for e in validator.iter_errors(value)]
 
 
-def undescribed(node, at=""):
+def undescribed(node, at):
     if not isinstance(node, dict):
         return
     for name, value in node.get("properties", {}).items():
         if not value.get("description"):
-            wrong.append(f"proto/flow.schema.json: {at}/{name} lacks its description")
+            wrong.append(f"{at}/{name} lacks its description")
     for name, value in node.items():
         undescribed(value, f"{at}/{name}")
 
@@ -65,9 +67,25 @@ def check_bad(validator, path):
     found = problems(validator, read(path))
     if code in SEES and path.stem not in BLIND:
         if not found:
-            wrong.append(f"{path.name}: {code}, but the schema takes it")
+            wrong.append(f"{path}: {code}, but the schema takes it")
     elif found:
-        wrong.append(f"{path.name}: {code or 'good'}, but the schema refuses it: {found[0]}")
+        wrong.append(f"{path}: {code or 'good'}, but the schema refuses it: {found[0]}")
+
+
+def schema_of(root, name):
+    schema = json.loads((root / "proto" / name).read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    undescribed(schema, f"proto/{name}: ")
+    return schema, jsonschema.Draft7Validator(schema)
+
+
+def check_files(validator, good, bad, bad_min):
+    if not good or len(bad) < bad_min:
+        wrong.append("too few files to hold a schema against")
+    for path in sorted(good):
+        wrong.extend(f"{path}: the schema refuses {p}" for p in problems(validator, read(path)))
+    for path in sorted(bad):
+        check_bad(validator, path)
 
 
 # ---- docs/flow-file.md: a table for each map, a row for each key
@@ -132,11 +150,11 @@ def check_tables(tables, schema, maps):
                 wrong.append(f"docs/flow-file.md: {heading}: `{key}` has the default {written(default)}, not {rows[key]}")
 
 
-def check_document(root, schema, validator):
+def check_document(root, schema, validator, upstreams):
     document = root / "docs/flow-file.md"
     tables = documented(document)
     check_tables(tables, schema, MAPS)
-    check_tables(tables, json.loads((root / "proto/upstreams.schema.json").read_text()), UPSTREAMS)
+    check_tables(tables, upstreams, UPSTREAMS)
     blocks = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.S)
     for block in blocks:
         wrong.extend(f"docs/flow-file.md: example: {p}" for p in problems(validator, yaml.load(block, Loader)))
@@ -146,19 +164,14 @@ def check_document(root, schema, validator):
 
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[1])
-    schema = json.loads((root / "proto/flow.schema.json").read_text())
-    jsonschema.Draft7Validator.check_schema(schema)
-    validator = jsonschema.Draft7Validator(schema)
-    undescribed(schema)
-    good = [p for p in root.glob("deploy/flows/*.yaml") if ".test." not in p.name]
-    bad = list(root.glob("tests/flows-bad/*.yaml"))
-    if not good or len(bad) < 60:
-        wrong.append("too few flow files to hold the schema against")
-    for path in sorted(good):
-        wrong.extend(f"{path.name}: the schema refuses {p}" for p in problems(validator, read(path)))
-    for path in sorted(bad):
-        check_bad(validator, path)
-    check_document(root, schema, validator)
+    schema, validator = schema_of(root, "flow.schema.json")
+    good = [p for folder in ("deploy", "tests/filled", "tests/shops") for p in (root / folder).glob("flows/*.yaml")
+            if ".test." not in p.name]
+    check_files(validator, good, list(root.glob("tests/flows-bad/*.yaml")), 60)
+    upstreams, upstreams_validator = schema_of(root, "upstreams.schema.json")
+    good = [root / folder / "upstreams.yaml" for folder in ("deploy", "tests", "tests/filled", "tests/shops")]
+    check_files(upstreams_validator, good, list(root.glob("tests/upstreams-bad/*.yaml")), 20)
+    check_document(root, schema, validator, upstreams)
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 

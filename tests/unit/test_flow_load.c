@@ -370,6 +370,21 @@ static void special_words_are_understood(void **state)
     done(&x);
 }
 
+/* As an editor counts: 200 letters of any script. 201 are in tests/flows-bad/title-long.yaml. */
+static void a_title_counts_characters(void **state)
+{
+    (void)state;
+    struct fixture x;
+    char text[1000] = "flow: one\ntitle: ";
+    for (int i = 0; i < FLOW_TITLE_MAX; i++)
+        memcpy(text + strlen(text), "\xea\xb0\x80", 4);
+    memcpy(text + strlen(text), "\n", 2);
+    const struct flow *f = load_one(&x, text);
+    assert_int_equal(strlen(f->title), 3 * FLOW_TITLE_MAX);
+    assert_true(strlen(f->title) < FLOW_TITLE);
+    done(&x);
+}
+
 static void the_revision_is_the_files_digest(void **state)
 {
     (void)state;
@@ -1266,6 +1281,7 @@ int main(void)
         cmocka_unit_test(a_short_flow_gets_the_defaults),
         cmocka_unit_test(calls_wait_for_others_and_have_items),
         cmocka_unit_test(special_words_are_understood),
+        cmocka_unit_test(a_title_counts_characters),
         cmocka_unit_test(the_revision_is_the_files_digest),
         cmocka_unit_test(a_json_file_is_a_flow),
         cmocka_unit_test(each_wrong_file_has_its_finding_at_its_place),

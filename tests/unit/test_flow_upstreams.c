@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,63 @@ static void tls_is_read_and_its_files_are_there(void **state)
     check_says(x, ":4:5: error[F014]: `tls` is for an upstream with https");
 }
 
+/* ---- tests/upstreams-bad/NAME.yaml, one mistake each, begins with `# expect: L:C CODE; HELP`.
+ * tests/check_flow_schema.py holds the editors' schema against the same files. */
+
+static bool is_as_expected(const char *path, const struct findings *f)
+{
+    char line[300], got[400] = "# expect: ";
+    FILE *in = fopen(path, "re");
+    assert_non_null(in);
+    assert_non_null(fgets(line, sizeof line, in));
+    fclose(in);
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->list[i].file, path) == 0 || f->list[i].line == 0)
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s%u:%u %s; %s", i ? " + " : "",
+                     f->list[i].line, f->list[i].column, finding_code_text(f->list[i].code),
+                     f->list[i].help);
+    line[strcspn(line, "\n")] = 0;
+    if (strcmp(line, got) != 0)
+        print_message("%s: wanted %s, got %s\n", path, line, got);
+    return strcmp(line, got) == 0;
+}
+
+static void each_wrong_file_has_its_finding_at_its_place(void **state)
+{
+    struct fixture *x = *state;
+    struct dirent **list = NULL;
+    int n = scandir("tests/upstreams-bad", &list, NULL, alphasort), wrong = 0, seen = 0;
+    put(x, "flows/one.yaml", "flow: one\ntitle: One\n");
+    for (int i = 0; i < n; i++) {
+        char path[300], flows[100];
+        snprintf(path, sizeof path, "tests/upstreams-bad/%s", list[i]->d_name);
+        snprintf(flows, sizeof flows, "%s/flows", x->dir);
+        const struct flow_load_settings s = {.flows_dir = flows, .upstreams_file = path};
+        bool file = strstr(path, ".yaml") != NULL;
+        free(list[i]);
+        if (!file)
+            continue;
+        findings_fini(&x->findings);
+        assert_int_equal(flow_load(&s, &x->findings, &x->set), ERR_INVALID);
+        wrong += !is_as_expected(path, &x->findings);
+        seen++;
+    }
+    free(list);
+    assert_true(seen > 20);
+    assert_int_equal(wrong, 0);
+}
+
+static void every_value_may_be_filled_in(void **state)
+{
+    struct fixture *x = *state;
+    const struct flow_load_settings s = {.flows_dir = "tests/filled/flows"};
+    int err = flow_load(&s, &x->findings, &x->set);
+    for (size_t i = 0; i < x->findings.n; i++)
+        print_message("%u: %s\n", x->findings.list[i].line, x->findings.list[i].what);
+    assert_int_equal(err, 0);
+    assert_int_equal(x->findings.n, 0);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -352,6 +410,8 @@ int main(void)
         TEST(a_file_that_is_emptied_is_about_to_be_written),
         TEST(secrets_are_masked_however_often_one_is_renewed),
         TEST(tls_is_read_and_its_files_are_there),
+        TEST(each_wrong_file_has_its_finding_at_its_place),
+        TEST(every_value_may_be_filled_in),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
