@@ -14,6 +14,11 @@ struct flow_set *flow_set_get(struct flow_set *s)
     return s;
 }
 
+bool flow_set_same(const struct flow_set *a, const struct flow_set *b)
+{
+    return memcmp(a->digest, b->digest, sizeof a->digest) == 0;
+}
+
 static void call_fini(struct flow_call *c)
 {
     free(c->name);

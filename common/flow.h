@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/digest.h"
 #include "common/id.h"
 #include "common/job.h"
 #include "common/password.h"
@@ -244,8 +245,11 @@ struct flow_set {
     size_t upstreams_n;
     struct database *databases;
     size_t databases_n;
+    uint8_t digest[DIGEST_SIZE]; /* of what was read, with what was filled in */
     _Atomic unsigned refs;
 };
+/* Were they made of the same files and secrets? */
+bool flow_set_same(const struct flow_set *a, const struct flow_set *b);
 
 /* What its calls bring now; never NULL. Lent with the set. Any thread. */
 const struct credentials *upstream_credentials(const struct upstream *u);

@@ -179,6 +179,7 @@ static void fill_scalar(struct flow_loader *l, struct yaml *y, struct yaml_node 
     buf_init(&f.out, FILLED_MAX);
     fill_text(&f, n->text);
     int err = buf_ok(&f.out);
+    flow_digest_add(l, buf_str(&f.out), f.out.len);
     if (!err && !f.failed)
         err = yaml_set_text(y, n, buf_str(&f.out));
     if (err)

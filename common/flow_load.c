@@ -53,9 +53,14 @@ static size_t stem_length(const char *name)
     return name[0] == '.' || test || len == strlen(name) ? 0 : len;
 }
 
+bool flow_load_is_flow(const char *name)
+{
+    return stem_length(name) > 0;
+}
+
 static int is_flow_file(const struct dirent *entry)
 {
-    return stem_length(entry->d_name) > 0;
+    return flow_load_is_flow(entry->d_name);
 }
 
 bool flow_has_file(const struct flow_loader *l, const char *name)
@@ -92,6 +97,16 @@ static void flow_file_fini(struct flow_file *f)
     yaml_close(f->yaml);
 }
 
+void flow_digest_add(struct flow_loader *l, const void *bytes, size_t len)
+{
+    if (!l->set)
+        return;
+    const struct digest_part parts[] = {{l->set->digest, sizeof l->set->digest}, {bytes, len}};
+    uint8_t digest[DIGEST_SIZE];
+    digest_sha256(parts, 2, digest);
+    memcpy(l->set->digest, digest, sizeof digest);
+}
+
 static void read_flow(struct flow_file *f, const char *stem)
 {
     struct flow *flow = f->flow;
@@ -100,6 +115,8 @@ static void read_flow(struct flow_file *f, const char *stem)
     part.bytes = yaml_bytes(f->yaml, &part.len);
     digest_sha256(&part, 1, digest);
     memcpy(flow->rev, digest, sizeof flow->rev);
+    flow_digest_add(f->loader, stem, strlen(stem));
+    flow_digest_add(f->loader, part.bytes, part.len);
     snprintf(flow->name, sizeof flow->name, "%.63s", stem);
     f->uses = value_array(f->loader, FLOW_USES_MAX, sizeof *f->uses);
     f->call_read = value_array(f->loader, FLOW_CALLS_MAX, sizeof *f->call_read);

@@ -20,6 +20,9 @@ struct flow_load_settings {
     void *getenv_arg;
 };
 
+/* Is a file of this name in the folder a flow? */
+bool flow_load_is_flow(const char *name);
+
 /* Load all. findings: borrowed, sorted when this returns, warnings included. *out: owned by one
  * user (flow_set_put). Values from ${file:} are registered with log_secret_passing. Returns 0
  * (there may be warnings), ERR_INVALID (at least one error in findings; also for a folder that does

@@ -261,6 +261,9 @@ static void read_upstream(struct flow_loader *l, const struct yaml_node *m)
 
 static void read_all(struct flow_loader *l, struct yaml *y)
 {
+    size_t len;
+    const void *bytes = yaml_bytes(y, &len);
+    flow_digest_add(l, bytes, len);
     flow_env_fill(l, y, true);
     if (!flow_keys_check(l, yaml_root(y), MAP_UPSTREAMS))
         return;

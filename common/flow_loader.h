@@ -23,6 +23,9 @@ struct flow_loader {
 };
 /* Is there a file for the flow of this name? It may be one that cannot be read. */
 bool flow_has_file(const struct flow_loader *l, const char *name);
+/* These bytes were read: they belong to what the set is told by. A loader without a set: nothing.
+ */
+void flow_digest_add(struct flow_loader *l, const void *bytes, size_t len);
 
 /* ---- keys (flow_key.c): every key of the reference */
 enum flow_map {

@@ -38,9 +38,9 @@ static void mix_file(uint64_t *hash, const char *path)
     mix_number(hash, (uint64_t)st.st_ino);
 }
 
-static int is_visible(const struct dirent *e)
+static int is_flow(const struct dirent *e)
 {
-    return e->d_name[0] != '.';
+    return flow_load_is_flow(e->d_name);
 }
 
 static uint64_t look(const struct flow_watch *w)
@@ -49,7 +49,7 @@ static uint64_t look(const struct flow_watch *w)
     char path[PATH_LEN];
     struct dirent **list = NULL;
     const char *dir = w->settings->flows_dir;
-    int n = scandir(dir, &list, is_visible, alphasort);
+    int n = scandir(dir, &list, is_flow, alphasort);
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
         mix_file(&hash, path);

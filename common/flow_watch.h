@@ -1,7 +1,7 @@
 /* flow_watch.h - have the flow files, or upstreams.yaml, changed on disk? Looks at names, sizes and
- * times, follows links (a mounted ConfigMap swaps one), reads nothing. A change counts when two
- * looks in turn see the same, so a file that is being written is waited for. Belongs to one thread.
- */
+ * times, follows links (a mounted ConfigMap swaps one), reads nothing; what is no flow file is not
+ * looked at. A change counts when two looks in turn see the same, so a file that is being written
+ * is waited for. Belongs to one thread. */
 #pragma once
 #include "common/flow_load.h"
 

@@ -1070,6 +1070,34 @@ static void large_and_binary_secrets_are_refused(void **state)
     fails_with(&x, "is no text of at most 64 KB");
 }
 
+/* What a reload need not swap. */
+static void sets_of_the_same_files_and_secrets_are_the_same(void **state)
+{
+    (void)state;
+    static const char upstreams[] = "upstreams:\n  a-mart: {url: 'http://${file:host}'}\n";
+    struct fixture x;
+    struct flow_set *first;
+    setup(&x);
+    put(&x, x.secrets, "host", "h\n");
+    put(&x, x.dir, "upstreams.yaml", upstreams);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    assert_int_equal(load(&x), 0);
+    first = x.set;
+    static const char *const changes[][3] = {
+        {"", "", ""}, {"secrets", "host", "i\n"}, {"flows", "one.yaml", HEAD CALL "#\n"}};
+    for (int i = 0; i < 3; i++) {
+        char folder[120];
+        snprintf(folder, sizeof folder, "%s/%s", x.dir, changes[i][0]);
+        if (changes[i][0][0])
+            put(&x, folder, changes[i][1], changes[i][2]);
+        assert_int_equal(load(&x), 0);
+        assert_int_equal(flow_set_same(first, x.set), i == 0);
+        flow_set_put(first);
+        first = x.set;
+    }
+    done(&x);
+}
+
 /* ---- lint */
 
 static void reading_all_calls_at_once_is_reading_each(void **state)
@@ -1306,6 +1334,7 @@ int main(void)
         cmocka_unit_test(what_is_filled_in_may_be_a_status_and_long),
         cmocka_unit_test(a_secret_from_a_file_never_reaches_the_log),
         cmocka_unit_test(large_and_binary_secrets_are_refused),
+        cmocka_unit_test(sets_of_the_same_files_and_secrets_are_the_same),
         cmocka_unit_test(reading_all_calls_at_once_is_reading_each),
         cmocka_unit_test(a_list_with_a_bound_may_be_for_each),
         cmocka_unit_test(waits_count_against_the_deadline),

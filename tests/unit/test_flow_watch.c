@@ -65,10 +65,37 @@ static void a_change_counts_once_when_it_stands_still(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Tests, notes and what editors leave behind stand beside the flows. */
+static void what_is_no_flow_is_no_change(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"one.test.yaml", "README.md", "one.yaml~", "one.yaml.bak",
+                                        ".one.yaml.swp"};
+    char dir[] = "/tmp/test_flow_watch-XXXXXX", path[120];
+    assert_non_null(mkdtemp(dir));
+    const struct flow_load_settings s = {.flows_dir = dir, .upstreams_file = "/nowhere"};
+    struct flow_watch w;
+    flow_watch_init(&w, &s);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        put(path, "x");
+        assert_false(flow_watch_changed(&w));
+        assert_false(flow_watch_changed(&w));
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/one.json", dir);
+    put(path, "x");
+    assert_false(flow_watch_changed(&w));
+    assert_true(flow_watch_changed(&w));
+    unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_counts_once_when_it_stands_still),
+        cmocka_unit_test(what_is_no_flow_is_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
