@@ -10,7 +10,7 @@
 #include "common/metrics.h"
 
 /* REST_MS: the writer, lease and cancels may still look at a loop whose shard has just ended. */
-enum { RETIRED_MAX = 8, REST_MS = 60000 };
+enum { RUNNING_MAX = 8, RETIRED_MAX = 64, REST_MS = 60000 };
 
 struct retired {
     struct generation *generation;
@@ -23,6 +23,7 @@ struct reload {
     struct flow_watch watch;
     struct retired retired[RETIRED_MAX];
     size_t retired_n;
+    bool asked; /* to run what is there even if it is the same, and it does not yet */
     bool draining;
     struct metric *good, *failed;
     pthread_mutex_t lock; /* of what follows, for other threads */
@@ -43,7 +44,7 @@ static void refuse(struct reload *r, const char *why)
               "the flows read before go on; mend this, it is read again every 15 s");
 }
 
-static int read_flows(struct reload *r, struct generation_flows *out, char why[PREFLIGHT_WHY])
+static int read_files(struct reload *r, struct generation_flows *out, char why[PREFLIGHT_WHY])
 {
     struct findings findings;
     findings_init(&findings);
@@ -51,8 +52,12 @@ static int read_flows(struct reload *r, struct generation_flows *out, char why[P
     if (err == ERR_INVALID)
         findings_first(&findings, why, PREFLIGHT_WHY);
     findings_fini(&findings);
-    if (!err)
-        err = preflight_only(r->s.settings, out->set, why);
+    return err;
+}
+
+static int ask_servers(struct reload *r, struct generation_flows *out, char why[PREFLIGHT_WHY])
+{
+    int err = preflight_only(r->s.settings, out->set, why);
     if (!err)
         err = preflight_topics(&r->s.broker, out->set, &out->topics, why);
     return err ? err : preflight_databases(r->s.settings, out->set, NULL, why);
@@ -72,13 +77,43 @@ static void replace(struct reload *r, struct generation *next)
     r->now = next;
     r->refused[0] = 0;
     pthread_mutex_unlock(&r->lock);
+    r->asked = false;
     metrics_add(r->good, 1);
     log_info("reloaded", "flows", log_number((long long)flows));
 }
 
+/* Touched, written again as it was, or a mistake taken back: no rebalance for that. */
+static bool is_running(const struct reload *r, const struct flow_set *set)
+{
+    return !r->asked && flow_set_same(generation_flows_of(r->now)->set, set);
+}
+
+static void keep(struct reload *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->refused[0] = 0;
+    pthread_mutex_unlock(&r->lock);
+    metrics_add(r->good, 1);
+    log_info("reload-same", "means", "the files are as those that run: all goes on");
+}
+
+static int find_room(const struct reload *r, char why[PREFLIGHT_WHY])
+{
+    size_t running = 0;
+    for (size_t i = 0; i < r->retired_n; i++)
+        running += r->retired[i].over_ms == 0;
+    if (running >= RUNNING_MAX)
+        snprintf(why, PREFLIGHT_WHY, "jobs of %d sets before still run", RUNNING_MAX);
+    else if (r->retired_n == RETIRED_MAX)
+        snprintf(why, PREFLIGHT_WHY, "%d sets were replaced within a minute", RETIRED_MAX);
+    else
+        return 0;
+    return ERR_FULL;
+}
+
 static void collect(struct reload *r);
 
-void reload_read(struct reload *r)
+static void read_again(struct reload *r)
 {
     struct generation_flows flows = {0};
     struct generation *next = NULL;
@@ -87,9 +122,16 @@ void reload_read(struct reload *r)
         return;
     collect(r);
     flow_watch_mark(&r->watch);
-    int err = r->retired_n == RETIRED_MAX ? ERR_FULL : read_flows(r, &flows, why);
-    if (err == ERR_FULL)
-        snprintf(why, sizeof why, "jobs of %d sets before still run", RETIRED_MAX);
+    int err = read_files(r, &flows, why);
+    if (!err && is_running(r, flows.set)) {
+        generation_flows_fini(&flows);
+        keep(r);
+        return;
+    }
+    if (!err)
+        err = find_room(r, why);
+    if (!err)
+        err = ask_servers(r, &flows, why);
     if (err)
         generation_flows_fini(&flows);
     else
@@ -98,6 +140,12 @@ void reload_read(struct reload *r)
         refuse(r, why[0] ? why : err_text(err));
     else
         replace(r, next);
+}
+
+void reload_read(struct reload *r)
+{
+    r->asked = true;
+    read_again(r);
 }
 
 /* ---- those before */
@@ -130,7 +178,7 @@ void reload_tick(struct reload *r)
     for (size_t i = 0; i < r->retired_n; i++)
         generation_look(r->retired[i].generation);
     if (flow_watch_changed(&r->watch))
-        reload_read(r);
+        read_again(r);
 }
 
 /* ---- life */

@@ -1,7 +1,7 @@
 /* reload.h - the generations of a worker's shards: the one that runs the files as they are, and
  * those before it that still finish their jobs. Reads the files again when asked to (SIGHUP) or
- * when they have changed; what cannot be run is refused, and the old set stays. Belongs to the main
- * thread, but what is said. */
+ * when they have changed; what cannot be run is refused, and the old set stays, as it does when
+ * nothing differs and nobody asked. Belongs to the main thread, but what is said. */
 #pragma once
 #include "worker/generation.h"
 
@@ -15,7 +15,8 @@ struct reload;
 /* Starts the first generation. flows: taken, also on failure. *out: owned (reload_free). */
 int reload_start(const struct reload_settings *s, struct generation_flows *flows,
                  struct reload **out) must_use;
-/* Read the files again, whatever their times are. Blocks while Kafka is asked. */
+/* Read the files again and run them, whatever their times and contents are. Blocks while Kafka is
+ * asked. */
 void reload_read(struct reload *r);
 /* Every second: read again what has changed, give back what is over. */
 void reload_tick(struct reload *r);

@@ -96,6 +96,25 @@ def test_a_reload_under_load_drops_nothing(site):
     assert asked == len(ids) + 1, f"{asked} calls for {len(ids)} jobs: some were made again"
 
 
+def test_what_comes_out_the_same_is_no_rebalance(site):
+    worker = site.workers[0]
+    (site.folder / "flows/README.md").write_text("of the shops\n")
+    (site.folder / "flows/price-compare.yaml").touch()
+    wait_for("it was read again", lambda: reloads(worker, "ok") == 1, 40)
+    wait_for("it says that nothing differs", lambda: "reload-same" in worker.text())
+    assert "reloaded" not in worker.text() and "retired" not in worker.text()
+    assert site.run()["state"] == "succeeded"
+
+
+def test_many_reloads_within_a_minute_are_all_taken(site):
+    worker = site.workers[0]
+    for n in range(1, 11):
+        worker.signal(signal.SIGHUP)
+        wait_for(f"reload {n}", lambda n=n: reloads(worker, "ok") == n, 40)
+    assert reloads(worker, "failed") == 0
+    assert site.run()["state"] == "succeeded"
+
+
 def lag(site, flow):
     return site.gateways[0].metric("offpath_flow_lag_records", flow=flow)
 
