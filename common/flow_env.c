@@ -119,7 +119,7 @@ static const char *fill_one(struct filling *f, const char *text, const char *at)
     const char *end = strchr(at, '}');
     if (!end) {
         fill_error(f, offset, "`${` without `}`", "close it; `$${` writes `${`");
-        return at + 2;
+        return at + strlen(at); /* nor is there one for those behind it */
     }
     char *body = strndup(at + 2, (size_t)(end - at - 2));
     if (!body) {

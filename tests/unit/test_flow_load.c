@@ -1031,6 +1031,29 @@ static void what_is_filled_in_may_be_a_status_and_long(void **state)
             "`partitions` must be a number; write digits only");
 }
 
+/* Each looked for its end through the whole rest. */
+static void thousands_of_open_placeholders_are_one_finding(void **state)
+{
+    (void)state;
+    struct fixture x;
+    static char text[400 * 1024];
+    size_t len = (size_t)snprintf(text, sizeof text, "%sresult: '", HEAD);
+    while (len + 10 < sizeof text) {
+        memcpy(text + len, "${", 2);
+        len += 2;
+    }
+    snprintf(text + len, sizeof text - len, "'\n");
+    setup(&x);
+    put(&x, x.flows, "one.yaml", text);
+    assert_int_equal(load(&x), ERR_INVALID);
+    assert_true(has(&x.findings, "one.yaml:4:10: error[F007]: `${` without `}`"));
+    size_t placeholders = 0;
+    for (size_t i = 0; i < x.findings.n; i++)
+        placeholders += x.findings.list[i].code == FINDING_PLACEHOLDER;
+    assert_int_equal(placeholders, 1);
+    done(&x);
+}
+
 static void a_secret_from_a_file_never_reaches_the_log(void **state)
 {
     (void)state;
@@ -1332,6 +1355,7 @@ int main(void)
         cmocka_unit_test(a_secret_in_plain_text_is_a_warning),
         cmocka_unit_test(placeholders_are_filled_in_after_the_parse),
         cmocka_unit_test(what_is_filled_in_may_be_a_status_and_long),
+        cmocka_unit_test(thousands_of_open_placeholders_are_one_finding),
         cmocka_unit_test(a_secret_from_a_file_never_reaches_the_log),
         cmocka_unit_test(large_and_binary_secrets_are_refused),
         cmocka_unit_test(sets_of_the_same_files_and_secrets_are_the_same),
