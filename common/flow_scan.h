@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SCAN_NAME = 64, SCAN_FIELDS = 4, SCAN_NESTING = 16 };
+/* NESTING: expr_scan.h refuses what is deeper, two brackets a level. */
+enum { SCAN_NAME = 64, SCAN_FIELDS = 4, SCAN_NESTING = 100 };
 
 struct flow_ref {
     size_t offset;        /* byte of the `$` */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/expr_scan.h"
 #include "common/flow_scan.h"
 
 /* All references as text: "request.a.b@0 calls@14", with `!` for bare and `=` for bound ones. */
@@ -54,6 +55,28 @@ static void blanks_and_comments_hide_nothing(void **state)
     assert_refs("$request . x", false, "request@0");           /* no jq */
     assert_refs("/\\($ request .x)/$ request", true, "request.x@3");
     assert_refs("1 as # a\n $x | $request | .pw", false, "=x@10 request@15");
+}
+
+/* As deep as an expression may be. */
+static void strings_in_strings_hide_nothing(void **state)
+{
+    (void)state;
+    char text[1000] = "", expected[40];
+    enum { LEVELS = 99 };
+    for (int i = 0; i < LEVELS; i++)
+        memcpy(text + i * 3, "\"\\(", 4);
+    snprintf(text + strlen(text), sizeof text - strlen(text), "$request.pw");
+    for (int i = 0; i < LEVELS; i++)
+        memcpy(text + strlen(text), ")\"", 3);
+    snprintf(expected, sizeof expected, "request.pw@%d", LEVELS * 3);
+    struct expr_scan scan;
+    struct expr_error error;
+    assert_int_equal(expr_scan(text, VAR_ALL, &scan, &error), 0);
+    assert_refs(text, false, expected);
+    memmove(text + 6, text, strlen(text) + 1);
+    memcpy(text, "\"\\(\"\\(", 6);
+    memcpy(text + strlen(text), ")\")\"", 5);
+    assert_int_equal(expr_scan(text, VAR_ALL, &scan, &error), ERR_EXPRESSION);
 }
 
 static void a_dash_ends_a_name_as_in_jq(void **state)
@@ -117,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(variables_and_their_fields_are_found),
         cmocka_unit_test(blanks_and_comments_hide_nothing),
+        cmocka_unit_test(strings_in_strings_hide_nothing),
         cmocka_unit_test(a_dash_ends_a_name_as_in_jq),
         cmocka_unit_test(strings_and_comments_hold_no_variables_but_holes_do),
         cmocka_unit_test(a_template_is_text_with_holes),
