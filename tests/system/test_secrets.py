@@ -23,3 +23,14 @@ def test_a_new_key_is_used_without_a_restart(new_site):
     assert site.run()["state"] == "succeeded"
     assert keys_seen(site)[-1] == "a-new-key-of-the-shop"
     assert "a-new-key-of-the-shop" not in site.workers[0].text()
+
+
+def test_a_gateway_needs_no_keys_of_upstreams(new_site):
+    """It calls nobody, and is what strangers reach."""
+    site = new_site().prepare()
+    (site.folder / "secrets/b_shop_key").unlink()
+    gateway = site.gateway()
+    site.address = gateway.address()
+    assert site.post(site.product()).status == 202
+    worker = site.worker(wait=False)
+    assert worker.wait_exit(20) == 1 and "b_shop_key" in worker.text()
