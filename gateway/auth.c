@@ -14,6 +14,21 @@ static int refuse(const char **why, const char *text)
     return ERR_SIGNED_OUT;
 }
 
+/* Credentials of a proxy before the gateway, which are none of a user: its scheme, a space, and no
+ * JWT at the end. */
+static bool is_a_proxys(const char *value)
+{
+    static const char *const schemes[] = {"Basic", "Digest", "Negotiate"};
+    const char *last = strrchr(value, ' ');
+    if (!last || strncmp(last + 1, "eyJ", 3) == 0)
+        return false;
+    size_t len = strcspn(value, " ");
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strlen(schemes[i]) == len && strncasecmp(value, schemes[i], len) == 0)
+            return true;
+    return false;
+}
+
 /* The one Authorization header. *token: NULL for a guest. */
 static int find_token(const struct http_request *q, const char **token, const char **why)
 {
@@ -25,9 +40,9 @@ static int find_token(const struct http_request *q, const char **token, const ch
             continue;
         if (n++ > 0)
             return refuse(why, "Authorization stands twice");
-        if (strncasecmp(value, "bearer", 6) != 0)
-            continue; /* another scheme is a proxy's */
-        if (value[6] && value[6] != ' ')
+        if (is_a_proxys(value))
+            continue;
+        if (strncasecmp(value, "bearer", 6) != 0 || (value[6] && value[6] != ' '))
             return refuse(why, "write `Authorization: Bearer`, a space and the token");
         *token = value + 6 + strspn(value + 6, " ");
     }

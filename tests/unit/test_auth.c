@@ -127,6 +127,13 @@ static void makes_nobody_a_guest_by_a_bad_token(void **state)
                                       "Authorization: Bearer ",
                                       "Authorization: bearer",
                                       "Authorization: Bearerx.y.z",
+                                      "Authorization: eyJhbGciOiJub25lIn0.e30.AAAA",
+                                      "Authorization: JWT eyJhbGciOiJub25lIn0.e30.AAAA",
+                                      "Authorization: Token abc",
+                                      "Authorization: Basic",
+                                      "Authorization: Basically eA==",
+                                      "Authorization: Basic eyJhbGciOiJub25lIn0.e30.AAAA",
+                                      "Authorization: ",
                                       "Authorization: Basic eA==\nAuthorization: Basic eA==",
                                       "Authorization: Bearer eyJhbGciOiJub25lIn0.e30.AAAA"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -143,6 +150,22 @@ static void makes_nobody_a_guest_by_a_bad_token(void **state)
     snprintf(twice, sizeof twice, "Authorization: Basic eA==\n%s", stage_token(s, "alice", NULL));
     assert_int_equal(stage_post(s, "plain", "{\"n\":1}", twice), 401);
     assert_int_equal(s->got_n, 0);
+}
+
+static void leaves_a_proxys_credentials_to_the_proxy(void **state)
+{
+    struct stage *s = *state;
+    static const char *const theirs[] = {"Authorization: Basic eA==", "Authorization: basic eA==",
+                                         "Authorization: Digest username=\"x\", realm=\"y\"",
+                                         "Authorization: Negotiate YIIabc=="};
+    for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++) {
+        assert_int_equal(stage_post(s, "plain", "{\"n\":1}", theirs[i]), 202);
+        assert_int_equal(stage_post(s, "mine", "{\"n\":1}", theirs[i]), 401);
+        assert_non_null(strstr(stage_member(s, "detail"), "send Authorization: Bearer"));
+    }
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", "Authorization: JWT eyJ.e30.A"), 401);
+    assert_string_equal(stage_member(s, "detail"),
+                        "write `Authorization: Bearer`, a space and the token");
 }
 
 static void takes_no_token_without_keys(void **state)
@@ -343,6 +366,7 @@ int main(void)
         TEST(wants_the_scope_of_the_flow),
         TEST(hides_what_http_may_not_start),
         TEST(makes_nobody_a_guest_by_a_bad_token),
+        TEST(leaves_a_proxys_credentials_to_the_proxy),
         TEST(takes_no_token_without_keys),
         TEST(settings_tell_issuers_apart),
         TEST(takes_a_token_by_the_rules_of_its_issuer),
