@@ -9,10 +9,24 @@ import pytest
 from harness import ROOT
 
 
-def test_the_installed_worker_checks_the_installed_flows(tmp_path, release):
-    done = subprocess.run(["cmake", "--install", release, "--prefix", "/usr"], env={**os.environ, "DESTDIR": tmp_path},
+def install(build, prefix, to):
+    done = subprocess.run(["cmake", "--install", build, "--prefix", prefix], env={**os.environ, "DESTDIR": to},
                           capture_output=True, text=True)
     assert done.returncode == 0, done
+
+
+def test_what_the_quick_start_builds_can_be_installed(tmp_path, release):
+    targets = re.search(r"ninja -C \$BUILD ((?:.*\\\n)*.*?) 2>&1", (ROOT / "deploy/quickstart").read_text())[1]
+    shutil.rmtree(release / "command-line")  # of the folder's own build, which makes everything
+    subprocess.run(["ninja", "-C", release, *targets.replace("\\\n", " ").split()], check=True, capture_output=True)
+    install(release, "/usr/local", tmp_path)
+    assert {p.name for p in (tmp_path / "usr/local/share/man/man1").iterdir()} == {"offpath-gateway.1", "offpath-worker.1"}
+    assert {p.name for p in (tmp_path / "usr/local/share/zsh/site-functions").iterdir()} == {"_offpath-gateway", "_offpath-worker"}
+    assert not (tmp_path / "usr/local/share/zsh/vendor-completions").exists()
+
+
+def test_the_installed_worker_checks_the_installed_flows(tmp_path, release):
+    install(release, "/usr", tmp_path)
     installed = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     flows = {f"usr/share/offpath/flows/{p.name}" for p in (ROOT / "deploy/flows").glob("*.yaml")
              if not p.name.endswith(".test.yaml")}

@@ -233,7 +233,8 @@ def test_a_build_that_breaks_in_a_folder_that_no_preset_has(machine):
     lines = done.stderr.splitlines()
     assert (done.returncode, lines[0]) == (1, "4/6 build      FAILED  the build broke"), done
     assert lines[-2:] == ["  | boom", "  try: rm -r build/quickstart, then this again"]
-    assert machine.calls("ninja") == ["-C build/quickstart offpath-gateway offpath-worker offpath-standin"]
+    assert machine.calls("ninja") == ["-C build/quickstart offpath-gateway offpath-worker offpath-standin "
+                                      "command-line-offpath-gateway command-line-offpath-worker"]
     presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
     assert "quickstart" not in {p["name"] for p in presets}
 
