@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -211,6 +212,22 @@ def test_no_package_mirror(machine):
     out = refused(machine, 3, "2/6 packages   FAILED  the package mirror did not answer (name not found). "
                   "Proxy: http_proxy=... https_proxy=... Already installed: --offline")
     assert len(out) == 1 and out[0].startswith(CHECKED)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can leave behind what belongs to root")
+@pytest.mark.parametrize("words", [[], ["stop"]])
+def test_what_root_left_behind_belongs_to_root(words):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        q = QuickStart(pathlib.Path(folder) / "run", pathlib.Path(folder) / "no-build")
+        q.folder.mkdir()
+        (q.folder / "lock").touch()
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ROOT / "deploy/quickstart", *words],
+                              env=q.env, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (1, ""), done
+        assert done.stderr == f"""quick start: FAILED  {q.folder} belongs to root
+  try: run this as root, or, when it is stopped, sudo rm -r {q.folder} {folder}/no-build
+"""
 
 
 def test_no_maven_central(machine):
