@@ -15,6 +15,8 @@ struct sending {
     struct buf body;
     char key[KEY_TEXT];
     int64_t started_ms;
+    bool perhaps;     /* one of the answers, or their lack, leaves open whether there is a job */
+    char id[ID_TEXT]; /* its id, if an answer said it; else "" */
 };
 
 /* ---- the request */
@@ -174,11 +176,73 @@ static int from_cache(struct sending *s, const struct talk_answer *a)
     return follow_exit(state);
 }
 
+/* ---- no answer, or none that says whether there is a job */
+
+/* A proxy's 502 and 504 say as little as no answer. */
+static void note_perhaps(struct sending *s, const struct talk_answer *a)
+{
+    const char *id = person_text(a->json, "id"), *code = person_text(a->json, "code");
+    bool unknown = strcmp(code, "outcome-unknown") == 0 || strcmp(code, "internal") == 0;
+    s->perhaps |= unknown || (a->status == 0 && a->sent) ||
+                  (!code[0] && (a->status == 502 || a->status == 504));
+    if (unknown && id_parse(id, &(struct job_id){{0}}) == 0)
+        snprintf(s->id, sizeof s->id, "%s", id);
+}
+
+/* The gateway's problem, or one of our own, and in it what it takes to ask again. */
+static void print_perhaps_json(struct sending *s, const struct talk_answer *a, const char *text)
+{
+    bool given = person_text(a->json, "code")[0] != 0;
+    struct json *problem = given ? json_copy(a->json) : json_new_object();
+    struct buf b = {0};
+    int err = given ? 0 : json_put(problem, "type", json_new_text("about:blank"));
+    if (!err && !given)
+        err = json_put(problem, "title", json_new_text("not confirmed"));
+    if (!err)
+        err = json_put(problem, "detail", json_new_text(text));
+    if (!err && s->id[0])
+        err = json_put(problem, "id", json_new_text(s->id));
+    if (!err)
+        err = json_put(problem, "key", json_new_text(s->key));
+    if (!err) {
+        json_print(problem, &b);
+        terminal_json(s->person.terminal.err, buf_str(&b));
+    }
+    buf_fini(&b);
+    json_free(problem);
+}
+
+static int perhaps_accepted(struct sending *s, const struct talk_answer *a)
+{
+    struct person *p = &s->person;
+    const char *code = person_text(a->json, "code");
+    struct buf b = {0};
+    if (a->status == 0)
+        buf_printf(&b, "no answer from %s (%s): ", p->url, a->why);
+    else if (!code[0])
+        buf_printf(&b, "%s answered %d, and not as a gateway does: ", p->url, a->status);
+    buf_text(&b, "perhaps accepted");
+    if (s->id[0])
+        buf_printf(&b, " as job %s", s->id);
+    buf_printf(&b, "; the same command with `--key %s` is safe", s->key);
+    if (code[0])
+        buf_printf(&b, " (%s)", code);
+    if (p->json)
+        print_perhaps_json(s, a, buf_str(&b));
+    else
+        person_fail(p, EXIT_CONFLICT, "%s", buf_str(&b));
+    buf_fini(&b);
+    return EXIT_CONFLICT;
+}
+
 static int answered(struct sending *s, const struct talk_answer *a)
 {
+    bool dry_run = config_bool(s->person.call->config, "dry-run");
+    if (s->perhaps && !dry_run && (a->status == 0 || a->status >= 500))
+        return perhaps_accepted(s, a);
     if (!a->json || (a->status != 200 && a->status != 202))
         return person_refused(&s->person, a);
-    if (config_bool(s->person.call->config, "dry-run")) {
+    if (dry_run) {
         print_document(&s->person, a);
         return EXIT_GOOD;
     }
@@ -194,18 +258,19 @@ static int answered(struct sending *s, const struct talk_answer *a)
 
 /* ---- asking again */
 
-/* Nothing was started, or nobody knows: with the same key both may be asked again. */
-static bool may_help(const struct talk_answer *a)
+/* Nothing was started, or nobody knows: with the same key both may be asked again. Not when the
+ * time would end before that: then this answer is the last. */
+static bool may_help(const struct sending *s, const struct talk_answer *a, int64_t *wait_ms)
 {
-    return a->status == 503 && a->retry_s >= 0;
+    int64_t waited = clock_mono_ms(clock_real()) - s->started_ms;
+    *wait_ms = a->retry_s > 0 ? (int64_t)a->retry_s * 1000 : 500;
+    return a->status == 503 && a->retry_s >= 0 &&
+           *wait_ms < person_time_left(&s->person, PATIENCE_MS - waited);
 }
 
-static void wait_for_retry(struct person *p, const struct talk_answer *a, int64_t most_ms)
+static void wait_for_retry(struct person *p, const struct talk_answer *a, int64_t ms)
 {
-    int64_t ms = a->retry_s > 0 ? (int64_t)a->retry_s * 1000 : 500;
     char text[200];
-    if (ms > most_ms)
-        ms = most_ms;
     snprintf(text, sizeof text, "%s; asks again in %.1f s with the same key",
              person_text(a->json, "code"), (double)ms / 1000);
     if (!p->json && !p->terminal.live)
@@ -226,21 +291,21 @@ static int post(struct sending *s)
     add_path(s, &path);
     while (again) {
         struct talk_answer a;
+        int64_t wait_ms;
         const struct talk_ask ask = {.method = "POST",
                                      .path = buf_str(&path),
                                      .body = buf_str(&s->body),
                                      .body_len = s->body.len,
                                      .key = s->key,
                                      .timeout_ms = person_time_left(p, EXCHANGE_MS)};
+        again = false;
         if (talk(p->talk, &ask, &a) != 0) {
             code = person_fail(p, EXIT_USAGE, "this cannot be sent: look at --url and --key");
-            again = false;
         } else {
-            int64_t waited = clock_mono_ms(clock_real()) - s->started_ms;
-            int64_t left = person_time_left(p, PATIENCE_MS - waited);
-            again = may_help(&a) && left > 0;
+            note_perhaps(s, &a);
+            again = may_help(s, &a, &wait_ms);
             if (again)
-                wait_for_retry(p, &a, left);
+                wait_for_retry(p, &a, wait_ms);
             else
                 code = answered(s, &a);
         }

@@ -59,6 +59,7 @@ static void on_answer(void *arg, struct http_response *r)
         keep_headers(a, r);
         buf_add(&a->body, r->body, r->body_len);
     } else {
+        a->sent = r->sent;
         snprintf(a->why, sizeof a->why, "%s", r->why && r->why[0] ? r->why : call_code(r->code));
     }
     loop_stop(t->caller.loop);

@@ -26,6 +26,7 @@ struct talk_ask { /* all borrowed */
 struct talk_answer {
     int status;         /* 0: no answer */
     char why[TALK_WHY]; /* then: what happened, for people */
+    bool sent;          /* then: the request may have arrived all the same */
     struct json *json;  /* the body, NULL: it is none */
     struct buf body;
     char tag[TALK_TAG]; /* ETag, or "" */
