@@ -26,16 +26,30 @@ static struct json *read_base(void)
 
 /* ---- a flow's schema, at another place */
 
-static bool is_data(const char *key)
+static bool is_in(const char *const *names, size_t n, const char *key)
 {
-    static const char *const names[] = {"const", "enum", "default", "examples", "example"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; key && i < n; i++)
         if (strcmp(names[i], key) == 0)
             return true;
     return false;
 }
 
-static struct json *moved(const struct json *v, const char *name);
+/* Keywords of a schema whose values hold none. */
+static bool is_data(const char *key)
+{
+    static const char *const names[] = {"const", "enum", "default", "examples", "example"};
+    return is_in(names, sizeof names / sizeof names[0], key);
+}
+
+/* Keywords whose members are schemas under names of their own, which may be those of keywords. */
+static bool has_names(const char *key)
+{
+    static const char *const names[] = {"properties", "patternProperties", "$defs",
+                                        "dependentSchemas"};
+    return is_in(names, sizeof names / sizeof names[0], key);
+}
+
+static struct json *moved(const struct json *v, const char *name, bool named);
 
 /* `#/$defs/x` of a flow's schema stands behind `#/components/schemas/NAME` here. */
 static struct json *moved_reference(const char *text, const char *name)
@@ -52,22 +66,23 @@ static struct json *moved_reference(const char *text, const char *name)
     return out;
 }
 
-static struct json *moved_member(const struct json *v, const char *name)
+static struct json *moved_member(const struct json *v, const char *name, bool named)
 {
-    const char *key = json_key(v);
+    const char *key = named ? NULL : json_key(v);
     if (key && strcmp(key, "$ref") == 0 && json_text(v))
         return moved_reference(json_text(v), name);
-    return key && is_data(key) ? json_copy(v) : moved(v, name);
+    return is_data(key) ? json_copy(v) : moved(v, name, has_names(key));
 }
 
-static struct json *moved(const struct json *v, const char *name)
+/* named: its members are schemas, not keywords. */
+static struct json *moved(const struct json *v, const char *name, bool named)
 {
     enum json_type type = json_type(v);
     if (type != JSON_ARRAY && type != JSON_OBJECT)
         return json_copy(v);
     struct json *out = type == JSON_ARRAY ? json_new_array() : json_new_object();
     for (const struct json *c = json_first(v); out && c; c = json_next(c)) {
-        struct json *copy = moved_member(c, name);
+        struct json *copy = moved_member(c, name, named);
         if (type == JSON_ARRAY ? json_push(out, copy) : json_add(out, json_key(c), copy)) {
             json_free(out);
             out = NULL;
@@ -80,7 +95,7 @@ static struct json *schema_of(const struct flow *f, const char *name)
 {
     struct json *any = NULL;
     if (f->schema_source)
-        return moved(f->schema_source, name);
+        return moved(f->schema_source, name, false);
     any = json_new_object();
     if (json_put(any, "type", json_new_text("object")) != 0) {
         json_free(any);

@@ -1,4 +1,5 @@
 """/openapi.json: valid to others' tools, complete, and each of its examples runs."""
+import contextlib
 import json
 import subprocess
 
@@ -14,12 +15,21 @@ SHARED = CALL.replace("NAME", "shared").replace(
     "properties: {n: {type: integer}}", "properties: {n: {$ref: '#/$defs/number'}}\n"
     "    $defs: {number: {type: integer, enum: [1, 2], $comment: '$ref is no reference here'}}")
 
+KEYWORDS = CALL.replace("NAME", "keywords").replace("properties: {n: {type: integer}}", """properties:
+      n: {type: integer}
+      default: {$ref: '#/$defs/enum'}
+      properties: {properties: {const: {$ref: '#/$defs/const'}}}
+    patternProperties: {'^example': {$ref: '#/$defs/enum'}}
+    dependentSchemas: {default: {properties: {enum: {$ref: '#/$defs/enum'}}}}
+    $defs: {enum: {type: integer}, const: {$ref: '#/$defs/enum'}}""")
+
 
 @pytest.fixture(scope="module")
 def site(stack, work_folder, binaries):
     site = make_site(stack, work_folder, binaries)
-    (site.folder / "flows/shared.yaml").write_text(
-        f"flow: shared\ntitle: Flow shared\naccess: guests\n{SHARED}".replace("MARK", site.mark))
+    for name, rest in (("shared", SHARED), ("keywords", KEYWORDS)):
+        (site.folder / f"flows/{name}.yaml").write_text(
+            f"flow: {name}\ntitle: Flow {name}\naccess: guests\n{rest}".replace("MARK", site.mark))
     site.open()
     yield site
     closing([site])
@@ -71,11 +81,21 @@ def test_the_document_is_valid_to_others(site, tools, tmp_path):
 
 
 def test_it_holds_the_flows_one_may_start(site):
-    assert set(starts(document(site))) == {"open", "price-compare", "shared"}
+    assert set(starts(document(site))) == {"keywords", "open", "price-compare", "shared"}
     mine = starts(document(site, raw=token("alice", scope="write")))
-    assert set(mine) == {"open", "price-compare", "shared", "mine", "scoped"}
+    assert set(mine) == {"keywords", "open", "price-compare", "shared", "mine", "scoped"}
     assert {} in mine["open"]["security"] and {} not in mine["mine"]["security"]
     assert ask(site, "GET", "/openapi.json", raw="x.y.z").status == 401
+
+
+def test_names_of_the_callers_own_may_be_keywords(site):
+    d = document(site)
+    schema = starts(d)["keywords"]["requestBody"]["content"]["application/json"]["schema"]
+    for more, good in (({}, True), ({"default": 2, "example": 3, "enum": 4}, True), ({"default": "x"}, False), ({"example": "x"}, False),
+                       ({"default": 2, "enum": "x"}, False), ({"properties": {"const": 1}}, True), ({"properties": {"const": "x"}}, False)):
+        assert ask(site, "POST", "/v1/flows/keywords/jobs?dry_run=true", body={"n": 1, **more}).status == (200 if good else 422), more
+        with contextlib.nullcontext() if good else pytest.raises(jsonschema.ValidationError):
+            check(d, schema, {"n": 1, **more})
 
 
 def test_every_example_in_it_runs(site):
