@@ -1,4 +1,5 @@
 #include "common/broker_conf.h"
+#include "common/config.h"
 #include "common/log.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -100,12 +101,6 @@ static int copy(char *to, size_t size, const char *from, size_t len, bool escape
     return 0;
 }
 
-static bool is_secret(const char *name)
-{
-    return strstr(name, "password") || strstr(name, "secret") || strstr(name, "key.pem") ||
-           strstr(name, "sasl.oauthbearer.config");
-}
-
 static int split(const char *line, size_t len, struct broker_line *out)
 {
     const char *equals = memchr(line, '=', len);
@@ -117,7 +112,7 @@ static int split(const char *line, size_t len, struct broker_line *out)
     if (err || !equals || !name_len)
         return ERR_INVALID;
     trim(&value, &value_len);
-    out->secret = is_secret(out->name);
+    out->secret = config_is_secret(out->name, name_len);
     return copy(out->value, sizeof out->value, value, value_len, true);
 }
 

@@ -230,7 +230,32 @@ static int name_width(const struct config *c)
     return width;
 }
 
-/* A value as `check --show` prints it: `password=` and the password of a URL as ***. */
+bool config_is_secret(const char *name, size_t len)
+{
+    static const char *const parts[] = {"password", "passphrase", "secret", "key.pem",
+                                        "sasl.oauthbearer.config"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (memmem(name, len, parts[i], strlen(parts[i])))
+            return true;
+    return false;
+}
+
+/* One line: what is behind the first `=` that has a secret's name before it is ***. */
+static void mask_line(const char *line, size_t len, struct buf *out)
+{
+    const char *name = line, *end = line + len, *equals;
+    while ((equals = memchr(name, '=', (size_t)(end - name)))) {
+        if (config_is_secret(name, (size_t)(equals - name))) {
+            buf_add(out, line, (size_t)(equals + 1 - line));
+            buf_text(out, "***");
+            return;
+        }
+        name = equals + 1;
+    }
+    buf_add(out, line, len);
+}
+
+/* A value as `check --show` prints it: properties that are secret, and the password of a URL. */
 static void mask_value(const char *text, struct buf *out)
 {
     const char *scheme = strstr(text, "://");
@@ -241,12 +266,14 @@ static void mask_value(const char *text, struct buf *out)
         buf_text(out, "***");
         text = at;
     }
-    for (const char *p; (p = strstr(text, "password="));) {
-        buf_add(out, text, (size_t)(p - text) + strlen("password="));
-        buf_text(out, "***");
-        text = p + strcspn(p, "\n");
+    for (bool more = true; more;) {
+        size_t len = strcspn(text, "\n");
+        mask_line(text, len, out);
+        more = text[len] != 0;
+        if (more)
+            buf_char(out, '\n');
+        text += len + more;
     }
-    buf_text(out, text);
 }
 
 void config_show(const struct config *c, struct buf *out)

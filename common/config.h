@@ -41,6 +41,9 @@ const char *config_origin(const struct config *c,
 void config_show(const struct config *c, struct buf *out); /* name value origin, secrets as *** */
 void config_help(const struct config_option *options, size_t n, struct buf *out);
 
+/* Is this the name of a property (of Kafka's clients) whose value nobody may see? */
+bool config_is_secret(const char *name, size_t len);
+
 /* 200ms 3s 5m 2h 30d -> ms; 100B 16KB 1MB 1GB (x1024) -> bytes. Always with a unit. 0 or
  * ERR_INVALID. Shared with flow files. */
 int config_parse_duration(const char *text, int64_t *ms) must_use;

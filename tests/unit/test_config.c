@@ -282,6 +282,11 @@ static void test_show_masks_passwords_in_texts(void **state)
     shows("mysql://user:pa55@host:1/db", "mysql://user:***@host:1/db ");
     shows("redis://:pa55@word@host", "redis://:***@host ");
     shows("a=1\nsasl.password=pa55 word\nssl.key.password=pa55", "a=1\nsasl.password=***\nssl");
+    shows("sasl.oauthbearer.client.secret=abc\nb=2", "sasl.oauthbearer.client.secret=***\nb=2 ");
+    shows("ssl.key.pem=-----BEGIN\\nabc=", "ssl.key.pem=*** ");
+    shows("sasl.oauthbearer.config=principal=me", "sasl.oauthbearer.config=*** ");
+    shows("sasl.jaas.config=x user=\"u\" password=\"p\"", "=x user=\"u\" password=*** ");
+    shows("secret.key", "secret.key ");
     shows("user@host:1,b:2", "user@host:1,b:2 ");
     shows("http://host:1/a", "http://host:1/a ");
 }
