@@ -1,5 +1,6 @@
 #include "common/verb.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,7 +59,7 @@ static int dispatch(const struct verb_program *p, const struct config *c)
     return verb_check_flags(p, v, c, why) ? refuse(p, json, why) : v->run(&call);
 }
 
-int verb_main(const struct verb_program *p, int argc, char **argv)
+static int run_line(const struct verb_program *p, int argc, char **argv)
 {
     char why[512];
     struct config *config;
@@ -75,4 +76,24 @@ int verb_main(const struct verb_program *p, int argc, char **argv)
     int code = dispatch(p, config);
     config_free(config);
     return code;
+}
+
+/* A result that did not reach its file or pipe was not given, whatever the verb says. Who stopped
+ * reading (`| head`) knows it. */
+static int check_output(const struct verb_program *p, bool json, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (errno != EPIPE)
+        (void)complain(&(struct complaint){stderr, p->name, json}, EXIT_DEPENDENCY,
+                       "standard output cannot be written%s%s", errno ? ": " : "",
+                       errno ? strerror(errno) : "");
+    return code ? code : EXIT_DEPENDENCY;
+}
+
+int verb_main(const struct verb_program *p, int argc, char **argv)
+{
+    int code = run_line(p, argc, argv);
+    return check_output(p, has(argc, argv, "--json"), code);
 }

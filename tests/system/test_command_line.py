@@ -228,6 +228,29 @@ def test_json_of_the_worker_does_so_too(site):
         assert json.loads(done.stderr)["title"] == "not understood", (words, done)
 
 
+def test_a_result_that_cannot_be_written_is_no_success(site):
+    id = start(site)
+    with open("/dev/full", "w") as full:
+        for program, *words in (("gateway", "send", "mine", '{"n": 1}'), ("gateway", "jobs", "show", id), ("gateway", "errors"),
+                                ("gateway", "--version"), ("gateway", "--help"), ("gateway", "--print", "man"),
+                                ("worker", "explain", "F031"), ("worker", "check", "--offline", "--show")):
+            done = subprocess.run([site.binaries / f"offpath-{program}", *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  env={**site.env, "OFFPATH_TOKEN": token("alice")}, timeout=60)
+            said = done.stderr.splitlines()[-1]
+            assert done.returncode == 3 and said.startswith(f"offpath-{program}: standard output cannot be written"), (words, done)
+    assert json.loads(subprocess.run(["sh", "-c", f"{site.binaries}/offpath-gateway errors --json schema > /dev/full"], text=True,
+                                     stderr=subprocess.PIPE).stderr)["detail"] == "standard output cannot be written: No space left on device"
+
+
+def test_who_stops_reading_is_told_nothing(site):
+    mine, its = os.pipe()
+    os.close(mine)
+    done = subprocess.run([site.binaries / "offpath-gateway", "flows"], stdout=its, stderr=subprocess.PIPE, text=True, env=site.env,
+                          timeout=60)
+    os.close(its)
+    assert done.returncode != 0 and done.stderr == "", done
+
+
 HOSTILE = "a\u009b31m\u202eb\u2066c\u061cd"
 
 
