@@ -70,7 +70,8 @@ static int read_limit(struct page *p)
 {
     char text[TEXT];
     int64_t limit = MY_JOBS_LIMIT;
-    if (take(p, "limit", text) != 0 || (text[0] && read_number(text, 4, &limit) != 0) || limit < 1)
+    if (take(p, "limit", text) != 0 || (text[0] && read_number(text, TEXT, &limit) != 0) ||
+        limit < 1)
         return ERR_INVALID;
     p->list.max = (size_t)(limit > MY_JOBS_LIMIT_MAX ? MY_JOBS_LIMIT_MAX : limit);
     return 0;
@@ -90,7 +91,7 @@ static int read_page(struct page *p, const char **why)
         err = ERR_BAD_CURSOR;
         *why = "cursor is `next` of the page before";
     } else if (read_limit(p) != 0) {
-        *why = "limit is a number from 1 to 100";
+        *why = "limit is a number from 1 to 100; more is 100";
     } else {
         err = 0;
     }

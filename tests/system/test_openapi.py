@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from conftest import closing
-from harness import ROOT
+from harness import ROOT, raw_exchange, wait_for
 from test_signed_in import CALL, ask, make_site, token
 
 VENV = ROOT / "build/venv/bin"  # tests/run makes it
@@ -23,11 +23,13 @@ KEYWORDS = CALL.replace("NAME", "keywords").replace("properties: {n: {type: inte
     dependentSchemas: {default: {properties: {enum: {$ref: '#/$defs/enum'}}}}
     $defs: {enum: {type: integer}, const: {$ref: '#/$defs/enum'}}""")
 
+LIMITED = CALL.replace("NAME", "limited").replace("calls:", "limits: [{per: user, count: 2, window: 1h}]\ncalls:", 1)
+
 
 @pytest.fixture(scope="module")
 def site(stack, work_folder, binaries):
     site = make_site(stack, work_folder, binaries)
-    for name, rest in (("shared", SHARED), ("keywords", KEYWORDS)):
+    for name, rest in (("shared", SHARED), ("keywords", KEYWORDS), ("limited", LIMITED)):
         (site.folder / f"flows/{name}.yaml").write_text(
             f"flow: {name}\ntitle: Flow {name}\naccess: guests\n{rest}".replace("MARK", site.mark))
     site.open()
@@ -64,6 +66,17 @@ def answer_schema(document, operation, status):
     return next(iter(response["content"].values()))["schema"]
 
 
+def check_headers(document, operation, answer):
+    """What an answer carries, but for what HTTP itself has, the document describes."""
+    response = operation["responses"][str(answer.status)]
+    if "$ref" in response:
+        response = document["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+    said = {name.lower() for name in response.get("headers", {})}
+    theirs = {"date", "connection", "content-type", "content-length", "transfer-encoding", "cache-control", "vary", "x-accel-buffering",
+              "content-security-policy", "referrer-policy", "cross-origin-opener-policy", "x-content-type-options", "keep-alive"}
+    assert set(answer.headers) - theirs <= said and "request-id" in answer.headers, (answer, said)
+
+
 def validate(tools, folder, document, name):
     path = folder / f"{name}.json"
     path.write_text(json.dumps(document))
@@ -81,9 +94,9 @@ def test_the_document_is_valid_to_others(site, tools, tmp_path):
 
 
 def test_it_holds_the_flows_one_may_start(site):
-    assert set(starts(document(site))) == {"keywords", "open", "price-compare", "shared"}
+    assert set(starts(document(site))) == {"keywords", "limited", "open", "price-compare", "shared"}
     mine = starts(document(site, raw=token("alice", scope="write")))
-    assert set(mine) == {"keywords", "open", "price-compare", "shared", "mine", "scoped"}
+    assert set(mine) == {"keywords", "limited", "open", "price-compare", "shared", "mine", "scoped"}
     assert {} in mine["open"]["security"] and {} not in mine["mine"]["security"]
     assert ask(site, "GET", "/openapi.json", raw="x.y.z").status == 401
 
@@ -127,6 +140,9 @@ def test_every_example_in_it_runs(site):
 def test_what_is_read_is_what_it_says(site):
     d = document(site, sub="alice")
     a = ask(site, "POST", "/v1/flows/open/jobs", "alice", {"n": 1})
+    statuses = []
+    limited, job = "/v1/flows/limited/jobs", f"/v1/jobs/{a.json()['id']}"
+    end = wait_for("it ends", lambda: (r := ask(site, "GET", job, "alice")).json()["state"] == "succeeded" and r)
     for method, path, where, kw in (
             ("GET", f"/v1/jobs/{a.json()['id']}", "/v1/jobs/{id}", {"sub": "alice"}),
             ("GET", f"/v1/jobs/{a.json()['id']}?include=attempts", "/v1/jobs/{id}", {"sub": "alice"}),
@@ -134,9 +150,26 @@ def test_what_is_read_is_what_it_says(site):
             ("GET", "/v1/jobs?limit=3", "/v1/jobs", {"sub": "alice"}), ("GET", "/v1/jobs", "/v1/jobs", {}),
             ("GET", "/v1/jobs?limit=x", "/v1/jobs", {"sub": "alice"}), ("GET", "/v1/flows", "/v1/flows", {}),
             ("POST", "/v1/login", "/v1/login", {"sub": "alice"}), ("POST", "/v1/login", "/v1/login", {}),
+            ("GET", job, "/v1/jobs/{id}", {"sub": "alice", "If-None-Match": end.headers["etag"]}),
+            ("DELETE", job, "/v1/jobs/{id}", {"sub": "alice"}), ("GET", "/v1/jobs?limit=99999", "/v1/jobs", {"sub": "alice"}),
+            ("GET", f"{job}/events", "/v1/jobs/{id}/events", {"sub": "alice"}), ("HEAD", "/v1/events", "/v1/events", {"sub": "alice"}),
+            ("POST", "/v1/logout", "/v1/logout", {"body": {}}), ("POST", "/v1/logout", "/v1/logout", {"body": {}, "Sec-Fetch-Site": "same-origin"}),
+            ("GET", "/errors/schema", "/errors/{code}", {}), ("GET", "/openapi.json", "/openapi.json", {}),
+            ("POST", limited, limited, {"sub": "zoe", "body": {"n": 1}, "Prefer": "wait=0"}),
+            ("POST", limited, limited, {"sub": "zoe", "body": {"n": 1}, "Prefer": "wait=20"}),
+            ("POST", limited, limited, {"sub": "zoe", "body": {"n": 1}}),
+            ("POST", "/v1/flows/scoped/jobs", limited, {"sub": "alice", "body": {"n": 1}}),
             ("POST", "/v1/flows/open/jobs?dry_run=true", "/v1/flows/open/jobs", {"sub": "alice", "body": {"n": 1}})):
         got = ask(site, method, path, **kw)
-        check(d, answer_schema(d, d["paths"][where][method.lower()], got.status), got.json())
+        operation = d["paths"][where]["get" if method == "HEAD" else method.lower()]
+        check_headers(d, operation, got)
+        statuses.append(got.status)
+        if got.body and "json" in got.headers["content-type"]:
+            check(d, answer_schema(d, operation, got.status), got.json())
+    assert statuses[-5:] == [202, 200, 429, 403, 200] and {304, 204, 409} <= set(statuses), statuses
+    assert ask(site, "GET", "/v1/jobs?limit=99999999999999999999", "alice").status == 200
+    got = raw_exchange(site.address, b"POST /v1/logout HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 411") and "411" in d["paths"]["/v1/logout"]["post"]["responses"], got
 
 
 def test_the_verb_prints_the_shipped_flows(site, tools, tmp_path, binaries):
