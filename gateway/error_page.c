@@ -20,8 +20,8 @@ static bool print_problem(struct buf *b, const char *code)
             break;
     if (!e)
         return false;
-    buf_printf(b, "<section><h2>As an answer, status %d</h2><p>It means: %s.</p>", e->http,
-               e->title);
+    buf_printf(b, "<section><h2>As an answer, status %d</h2><p>It means: %s.</p><p>%s</p>", e->http,
+               e->title, err_help(e->code));
     if (e->retry_s >= 0)
         buf_printf(b, "<p>Asking again can help: wait %d s first.</p></section>", e->retry_s);
     else

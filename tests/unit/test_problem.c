@@ -93,8 +93,10 @@ static void explains_each_code(void **state)
     struct http_reply r;
     (void)state;
     http_reply_init(&r);
-    for (unsigned i = 0; err_at(i); i++)
+    for (unsigned i = 0; err_at(i); i++) {
         expect_page(&r, err_at(i)->code, "Asking again ");
+        expect_page(&r, err_at(i)->code, err_help(err_at(i)->code));
+    }
     for (enum job_reason i = REASON_NONE + 1; i < REASON_COUNT; i++) {
         expect_page(&r, reason_code(i), reason_for_user(i));
         expect_page(&r, reason_code(i), reason_for_operator(i));
