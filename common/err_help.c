@@ -36,7 +36,7 @@ const char *err_help(const char *code)
         {"final", "Read its result with GET /v1/jobs/{id}."},
         {"bad-request",
          "The request's framing is ambiguous or broken; use a standard HTTP client."},
-        {"headers-too-large", "Send at most 64 header fields, and no more of them than the server "
+        {"headers-too-large", "Send at most 63 header fields, and no more of them than the server "
                               "takes (32 KB unless set otherwise)."},
         {"length-required", "Send Content-Length, or Transfer-Encoding: chunked."},
         {"slow-body", "Send the body at once; 30 s is the time for it unless set otherwise."},

@@ -276,7 +276,7 @@ static int http_error(struct mg_connection *c, int status, const char *text)
     (void)text;
     char detail[128];
     snprintf(detail, sizeof detail,
-             "its first line or a header cannot be read, or they exceed %u bytes",
+             "its method, first line or a header cannot be read, or they exceed %u bytes",
              t->server->s.header_max);
     if (seat_is_ended(t->seat))
         refuse(&x, "your connection was needed for another; send requests at once");
