@@ -39,6 +39,8 @@ const char *config_origin(const struct config *c,
                           const char *name); /* "flag", "OFFPATH_KAFKA", "file.yaml:3", "default" */
 
 void config_show(const struct config *c, struct buf *out); /* name value origin, secrets as *** */
+void config_show_json(const struct config *c,
+                      struct buf *out); /* {setting, value, origin} a line */
 void config_help(const struct config_option *options, size_t n, struct buf *out);
 
 /* Is this the name of a property (of Kafka's clients) whose value nobody may see? */

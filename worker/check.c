@@ -1,5 +1,6 @@
 #include "worker/check.h"
 
+#include "common/complaint.h"
 #include "common/config.h"
 #include "common/exit_code.h"
 
@@ -62,7 +63,10 @@ static void print_config(const struct check_settings *s, FILE *out)
 {
     struct buf text;
     buf_init(&text, OUTPUT_MAX);
-    config_show(s->config, &text);
+    if (s->json)
+        config_show_json(s->config, &text);
+    else
+        config_show(s->config, &text);
     fputs(buf_str(&text), out);
     buf_fini(&text);
 }
@@ -72,10 +76,9 @@ int check_run(const struct check_settings *s, FILE *out)
     struct totals t = {0};
     if (s->config)
         print_config(s, out);
-    if (s->dirs_n == 0) {
-        fputs("check needs a folder of flow files: check deploy/flows\n", stderr);
-        return EXIT_USAGE;
-    }
+    if (s->dirs_n == 0)
+        return complain(&(struct complaint){stderr, "offpath-worker", s->json}, EXIT_USAGE,
+                        "check needs a folder of flow files: check deploy/flows");
     if (expr_start() != 0)
         return EXIT_BUG;
     for (size_t i = 0; i < s->dirs_n; i++)

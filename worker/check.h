@@ -1,6 +1,7 @@
 /* check.h - the verb `check DIR...`: load flow folders as start-up does and print what is wrong.
  * Findings are the result, so they go to `out`; one line each, with the source line and a caret
- * when `excerpt`, as JSON Lines when `json`. Starts and stops the expressions (expr_start) itself.
+ * when `excerpt`. With `json` all of it is JSON Lines, settings and servers, too. Starts and stops
+ * the expressions (expr_start) itself.
  */
 #pragma once
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #include "common/cache_url.h"
 #include "common/flow_load.h"
 #include "common/store.h"
+#include "worker/server_line.h"
 #include "worker/topics.h"
 #include "worker/user_databases.h"
 
@@ -213,25 +214,20 @@ static bool redis_answers(const struct config *c)
     return up;
 }
 
-static int say(FILE *out, const char *name, const char *why)
+int preflight_servers(const struct config *c, bool json, FILE *out)
 {
-    fprintf(out, "%-6s %s\n", name, why);
-    return strcmp(why, "ok") == 0 ? 0 : ERR_SETUP;
-}
-
-int preflight_servers(const struct config *c, FILE *out)
-{
+    static const char away[] = "does not answer";
     const struct record_settings r = {
         .url = config_text(c, "mysql"), .connect_ms = CONNECT_MS, .io_ms = CONNECT_MS};
-    char why[PREFLIGHT_WHY] = "ok";
-    int err = 0;
+    char why[PREFLIGHT_WHY] = "";
+    const char *kafka = config_text(c, "kafka") && !kafka_answers(c) ? away : NULL;
     if (config_text(c, "kafka"))
-        err |= say(out, "kafka", kafka_answers(c) ? "ok" : "does not answer");
+        server_line(out, json, "server", "kafka", kafka);
+    const char *redis = config_text(c, "redis") && !redis_answers(c) ? away : NULL;
     if (config_text(c, "redis"))
-        err |= say(out, "redis", redis_answers(c) ? "ok" : "does not answer");
-    if (r.url && preflight_record(&r, why))
-        err |= say(out, "mysql", why);
-    else if (r.url)
-        err |= say(out, "mysql", "ok");
-    return err ? ERR_SETUP : 0;
+        server_line(out, json, "server", "redis", redis);
+    const char *mysql = r.url && preflight_record(&r, why) ? why : NULL;
+    if (r.url)
+        server_line(out, json, "server", "mysql", mysql);
+    return kafka || redis || mysql ? ERR_SETUP : 0;
 }

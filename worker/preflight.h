@@ -39,5 +39,6 @@ int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY]) m
 int preflight_databases(const struct settings *s, const struct flow_set *set, FILE *away,
                         char why[PREFLIGHT_WHY]) must_use;
 
-/* For `check`: one line per server that is set. 0, or ERR_SETUP when one does not answer. */
-int preflight_servers(const struct config *c, FILE *out) must_use;
+/* For `check`: one line (server_line.h) per server that is set. 0, or ERR_SETUP when one does not
+ * answer. */
+int preflight_servers(const struct config *c, bool json, FILE *out) must_use;

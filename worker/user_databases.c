@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "worker/databases.h"
+#include "worker/server_line.h"
 
 static bool is_used(const struct user_databases *u, const struct database *d)
 {
@@ -62,7 +63,7 @@ int user_databases_check(const struct user_databases *u, FILE *away, char why[US
     return 0;
 }
 
-int user_databases_show(const struct user_databases *u, FILE *out)
+int user_databases_show(const struct user_databases *u, bool json, FILE *out)
 {
     int err = 0;
     for (size_t i = 0; i < u->set->databases_n; i++) {
@@ -71,10 +72,7 @@ int user_databases_show(const struct user_databases *u, FILE *out)
         if (!is_used(u, d))
             continue;
         int one = look(u, d, line);
-        if (one)
-            fprintf(out, "%s\n", line);
-        else
-            fprintf(out, "database %s ok\n", d->name);
+        server_line(out, json, "database", d->name, one ? line : NULL);
         err = one ? ERR_SETUP : err;
     }
     return err;

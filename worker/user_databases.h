@@ -22,8 +22,8 @@ struct user_databases {
  * away is no reason not to start: its line goes to away, if that is not NULL. */
 int user_databases_check(const struct user_databases *u, FILE *away,
                          char why[USER_DATABASES_WHY]) must_use;
-/* One line each, "database NAME ok" or what to do. 0, or ERR_SETUP for any that is not well. */
-int user_databases_show(const struct user_databases *u, FILE *out) must_use;
+/* One line each (server_line.h). 0, or ERR_SETUP for any that is not well. */
+int user_databases_show(const struct user_databases *u, bool json, FILE *out) must_use;
 /* The statements still to run, as text appended to out, for `migrate plan`. 0, or the error of one
  * with why. */
 int user_databases_plan(const struct user_databases *u, struct buf *out,

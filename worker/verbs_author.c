@@ -30,6 +30,7 @@ int verbs_check(const struct verb_call *call)
         .servers = config_bool(c, "offline") ? NULL : verbs_check_servers,
         .servers_arg = &c,
     };
+    log_open("offpath-worker", false, LOG_WARN); /* of the servers it tries */
     return check_run(&s, stdout);
 }
 

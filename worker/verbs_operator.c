@@ -155,13 +155,14 @@ int verbs_check_servers(void *arg, FILE *out)
     const struct config *c = *(const struct config *const *)arg;
     struct flow_set *set = NULL;
     const char *record = config_text(c, "mysql");
-    int err = preflight_servers(c, out);
+    bool json = config_bool(c, "json");
+    int err = preflight_servers(c, json, out);
     if (expr_start())
         return EXIT_BUG;
     if (record && !flows_of(c, &set) && set) {
         const struct user_databases users = {
             .set = set, .record = record, .connect = &user_connect};
-        err |= user_databases_show(&users, out);
+        err |= user_databases_show(&users, json, out);
     }
     flow_set_put(set);
     expr_stop();

@@ -1,4 +1,5 @@
 """What is wrong at start-up: the exit status and one line that says what to do."""
+import json
 import pathlib
 import re
 import socket
@@ -141,6 +142,21 @@ def test_the_flows_that_ship_are_clean(new_site):
     site = new_site(database=False)
     done = site.verb("offpath-worker", "check", ROOT / "deploy/flows", "--offline", "--deny-warnings")
     assert done.returncode == 0, done
+
+
+def test_what_check_says_in_json_is_json(new_site):
+    site = new_site().prepare()
+    for words in (["--show"], ["--show", "--mysql", "mysql://nobody:x@127.0.0.1:1/none"]):
+        done = site.verb("offpath-worker", "check", site.folder / "flows", "--json", *words)
+        said = [json.loads(line) for line in done.stdout.splitlines()]
+        servers = {s["server"]: s for s in said if "server" in s}
+        good = len(words) == 1
+        assert (done.returncode, done.stderr) == (0 if good else 3, ""), done
+        assert servers["kafka"] == {"server": "kafka", "ok": True} and servers["redis"]["ok"] and servers["mysql"]["ok"] == good
+        assert good or "MySQL" in servers["mysql"]["why"]
+        assert {"setting": "kafka", "value": site.env["OFFPATH_KAFKA"], "origin": "OFFPATH_KAFKA"} in said
+    none = site.verb("offpath-worker", "check", "--json", env={"OFFPATH_FLOWS": ""})
+    assert none.returncode == 2 and "needs a folder" in json.loads(none.stderr)["detail"], none
 
 
 def test_topics_and_tables_are_planned_before_they_are_made(new_site):

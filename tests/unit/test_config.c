@@ -259,6 +259,18 @@ static void test_show_has_values_origins_and_no_secret(void **state)
                                        "id-secret   (unset)                         default\n"
                                        "ports-file  (unset)                         default\n"
                                        "ports       (unset)                         default\n");
+    buf_clear(&out);
+    config_show_json(c, &out);
+    assert_string_equal(
+        buf_str(&out),
+        "{\"setting\":\"kafka\",\"value\":\"localhost:9092\",\"origin\":\"default\"}\n"
+        "{\"setting\":\"mysql\",\"value\":\"***\",\"origin\":\"OFFPATH_MYSQL\"}\n"
+        "{\"setting\":\"shards\",\"value\":\"2\",\"origin\":\"flag\"}\n"
+        "{\"setting\":\"lease\",\"value\":\"15s\",\"origin\":\"default\"}\n"
+        "{\"setting\":\"yes\",\"value\":null,\"origin\":\"default\"}\n"
+        "{\"setting\":\"id-secret\",\"value\":null,\"origin\":\"default\"}\n"
+        "{\"setting\":\"ports-file\",\"value\":null,\"origin\":\"default\"}\n"
+        "{\"setting\":\"ports\",\"value\":null,\"origin\":\"default\"}\n");
     buf_fini(&out);
     config_free(c);
 }

@@ -1,0 +1,133 @@
+/* The settings as people and programs read them: --help, `check --show`. */
+#include "common/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config_table.h"
+#include "common/json.h"
+
+/* Width of the widest first column, so that the others line up. */
+static int name_width(const struct config *c)
+{
+    int width = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->options[i].help && (int)strlen(c->options[i].name) > width)
+            width = (int)strlen(c->options[i].name);
+    return width;
+}
+
+bool config_is_secret(const char *name, size_t len)
+{
+    static const char *const parts[] = {"password", "passphrase", "secret", "key.pem",
+                                        "sasl.oauthbearer.config"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (memmem(name, len, parts[i], strlen(parts[i])))
+            return true;
+    return false;
+}
+
+/* One line: what is behind the first `=` that has a secret's name before it is ***. */
+static void mask_line(const char *line, size_t len, struct buf *out)
+{
+    const char *name = line, *end = line + len, *equals;
+    while ((equals = memchr(name, '=', (size_t)(end - name)))) {
+        if (config_is_secret(name, (size_t)(equals - name))) {
+            buf_add(out, line, (size_t)(equals + 1 - line));
+            buf_text(out, "***");
+            return;
+        }
+        name = equals + 1;
+    }
+    buf_add(out, line, len);
+}
+
+/* A value as `check --show` prints it: properties that are secret, and the password of a URL. */
+static void mask_value(const char *text, struct buf *out)
+{
+    const char *scheme = strstr(text, "://");
+    const char *at = scheme ? strrchr(scheme, '@') : NULL;
+    const char *colon = at ? memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) : NULL;
+    if (colon) {
+        buf_add(out, text, (size_t)(colon + 1 - text));
+        buf_text(out, "***");
+        text = at;
+    }
+    for (bool more = true; more;) {
+        size_t len = strcspn(text, "\n");
+        mask_line(text, len, out);
+        more = text[len] != 0;
+        if (more)
+            buf_char(out, '\n');
+        text += len + more;
+    }
+}
+
+static void show_value(const struct config_option *o, const char *text, struct buf *shown)
+{
+    buf_clear(shown);
+    if (!text)
+        buf_text(shown, "(unset)");
+    else if (o->kind == CONFIG_SECRET)
+        buf_text(shown, "***");
+    else
+        mask_value(text, shown);
+}
+
+void config_show(const struct config *c, struct buf *out)
+{
+    int width = name_width(c);
+    struct buf shown;
+    buf_init(&shown, 65536);
+    for (size_t i = 0; i < c->n; i++) {
+        const struct config_option *o = &c->options[i];
+        if (!o->help)
+            continue;
+        show_value(o, c->values[i].text, &shown);
+        buf_printf(out, "%-*s  %-30s  %s\n", width, o->name, buf_str(&shown),
+                   config_origin(c, o->name));
+    }
+    buf_fini(&shown);
+}
+
+void config_show_json(const struct config *c, struct buf *out)
+{
+    struct buf shown;
+    buf_init(&shown, 65536);
+    for (size_t i = 0; i < c->n; i++) {
+        const struct config_option *o = &c->options[i];
+        const char *text = c->values[i].text, *origin = config_origin(c, o->name);
+        if (!o->help)
+            continue;
+        buf_printf(out, "{\"setting\":\"%s\",\"value\":", o->name);
+        show_value(o, text, &shown);
+        if (text)
+            json_print_text(buf_str(&shown), shown.len, out);
+        else
+            buf_text(out, "null");
+        buf_text(out, ",\"origin\":");
+        json_print_text(origin, strlen(origin), out);
+        buf_text(out, "}\n");
+    }
+    buf_fini(&shown);
+}
+
+void config_help(const struct config_option *options, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct config_option *o = &options[i];
+        char env[CONFIG_ENV], usage[128];
+        if (!o->help)
+            continue;
+        config_env_name(o->name, env);
+        if (o->kind == CONFIG_SECRET)
+            snprintf(usage, sizeof usage, "%s_FILE", env);
+        else
+            snprintf(usage, sizeof usage, "--%s%s%s", o->name, o->placeholder ? " " : "",
+                     o->placeholder ? o->placeholder : "");
+        buf_printf(out, "  %-32s%s%s", usage, strlen(usage) > 31 ? " " : "", o->help);
+        if (o->value && *o->value && o->kind != CONFIG_SECRET && o->kind != CONFIG_BOOL)
+            buf_printf(out, " (%s)", o->value);
+        buf_char(out, '\n');
+    }
+}
