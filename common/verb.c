@@ -79,6 +79,16 @@ int verb_check_flags(const struct verb_program *p, const struct verb *v, const s
     return 0;
 }
 
+int verb_check_words(const struct verb_program *p, const struct verb *v,
+                     const struct verb_call *call, char why[512])
+{
+    if (call->words_n <= v->words_max + 1)
+        return 0;
+    snprintf(why, 512, "`%s` does not know what \"%.60s\" is; `%s %s --help` shows what may follow",
+             v->name, call->words[v->words_max + 1], p->name, v->name);
+    return ERR_INVALID;
+}
+
 /* ---- help */
 
 /* Each line of text with this before it. */

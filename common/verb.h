@@ -9,9 +9,11 @@ struct verb_call {
     size_t words_n;
 };
 
+enum { VERB_ANY = 1 << 20 };
 struct verb {
     const char *name;
     const char *forms;                    /* what may follow, a line for each form; "" nothing */
+    size_t words_max;                     /* how many may follow at most: VERB_ANY: as one likes */
     const char *summary;                  /* one line, no full stop */
     const char *flags;                    /* its own options, with a space between; NULL: none */
     const char *uses;                     /* settings that its help shows as well; NULL: none */
@@ -44,6 +46,9 @@ void verb_unknown(const struct verb_program *p, const char *word, char why[512])
  * environment or a file is for all verbs and does not matter. */
 int verb_check_flags(const struct verb_program *p, const struct verb *v, const struct config *c,
                      char why[512]) must_use;
+/* 0, or ERR_INVALID with why: words stand behind the verb that it does not know. */
+int verb_check_words(const struct verb_program *p, const struct verb *v,
+                     const struct verb_call *call, char why[512]) must_use;
 /* Does the option belong to this verb (NULL: to none, so that it is a setting)? */
 bool verb_has_flag(const struct verb_program *p, const struct verb *v, const char *option);
 /* The same, or one of the settings it uses: what --help, the shells and the manual tell of it. */

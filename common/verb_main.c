@@ -56,7 +56,9 @@ static int dispatch(const struct verb_program *p, const struct config *c)
         verb_unknown(p, call.words[0], why);
         return refuse(p, json, why);
     }
-    return verb_check_flags(p, v, c, why) ? refuse(p, json, why) : v->run(&call);
+    if (verb_check_flags(p, v, c, why) || verb_check_words(p, v, &call, why))
+        return refuse(p, json, why);
+    return v->run(&call);
 }
 
 static int run_line(const struct verb_program *p, int argc, char **argv)

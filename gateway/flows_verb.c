@@ -34,8 +34,6 @@ int flows_verb(const struct verb_call *call)
     struct person p;
     struct talk_answer a = {.retry_s = -1};
     int code = person_open(call, &p);
-    if (!code && call->words_n > 1)
-        code = person_fail(&p, EXIT_USAGE, "`flows` takes no names; it lists all you may start");
     if (!code)
         code = person_get(&p, "/v1/flows", &a);
     const struct json *items = code ? NULL : json_get(a.json, "items");

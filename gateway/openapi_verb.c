@@ -41,8 +41,6 @@ int openapi_verb(const struct verb_call *call)
     struct findings findings;
     struct flow_set *flows = NULL;
     struct buf text = {0};
-    if (call->words_n > 1)
-        return complain(EXIT_USAGE, "`openapi` takes no names; --flows is the folder");
     if (!load.flows_dir)
         return complain(EXIT_USAGE, "--flows (OFFPATH_FLOWS) is not set; name the folder of your "
                                     "flow files");

@@ -105,15 +105,9 @@ static void show_settings(const struct config *c)
     buf_fini(&out);
 }
 
-/* `run` and `check` know no words behind them: who writes one means something else. */
 static int read_settings(const struct verb_call *call, struct options *o)
 {
     char why[OPTIONS_WHY];
-    if (call->words_n > 1) {
-        snprintf(why, sizeof why, "`%s` does not know what \"%.60s\" is", call->words[0],
-                 call->words[1]);
-        return say(EXIT_USAGE, why);
-    }
     if (options_read(call->config, o, why) != 0)
         return say(EXIT_USAGE, why);
     log_open("offpath-gateway", o->log_json, o->log_level);

@@ -71,7 +71,7 @@ static int check_flow(struct sending *s)
 {
     const struct verb_call *call = s->person.call;
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-    if (call->words_n < 2 || call->words_n > 3)
+    if (call->words_n < 2)
         return person_fail(&s->person, EXIT_USAGE, "write send FLOW [JSON|@file|-]");
     s->flow = call->words[1];
     if (!s->flow[0] || s->flow[strspn(s->flow, allowed)] || strlen(s->flow) > 63)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/complaint.h"
+#include "common/exit_code.h"
 #include "common/finding.h"
 #include "common/job.h"
 
@@ -23,6 +25,24 @@ static void list_all(FILE *out)
                 call_code_for_user((enum call_code)c));
 }
 
+static int unknown(const char *code)
+{
+    enum { CODES = FINDING_CODE_COUNT + REASON_COUNT + CALL_CODE_COUNT };
+    const char *names[CODES];
+    size_t n = 0;
+    for (int c = 0; c < FINDING_CODE_COUNT; c++)
+        names[n++] = finding_code_text((enum finding_code)c);
+    for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
+        names[n++] = reason_code((enum job_reason)r);
+    for (int c = CALL_OK + 1; c < CALL_CODE_COUNT; c++)
+        names[n++] = call_code((enum call_code)c);
+    const char *near = nearest_name(code, names, n);
+    return complain(&(struct complaint){stderr, "offpath-worker", false}, EXIT_USAGE,
+                    "`%.60s` is no code; %s%s%s", code,
+                    near ? "did you mean `" : "`explain` without one lists them all",
+                    near ? near : "", near ? "`?" : "");
+}
+
 /* Some codes are both a job's reason and a call's code: both are told. */
 int explain_run(const char *code, FILE *out)
 {
@@ -30,7 +50,7 @@ int explain_run(const char *code, FILE *out)
     bool found = false;
     if (!code) {
         list_all(out);
-        return 0;
+        return EXIT_GOOD;
     }
     if (finding_explain(code, &title, &explanation) == 0) {
         fprintf(out, "%s: %s\n%s\n", code, title, explanation);
@@ -48,7 +68,5 @@ int explain_run(const char *code, FILE *out)
                 call_code_for_operator(call));
         found = true;
     }
-    if (!found)
-        fprintf(stderr, "`%s` is no code; `explain` without one lists them all\n", code);
-    return found ? 0 : 2;
+    return found ? EXIT_GOOD : unknown(code);
 }

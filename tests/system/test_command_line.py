@@ -208,17 +208,31 @@ def test_errors_tells_what_every_code_means(site):
     assert codes["errors"]["outcome-unknown"]["help"] in good(run(site, "errors", "outcome-unknown")).stdout
     assert "did you mean `outcome-unknown`" in good(run(site, "errors", "outcome-unknow"), 2).stderr
     assert json.loads(good(run(site, "errors", "schema", "--json")).stdout)["status"] == 422
+    for code, near in (("F03", "did you mean `F0"), ("http-5x", "did you mean `http-5xx`?"), ("x", "lists them all")):
+        done = good(site.verb("offpath-worker", "explain", code), 2)
+        assert done.stderr.startswith(f"offpath-worker: `{code}` is no code; ") and near in done.stderr, done
 
 
 @pytest.mark.parametrize("words, says", [
     ("errors nope --json", "is no code"), ("sned --json", "did you mean `send`"), ("--json", "say what to do"), ("send --json --nope", "unknown flag"),
-    ("run --json", "knows no --json"), ("flows x --json", "takes no names"), ("jobs show --json", "say which job"), ("send --json", "send FLOW")])
+    ("run --json", "knows no --json"), ("flows x --json", "does not know what \"x\" is"), ("jobs show --json", "say which job"), ("send --json", "send FLOW")])
 def test_json_says_as_a_problem_what_was_not_understood(site, words, says):
     done = good(run(site, *words.split()), 2)
     problem = json.loads(done.stderr)  # one line
     assert problem["type"] == "about:blank" and problem["title"] == "not understood" and says in problem["detail"], done
     plain = good(run(site, *words.replace("--json", "").split()), 2).stderr if words not in ("run --json",) else problem["detail"]
     assert problem["detail"] in plain and done.stdout == ""
+
+
+@pytest.mark.parametrize("program, words, verb", [
+    ("gateway", "run x", "run"), ("gateway", "check x --show", "check"), ("gateway", "token x", "token"), ("gateway", "errors schema x", "errors"),
+    ("gateway", "openapi x", "openapi"), ("gateway", "send open {} x", "send"), ("gateway", "jobs show 3f9a2c41 x", "jobs"),
+    ("worker", "run x", "run"), ("worker", "topics plan x", "topics"), ("worker", "migrate plan x", "migrate"),
+    ("worker", "explain F031 x", "explain"), ("worker", "eval price-compare x", "eval")])
+def test_a_word_too_many_is_refused(site, program, words, verb):
+    done = good(site.verb(f"offpath-{program}", *words.split()), 2)
+    assert done.stderr == (f'offpath-{program}: `{verb}` does not know what "x" is; '
+                           f"`offpath-{program} {verb} --help` shows what may follow\n")
 
 
 def test_json_of_the_worker_does_so_too(site):

@@ -66,6 +66,26 @@ static void a_verb_lists_options_that_exist(void **state)
     }
 }
 
+/* What a form names may be written, and one word more may not. */
+static void takes_as_many_words_as_its_forms_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < p->verbs_n; i++) {
+        const struct verb *v = &p->verbs[i];
+        const char *words[8] = {v->name, "a", "b", "c", "d"};
+        struct verb_call call = {.words = words, .words_n = v->words_max + 1};
+        char why[512];
+        assert_int_equal(verb_check_words(p, v, &call, why), 0);
+        if (v->words_max == VERB_ANY)
+            continue;
+        call.words_n++;
+        assert_int_equal(verb_check_words(p, v, &call, why), ERR_INVALID);
+        assert_non_null(strstr(why, words[v->words_max + 1]));
+        assert_true(v->words_max > 0 || strncmp(v->forms, "[SETTINGS]", 10) == 0 || !v->forms[0] ||
+                    v->forms[0] == '-');
+    }
+}
+
 static void every_line_of_help_fits_80_columns(void **state)
 {
     (void)state;
@@ -209,6 +229,7 @@ static void offers_and_explains_what_help_shows(void **state)
 #define VERB_PROGRAM_TESTS                                         \
     cmocka_unit_test(helps_with_each_option_where_it_belongs),     \
         cmocka_unit_test(a_verb_lists_options_that_exist),         \
+        cmocka_unit_test(takes_as_many_words_as_its_forms_name),   \
         cmocka_unit_test(every_line_of_help_fits_80_columns),      \
         cmocka_unit_test(names_all_verbs_and_their_exits),         \
         cmocka_unit_test(prints_what_is_there_for_shells_and_man), \
