@@ -8,15 +8,17 @@
 
 static void refuse(const struct http_request *q, struct http_reply *r, int err)
 {
-    const char *detail = "this gateway is about to stop; connect again";
     if (err == ERR_FULL)
-        detail = "too many live streams are open; read the job itself, its ETag makes that cheap";
+        problem_simple(
+            q, r, ERR_OVERLOADED,
+            "too many live streams are open; read the job itself, its ETag makes that cheap");
     else if (err == ERR_OVERLOADED)
-        detail = "you have too many live streams open; end some, or read the job itself";
-    if (err == ERR_NOMEM)
-        problem_simple(q, r, ERR_BUG, NULL);
+        problem_simple(q, r, ERR_OVERLOADED,
+                       "you have too many live streams open; end some, or read the job itself");
+    else if (err == ERR_CLOSED)
+        problem_simple(q, r, ERR_SHUTTING_DOWN, "connect again");
     else
-        problem_simple(q, r, ERR_OVERLOADED, detail);
+        problem_simple(q, r, ERR_BUG, NULL);
 }
 
 static void begin(struct streams *s, const struct http_request *q, struct http_reply *r,

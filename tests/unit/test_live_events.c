@@ -75,6 +75,18 @@ static void strangers_and_unknown_jobs_get_404(void **state)
     }
 }
 
+static void a_gateway_that_stops_says_so(void **state)
+{
+    struct stage *s = *state;
+    char path[80];
+    accept_one(s, "plain", NULL, path);
+    streams_stop(s->serve.streams, 0);
+    loop_fake_run_for(s->loop, 1); /* it stops on its loop */
+    assert_int_equal(stage_ask(s, "GET", path, NULL), 503);
+    assert_string_equal(stage_member(s, "code"), "shutting-down");
+    assert_null(s->reply.taker);
+}
+
 static void without_mysql_it_is_unavailable(void **state)
 {
     struct stage *s = *state;
@@ -163,6 +175,7 @@ int main(void)
         T(of_a_job_that_is_not_registered_yet_it_opens),
         T(strangers_and_unknown_jobs_get_404),
         T(without_mysql_it_is_unavailable),
+        T(a_gateway_that_stops_says_so),
         T(one_too_many_is_refused_until_another_ends),
         T(one_client_does_not_get_all_streams),
         T(a_user_has_a_stream_of_all_jobs_and_a_guest_has_none),
