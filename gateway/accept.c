@@ -134,7 +134,7 @@ static int lead(struct attempt *t)
     confirm(t);
     t->counted = false; /* it is taken for good */
     attempt_listen(t);
-    return attempt_settle(t, KNOWN);
+    return attempt_settle(t, JOB_QUEUED, KNOWN);
 }
 
 /* ---- limits */
@@ -254,7 +254,7 @@ int attempt_published(struct attempt *t, int err)
     t->counted = false;
     confirm(t);
     enroll(t);
-    return attempt_settle(t, ACCEPTED);
+    return attempt_settle(t, JOB_QUEUED, ACCEPTED);
 }
 
 static int publish_and_answer(struct attempt *t)

@@ -68,7 +68,8 @@ int attempt_known(struct attempt *t)
     if (strcmp(job.reason, "gone") == 0) {
         rc = attempt_refuse_simply(t, ERR_KEY_REUSED, "its job is kept no longer; use a new key");
     } else if (!job_is_final(job.state)) {
-        rc = attempt_accepted(t, job_view_state(&job), KNOWN);
+        attempt_listen(t);
+        rc = attempt_settle(t, job_view_state(&job), KNOWN);
     } else {
         rc = answer_job(t, &job, calls, n, KNOWN);
     }
@@ -119,7 +120,7 @@ void attempt_listen(struct attempt *t)
 }
 
 /* true: it is final, and answered. */
-static bool answer_final(struct attempt *t, enum accept_outcome o)
+static bool answer_final(struct attempt *t, enum job_state *state, enum accept_outcome o)
 {
     struct record_job job;
     struct record_call *calls = NULL;
@@ -129,12 +130,14 @@ static bool answer_final(struct attempt *t, enum accept_outcome o)
     bool final = job_is_final(job.state) && strcmp(job.reason, "gone") != 0;
     if (final)
         (void)answer_job(t, &job, calls, n, o);
+    else if (!job_is_final(job.state))
+        *state = job_view_state(&job);
     free_calls(calls, n);
     record_job_fini(&job);
     return final;
 }
 
-int attempt_settle(struct attempt *t, enum accept_outcome o)
+int attempt_settle(struct attempt *t, enum job_state state, enum accept_outcome o)
 {
     int64_t end_ms = clock_mono_ms(t->a->clock) + t->wait_ms;
     bool final = false;
@@ -146,7 +149,7 @@ int attempt_settle(struct attempt *t, enum accept_outcome o)
     }
     while (!err && !final) {
         err = waiter_sleep(t->waiter, end_ms - clock_mono_ms(t->a->clock));
-        final = err != ERR_CLOSED && answer_final(t, o);
+        final = err != ERR_CLOSED && answer_final(t, &state, o);
     }
-    return final ? ATTEMPT_DONE : attempt_accepted(t, JOB_QUEUED, o);
+    return final ? ATTEMPT_DONE : attempt_accepted(t, state, o);
 }

@@ -63,10 +63,11 @@ void attempt_wipe(struct attempt *t);    /* all plain text, at the end of every 
 void attempt_location(struct attempt *t);
 int attempt_accepted(struct attempt *t, enum job_state state, enum accept_outcome o);
 int attempt_cached(struct attempt *t, struct mark *mark);
-/* The key's job as it is now; if it cannot be read, it is at least accepted. */
+/* The key's job as it is now, or after the wait; if it cannot be read, it is at least accepted. */
 int attempt_known(struct attempt *t);
-/* Wait for the job's final state as far as the flow or the client says, then answer it, or 202. */
-int attempt_settle(struct attempt *t, enum accept_outcome o);
+/* Wait for the job's final state as far as the flow or the client says, then answer it, or 202 with
+ * the state that was seen last; `state`: before any look. */
+int attempt_settle(struct attempt *t, enum job_state state, enum accept_outcome o);
 /* Prefer: wait=N, or the flow's own wait. */
 void attempt_read_wait(struct attempt *t);
 void attempt_listen(struct attempt *t); /* before the job is published */

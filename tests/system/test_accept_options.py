@@ -2,6 +2,7 @@
 together; a plain password stays nowhere."""
 import json
 import re
+import uuid
 import warnings
 
 import pytest
@@ -83,7 +84,20 @@ def test_a_wait_that_is_over_is_a_202(site):
     site.standin.script("a-mart", {"delay_ms": 2500, "repeat": -1})
     a = post(site, "plain", {"n": 1}, Prefer="wait=1")
     assert (a.status, a.headers["preference-applied"]) == (202, "wait=1"), a
+    assert a.json()["state"] == "running"
     assert site.wait_final(a.json()["id"])["state"] == "succeeded"
+
+
+def test_a_repeated_key_waits_for_the_same_job(site):
+    site.standin.script("a-mart", {"delay_ms": 2500, "repeat": -1})
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first = post(site, "plain", {"n": 1}, **key)
+    again = post(site, "plain", {"n": 1}, gateway=1, Prefer="wait=1", **key)
+    assert (again.status, again.json()["state"], again.headers["preference-applied"]) == (202, "running", "wait=1"), again
+    end = post(site, "plain", {"n": 1}, gateway=1, Prefer="wait=20", **key)
+    assert (first.status, end.status, end.json()["state"]) == (202, 200, "succeeded"), end
+    assert first.json()["id"] == again.json()["id"] == end.json()["id"]
+    assert end.headers["idempotent-replayed"] == "true" and end.headers["preference-applied"] == "wait=20"
 
 
 # ---- limits

@@ -511,6 +511,20 @@ static void waits_for_the_end_if_asked(void **state)
     assert_null(strstr(buf_str(&s->reply.headers), "Preference-Applied"));
 }
 
+static void a_known_key_hears_the_wish_to_wait(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    stage_flush(s);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A "\nPrefer: wait=0"), 202);
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Idempotent-Replayed: true"));
+    assert_non_null(strstr(buf_str(&s->reply.headers), "Preference-Applied: wait=0"));
+    waiters_stop(s->serve.accept.waiters);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A "\nPrefer: wait=30"), 202);
+    assert_null(strstr(buf_str(&s->reply.headers), "Preference-Applied"));
+    assert_int_equal(s->got_n, 1);
+}
+
 static void joins_no_job_that_was_cancelled(void **state)
 {
     struct stage *s = *state;
@@ -669,6 +683,7 @@ int main(void)
         TEST(counts_its_share_while_redis_is_away),
         TEST(sets_fields_and_hides_a_password),
         TEST(waits_for_the_end_if_asked),
+        TEST(a_known_key_hears_the_wish_to_wait),
         TEST(joins_no_job_that_was_cancelled),
         cmocka_unit_test_setup_teardown(makes_nobody_a_guest_by_accident, stage_setup,
                                         stage_teardown),
