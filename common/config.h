@@ -18,10 +18,12 @@ struct config_option {
                                 for both may share one file */
 };
 
+/* The file's path: `config`, which need not stand in a table. */
+extern const struct config_option config_file_option;
+
 struct config;
 /* Reads argv (flags anywhere, `--x v`, `--x=v`, `--flag` for BOOL, `--` ends; argv[0] is the
- * program), environment and file. `config`, the file's path, need not stand in the table. options,
- * argv: borrowed until config_free; positionals: what is left of argv, lent. The values of SECRETs,
+ * program), environment and file. options, argv: borrowed until config_free; positionals: what is left of argv, lent. The values of SECRETs,
  * and the password in a URL, are given to log_secret. 0; ERR_NOMEM; ERR_INVALID with why = one line
  * that says what to do (unknown flag: nearest name; wrong kind: what is expected). *out: owned
  * (config_free). */

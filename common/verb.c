@@ -63,6 +63,11 @@ bool verb_shows_flag(const struct verb_program *p, const struct verb *v, const c
     return verb_has_flag(p, v, option) || (v && v->uses && in_list(v->uses, option));
 }
 
+bool verb_shows_file(const struct verb *v)
+{
+    return !v || v->settings || v->flags || v->uses;
+}
+
 /* An option that no verb lists is a setting, and those are taken by every verb. */
 int verb_check_flags(const struct verb_program *p, const struct verb *v, const struct config *c,
                      char why[512])
@@ -118,6 +123,8 @@ static void options(const struct verb_program *p, const struct verb *v, struct b
     for (size_t i = 0; i < *p->options_n; i++)
         if (verb_shows_flag(p, v, p->options[i].name))
             config_help(&p->options[i], 1, out);
+    if (verb_shows_file(v))
+        config_help(&config_file_option, 1, out);
 }
 
 void verb_help(const struct verb_program *p, const struct verb *v, struct buf *out)

@@ -54,6 +54,9 @@ bool verb_has_flag(const struct verb_program *p, const struct verb *v, const cha
 /* The same, or one of the settings it uses: what --help, the shells and the manual tell of it. */
 bool verb_shows_flag(const struct verb_program *p, const struct verb *v, const char *option);
 
+/* Is --config of use to it (NULL: the program)? */
+bool verb_shows_file(const struct verb *v);
+
 /* --help: of the program, of one verb. */
 void verb_help_all(const struct verb_program *p, struct buf *out);
 void verb_help(const struct verb_program *p, const struct verb *v, struct buf *out);

@@ -66,6 +66,8 @@ static void options(const struct verb_program *p, const struct verb *v, struct b
         if (o->help && verb_shows_flag(p, v, o->name) && !chapter)
             option(o, out);
     }
+    if (verb_shows_file(v) && !(v && v->settings))
+        option(&config_file_option, out);
 }
 
 static void verb(const struct verb_program *p, const struct verb *v, struct buf *out)

@@ -45,7 +45,7 @@ static void flags(const struct verb_program *p, const struct verb *v, struct buf
         if (o->help && o->kind != CONFIG_SECRET && verb_shows_flag(p, v, o->name))
             buf_printf(out, "--%s ", o->name);
     }
-    buf_text(out, "--config --help");
+    buf_printf(out, "%s--help", verb_shows_file(v) ? "--config " : "");
 }
 
 /* After these a file follows. */

@@ -31,6 +31,7 @@ static const struct verb verbs[] = {
      .flags = "show",
      .settings = true,
      .examples = "offpath-gateway check --config gateway.yaml\n"
+                 "offpath-gateway check --flows flows\n"
                  "offpath-gateway check --show",
      .exits = "0 good, 1 findings in flow files, 2 usage or settings",
      .run = check_verb},
@@ -59,6 +60,7 @@ static const struct verb verbs[] = {
      .summary = "the flows you may start",
      .flags = ASKING,
      .examples = "offpath-gateway flows\n"
+                 "offpath-gateway flows --url https://jobs.example\n"
                  "OFFPATH_TOKEN_FILE=alice.jwt offpath-gateway flows --json",
      .exits = "0 good\n" ASKING_EXITS,
      .run = flows_verb},
@@ -67,7 +69,8 @@ static const struct verb verbs[] = {
      .summary = "print the OpenAPI document of the flow files",
      .uses = "flows upstreams public-url",
      .examples = "offpath-gateway openapi --flows flows > openapi.json\n"
-                 "offpath-gateway openapi --flows flows --public-url https://jobs.example",
+                 "offpath-gateway openapi --flows flows --public-url https://jobs.example\n"
+                 "offpath-gateway openapi --config gateway.yaml",
      .exits = "0 good, 1 findings in flow files, 2 usage or settings",
      .run = openapi_verb},
     {.name = "errors",
@@ -76,7 +79,8 @@ static const struct verb verbs[] = {
      .summary = "what a code in an answer means",
      .flags = "json",
      .examples = "offpath-gateway errors\n"
-                 "offpath-gateway errors outcome-unknown",
+                 "offpath-gateway errors outcome-unknown\n"
+                 "offpath-gateway errors schema --json",
      .exits = "0 good, 2 no such code",
      .run = errors_verb},
     {.name = "token",

@@ -68,6 +68,7 @@ static const struct verb verbs[] = {
      .flags = "yes",
      .uses = READING " kafka kafka-properties",
      .examples = "offpath-worker topics plan --flows flows --kafka k1:9092\n"
+                 "offpath-worker topics plan --config worker.yaml\n"
                  "offpath-worker topics apply --config worker.yaml --yes",
      .exits = "0 good, 1 findings in flow files, 2 usage or settings,\n"
               "3 Kafka did not answer or refused, 5 not confirmed, 70 a bug in Offpath",

@@ -56,6 +56,6 @@ def test_bash_offers_each_verb_and_the_flags_that_its_help_shows(tmp_path, relea
     assert len(verbs) > 5 and offered("") == [*verbs, "--help", "--version"]
     for verb in verbs:
         shown = re.findall(r"^  (--[a-z0-9-]+)", said(verb, "--help"), re.M)
-        assert offered(verb, "--") == [*shown, "--config", "--help"], verb
+        assert offered(verb, "--") == [*shown, "--help"], verb
     assert offered(verbs[2], "--no-such") == []
     assert offered("migrate", "st") == (["status"] if program == "offpath-worker" else [])
