@@ -149,6 +149,8 @@ void findings_sort(struct findings *f); /* by file, line, column, code */
  * caret and the help below, for people at a terminal; the file is read again for it. */
 void findings_print(const struct findings *f, bool excerpt, struct buf *out);
 void findings_print_json(const struct findings *f, struct buf *out); /* JSON Lines */
+/* "8 flows, no findings", else how many errors and warnings. */
+void findings_print_sum(const struct findings *f, size_t flows, struct buf *out);
 /* The first error (else the first warning) as one line cut to size; "" without findings. */
 void findings_first(const struct findings *f, char *out, size_t size);
 

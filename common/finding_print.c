@@ -126,3 +126,17 @@ void findings_first(const struct findings *f, char *out, size_t size)
     snprintf(out, size, "%s", buf_str(&line));
     buf_fini(&line);
 }
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+void findings_print_sum(const struct findings *f, size_t flows, struct buf *out)
+{
+    if (f->errors + f->warnings == 0)
+        buf_printf(out, "%zu flow%s, no findings\n", flows, plural(flows));
+    else
+        buf_printf(out, "%zu error%s, %zu warning%s\n", f->errors, plural(f->errors), f->warnings,
+                   plural(f->warnings));
+}

@@ -89,10 +89,7 @@ static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
 int gateway_check(const struct options *o, char why[GATEWAY_WHY])
 {
     struct gateway g = {.o = o};
-    struct flow_set *flows = NULL;
-    char text[SERVING_WHY];
-    int rc = expr_start() ? EXIT_BUG : serving_load(o, true, &flows, text);
-    flow_set_put(flows);
+    int rc = expr_start() ? EXIT_BUG : serving_check(o);
     why[0] = 0;
     int wrong = open_secret(&g, why);
     if (!wrong)

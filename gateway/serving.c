@@ -13,16 +13,22 @@ enum { DESCRIBE_MS = 10000, LAG_EVERY_MS = 5000 };
 
 /* ---- reading */
 
-int serving_load(const struct options *o, bool tell, struct flow_set **out, char why[SERVING_WHY])
+static int load(const struct options *o, struct findings *f, struct flow_set **out)
 {
     const struct flow_load_settings settings = {.flows_dir = o->flows,
                                                 .upstreams_file = o->upstreams,
                                                 .secrets_dir = o->secrets,
                                                 .secrets_away = true}; /* it calls nobody */
+    findings_init(f);
+    int err = flow_load(&settings, f, out);
+    return err == 0 ? EXIT_GOOD : err == ERR_INVALID ? EXIT_FINDINGS : EXIT_BUG;
+}
+
+int serving_load(const struct options *o, bool tell, struct flow_set **out, char why[SERVING_WHY])
+{
     struct findings findings;
     struct buf text = {0};
-    findings_init(&findings);
-    int err = flow_load(&settings, &findings, out);
+    int rc = load(o, &findings, out);
     if (tell)
         findings_print(&findings, isatty(STDERR_FILENO), &text);
     fputs(buf_str(&text), stderr);
@@ -32,7 +38,22 @@ int serving_load(const struct options *o, bool tell, struct flow_set **out, char
         findings_first(&findings, why, SERVING_WHY);
     buf_fini(&text);
     findings_fini(&findings);
-    return err == 0 ? EXIT_GOOD : err == ERR_INVALID ? EXIT_FINDINGS : EXIT_BUG;
+    return rc;
+}
+
+int serving_check(const struct options *o)
+{
+    struct findings findings;
+    struct flow_set *flows = NULL;
+    struct buf text = {0};
+    int rc = load(o, &findings, &flows);
+    findings_print(&findings, isatty(STDOUT_FILENO), &text);
+    findings_print_sum(&findings, flows ? flows->flows_n : 0, &text);
+    fputs(buf_str(&text), stdout);
+    buf_fini(&text);
+    findings_fini(&findings);
+    flow_set_put(flows);
+    return rc;
 }
 
 static int check_topics(struct serving *s, const struct options *o, char why[SERVING_WHY])

@@ -7,14 +7,10 @@
 enum { OUTPUT_MAX = 16 * 1024 * 1024 };
 
 struct totals {
-    size_t flows, errors, warnings;
+    size_t flows;
+    struct findings found; /* their counts only */
     bool no_memory;
 };
-
-static const char *plural(size_t n)
-{
-    return n == 1 ? "" : "s";
-}
 
 static void print_findings(const struct check_settings *s, const struct findings *f, FILE *out)
 {
@@ -41,22 +37,20 @@ static void check_folder(const struct check_settings *s, const char *dir, struct
         t->no_memory = true;
     if (err == 0)
         t->flows += set->flows_n;
-    t->errors += findings.errors;
-    t->warnings += findings.warnings;
+    t->found.errors += findings.errors;
+    t->found.warnings += findings.warnings;
     print_findings(s, &findings, out);
     findings_fini(&findings);
     flow_set_put(set);
 }
 
-static void print_totals(const struct check_settings *s, const struct totals *t, FILE *out)
+static void print_sum(const struct check_settings *s, const struct totals *t, FILE *out)
 {
-    if (s->json)
-        return;
-    if (t->errors + t->warnings == 0)
-        fprintf(out, "%zu flow%s, no findings\n", t->flows, plural(t->flows));
-    else
-        fprintf(out, "%zu error%s, %zu warning%s\n", t->errors, plural(t->errors), t->warnings,
-                plural(t->warnings));
+    struct buf text = {0};
+    if (!s->json)
+        findings_print_sum(&t->found, t->flows, &text);
+    fputs(buf_str(&text), out);
+    buf_fini(&text);
 }
 
 static void print_config(const struct check_settings *s, FILE *out)
@@ -84,10 +78,10 @@ int check_run(const struct check_settings *s, FILE *out)
     for (size_t i = 0; i < s->dirs_n; i++)
         check_folder(s, s->dirs[i], &t, out);
     expr_stop();
-    print_totals(s, &t, out);
+    print_sum(s, &t, out);
     if (t.no_memory)
         return EXIT_BUG;
-    if (t.errors > 0 || (t.warnings > 0 && s->deny_warnings))
+    if (t.found.errors > 0 || (t.found.warnings > 0 && s->deny_warnings))
         return EXIT_FINDINGS;
     return s->servers ? s->servers(s->servers_arg, out) : EXIT_GOOD;
 }

@@ -439,7 +439,7 @@ def test_settings_that_would_check_nothing_are_refused(site, env, said):
 def test_check_takes_good_settings_without_asking_a_server(site):
     env = {"OFFPATH_KAFKA": "127.0.0.1:1", "OFFPATH_REDIS": "redis://127.0.0.1:1"}
     done = site.verb("offpath-gateway", "check", env=env)
-    assert done.returncode == 0, done
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith(" flows, no findings\n"), done
     env.update(OFFPATH_JWT_HS256_FILE="", OFFPATH_JWKS="https://127.0.0.1:1/keys")
     assert site.verb("offpath-gateway", "check", env=env).returncode == 0
     done = site.verb("offpath-gateway", "check", env={**env, "OFFPATH_ID_SECRET_FILE": "/nowhere"})
