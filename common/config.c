@@ -7,8 +7,8 @@
 #include "common/config_table.h"
 #include "common/log.h"
 
-const struct config_option config_file_option = {
-    "config", CONFIG_TEXT, NULL, "FILE", "settings file (YAML), name: value"};
+const struct config_option config_file_option = {"config", CONFIG_TEXT, NULL, "FILE",
+                                                 "settings file (YAML), name: value"};
 
 bool config_same_name(const char *a, const char *b, size_t b_len)
 {

@@ -23,10 +23,10 @@ extern const struct config_option config_file_option;
 
 struct config;
 /* Reads argv (flags anywhere, `--x v`, `--x=v`, `--flag` for BOOL, `--` ends; argv[0] is the
- * program), environment and file. options, argv: borrowed until config_free; positionals: what is left of argv, lent. The values of SECRETs,
- * and the password in a URL, are given to log_secret. 0; ERR_NOMEM; ERR_INVALID with why = one line
- * that says what to do (unknown flag: nearest name; wrong kind: what is expected). *out: owned
- * (config_free). */
+ * program), environment and file. options, argv: borrowed until config_free; positionals: what is
+ * left of argv, lent. The values of SECRETs, and the password in a URL, are given to log_secret. 0;
+ * ERR_NOMEM; ERR_INVALID with why = one line that says what to do (unknown flag: nearest name;
+ * wrong kind: what is expected). *out: owned (config_free). */
 int config_read(const struct config_option *options, size_t n, int argc, char **argv,
                 struct config **out, char why[512]) must_use;
 void config_free(struct config *c);

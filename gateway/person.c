@@ -183,7 +183,7 @@ static int find_in_pages(struct person *p, const char *typed, char out[ID_TEXT])
     }
     buf_fini(&path);
     if (!code && found != 1)
-        code = person_fail(p, EXIT_USAGE, "%s of your last jobs ends in %s; write the whole id",
+        code = person_fail(p, EXIT_FINDINGS, "%s of your last jobs ends in %s; write the whole id",
                            found ? "more than one" : "none", typed);
     return code;
 }
