@@ -240,7 +240,8 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
      * now */
     int (*watch)(struct record *, struct record_watch *, size_t n);
     /* T4: declare `dead` dead, then take over those of its jobs; taken[i]: job i is ours now.
-     * ERR_CONFLICT: its lease is good after all; ERR_FENCED: ours is not */
+     * ERR_CONFLICT: its lease is good after all; ERR_FENCED: ours is not; ERR_TIMEOUT: its row is
+     * still locked, look again. Waits 1 s for that, for a job that is locked not at all. */
     int (*take_over)(struct record *, uint64_t dead, uint64_t worker, const struct job_id *ids,
                      size_t n, bool *taken);
     /* jobs asked to be cancelled since us (op_cancel); at most max ids */

@@ -116,6 +116,13 @@ void record_fake_poison(struct record_fake *f, const struct job_id *id)
     pthread_mutex_unlock(&f->lock);
 }
 
+void record_fake_lock(struct record_fake *f, uint64_t worker)
+{
+    pthread_mutex_lock(&f->lock);
+    f->locked = worker;
+    pthread_mutex_unlock(&f->lock);
+}
+
 unsigned record_fake_calls(struct record_fake *f)
 {
     pthread_mutex_lock(&f->lock);

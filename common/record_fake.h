@@ -19,6 +19,8 @@ void record_fake_fail(struct record_fake *f, unsigned nth, int err);
 void record_fake_lose(struct record_fake *f, unsigned nth);
 /* Away: every call and open gives ERR_IO until it is back. */
 void record_fake_down(struct record_fake *f, bool down);
+/* Its row is locked, as by a transaction of a host that is frozen; 0: none. */
+void record_fake_lock(struct record_fake *f, uint64_t worker);
 /* ERR_REFUSED for each claim, ledger or finish batch with this job in it; NULL: none. */
 void record_fake_poison(struct record_fake *f, const struct job_id *id);
 unsigned record_fake_calls(struct record_fake *f); /* so far, failed ones too */

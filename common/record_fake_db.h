@@ -46,6 +46,7 @@ struct record_fake {
     int fail_err;
     bool down, poisoned;
     struct job_id poison;
+    uint64_t locked; /* worker; 0: none */
     struct sql_fake *sql;
 };
 struct fake_connection {

@@ -37,6 +37,8 @@ int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struc
         return err;
     if (!fake_alive(f, worker))
         return fake_end(f, ERR_FENCED);
+    if (f->locked == dead)
+        return fake_end(f, ERR_TIMEOUT);
     if (!lease_out(f, dead))
         return fake_end(f, ERR_CONFLICT);
     if (fake_alive(f, dead))

@@ -102,6 +102,10 @@ struct record_locked {
 };
 int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
                      struct record_locked *out, size_t *found) must_use;
+/* Those only that nobody else has locked; waits for none where the server can (MariaDB 10.6, MySQL
+ * 8). */
+int record_lock_free_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
+                          struct record_locked *out, size_t *found) must_use;
 const struct record_locked *record_locked_find(const struct record_locked *list, size_t n,
                                                const struct job_id *id);
 

@@ -219,17 +219,16 @@ bool record_fence_alive(const struct record_fence *f, uint64_t worker)
 
 /* ---- locked jobs */
 
-int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
-                     struct record_locked *out, size_t *found)
+#define LOCK_JOBS "SELECT id,state,worker,cancel,round,seq FROM op_job WHERE id IN ("
+
+static int lock_jobs(struct record_mysql *r, const struct store_sql *q, const struct job_id *ids,
+                     size_t n, struct record_locked *out, size_t *found)
 {
-    static const struct store_sql q = {
-        "SELECT id,state,worker,cancel,round,seq FROM op_job WHERE id IN (", "?",
-        ") ORDER BY id FOR UPDATE", NULL};
     const struct store_value *v;
     size_t rows = store_rows_cover(n), got = 0;
     for (size_t i = 0; i < rows; i++)
         record_bytes(r, ids[i < n ? i : 0].b, sizeof ids->b);
-    int err = record_run(r, &q, rows);
+    int err = record_run(r, q, rows);
     while (!err && (err = store_next(r->store, &v)) == 1) {
         struct record_locked *l = &out[got];
         err = got++ < n ? 0 : ERR_BUG;
@@ -245,6 +244,22 @@ int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
     if (!err)
         *found = got;
     return err;
+}
+
+int record_lock_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
+                     struct record_locked *out, size_t *found)
+{
+    static const struct store_sql q = {LOCK_JOBS, "?", ") ORDER BY id FOR UPDATE", NULL};
+    return lock_jobs(r, &q, ids, n, out, found);
+}
+
+int record_lock_free_jobs(struct record_mysql *r, const struct job_id *ids, size_t n,
+                          struct record_locked *out, size_t *found)
+{
+    static const struct store_sql q = {
+        LOCK_JOBS, "?",
+        ") ORDER BY id FOR UPDATE /*!80001 SKIP LOCKED */ /*M!100600 SKIP LOCKED */", NULL};
+    return lock_jobs(r, &q, ids, n, out, found);
 }
 
 const struct record_locked *record_locked_find(const struct record_locked *list, size_t n,

@@ -1,5 +1,6 @@
 /* T1, T4 and the life of a worker's row. Declaring a worker dead takes its row exclusively, so it
- * waits for every transaction that holds the fence (T0), and refuses all that come after. */
+ * waits for every transaction that holds the fence (T0), and refuses all that come after. Not for
+ * long: of a host that is lost or frozen the server has to end that transaction first. */
 #include "common/record_mysql.h"
 
 #include <string.h>
@@ -130,46 +131,82 @@ static int declare_dead(struct record_mysql *r, void *arg)
     return err ? err : fence.alive[0] ? ERR_FINAL : 0;
 }
 
-/* The second: in order of id like all that lock jobs, and told apart row by row. */
-static int take(struct record_mysql *r, void *arg)
+static int take_rows(struct record_mysql *r, const struct taking *a,
+                     const struct job_id *const *ids, size_t n)
 {
     static const struct store_sql q = {"UPDATE op_job SET worker=?,crashes=crashes+1 WHERE id IN (",
                                        "?", ") AND worker=? AND state=1", NULL};
+    size_t rows = store_rows_cover(n);
+    if (n == 0)
+        return 0;
+    record_int(r, (int64_t)a->worker);
+    for (size_t i = 0; i < rows; i++)
+        record_bytes(r, ids[i < n ? i : 0]->b, sizeof ids[0]->b);
+    record_int(r, (int64_t)a->dead);
+    return record_run(r, &q, rows);
+}
+
+/* The second: in order of id like all that lock jobs, and told apart row by row. One that is still
+ * locked at the dead one holds up no other. */
+static int take(struct record_mysql *r, void *arg)
+{
     struct taking *a = arg;
     struct record_locked locked[STORE_ROWS_MAX];
+    const struct job_id *ids[STORE_ROWS_MAX];
     struct record_fence fence = {.n = 0};
-    size_t found = 0, n = store_rows_cover(a->n);
+    size_t found = 0, n = 0;
     record_fence_add(&fence, a->worker);
     int err = record_fence_check(r, &fence);
     if (!err && !fence.alive[0])
         err = ERR_FENCED;
     if (!err)
-        err = record_lock_jobs(r, a->ids, a->n, locked, &found);
+        err = record_lock_free_jobs(r, a->ids, a->n, locked, &found);
     if (err)
         return err;
     for (size_t i = 0; i < a->n; i++) {
         const struct record_locked *l = record_locked_find(locked, found, &a->ids[i]);
         a->taken[i] = l && l->state == JOB_RUNNING && l->worker == a->dead;
+        if (a->taken[i])
+            ids[n++] = &a->ids[i];
     }
-    record_int(r, (int64_t)a->worker);
-    for (size_t i = 0; i < n; i++)
-        record_bytes(r, a->ids[i < a->n ? i : 0].b, sizeof a->ids->b);
-    record_int(r, (int64_t)a->dead);
-    return record_run(r, &q, n);
+    return take_rows(r, a, ids, n);
+}
+
+/* Who waits here lets the jobs of all other dead workers wait: a lock that is not free in a second
+ * is for the next look. */
+static int impatient(struct record_mysql *r, record_body *body, void *arg)
+{
+    int err = store_patience(r->store, true);
+    if (!err)
+        err = body(r, arg);
+    int back = store_lost(r->store) ? 0 : store_patience(r->store, false);
+    if (err == ERR_CONFLICT)
+        return ERR_TIMEOUT;
+    return err ? err : back;
+}
+
+static int declare_dead_soon(struct record_mysql *r, void *arg)
+{
+    return impatient(r, declare_dead, arg);
+}
+
+static int take_soon(struct record_mysql *r, void *arg)
+{
+    return impatient(r, take, arg);
 }
 
 int record_take_over(struct record *record, uint64_t dead, uint64_t worker,
                      const struct job_id *ids, size_t n, bool *taken)
 {
     struct taking a = {dead, worker, ids, n, taken};
-    int err = record_transact(of(record), declare_dead, &a);
+    int err = record_transact(of(record), declare_dead_soon, &a);
     if (err == ERR_FINAL)
         return ERR_CONFLICT;
     for (size_t at = 0; at < n && !err; at += a.n) {
         a.ids = ids + at;
         a.taken = taken + at;
         a.n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at;
-        err = record_transact(of(record), take, &a);
+        err = record_transact(of(record), take_soon, &a);
     }
     return err;
 }

@@ -9,17 +9,44 @@
 
 enum { SQL_MAX = 1 << 20 };
 
+/* Decision 57: what a lost or frozen host locked is free again after SILENT_S. MariaDB knows a time
+ * limit of idle transactions. MySQL has one of idle connections only: those in mode TOGETHER get
+ * it. Each server reads its own kind of comment. */
+#define SILENT_S       "15"
+#define BY_ITSELF      "SET autocommit=1"
+#define IN_MYSQL(text) " /*!80000 " text " */"
+
 /* In two statements: the isolation level has one spelling that both servers know, and that is not a
  * variable. autocommit: a server may be set to begin with 0. */
 int store_session(struct store *s)
 {
-    int err = store_exec(
-        s,
-        "SET autocommit=1, time_zone='+00:00', sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
-        " innodb_lock_wait_timeout=5");
+    int err = store_exec(s, BY_ITSELF
+                         ",time_zone='+00:00',sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+                         "innodb_lock_wait_timeout=5,net_read_timeout=" SILENT_S
+                         ",net_write_timeout=" SILENT_S
+                         " /*M!100301 ,idle_transaction_timeout=" SILENT_S " */");
     if (!err)
         err = store_exec(s, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
     return err;
+}
+
+int store_mode(struct store *s, enum store_mode mode)
+{
+    static const char *const texts[] = {
+        [STORE_ALONE] = BY_ITSELF IN_MYSQL(",wait_timeout=DEFAULT"),
+        [STORE_TOGETHER] = "SET autocommit=0" IN_MYSQL(",wait_timeout=" SILENT_S),
+    };
+    stmt_forget_rows(s);
+    int err = s->mode == mode ? 0 : store_exec(s, texts[mode]);
+    if (!err)
+        s->mode = mode;
+    return err;
+}
+
+int store_patience(struct store *s, bool impatient)
+{
+    return store_exec(s, impatient ? "SET innodb_lock_wait_timeout=1"
+                                   : "SET innodb_lock_wait_timeout=5");
 }
 
 static int stmt_prepare(struct store *s, struct stmt *t, const struct store_sql *q, size_t rows)

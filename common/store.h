@@ -1,12 +1,14 @@
 /* store.h - a thin layer over an SQL client: one connection, prepared statements with parameters,
  * multi-row statements, rows, transactions. Knows nothing of the record. Adapter: store_mysql.c,
  * the only file that includes the MySQL client. One struct store belongs to one thread; calls block
- * up to io_ms. Session: UTC, strict, utf8mb4, READ COMMITTED, lock wait 5 s; no reconnect by
- * itself: after ERR_IO close and open again. Errors of all that talk to the server: ERR_IO
- * (connection lost, server stopping or read-only), ERR_CONFLICT (deadlock or lock time-out: roll
- * back, repeat the transaction), ERR_SETUP (no such table or column), ERR_EXISTS (duplicate key,
- * table is there), ERR_TOO_LARGE (packet), ERR_REFUSED (anything else: the statement or its data;
- * repeating does not help), ERR_NOMEM. store_why says more. */
+ * up to io_ms. Session: UTC, strict, utf8mb4, READ COMMITTED, lock wait 5 s; a transaction that
+ * says nothing for 15 s is ended by the server (its host may be lost), on MySQL also a connection
+ * that rests so long in mode TOGETHER; no reconnect by itself: after ERR_IO close and open again.
+ * Errors of all that talk to the server: ERR_IO (connection lost, server stopping or read-only),
+ * ERR_CONFLICT (deadlock or lock time-out: roll back, repeat the transaction), ERR_SETUP (no such
+ * table or column), ERR_EXISTS (duplicate key, table is there), ERR_TOO_LARGE (packet), ERR_REFUSED
+ * (anything else: the statement or its data; repeating does not help), ERR_NOMEM. store_why says
+ * more. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -131,5 +133,7 @@ size_t store_rows_cover(size_t n);
  */
 enum store_mode { STORE_ALONE, STORE_TOGETHER };
 int store_mode(struct store *s, enum store_mode mode) must_use;
+/* Wait 1 s for a lock from now on, or 5 s again. */
+int store_patience(struct store *s, bool impatient) must_use;
 int store_commit(struct store *s) must_use; /* ERR_IO: perhaps committed */
 void store_rollback(struct store *s);

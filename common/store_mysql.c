@@ -416,15 +416,6 @@ int store_use(struct store *s, const char *db)
     return 0;
 }
 
-int store_mode(struct store *s, enum store_mode mode)
-{
-    stmt_forget_rows(s);
-    if (s->mode != mode && mysql_autocommit(s->client, mode == STORE_ALONE))
-        return connection_failed(s);
-    s->mode = mode;
-    return 0;
-}
-
 int store_commit(struct store *s)
 {
     stmt_forget_rows(s);

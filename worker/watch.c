@@ -147,10 +147,11 @@ static int take_over(struct watch *w, struct record *r, size_t from)
             decide(list[i], WATCH_CLAIM);
             list[i]->row.worker = taker;
             list[i]->is_taken = true;
-        } else if (!err || err == ERR_CONFLICT) /* it lives, or another one was faster */
+        } else if (err == ERR_CONFLICT) /* it lives */
             list[i]->out_ms = 0;
     }
-    return err == ERR_CONFLICT || err == ERR_FENCED ? 0 : err;
+    /* locked: no reason to let those of others wait */
+    return err == ERR_CONFLICT || err == ERR_FENCED || err == ERR_TIMEOUT ? 0 : err;
 }
 
 /* Nobody waits for it any more. Taken over it must not stay ours, or nobody would run it. */

@@ -81,7 +81,7 @@ enum { COM_QUERY = 3, COM_STMT_EXECUTE = 0x17 };
 static bool is_query(const char *bytes, ssize_t n, const char *text)
 {
     size_t len = strlen(text);
-    return (size_t)n == 5 + len && bytes[4] == COM_QUERY && strncasecmp(bytes + 5, text, len) == 0;
+    return (size_t)n >= 5 + len && bytes[4] == COM_QUERY && strncasecmp(bytes + 5, text, len) == 0;
 }
 
 /* A packet of its own: the client waits for the answer before it. */

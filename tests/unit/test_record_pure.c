@@ -268,7 +268,7 @@ static void what_repeating_mends_is_told_from_what_it_does_not(void **state)
 
 static void of_a_users_statement_only_a_server_that_is_not_well_is_asked_again(void **state)
 {
-    static const unsigned again[] = {1021, 1026, 1030, 1114, 1290, 1053, 2006, 2013};
+    static const unsigned again[] = {1021, 1026, 1030, 1114, 1290, 1053, 2006, 2013, 4031};
     static const unsigned never[] = {1048, 1064, 1146, 1153, 1264, 1366, 1452, 1644, 4025};
     (void)state;
     for (size_t i = 0; i < sizeof again / sizeof *again; i++)

@@ -301,6 +301,34 @@ static void taken_and_forgotten_is_released(void **state)
     free(calls);
 }
 
+/* Two dead workers, the row of one is locked by what it left behind: the other's job does not wait
+ * for that. */
+static void a_locked_row_holds_up_no_other_dead_worker(void **state)
+{
+    struct bench *b = *state;
+    uint64_t frozen = b->theirs;
+    runs_there(b, 1);
+    struct seen *stuck = follow(b, 1);
+    assert_int_equal(b->other->ops->worker_start(b->other, "p", 15000, &b->theirs), 0);
+    runs_there(b, 2);
+    struct seen *s = follow(b, 2);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(b->other->ops->worker_renew(b->other, frozen, 15000), 0);
+        pass(b, 1);
+    }
+    record_fake_lock(b->db, frozen);
+    record_fake_expire(b->db, frozen);
+    record_fake_expire(b->db, b->theirs);
+    loop_fake_run_for(b->loop, 7000);
+    assert_int_equal(s->n, 1);
+    assert_int_equal(s->verdict, WATCH_CLAIM);
+    assert_int_equal(stuck->n, 0);
+    record_fake_lock(b->db, 0);
+    loop_fake_run_for(b->loop, 1100);
+    assert_int_equal(stuck->n, 1);
+    assert_int_equal(stuck->row.worker, lease_worker(b->shard));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +343,7 @@ int main(void)
         T(a_forgotten_job_is_never_called_back),
         T(hundreds_are_read_500_at_a_time_and_none_is_missed),
         T(taken_and_forgotten_is_released),
+        T(a_locked_row_holds_up_no_other_dead_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
