@@ -1,7 +1,7 @@
 /* The claiming phases of a job: wait for the lease, claim, obey the row (protocols: Claim). */
 #include "common/log.h"
 #include "common/metrics.h"
-#include "worker/job_run.h"
+#include "worker/jobs.h"
 
 /* A job that outlived this many dead workers runs alone; after five it is a poison record. */
 enum { CRASHES_ALONE = 2, CRASHES_MAX = 5 };
@@ -49,6 +49,21 @@ static void go_on(struct job_run *j, unsigned crashes)
     job_run_enter(j, PHASE_LOADING);
 }
 
+/* Settled, once its row is given back if that came to us. */
+static void settle(struct job_run *j, uint64_t worker)
+{
+    j->settle = true;
+    j->worker = worker;
+    job_run_enter(j, worker ? PHASE_RELEASING : PHASE_SETTLED);
+}
+
+/* If not, a row of ours came by a take-over that was meant for this round: the other one's record
+ * is elsewhere, and waits there. */
+static bool round_is_here(const struct job_run *j, uint16_t round)
+{
+    return jobs_find(j->env->jobs, &j->claim.event.job, round) != NULL;
+}
+
 static void claimed(struct job_run *j, struct record_claim *c)
 {
     struct job_env *env = j->env;
@@ -68,13 +83,11 @@ static void claimed(struct job_run *j, struct record_claim *c)
         job_leave(j, true);
         break;
     case CLAIM_STALE:
-        job_leave(j, true);
+        settle(j, mine && !round_is_here(j, c->row.round) ? c->worker : 0);
         break;
     case CLAIM_CONFLICT:
         /* the row came to us for another body: whose record it is must find it free */
-        j->conflict = true;
-        j->worker = mine ? c->worker : 0;
-        job_run_enter(j, mine ? PHASE_RELEASING : PHASE_SETTLED);
+        settle(j, mine ? c->worker : 0);
         break;
     case CLAIM_WATCH:
         if (job_is_wanted(j) && !env->draining)
@@ -181,6 +194,9 @@ static void decided(void *arg, enum watch_verdict v, const struct record_watch *
     struct job_run *j = arg;
     j->watched = NULL;
     struct log_ids before = job_scope(j);
+    if (row->state == JOB_RUNNING && row->worker == lease_worker(j->env->lease) &&
+        row->round == j->claim.event.round)
+        j->worker = row->worker; /* taken over: whoever forgets the job gives it back */
     if (v == WATCH_CLAIM || row->state == JOB_EXPIRED) {
         job_run_enter(j,
                       PHASE_HELD); /* the sweep's end: the claim keeps the record for redriving */
@@ -194,6 +210,7 @@ static void decided(void *arg, enum watch_verdict v, const struct record_watch *
 void job_watch_begin(struct job_run *j)
 {
     const struct watch_order o = {.id = j->claim.event.job,
+                                  .round = j->claim.event.round,
                                   .lease = j->env->lease,
                                   .loop = j->env->loop,
                                   .decided = decided,

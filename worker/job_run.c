@@ -167,14 +167,14 @@ static void released(void *arg)
     struct job_run *j = op->job;
     j->writes--;
     job_op_free(op);
-    job_leave(j, j->conflict);
+    job_leave(j, j->settle);
 }
 
 static void give_back(struct job_run *j)
 {
     struct job_op *op = j->worker ? job_op_new(j, WRITE_RELEASE, released) : NULL;
     if (!op) {
-        job_leave(j, j->conflict);
+        job_leave(j, j->settle);
         return;
     }
     j->phase = PHASE_RELEASING;

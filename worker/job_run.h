@@ -48,6 +48,7 @@ struct job_place { /* a record of the job: settling marks its offset as done */
 
 struct job_run;
 struct job_op;
+struct jobs;
 struct saves;
 struct databases;
 /* 0 or ERR_NOMEM. */
@@ -111,6 +112,7 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     const struct topic_limits *limits; /* NULL: Kafka's defaults */
     int64_t retention_ms;
     const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
+    const struct jobs *jobs;         /* all of the shard (jobs.h) */
     struct job_list held, queued;
     struct turns turns;      /* refills of a key; jobs of a key where that is their order */
     bool undone;             /* who leaves its turn now has not ended */
@@ -150,7 +152,7 @@ struct job_run {
     bool cancel;     /* asked for */
     bool dropped;    /* start over, or go, when the last write is back */
     bool release;    /* then: give it back */
-    bool conflict;   /* another body's id: settled when it is given back */
+    bool settle;     /* of another body, or a round that is over: settled when it is given back */
     bool listed;
     unsigned writes; /* operations lent to the writer */
     uint64_t worker; /* claimed under this id, or held since it was; 0: not claimed */

@@ -56,9 +56,9 @@ static int join(struct shard *s, struct job_run *j, const struct claim *c, struc
                 int64_t offset)
 {
     bool differs = claim_differs(c, j->claim.event.mac, j->claim.event.has_mac);
-    bool unclear = j->conflict || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING);
+    bool unclear = j->settle || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING);
     /* it leaves without settling who joins now; or: the row will say whose id it is */
-    if ((j->phase == PHASE_RELEASING && !j->conflict) || (differs && unclear))
+    if ((j->phase == PHASE_RELEASING && !j->settle) || (differs && unclear))
         return ERR_FULL;
     if (differs) {
         metrics_add(s->env.metrics.verdict[CLAIM_CONFLICT], 1);
@@ -317,6 +317,7 @@ static void fill_env(struct shard *s)
     s->env.calls.worker = whose;
     s->env.calls.arg = s;
     s->env.gone = gone;
+    s->env.jobs = &s->jobs;
     s->env.arg = s;
 }
 

@@ -19,11 +19,12 @@ struct watched {
     unsigned round;
     struct watched *prev, *next;
     /* the clerk's; the loop's once decided */
-    bool has_verdict, is_taken;
+    bool has_verdict;
     enum watch_verdict verdict;
     struct record_watch row;
     int64_t out_ms;             /* since when its worker's lease is seen out; 0: it is not */
     uint64_t out_worker, taker; /* taker: our worker that may take it over now; 0 none */
+    uint64_t taken_by;          /* ours that has it, or may: an answer can be lost; 0 none */
 };
 
 struct list {
@@ -97,6 +98,22 @@ static void judge_lease(struct watch *w, struct watched *e, int64_t now)
     }
 }
 
+/* It runs. Another round is its own watcher's matter, and ours only if a take-over of this one came
+ * too late. */
+static void judge_running(struct watch *w, struct watched *e)
+{
+    bool same = e->row.round == e->order.round;
+    bool ours = e->row.worker == lease_worker(e->order.lease);
+    if (ours && same)
+        e->taken_by = e->row.worker;
+    else if (!ours)
+        e->taken_by = 0;
+    if (ours || e->row.round > e->order.round)
+        decide(e, WATCH_CLAIM);
+    else if (same) /* +1: 0 says that it was not seen */
+        judge_lease(w, e, loop_now_ms(e->order.loop) + 1);
+}
+
 /* With the lock: a forgotten one's lease may be gone. */
 static void judge(struct watch *w, struct watched *e)
 {
@@ -105,10 +122,10 @@ static void judge(struct watch *w, struct watched *e)
         return;
     if (job_is_final(e->row.state))
         decide(e, WATCH_FINAL);
-    else if (e->row.state != JOB_RUNNING || e->row.worker == lease_worker(e->order.lease))
+    else if (e->row.state != JOB_RUNNING)
         decide(e, WATCH_CLAIM);
-    else /* +1: 0 says that it was not seen */
-        judge_lease(w, e, loop_now_ms(e->order.loop) + 1);
+    else
+        judge_running(w, e);
 }
 
 static void judge_all(struct watch *w)
@@ -141,23 +158,25 @@ static int take_over(struct watch *w, struct record *r, size_t from)
         ids[n++] = w->batch[i]->order.id;
     }
     int err = r->ops->take_over(r, dead, taker, ids, n, taken);
+    /* locked: no reason to let those of others wait */
+    bool refused = err == ERR_CONFLICT || err == ERR_FENCED || err == ERR_TIMEOUT;
     for (size_t i = 0; i < n; i++) {
         list[i]->taker = 0;
         if (!err && taken[i]) {
             decide(list[i], WATCH_CLAIM);
             list[i]->row.worker = taker;
-            list[i]->is_taken = true;
         } else if (err == ERR_CONFLICT) /* it lives */
             list[i]->out_ms = 0;
+        if (err ? !refused : taken[i])
+            list[i]->taken_by = taker;
     }
-    /* locked: no reason to let those of others wait */
-    return err == ERR_CONFLICT || err == ERR_FENCED || err == ERR_TIMEOUT ? 0 : err;
+    return refused ? 0 : err;
 }
 
 /* Nobody waits for it any more. Taken over it must not stay ours, or nobody would run it. */
 static void drop(struct watch *w, struct watched *e)
 {
-    if (e->is_taken)
+    if (e->taken_by)
         append(&w->orphans, e);
     else
         free(e);
@@ -170,7 +189,7 @@ static int orphans_release(struct watch *w, struct record *r)
     size_t n = 0;
     pthread_mutex_lock(&w->lock);
     for (struct watched *e = w->orphans.first; e && n < TAKE_MAX; e = e->next) {
-        rows[n] = (struct record_release){e->row.worker, e->order.id, 0};
+        rows[n] = (struct record_release){e->taken_by, e->order.id, 0};
         list[n] = &rows[n];
         of[n++] = e;
     }
@@ -273,9 +292,9 @@ void watch_remove(struct watch *w, struct watched *e)
     e->forgotten = true;
     if (!e->is_decided)
         detach(&w->waiting, e);
-    pthread_mutex_unlock(&w->lock);
     if (mine)
-        free(e);
+        drop(w, e);
+    pthread_mutex_unlock(&w->lock);
 }
 
 size_t watch_count(const struct watch *w)

@@ -11,8 +11,8 @@ struct watched;
 
 enum watch_verdict {
     WATCH_FINAL, /* it ended there: settle its record */
-    /* queued, gone, or taken over (row->worker is then our id): claim it (again). Who does not
-     * want a job taken over must release it (T8): nobody else will run it. */
+    /* queued, gone, in a later round, or taken over (row->worker is then our id): claim it (again).
+     * Who does not want a job taken over must release it (T8): nobody else will run it. */
     WATCH_CLAIM
 };
 
@@ -29,6 +29,7 @@ void watch_stop(struct watch *w);
 
 struct watch_order {
     struct job_id id;
+    uint16_t round;            /* that it was asked for in */
     struct lease_shard *lease; /* of the shard that asks; lent until the verdict or watch_remove */
     struct loop *loop;         /* the same shard's */
     /* v, and the row as it was seen last (lent during the call) */

@@ -58,7 +58,7 @@ static void on_held(void *arg, uint64_t worker)
     s->worker = worker;
     for (; s->watched_n < JOBS; s->watched_n++) {
         struct watched **slot = &s->watched[s->watched_n];
-        struct watch_order o = {id_of(s->watched_n), s->lease, s->bench->loop, on_decided, slot};
+        struct watch_order o = {id_of(s->watched_n), 0, s->lease, s->bench->loop, on_decided, slot};
         assert_int_equal(watch_add(s->bench->watch, &o, slot), 0);
         if (s->watched_n % 3 == 0 && s->watched_n >= 30) {
             struct watched **old = &s->watched[s->watched_n - 30];

@@ -17,6 +17,7 @@ struct seen {
     struct bench *bench;
     struct watched *watched;
     int n;
+    unsigned calls;
     enum watch_verdict verdict;
     struct record_watch row;
 };
@@ -114,7 +115,7 @@ static void runs_there(struct bench *b, size_t n)
 
 static struct seen *follow(struct bench *b, size_t n)
 {
-    struct watch_order o = {id_of(n), b->shard, b->loop, on_decided, &b->seen[n]};
+    struct watch_order o = {id_of(n), 0, b->shard, b->loop, on_decided, &b->seen[n]};
     b->seen[n].bench = b;
     assert_int_equal(watch_add(b->watch, &o, &b->seen[n].watched), 0);
     return &b->seen[n];
@@ -329,6 +330,79 @@ static void a_locked_row_holds_up_no_other_dead_worker(void **state)
     assert_int_equal(stuck->row.worker, lease_worker(b->shard));
 }
 
+static void run_round_1_there(struct bench *b, size_t n)
+{
+    struct job_id id = id_of(n);
+    struct record_claim c = {.job = {.id = id, .flow = "f", .created_us = NOW},
+                             .worker = b->theirs,
+                             .round = 1},
+                        *list[] = {&c};
+    record_fake_requeue(b->db, &id);
+    assert_int_equal(b->other->ops->claim(b->other, list, 1), 0);
+    assert_int_equal(c.row.worker, b->theirs);
+    record_claim_fini(&c);
+}
+
+/* T7 and the next round's claim came between two looks: that round is its own watcher's matter. */
+static void a_later_round_is_not_watched_and_not_taken_over(void **state)
+{
+    struct bench *b = *state;
+    runs_there(b, 1);
+    struct seen *s = follow(b, 1);
+    pass(b, 20);
+    run_round_1_there(b, 1);
+    record_fake_expire(b->db, b->theirs);
+    loop_fake_run_for(b->loop, 1100);
+    assert_int_equal(s->n, 1);
+    assert_int_equal(s->verdict, WATCH_CLAIM);
+    assert_int_equal(s->row.round, 1);
+    assert_int_equal(s->row.worker, b->theirs);
+    loop_fake_run_for(b->loop, 10000);
+    assert_int_equal(record_fake_worker(b->db, b->theirs), 0);
+}
+
+static bool called(void *arg)
+{
+    struct seen *s = arg;
+    return s->n || record_fake_calls(s->bench->db) >= s->calls;
+}
+
+/* Declared dead with one answer lost, the nth; then some more calls, and it is forgotten. */
+static enum job_state forgotten_after(struct bench *b, unsigned nth, unsigned calls)
+{
+    struct record_job row;
+    struct job_id id = id_of(1);
+    runs_there(b, 1);
+    struct seen *s = follow(b, 1);
+    pass(b, 20);
+    record_fake_expire(b->db, b->theirs);
+    loop_fake_run_for(b->loop, 4000);
+    record_fake_lose(b->db, nth);
+    assert_true(loop_fake_run_until(b->loop, declared_dead, b, 30000));
+    record_fake_lose(b->db, 0);
+    s->calls = record_fake_calls(b->db) + calls;
+    assert_true(loop_fake_run_until(b->loop, called, s, 10000));
+    bool ours = s->n > 0; /* told: whoever asked has to give it back */
+    if (!ours)
+        watch_remove(b->watch, s->watched);
+    s->watched = NULL;
+    loop_fake_run_for(b->loop, 3100);
+    assert_int_equal(b->other->ops->look(b->other, &id, &row), 0);
+    assert_true(!ours || row.worker == lease_worker(b->shard));
+    return ours ? JOB_QUEUED : row.state;
+}
+
+/* Nobody may run what a take-over made ours and nobody waits for, whenever that is forgotten. */
+static void taken_without_an_answer_and_forgotten_is_released(void **state)
+{
+    for (unsigned nth = 1; nth <= 8; nth++)
+        for (unsigned calls = 0; calls <= 4; calls++) {
+            assert_int_equal(forgotten_after(*state, nth, calls), JOB_QUEUED);
+            teardown(state);
+            setup(state);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +418,8 @@ int main(void)
         T(hundreds_are_read_500_at_a_time_and_none_is_missed),
         T(taken_and_forgotten_is_released),
         T(a_locked_row_holds_up_no_other_dead_worker),
+        T(a_later_round_is_not_watched_and_not_taken_over),
+        T(taken_without_an_answer_and_forgotten_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
