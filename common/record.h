@@ -246,7 +246,8 @@ struct record_ops { /* the worker's and gateway's use of MySQL */
                      size_t n, bool *taken);
     /* jobs asked to be cancelled since us (op_cancel); at most max ids */
     int (*cancels)(struct record *, int64_t since_us, struct job_id *ids, size_t max, size_t *n);
-    /* T10 */
+    /* T10: of the rows that are due up to RECORD_OUTBOX_ROWS, no more once they have
+     * RECORD_OUTBOX_BYTES. With either of these there may be others */
     int (*outbox_take)(struct record *, uint64_t worker, struct record_outbox **rows, size_t *n);
     int (*outbox_delete)(struct record *, const uint64_t *ids, size_t n);
     /* rows that are due now, counted up to max */
@@ -262,6 +263,7 @@ struct record_watch {
     uint64_t worker;
     bool lease_out; /* its worker is dead, gone or its lease has passed */
 };
+enum { RECORD_OUTBOX_ROWS = 200, RECORD_OUTBOX_BYTES = 16 << 20 };
 struct record_outbox {
     uint64_t id;
     struct job_id job;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAKE_MAX = 200 };
 static const int64_t HOLD = 30ll * 1000000;
 
 void fake_outbox_fini(struct fake_outbox *o)
@@ -47,9 +46,11 @@ int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **r
         return err;
     if (!fake_alive(f, worker))
         return fake_end(f, ERR_FENCED);
-    struct record_outbox *list = calloc(TAKE_MAX, sizeof *list);
-    size_t got = 0;
-    for (size_t i = 0; list && i < f->outbox_n && got < TAKE_MAX; i++) {
+    struct record_outbox *list = calloc(RECORD_OUTBOX_ROWS, sizeof *list);
+    size_t got = 0, bytes = 0;
+    for (size_t i = 0; list && i < f->outbox_n; i++) {
+        if (got == RECORD_OUTBOX_ROWS || bytes >= RECORD_OUTBOX_BYTES)
+            break;
         struct fake_outbox *o = &f->outbox[i];
         if (o->due > fake_now(f))
             continue;
@@ -64,6 +65,7 @@ int fake_outbox_take(struct record *r, uint64_t worker, struct record_outbox **r
         list[got].value_len = o->value_len;
         list[got].headers = fake_copy(o->headers, o->headers_len);
         list[got++].headers_len = o->headers_len;
+        bytes += o->key_len + o->value_len + o->headers_len;
     }
     err = fake_end(f, list ? 0 : ERR_NOMEM);
     if (err) {

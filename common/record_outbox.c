@@ -1,11 +1,12 @@
 /* T10: rows to publish are held, not deleted, until the broker has them: who takes them moves their
- * due time 30 s ahead, and after that anybody may. */
+ * due time 30 s ahead, and after that anybody may. Their lengths are read first: after an outage of
+ * Kafka many large ones wait, and all that are taken are in memory, twice for a moment. */
 #include "common/record_mysql.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAKE_MAX = 200, HOLD_US = 30 * 1000000 };
+enum { HOLD_US = 30 * 1000000 };
 
 static struct record_mysql *of(struct record *record)
 {
@@ -32,15 +33,46 @@ struct outboxing {
     uint64_t worker;
     struct record_outbox *rows;
     size_t n;
+    int64_t ids[RECORD_OUTBOX_ROWS]; /* those to take */
+    size_t ids_n;
 };
+
+/* In order of their time, until they have enough bytes; the first one in any case. */
+static int choose(struct record_mysql *r, struct outboxing *a)
+{
+    static const struct store_sql q = {
+        .head = "SELECT id,COALESCE(LENGTH(mkey),0)+COALESCE(LENGTH(value),0)+LENGTH(headers)"
+                " FROM op_outbox WHERE due<=NOW(6) ORDER BY due LIMIT ? FOR UPDATE"};
+    const struct store_value *v;
+    int64_t bytes = 0;
+    a->ids_n = 0;
+    record_int(r, RECORD_OUTBOX_ROWS);
+    int err = record_run(r, &q, 0);
+    while (!err && (err = store_next(r->store, &v)) == 1) {
+        err = 0;
+        if (a->ids_n == RECORD_OUTBOX_ROWS || bytes >= RECORD_OUTBOX_BYTES)
+            continue;
+        a->ids[a->ids_n++] = v[0].i;
+        bytes += v[1].i;
+    }
+    return err;
+}
 
 static int hold(struct record_mysql *r, const struct outboxing *a, int64_t due)
 {
-    static const struct store_sql q = {.head = "UPDATE op_outbox SET holder=?,due=? WHERE"
-                                               " due<=NOW(6) ORDER BY due LIMIT 200"};
-    record_int(r, (int64_t)a->worker);
-    record_time(r, due);
-    return record_run(r, &q, 0);
+    static const struct store_sql q = {"UPDATE op_outbox SET holder=?,due=? WHERE id IN (", "?",
+                                       ")", NULL};
+    int err = 0;
+    for (size_t at = 0; at < a->ids_n && !err; at += STORE_ROWS_MAX) {
+        size_t n = a->ids_n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : a->ids_n - at;
+        size_t rows = store_rows_cover(n);
+        record_int(r, (int64_t)a->worker);
+        record_time(r, due);
+        for (size_t i = 0; i < rows; i++)
+            record_int(r, a->ids[at + (i < n ? i : 0)]);
+        err = record_run(r, &q, rows);
+    }
+    return err;
 }
 
 static int row_read(const struct store_value *v, struct record_outbox *o)
@@ -66,10 +98,10 @@ static int held(struct record_mysql *r, struct outboxing *a, int64_t due)
     record_time(r, due);
     record_int(r, (int64_t)a->worker);
     int err = record_run(r, &q, 0);
-    if (!err && !(a->rows = calloc(TAKE_MAX, sizeof *a->rows)))
+    if (!err && !(a->rows = calloc(RECORD_OUTBOX_ROWS, sizeof *a->rows)))
         err = ERR_NOMEM;
     while (!err && (err = store_next(r->store, &v)) == 1)
-        err = a->n < TAKE_MAX ? row_read(v, &a->rows[a->n++]) : 0;
+        err = a->n < RECORD_OUTBOX_ROWS ? row_read(v, &a->rows[a->n++]) : 0;
     return err;
 }
 
@@ -86,14 +118,16 @@ static int take(struct record_mysql *r, void *arg)
         return err ? err : ERR_FENCED;
     /* the mark by which the rows are found again: nobody else takes them before it */
     int64_t due = fence.now_us + HOLD_US;
-    err = hold(r, a, due);
-    return err || store_affected(r->store) == 0 ? err : held(r, a, due);
+    err = choose(r, a);
+    if (!err)
+        err = hold(r, a, due);
+    return err || a->ids_n == 0 ? err : held(r, a, due);
 }
 
 int record_outbox_take(struct record *record, uint64_t worker, struct record_outbox **rows,
                        size_t *n)
 {
-    struct outboxing a = {worker, NULL, 0};
+    struct outboxing a = {.worker = worker};
     int err = record_transact(of(record), take, &a);
     if (err) {
         record_outbox_free(a.rows, a.n);

@@ -164,6 +164,39 @@ static void posts_may_be_many(struct posts *p)
     assert_int_equal(posts_due(p), 2 * MANY);
 }
 
+/* Values of 1 MB, as many as one statement takes: 16 MB come in one hand, and the rest in the next.
+ */
+static void posts_are_taken_by_their_bytes(struct posts *p)
+{
+    enum { MANY = 20, LEN = 1 << 20 };
+    struct record_post list[MANY];
+    struct record_outbox *rows = NULL;
+    uint64_t ids[MANY];
+    char *value = malloc(LEN + 1);
+    size_t n = 0;
+    assert_non_null(value);
+    memset(value, 'x', LEN);
+    value[LEN] = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        list[i] = posts_one(i, "many", value);
+        list[i].job.b[14] = 1;
+    }
+    posts_claim(p, 1, 0);
+    struct record_finish f = posts_finish(p, 1, list, MANY, ids), *one[] = {&f};
+    assert_int_equal(p->r->ops->finish(p->r, one, 1), 0);
+    p->all_due(p->arg);
+    assert_int_equal(p->r->ops->outbox_take(p->r, p->worker, &rows, &n), 0);
+    assert_int_equal(n, RECORD_OUTBOX_BYTES / LEN);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(rows[i].value_len, LEN);
+    record_outbox_free(rows, n);
+    assert_int_equal(posts_due(p), MANY - n);
+    assert_int_equal(p->r->ops->outbox_take(p->r, p->worker, &rows, &n), 0);
+    assert_int_equal(n, MANY - RECORD_OUTBOX_BYTES / LEN);
+    record_outbox_free(rows, n);
+    free(value);
+}
+
 static void posts_of_a_cancelled_job_do_not_go_out(struct posts *p)
 {
     const struct record_post a[] = {posts_one(11, "one", "1")};
@@ -253,6 +286,7 @@ static void posts_of_a_cancelled_job_bring_nothing_back(struct posts *p)
     X(go_out_with_the_end)              \
     X(have_ids_to_delete_them_by)       \
     X(may_be_many)                      \
+    X(are_taken_by_their_bytes)         \
     X(of_a_cancelled_job_do_not_go_out) \
     X(bring_a_job_back)                 \
     X(of_a_cancelled_job_bring_nothing_back)

@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
-enum { PERIOD_MS = 1000, JITTER_MS = 400, ROWS_MAX = 200, ACKED_MAX = 20000, COUNT_MS = 5000 };
+enum { PERIOD_MS = 1000, JITTER_MS = 400, ACKED_MAX = 20000, COUNT_MS = 5000 };
 enum { LAST_MS = 2000 }; /* for the last reports, and for the last deletes */
 /* The tag of a publish is the row's id, and whether a shard put it: nothing waits for those. */
 #define PUT_BIT ((uint64_t)1 << 63)
@@ -54,10 +54,10 @@ static void on_report(void *arg, const struct broker_delivery *list, size_t n)
 /* A lost answer: the same ids again, deleting twice is no change. */
 static int delete_acked(struct relay *r, struct record *record)
 {
-    uint64_t ids[ROWS_MAX];
+    uint64_t ids[RECORD_OUTBOX_ROWS];
     size_t n = 0;
     pthread_mutex_lock(&r->lock);
-    for (; n < r->acked_n && n < ROWS_MAX; n++)
+    for (; n < r->acked_n && n < RECORD_OUTBOX_ROWS; n++)
         ids[n] = r->acked[n];
     pthread_mutex_unlock(&r->lock);
     if (n)
@@ -154,14 +154,16 @@ static int look_behind(struct relay *r, struct record *record)
 static int take(struct relay *r, struct record *record)
 {
     struct record_outbox *rows = NULL;
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
     uint64_t worker = r->s.worker(r->s.worker_arg);
     int err = worker ? record->ops->outbox_take(record, worker, &rows, &n) : 0;
     if (err)
         return err == ERR_FENCED ? 0 : err; /* the shard will have another id soon */
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         publish_taken(r, &rows[i]);
-    r->full = n >= ROWS_MAX;
+        bytes += rows[i].key_len + rows[i].value_len + rows[i].headers_len;
+    }
+    r->full = n >= RECORD_OUTBOX_ROWS || bytes >= RECORD_OUTBOX_BYTES;
     record_outbox_free(rows, n);
     return look_behind(r, record);
 }

@@ -2,7 +2,7 @@
  * (protocols: T10); and what a shard has just committed there, at once. A row whose publish is not
  * acknowledged is taken again 30 s later, by whoever comes first: consumers drop the repetition by
  * the id of the job. One thread with its own connection, and a producer of its own. At most 200
- * rows that it took are on their way. */
+ * rows that it took, or 16 MB, are on their way. */
 #pragma once
 #include "common/broker.h"
 #include "common/rng.h"

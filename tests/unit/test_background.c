@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -461,6 +462,30 @@ static void a_stop_waits_for_nobody_who_is_away(void **state)
     assert_int_equal(record_fake_outbox_n(b->db), 1);
 }
 
+/* Rows that are large come in several hands, one behind the reports of the other. */
+static void large_rows_go_on_without_a_rest(void **state)
+{
+    enum { MANY = 20, LEN = 1 << 20 };
+    struct bench *b = *state;
+    char *value = malloc(LEN + 1);
+    assert_non_null(value);
+    memset(value, 'x', LEN);
+    value[LEN] = 0;
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(record_fake_outbox(b->db, "t", value), 0);
+    free(value);
+    struct relay *relay = relay_open(b);
+    loop_fake_run_for(b->loop, 10);
+    assert_int_equal(b->box.n, 16);
+    box_report(&b->box, REPORT_PERSISTED);
+    loop_fake_run_for(b->loop, 10);
+    assert_int_equal(b->box.n, MANY - 16);
+    assert_int_equal(record_fake_outbox_n(b->db), MANY - 16);
+    box_report(&b->box, REPORT_PERSISTED);
+    loop_fake_run_for(b->loop, 10);
+    relay_stop(relay);
+}
+
 static bool has_caught_up(void *arg)
 {
     return !relay_behind(arg);
@@ -499,6 +524,7 @@ int main(void)
         T(what_is_put_and_refused_is_left_to_the_next_take),
         T(what_is_acked_at_the_end_is_deleted),
         T(a_stop_waits_for_nobody_who_is_away),
+        T(large_rows_go_on_without_a_rest),
         T(a_relay_knows_that_it_is_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
