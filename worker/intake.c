@@ -1,6 +1,6 @@
 #include "worker/intake.h"
 
-enum { WRITER_ROWS = 10000 };
+enum { WRITER_ROWS = 10000, WRITER_BYTES = 64 << 20 };
 
 void gate_set(struct gate *g, int64_t used)
 {
@@ -16,6 +16,7 @@ void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max)
     *i = (struct intake){.jobs.max = jobs_max,
                          .bytes.max = bytes_max,
                          .rows.max = WRITER_ROWS,
+                         .held.max = WRITER_BYTES,
                          .calls.max = 100,
                          .late.max = 100};
 }
@@ -26,9 +27,10 @@ void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes)
     gate_set(&i->bytes, bytes);
 }
 
-void intake_rows(struct intake *i, int64_t waiting)
+void intake_rows(struct intake *i, int64_t waiting, int64_t bytes)
 {
     gate_set(&i->rows, waiting);
+    gate_set(&i->held, bytes);
 }
 
 void intake_calls(struct intake *i, int64_t percent, int64_t late)
@@ -39,5 +41,6 @@ void intake_calls(struct intake *i, int64_t percent, int64_t late)
 
 bool intake_shut(const struct intake *i, bool late)
 {
-    return i->jobs.shut || i->bytes.shut || i->rows.shut || i->calls.shut || (late && i->late.shut);
+    bool writer = i->rows.shut || i->held.shut;
+    return i->jobs.shut || i->bytes.shut || writer || i->calls.shut || (late && i->late.shut);
 }

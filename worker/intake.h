@@ -16,7 +16,8 @@ void gate_set(struct gate *g, int64_t used); /* notes the amount and decides */
 struct intake {
     struct gate jobs;  /* jobs in memory, watched ones too */
     struct gate bytes; /* records, results, bodies */
-    struct gate rows;  /* waiting for the record's writer */
+    struct gate rows;  /* waiting for the record's writer, */
+    struct gate held;  /* and their bytes */
     struct gate calls; /* waiting in the fullest upstream queue, against its bound */
     struct gate late;  /* the same of refills' calls: these let all others go first */
 };
@@ -25,7 +26,7 @@ struct intake {
 void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max);
 /* How much of each there is now. */
 void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes);
-void intake_rows(struct intake *i, int64_t waiting);
+void intake_rows(struct intake *i, int64_t waiting, int64_t bytes);
 void intake_calls(struct intake *i, int64_t percent, int64_t late); /* 100 and more: full */
 
 /* Pause partitions: those of refills (late), all others. Refills that wait hold up no user's job.

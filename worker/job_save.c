@@ -82,6 +82,7 @@ void job_save_add(struct job_op *op)
     op->saves = (struct record_saves){
         .list = own ? own->list : NULL, .n = own ? own->n : 0, .forget = e->forget};
     op->op.finish.saves = &op->saves;
+    op->op.bytes += own ? e->saves->bytes : 0;
 }
 
 /* ---- on other servers */

@@ -1,6 +1,7 @@
 #include "worker/savers.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,6 +16,7 @@ struct saver {
 struct savers {
     pthread_mutex_t lock; /* of the queue and who is idle */
     struct writer_op *first, *last;
+    atomic_size_t ops, bytes; /* not given back */
     struct saver list[SAVERS];
     unsigned n;
     struct metric *seconds;
@@ -45,9 +47,11 @@ static struct writer_op *take(struct saver *v)
     return op;
 }
 
-static void give_back(struct writer_op *op)
+static void give_back(struct savers *s, struct writer_op *op)
 {
     static const struct timespec pause = {0, 1000000};
+    atomic_fetch_sub(&s->ops, 1);
+    atomic_fetch_sub(&s->bytes, op->bytes);
     while (loop_post(op->loop, op->done, op->arg)) /* no memory: it must not be lost */
         nanosleep(&pause, NULL);
 }
@@ -76,7 +80,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     }
     if (err)
         op->finish.status = err;
-    give_back(op);
+    give_back(v->savers, op);
     return 0;
 }
 
@@ -106,9 +110,16 @@ int savers_start(const struct savers_settings *settings, struct savers **out)
     return err;
 }
 
+struct savers_waiting savers_waiting(const struct savers *s)
+{
+    return (struct savers_waiting){atomic_load(&s->ops), atomic_load(&s->bytes)};
+}
+
 void savers_put(struct savers *s, struct writer_op *op)
 {
     struct clerk *wake = NULL;
+    atomic_fetch_add(&s->ops, 1);
+    atomic_fetch_add(&s->bytes, op->bytes);
     pthread_mutex_lock(&s->lock);
     push(s, op);
     for (unsigned i = 0; i < s->n && !wake; i++) {

@@ -16,6 +16,11 @@ struct savers_settings {
     struct loop *loop; /* NULL; set: timers of this loop instead (virtual time) */
 };
 int savers_start(const struct savers_settings *s, struct savers **out) must_use;
+/* Not given back yet. Any thread. */
+struct savers_waiting {
+    size_t ops, bytes;
+};
+struct savers_waiting savers_waiting(const struct savers *s);
 void savers_put(struct savers *s, struct writer_op *op); /* any thread; never blocks */
 /* Waits for the statements under way. Operations still open are not called back. NULL is fine. */
 void savers_stop(struct savers *s);

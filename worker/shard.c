@@ -34,7 +34,8 @@ struct shard {
 static void look_at_intake(struct shard *s)
 {
     intake_jobs(&s->intake, (int64_t)s->jobs.n, s->bytes + job_env_bytes(&s->env));
-    intake_rows(&s->intake, (int64_t)writer_waiting(s->s.writer));
+    intake_rows(&s->intake, (int64_t)writer_waiting(s->s.writer),
+                (int64_t)writer_waiting_bytes(s->s.writer));
     intake_calls(&s->intake, call_gates_fill(&s->env.calls, false),
                  call_gates_fill(&s->env.calls, true));
 }

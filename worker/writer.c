@@ -50,7 +50,7 @@ struct writer {
     unsigned n, active; /* desks; those that get new work */
     bool in_loop;
     struct savers *savers;
-    atomic_size_t waiting;
+    atomic_size_t waiting, bytes; /* the desks' */
     pthread_mutex_t lock;
     pthread_cond_t idle;
     uint64_t order;
@@ -192,8 +192,9 @@ static void forget(struct desk *d, struct writer_op *const *ops, size_t n)
     pthread_mutex_unlock(&d->writer->lock);
 }
 
-static void signal_idle(struct writer *w, size_t n)
+static void signal_idle(struct writer *w, size_t n, size_t bytes)
 {
+    atomic_fetch_sub(&w->bytes, bytes);
     if (atomic_fetch_sub(&w->waiting, n) != n)
         return;
     pthread_mutex_lock(&w->lock);
@@ -220,6 +221,9 @@ static void post_chain(struct writer_op *first)
 /* Gives ops back, each loop its own in order. From then on they are not ours. */
 static void deliver(struct desk *d, struct writer_op **ops, size_t n)
 {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += ops[i]->bytes;
     forget(d, ops, n);
     for (size_t i = 0; i < n; i++) {
         struct writer_op *first = ops[i], *last = ops[i];
@@ -234,7 +238,7 @@ static void deliver(struct desk *d, struct writer_op **ops, size_t n)
         last->next = NULL;
         post_chain(first);
     }
-    signal_idle(d->writer, n);
+    signal_idle(d->writer, n, bytes);
 }
 
 /* Repeating cannot help: the data of a row, not the server. */
@@ -349,6 +353,7 @@ void writer_put(struct writer *w, struct writer_op *op)
     }
     op->next = NULL;
     size_t waiting = atomic_fetch_add(&w->waiting, 1);
+    atomic_fetch_add(&w->bytes, op->bytes);
     pthread_mutex_lock(&w->lock);
     active_set(w, waiting);
     struct bucket *b = bucket_of(w, op);
@@ -377,7 +382,12 @@ bool writer_up(const struct writer *w)
 
 size_t writer_waiting(const struct writer *w)
 {
-    return atomic_load(&w->waiting);
+    return atomic_load(&w->waiting) + savers_waiting(w->savers).ops;
+}
+
+size_t writer_waiting_bytes(const struct writer *w)
+{
+    return atomic_load(&w->bytes) + savers_waiting(w->savers).bytes;
 }
 
 static void wait_idle(struct writer *w, int64_t wait_ms)

@@ -35,7 +35,7 @@ struct writer_op {
         struct record_finish finish;
         struct record_release release;
     };
-    size_t bytes;           /* weight for the 4 MB limit */
+    size_t bytes;           /* weight for the 4 MB limit, and intake's; stays until done */
     struct writer_op *next; /* the writer's, as is order */
     uint64_t order;
 };
@@ -53,7 +53,9 @@ struct writer_settings {
 int writer_start(const struct writer_settings *s, struct writer **out) must_use;
 void writer_put(struct writer *w, struct writer_op *op); /* any thread; never blocks */
 bool writer_up(const struct writer *w);                  /* last operation went through */
-size_t writer_waiting(const struct writer *w); /* operations not done; for intake's limit */
+/* Operations not done, the savers' too, and what they weigh: for intake's limits. Any thread. */
+size_t writer_waiting(const struct writer *w);
+size_t writer_waiting_bytes(const struct writer *w);
 /* Finish what waits (at most wait_ms, and what a statement under way takes), stop the threads.
  * Operations still open are not called back. With a loop: stops at once. NULL is fine. */
 void writer_stop(struct writer *w, int64_t wait_ms);

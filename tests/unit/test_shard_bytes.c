@@ -109,6 +109,47 @@ static void copies_count_as_what_their_values_take(void **state)
     world_free(w);
 }
 
+static char big[MB - 1000]; /* one long text */
+
+static void answer_big(void *arg, const struct http_request *r, struct http_fake_reply *reply)
+{
+    (void)arg;
+    (void)r;
+    *reply = (struct http_fake_reply){.body = big, .delay_ms = 3000};
+}
+
+/* MySQL is away while their results come: 64 MB of rows wait for it, and no further job is taken.
+ */
+static void rows_that_wait_to_be_written_stop_the_intake(void **state)
+{
+    enum { FULL = 64 };
+    (void)state;
+    memset(big, 'x', sizeof big - 1);
+    big[0] = big[sizeof big - 2] = '"';
+    world_bytes_max = 1000 * MB;
+    struct world *w = world_of("calls:\n  big: {upstream: up, request: {path: /big/1}}\n"
+                               "result: null\n",
+                               NULL);
+    world_bytes_max = 0;
+    http_client_fake_decide(w->http, answer_big, NULL);
+    for (int i = 0; i < FULL + 2; i++)
+        put_job(w, "{\"id\":7}");
+    world_run(w, 2000);
+    assert_int_equal(http_client_fake_running(w->http), FULL + 2);
+    record_fake_down(w->db, true);
+    world_run(w, 3000);
+    assert_int_equal(http_client_fake_running(w->http), 0);
+    assert_true(writer_waiting(w->writer) < 200);
+    struct event e = put_job(w, "{\"id\":7}");
+    world_run(w, 2000);
+    assert_int_equal(shard_jobs(w->shard[0]), FULL + 2);
+    record_fake_down(w->db, false);
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    seen_fini(&s);
+    world_free(w);
+}
+
 static void a_value_weighs_what_it_takes(void **state)
 {
     (void)state;
@@ -150,6 +191,7 @@ int main(void)
         cmocka_unit_test(a_result_counts_as_what_its_values_take),
         cmocka_unit_test(a_result_of_an_earlier_worker_counts_too),
         cmocka_unit_test(copies_count_as_what_their_values_take),
+        cmocka_unit_test(rows_that_wait_to_be_written_stop_the_intake),
         cmocka_unit_test(a_value_weighs_what_it_takes),
         cmocka_unit_test(a_text_is_never_counted_lower_than_its_values),
     };

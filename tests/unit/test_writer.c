@@ -154,6 +154,30 @@ static void a_batch_ends_at_4_mb(void **state)
     assert_int_equal(b->done, 5);
 }
 
+/* What waits counts with its bytes, at the savers too. */
+static void what_waits_is_counted_with_its_bytes(void **state)
+{
+    struct bench *b = *state;
+    struct record_saves saves = {.n = 0};
+    record_fake_down(b->db, true);
+    for (size_t i = 0; i < 3; i++) {
+        struct op *o = prepare(b, i, i == 0 ? WRITE_CLAIM : WRITE_FINISH, i);
+        o->op.bytes = 1000;
+        if (i == 2)
+            o->op.finish.saves = &saves;
+        writer_put(b->writer, &o->op);
+    }
+    loop_fake_run_for(b->loop, 1000);
+    assert_int_equal(b->done, 0);
+    assert_int_equal(writer_waiting(b->writer), 3);
+    assert_int_equal(writer_waiting_bytes(b->writer), 3000);
+    record_fake_down(b->db, false);
+    loop_fake_run_for(b->loop, 3000);
+    assert_int_equal(b->done, 3);
+    assert_int_equal(writer_waiting(b->writer), 0);
+    assert_int_equal(writer_waiting_bytes(b->writer), 0);
+}
+
 static void mysql_away_waits_longer_each_time_and_drops_nothing(void **state)
 {
     struct bench *b = *state;
@@ -332,6 +356,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(what_waits_goes_as_one_batch_of_at_most_100),
         T(a_batch_ends_at_4_mb),
+        T(what_waits_is_counted_with_its_bytes),
         T(mysql_away_waits_longer_each_time_and_drops_nothing),
         T(a_lost_answer_is_written_again_without_harm),
         T(a_refused_row_fails_alone),
