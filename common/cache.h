@@ -32,6 +32,8 @@ enum cache_script {
 };
 
 enum { CACHE_ARGS_MAX = 12 };
+/* How long an error as answer (a replica, no memory, no disk, no leave) is told of. */
+enum { CACHE_REFUSED_MS = 10000 };
 struct cache_command {
     enum cache_script script;         /* SCRIPT_NONE: argv is a plain command */
     unsigned keys;                    /* of a script: argv[0..keys) are keys, the rest arguments */
@@ -81,6 +83,7 @@ must_use static inline int cache_call(struct cache *c, const struct cache_comman
 {
     return c->ops->call(c, commands, n, replies);
 }
+/* Is it there, and has it done for CACHE_REFUSED_MS all that it was asked? For /readyz. */
 static inline bool cache_up(struct cache *c)
 {
     return c->ops->up(c);
@@ -96,6 +99,7 @@ struct cache_async_ops {
     int (*subscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
     void (*unsubscribe)(struct cache_async *, const char *channel, cache_message_fn *, void *arg);
     bool (*up)(const struct cache_async *);
+    bool (*obeys)(const struct cache_async *);
     bool (*hears)(const struct cache_async *);
     void (*close)(struct cache_async *);
 };
@@ -136,6 +140,11 @@ static inline void cache_unsubscribe(struct cache_async *c, const char *channel,
 static inline bool cache_async_up(const struct cache_async *c)
 {
     return c->ops->up(c);
+}
+/* As cache_up: false also for CACHE_REFUSED_MS after an error as answer. */
+static inline bool cache_async_obeys(const struct cache_async *c)
+{
+    return c->ops->obeys(c);
 }
 /* Is the connection there that messages come by? While it is not, nothing is heard. */
 static inline bool cache_async_hears(const struct cache_async *c)

@@ -11,6 +11,8 @@ struct cache_fake {
     bool away;
     unsigned fail_in; /* commands until one fails; 0: none */
     int fail_err;
+    const char *refusal; /* NULL: none */
+    enum cache_script refused;
     size_t commands;
     struct async_view *views;
 };
@@ -53,6 +55,10 @@ static int perform(struct cache_fake *f, const struct cache_command *c, struct c
     f->commands++;
     if (f->fail_in && --f->fail_in == 0)
         return f->fail_err;
+    if (f->refusal && (f->refused == SCRIPT_NONE || f->refused == c->script)) {
+        *out = (struct cache_reply){REPLY_ERROR, strdup(f->refusal), strlen(f->refusal), 0};
+        return out->text ? 0 : ERR_NOMEM;
+    }
     return fake_store_do(&f->store, c, out);
 }
 
@@ -154,7 +160,7 @@ static bool sync_up(struct cache *port)
 {
     struct cache_fake *f = ((struct sync_view *)port)->fake;
     pthread_mutex_lock(&f->lock);
-    bool up = !f->away;
+    bool up = !f->away && !f->refusal;
     pthread_mutex_unlock(&f->lock);
     return up;
 }
@@ -262,6 +268,15 @@ static bool async_up(const struct cache_async *port)
     return up;
 }
 
+static bool async_obeys(const struct cache_async *port)
+{
+    struct cache_fake *f = ((const struct async_view *)port)->fake;
+    pthread_mutex_lock(&f->lock);
+    bool obeys = !f->away && !f->refusal;
+    pthread_mutex_unlock(&f->lock);
+    return obeys;
+}
+
 static void async_close(struct cache_async *port)
 {
     struct async_view *v = (struct async_view *)port;
@@ -287,7 +302,8 @@ static void async_close(struct cache_async *port)
 int cache_fake_async_view(struct cache_fake *f, struct loop *loop, struct cache_async **out)
 {
     static const struct cache_async_ops ops = {async_send, async_subscribe, async_unsubscribe,
-                                               async_up,   async_up,        async_close};
+                                               async_up,   async_obeys,     async_up,
+                                               async_close};
     struct async_view *v = calloc(1, sizeof *v);
     if (!v)
         return ERR_NOMEM;
@@ -356,6 +372,14 @@ void cache_fake_fail(struct cache_fake *f, unsigned n, int err)
     pthread_mutex_lock(&f->lock);
     f->fail_in = n;
     f->fail_err = err;
+    pthread_mutex_unlock(&f->lock);
+}
+
+void cache_fake_refuse(struct cache_fake *f, enum cache_script only, const char *why)
+{
+    pthread_mutex_lock(&f->lock);
+    f->refusal = why;
+    f->refused = only;
     pthread_mutex_unlock(&f->lock);
 }
 

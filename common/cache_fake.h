@@ -24,6 +24,9 @@ int cache_fake_async_view(struct cache_fake *f, struct loop *loop,
 void cache_fake_away(struct cache_fake *f, bool away);
 /* The n-th command from now (1 = the next) is answered with err instead of being done; 0: none. */
 void cache_fake_fail(struct cache_fake *f, unsigned n, int err);
+/* From now on this script, with SCRIPT_NONE all commands and scripts, are answered with this error
+ * (lent), as a replica or a Redis without memory does; NULL: no more. */
+void cache_fake_refuse(struct cache_fake *f, enum cache_script only, const char *why);
 
 /* Look and change as Redis would see it. get: NULL without such a key; lent until the next change.
  * ttl: ms left, -1 for ever, -2 no such key. put: ttl_ms 0 for ever. */

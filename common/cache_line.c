@@ -41,6 +41,7 @@ struct async {
     struct cache_channels channels;
     size_t waiting, waiting_bytes;
     int64_t answered_ms; /* last answer, or when waiting began */
+    int64_t refused_ms;  /* last answer that was an error */
     bool closing;
 };
 
@@ -126,6 +127,20 @@ static bool is_noscript(const struct cache_reply *r)
     return r->type == REPLY_ERROR && r->len >= 8 && !memcmp(r->text, "NOSCRIPT", 8);
 }
 
+static bool async_obeys(const struct cache_async *port)
+{
+    const struct async *a = (const struct async *)port;
+    return a->commands.up && loop_now_ms(a->loop) - a->refused_ms >= CACHE_REFUSED_MS;
+}
+
+/* Told once for all that follow closely. */
+static void note_refusal(struct async *a, const char *why)
+{
+    if (async_obeys(&a->port))
+        log_warn("cache-refuses", "why", why);
+    a->refused_ms = loop_now_ms(a->loop);
+}
+
 static void on_reply(void *arg, void *request, const struct cache_reply *r)
 {
     struct half *h = arg;
@@ -138,6 +153,8 @@ static void on_reply(void *arg, void *request, const struct cache_reply *r)
     }
     a->answered_ms = loop_now_ms(a->loop);
     if (!is_noscript(r) || q->again || !q->command.script) {
+        if (r->type == REPLY_ERROR)
+            note_refusal(a, r->text);
         request_end(a, q, 0, r);
         return;
     }
@@ -312,7 +329,8 @@ int cache_line_async_open(const struct cache_line_driver *driver, void *arg, con
                           struct resolver *resolver, struct loop *loop, struct cache_async **out)
 {
     static const struct cache_async_ops ops = {async_send, async_subscribe, async_unsubscribe,
-                                               async_up,   async_hears,     async_close};
+                                               async_up,   async_obeys,     async_hears,
+                                               async_close};
     struct async *a = calloc(1, sizeof *a);
     if (!a) {
         resolver_close(resolver);
@@ -320,6 +338,7 @@ int cache_line_async_open(const struct cache_line_driver *driver, void *arg, con
         return ERR_NOMEM;
     }
     *a = (struct async){.port = {&ops}, .driver = driver, .arg = arg, .host = host, .loop = loop};
+    a->refused_ms = loop_now_ms(loop) - CACHE_REFUSED_MS;
     a->messages.messages = true;
     struct half *halves[] = {&a->commands, &a->messages};
     for (int i = 0; i < 2; i++) {

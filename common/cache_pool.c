@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,6 +23,7 @@ struct pool {
     const struct clock *clock;
     int wait_ms;
     unsigned max;
+    _Atomic int64_t refused_ms; /* last answer that was an error */
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t freed, wake;
@@ -182,6 +184,20 @@ static int pool_take(struct pool *p, struct pooled **out)
     return 0;
 }
 
+static bool refused_lately(const struct pool *p, int64_t refused_ms)
+{
+    return clock_mono_ms(p->clock) - refused_ms < CACHE_REFUSED_MS;
+}
+
+/* Told once for all that follow closely. */
+static void note_refusals(struct pool *p, const struct cache_reply *replies, size_t n)
+{
+    while (n && replies->type != REPLY_ERROR)
+        replies++, n--;
+    if (n && !refused_lately(p, atomic_exchange(&p->refused_ms, clock_mono_ms(p->clock))))
+        log_warn("cache-refuses", "why", replies->text);
+}
+
 static int pool_call(struct cache *port, const struct cache_command *commands, size_t n,
                      struct cache_reply *replies)
 {
@@ -197,6 +213,8 @@ static int pool_call(struct cache *port, const struct cache_command *commands, s
     err = p->driver->exchange(c->link, commands, n, replies, &why);
     if (err)
         pool_failed(p, why);
+    else
+        note_refusals(p, replies, n);
     pool_put(p, c, !err);
     return err;
 }
@@ -207,7 +225,7 @@ static bool pool_up(struct cache *port)
     pthread_mutex_lock(&p->lock);
     bool up = p->up;
     pthread_mutex_unlock(&p->lock);
-    return up;
+    return up && !refused_lately(p, p->refused_ms);
 }
 
 static void pool_free(struct pool *p)
@@ -249,6 +267,7 @@ int cache_pool_open(const struct cache_driver *driver, void *arg, const struct c
     }
     *p = (struct pool){.port.ops = &ops, .driver = driver, .arg = arg, .clock = clock};
     p->wait_ms = s->wait_ms > 0 ? s->wait_ms : WAIT_MS;
+    p->refused_ms = clock_mono_ms(clock) - CACHE_REFUSED_MS;
     p->max = s->connections ? s->connections : CONNECTIONS;
     locks_init(p);
     sigset_t all, before; /* signals belong to the program's own threads */

@@ -109,7 +109,7 @@ static void slots_answered(struct call_gate *g, int err, const struct cache_repl
 {
     struct numbers n;
     if (err || !read_numbers(r, &n)) {
-        leases_slots_failed(&g->leases);
+        leases_slots_failed(&g->leases, now_us(g));
         return;
     }
     heed_hold(g, &n);
@@ -129,7 +129,7 @@ static void ask_slots(struct call_gate *g, uint64_t worker)
     add_number(&q, s.want);
     add_number(&q, s.max);
     if (!ask(g, &g->slot_ask, &q, slots_answered))
-        leases_slots_failed(&g->leases);
+        leases_slots_failed(&g->leases, now_us(g));
 }
 
 static void rate_answered(struct call_gate *g, int err, const struct cache_reply *r)

@@ -36,13 +36,13 @@ static void answered(void *arg, int err, const struct cache_reply *reply)
     if (j) {
         struct log_ids before = job_scope(j);
         j->pool.ask = NULL;
-        ask->answer(j, err ? &nothing : reply);
+        ask->answer(j, err || reply->type == REPLY_ERROR ? &nothing : reply);
         log_scope_restore(&before);
     }
     free(ask);
 }
 
-/* Away: answered at once with `nothing`. */
+/* Away: answered at once with `nothing`, as later where Redis refuses. */
 static void ask(struct job_run *j, const struct cache_command *c,
                 void (*answer)(struct job_run *j, const struct cache_reply *reply))
 {

@@ -66,12 +66,19 @@ static bool is_silent(const struct leases *l, int64_t now_us)
            (l->rate.asking && now_us - l->rate.asked_us > SLOW_US);
 }
 
+static void lose(struct leases *l, int64_t now_us)
+{
+    l->fresh = false;
+    if (l->mode != LEASES_SHARED)
+        return;
+    l->mode = LEASES_LOST;
+    l->since_us = now_us;
+}
+
 static void notice(struct leases *l, int64_t now_us)
 {
     if (l->mode == LEASES_SHARED && (!l->up || is_silent(l, now_us))) {
-        l->mode = LEASES_LOST;
-        l->since_us = now_us;
-        l->fresh = false;
+        lose(l, now_us);
     } else if (l->mode == LEASES_LOST && now_us - l->since_us >= GRACE_US) {
         l->mode = LEASES_LOCAL;
         l->fresh = false;
@@ -178,9 +185,11 @@ void leases_slots(struct leases *l, int64_t now_us, unsigned leased, unsigned ta
     apply(l, now_us);
 }
 
-void leases_slots_failed(struct leases *l)
+void leases_slots_failed(struct leases *l, int64_t now_us)
 {
     l->slot.asking = false;
+    lose(l, now_us);
+    apply(l, now_us);
 }
 
 /* ---- tokens */
@@ -249,7 +258,8 @@ void leases_rate(struct leases *l, int64_t now_us, unsigned n, int64_t delay_us)
 void leases_rate_failed(struct leases *l, int64_t now_us)
 {
     l->rate.asking = false;
-    l->rate.again_us = now_us + LEAST_US;
+    lose(l, now_us);
+    apply(l, now_us);
 }
 
 /* ---- time */

@@ -3,7 +3,7 @@
  * mean, and tells the governor; call_leases.h asks. Pure: time comes in. Its shard's thread.
  *
  *   SHARED: slots as leased, rate by tokens <---------------------------+
- *     | Redis away, or silent for half a second                         | an answer in
+ *     | Redis away, silent for half a second, or it refuses             | an answer in
  *     v                                                                 | time: a lease
  *   LOST:   no more than the share, and of that what is leased still; --+
  *     |     rate by share                                               |
@@ -12,7 +12,9 @@
  *   LOCAL:  slots and rate by share ------------------------------------+
  *
  * Back in SHARED no shard takes more than its share for 5 s: others may not be back yet. A shard
- * begins in LOST without a lease. Without Redis at all it is LOCAL for ever.
+ * begins in LOST without a lease. Without Redis at all it is LOCAL for ever. Where it refuses
+ * tokens only (no memory), each lease leads to SHARED and the next question for tokens back: rate
+ * by share.
  *
  * Slots: it asks for what it needs, and within its share for twice as much and some, so that most
  * calls start without a trip. Held 10 s from the question on, renewed every 3 s;
@@ -71,7 +73,8 @@ void leases_slots(struct leases *l, int64_t now_us, unsigned leased, unsigned ta
 bool leases_ask_rate(struct leases *l, int64_t now_us, unsigned *n);
 /* delay_us: from the answer to the first token, or with n 0 until it would be. */
 void leases_rate(struct leases *l, int64_t now_us, unsigned n, int64_t delay_us);
-void leases_slots_failed(struct leases *l);
+/* No answer will come, or none that can be used: as good as Redis away. */
+void leases_slots_failed(struct leases *l, int64_t now_us);
 void leases_rate_failed(struct leases *l, int64_t now_us);
 
 /* Microseconds until leases_look, and what is asked after it, may say something else; -1: no need

@@ -165,5 +165,5 @@ const char *shard_thread_trouble(const struct shard_thread *t)
 
 bool shard_thread_redis_up(const struct shard_thread *t)
 {
-    return t->visible && cache_async_up(t->cache);
+    return t->visible && cache_async_obeys(t->cache);
 }

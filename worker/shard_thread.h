@@ -38,5 +38,6 @@ void shard_thread_free(struct shard_thread *t); /* the writer is stopped */
 int64_t shard_thread_silence_ms(const struct shard_thread *t);
 uint64_t shard_thread_worker(const struct shard_thread *t);     /* as shard_worker; any thread */
 const char *shard_thread_trouble(const struct shard_thread *t); /* as shard_trouble; any thread */
-/* For the admin answers, in the thread of the first shard; false before it opened. */
+/* Redis is there and refuses nothing. For the admin answers, in the thread of the first shard;
+ * false before it opened. */
 bool shard_thread_redis_up(const struct shard_thread *t);

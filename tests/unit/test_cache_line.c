@@ -447,6 +447,26 @@ static void a_name_that_is_not_found_is_asked_for_again(void **state)
     bring_up(w, false);
 }
 
+static void a_server_that_refuses_is_told_of_for_a_while(void **state)
+{
+    struct world *w = *state;
+    assert_false(cache_async_obeys(w->cache));
+    bring_up(w, false);
+    assert_true(cache_async_obeys(w->cache));
+    char text[] = "READONLY You are a replica";
+    const struct cache_reply no = {REPLY_ERROR, text, sizeof text - 1, 0};
+    assert_int_equal(send_one(w, SCRIPT_SLOT_LEASE), 0);
+    answer_all(w->line[0], &no);
+    assert_int_equal(w->err, 0);
+    assert_string_equal(w->last, text);
+    assert_true(cache_async_up(w->cache));
+    assert_false(cache_async_obeys(w->cache));
+    loop_fake_run_for(w->loop, CACHE_REFUSED_MS - 1);
+    assert_false(cache_async_obeys(w->cache));
+    loop_fake_run_for(w->loop, 1);
+    assert_true(cache_async_obeys(w->cache));
+}
+
 static void closing_while_the_name_is_looked_up(void **state)
 {
     struct world *w = *state;
@@ -473,6 +493,7 @@ int main(void)
         with_world(what_waits_is_bounded),
         with_world(bytes_that_wait_are_bounded),
         with_world(a_forgotten_script_is_sent_whole_once),
+        with_world(a_server_that_refuses_is_told_of_for_a_while),
         with_world(close_answers_what_is_open),
         with_world(listeners_are_subscribed_again_after_a_loss),
         with_world(a_channel_wanted_again_before_it_was_given_up_is_subscribed_anew),

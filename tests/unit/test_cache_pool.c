@@ -18,7 +18,8 @@ struct cache_link {
 struct server { /* arg of the driver */
     atomic_int open, opened, anew, exchanges;
     atomic_bool refuses, stale, freed, hold;
-    atomic_int fails; /* err of the next exchanges; 0: none */
+    atomic_int fails;   /* err of the next exchanges; 0: none */
+    atomic_bool errors; /* their answers are */
 };
 
 static struct cache_link *link_open(void *arg, int wait_ms, bool anew)
@@ -40,6 +41,8 @@ static bool link_is_stale(struct cache_link *l)
     return atomic_exchange(&l->server->stale, false);
 }
 
+static char readonly[] = "READONLY";
+
 static int link_exchange(struct cache_link *l, const struct cache_command *commands, size_t n,
                          struct cache_reply *replies, const char **why)
 {
@@ -52,7 +55,9 @@ static int link_exchange(struct cache_link *l, const struct cache_command *comma
     if (err)
         *why = "as the test said";
     for (size_t i = 0; !err && i < n; i++)
-        replies[i] = (struct cache_reply){.type = REPLY_INTEGER, .integer = (long long)i};
+        replies[i] = atomic_load(&s->errors)
+                         ? (struct cache_reply){.type = REPLY_ERROR, .text = readonly}
+                         : (struct cache_reply){.type = REPLY_INTEGER, .integer = (long long)i};
     return err;
 }
 
@@ -68,14 +73,19 @@ static void server_free(void *arg)
     atomic_store(&s->freed, true);
 }
 
-static struct cache *open_pool(struct server *s, unsigned connections)
+static struct cache *open_pool_by(const struct clock *clock, struct server *s, unsigned connections)
 {
     static const struct cache_driver driver = {link_open, link_is_stale, link_exchange, link_close,
                                                server_free};
     struct cache_settings settings = {.wait_ms = 20, .connections = connections};
     struct cache *c;
-    assert_int_equal(cache_pool_open(&driver, s, &settings, clock_real(), &c), 0);
+    assert_int_equal(cache_pool_open(&driver, s, &settings, clock, &c), 0);
     return c;
+}
+
+static struct cache *open_pool(struct server *s, unsigned connections)
+{
+    return open_pool_by(clock_real(), s, connections);
 }
 
 static void wait_up(struct cache *c)
@@ -139,6 +149,30 @@ static void a_failure_opens_the_breaker_until_the_server_is_back(void **state)
     atomic_store(&s.refuses, false);
     wait_up(c);
     assert_int_equal(call(c), 0);
+    cache_close(c);
+}
+
+/* It answers, and does nothing: /readyz is to say so, and each command is still tried. */
+static void a_server_that_refuses_is_not_up(void **state)
+{
+    (void)state;
+    struct server s = {0};
+    struct clock_stepped clock;
+    clock_stepped_init(&clock, 0);
+    struct cache *c = open_pool_by(&clock.clock, &s, 4);
+    wait_up(c);
+    assert_int_equal(call(c), 0);
+    assert_true(cache_up(c));
+    atomic_store(&s.errors, true);
+    assert_int_equal(call(c), 0);
+    assert_false(cache_up(c));
+    atomic_store(&s.errors, false);
+    assert_int_equal(call(c), 0);
+    clock_step(&clock, (CACHE_REFUSED_MS - 1) * INT64_C(1000));
+    assert_false(cache_up(c));
+    clock_step(&clock, 1000);
+    assert_true(cache_up(c));
+    assert_int_equal(atomic_load(&s.exchanges), 3);
     cache_close(c);
 }
 
@@ -211,6 +245,7 @@ int main(void)
         cmocka_unit_test(invalid_commands_do_not_reach_the_server),
         cmocka_unit_test(a_failure_opens_the_breaker_until_the_server_is_back),
         cmocka_unit_test(a_stale_connection_is_replaced_without_a_failure),
+        cmocka_unit_test(a_server_that_refuses_is_not_up),
         cmocka_unit_test(no_more_connections_than_allowed),
         cmocka_unit_test(close_does_not_wait_for_a_server_that_is_not_there),
     };

@@ -282,6 +282,67 @@ static void without_redis_each_takes_its_share_and_goes_back(void **state)
         assert_int_equal(w->worker[i].env.gates[0].leases.mode, LEASES_SHARED);
 }
 
+/* A replica, a disk that is full: it is there, but answers nothing that can be used. */
+static void a_redis_that_refuses_is_as_good_as_away(void **state)
+{
+    struct world *w = *state;
+    shop(w, (struct http_fake_reply){.delay_ms = 350});
+    for (unsigned i = 0; i < WORKERS; i++)
+        load(w, i, 30);
+    run(w, 5000);
+    cache_fake_refuse(w->redis, SCRIPT_NONE,
+                      "READONLY You can't write against a read only replica.");
+    size_t asked = cache_fake_commands(w->redis), n = http_client_fake_calls(w->http);
+    run(w, 5000);
+    assert_in_range(http_client_fake_calls(w->http) - n, 5 * RATE / 2, 5 * RATE * 105 / 100);
+    n = http_client_fake_calls(w->http);
+    run(w, 15000); /* longer than what was leased holds */
+    assert_in_range(http_client_fake_calls(w->http) - n, 15 * RATE * 9 / 10, 15 * RATE + 5);
+    assert_true(cache_fake_commands(w->redis) - asked < 20 * 6 * WORKERS);
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(w->worker[i].env.gates[0].leases.mode, LEASES_LOCAL);
+    cache_fake_refuse(w->redis, SCRIPT_NONE, NULL);
+    run(w, 10000);
+    check_limits(w);
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(w->worker[i].env.gates[0].leases.mode, LEASES_SHARED);
+}
+
+static void a_redis_that_refuses_from_the_start_is_not_asked_in_a_hurry(void **state)
+{
+    struct world *w = *state;
+    shop(w, (struct http_fake_reply){.delay_ms = 350});
+    cache_fake_refuse(w->redis, SCRIPT_NONE, "MISCONF Redis is configured to save RDB snapshots");
+    for (unsigned i = 0; i < WORKERS; i++)
+        load(w, i, 30);
+    run(w, 10000);
+    assert_true(cache_fake_commands(w->redis) < 10 * 6 * WORKERS);
+    assert_in_range(http_client_fake_calls(w->http), 5 * RATE, 10 * RATE);
+    check_limits(w);
+}
+
+/* Out of memory: the script of the slots removes before it adds, so it still may; SET may not. */
+static void tokens_that_are_refused_leave_the_rate_to_each(void **state)
+{
+    struct world *w = *state;
+    shop(w, (struct http_fake_reply){.delay_ms = 350});
+    for (unsigned i = 0; i < WORKERS; i++)
+        load(w, i, 30);
+    run(w, 5000);
+    cache_fake_refuse(w->redis, SCRIPT_RATE_LEASE,
+                      "OOM command not allowed when used memory > 'maxmemory'.");
+    size_t asked = cache_fake_commands(w->redis), n = http_client_fake_calls(w->http);
+    run(w, 20000);
+    assert_in_range(http_client_fake_calls(w->http) - n, 20 * RATE * 8 / 10, 20 * RATE * 105 / 100);
+    assert_true(cache_fake_commands(w->redis) - asked < 20 * 12 * WORKERS);
+    check_limits(w);
+    cache_fake_refuse(w->redis, SCRIPT_NONE, NULL);
+    run(w, 10000);
+    check_limits(w);
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(w->worker[i].env.gates[0].leases.mode, LEASES_SHARED);
+}
+
 static void what_a_dead_worker_held_is_free_after_its_lease(void **state)
 {
     struct world *w = *state;
@@ -400,6 +461,9 @@ int main(void)
         CASE(three_workers_together_keep_the_limits_and_use_them),
         CASE(one_alone_has_more_than_its_share_and_gives_it_back),
         CASE(without_redis_each_takes_its_share_and_goes_back),
+        CASE(a_redis_that_refuses_is_as_good_as_away),
+        CASE(a_redis_that_refuses_from_the_start_is_not_asked_in_a_hurry),
+        CASE(tokens_that_are_refused_leave_the_rate_to_each),
         CASE(what_a_dead_worker_held_is_free_after_its_lease),
         CASE(a_pause_holds_all_workers),
         CASE(one_probe_for_all_workers),

@@ -206,13 +206,14 @@ static void refills_that_wait_hold_up_no_user(void **state)
     world_free(w);
 }
 
-static void without_redis_jobs_make_their_calls_and_refills_do_nothing(void **state)
+/* refuses: it is there, and answers all with an error. */
+static void job_without_redis(bool refuses)
 {
-    (void)state;
     struct rule rule = {.bad = {0}};
     struct world *w = pool_world(&rule);
     put_item(w, ITEM_A, "1");
-    cache_fake_away(w->redis, true);
+    cache_fake_away(w->redis, !refuses);
+    cache_fake_refuse(w->redis, SCRIPT_NONE, refuses ? "OOM command not allowed" : NULL);
     struct seen s = run_job(w, REQUEST);
     assert_int_equal(s.job.state, JOB_SUCCEEDED);
     assert_int_equal(asked(w, "*"), 2);
@@ -223,6 +224,13 @@ static void without_redis_jobs_make_their_calls_and_refills_do_nothing(void **st
     cache_fake_away(w->redis, false);
     seen_fini(&s);
     world_free(w);
+}
+
+static void without_redis_jobs_make_their_calls_and_refills_do_nothing(void **state)
+{
+    (void)state;
+    job_without_redis(false);
+    job_without_redis(true);
 }
 
 /* Who died had taken it, and the row was written, or was not. */

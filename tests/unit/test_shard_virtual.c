@@ -514,11 +514,12 @@ static void mysql_away_waits_and_loses_nothing(void **state)
     world_free(w);
 }
 
-static void redis_away_costs_nothing_but_events(void **state)
+static void job_without_redis(bool refuses)
 {
-    (void)state;
     struct world *w = world_new(0);
-    cache_fake_away(w->redis, true);
+    cache_fake_away(w->redis, !refuses);
+    cache_fake_refuse(w->redis, SCRIPT_NONE, refuses ? "READONLY" : NULL);
+    world_run(w, 15000); /* no lease from before */
     world_shops(w, 50);
     struct job_id id = world_job(w);
     struct seen s = world_final(w, &id);
@@ -526,6 +527,13 @@ static void redis_away_costs_nothing_but_events(void **state)
     assert_int_equal(world_committed(w, 0), 1);
     seen_fini(&s);
     world_free(w);
+}
+
+static void redis_away_costs_nothing_but_events(void **state)
+{
+    (void)state;
+    job_without_redis(false);
+    job_without_redis(true);
 }
 
 /* What a worker left that died after T5 of a-mart: claimed, one row, no finish. */
