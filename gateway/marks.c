@@ -105,6 +105,12 @@ static void take_value(struct cache_reply *r, size_t skip, struct mark *out)
     r->text = NULL;
 }
 
+/* Redis is there, and did not do it (a replica, no memory): as good as away. */
+static bool is_refused(const struct cache_reply *r)
+{
+    return r->type == REPLY_ERROR;
+}
+
 static void read_admit(const struct cache_reply *r, struct mark *out)
 {
     switch (cache_answer_of(r)) {
@@ -155,11 +161,14 @@ int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, st
         read_admit(&replies[0], out);
     if (hash && replies[n - 1].type == REPLY_TEXT)
         take_value(&replies[n - 1], 0, out);
-    if (hash)
+    bool refused = key && is_refused(&replies[0]);
+    if (hash && is_refused(&replies[n - 1]))
+        refused = true;
+    else if (hash)
         note_look(m, !out->value);
     for (size_t i = 0; i < n; i++)
         cache_reply_fini(&replies[i]);
-    return 0;
+    return refused ? ERR_IO : 0;
 }
 
 int marks_ask_together(struct marks *m, const struct marks_key *const *keys, size_t n,
@@ -176,11 +185,13 @@ int marks_ask_together(struct marks *m, const struct marks_key *const *keys, siz
         return 0;
     if (cache_call(m->cache, commands, n, replies) != 0)
         return ERR_IO;
+    bool refused = false;
     for (size_t i = 0; i < n; i++) {
         read_admit(&replies[i], &out[i]);
+        refused = refused || is_refused(&replies[i]);
         cache_reply_fini(&replies[i]);
     }
-    return 0;
+    return refused ? ERR_IO : 0;
 }
 
 int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64_t ttl_ms,
@@ -205,9 +216,11 @@ int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64
         take_value(&reply, 1, out);
     else if (answer == ANSWER_PENDING || answer == ANSWER_ACKNOWLEDGED)
         (void)read_mark(&reply, 1, out);
-    note_look(m, !out->value);
+    bool refused = is_refused(&reply);
+    if (!refused)
+        note_look(m, !out->value);
     cache_reply_fini(&reply);
-    return 0;
+    return refused ? ERR_IO : 0;
 }
 
 void marks_end_lead(struct marks *m, const char *hash, const struct job_id *id)
@@ -237,9 +250,9 @@ int marks_exists(struct marks *m, const struct owner *user, const struct job_id 
     cache_arg_text(&c, name);
     if (cache_call(m->cache, &c, 1, &reply) != 0)
         return ERR_IO;
-    bool there = reply.type == REPLY_INTEGER && reply.integer == 1;
+    bool known = reply.type == REPLY_INTEGER, there = known && reply.integer == 1;
     cache_reply_fini(&reply);
-    return there ? 0 : ERR_NOT_FOUND;
+    return there ? 0 : known ? ERR_NOT_FOUND : ERR_IO;
 }
 
 /* ---- confirmations, in the batcher's thread */
@@ -284,9 +297,12 @@ static size_t send_batch(void *arg, const void *items, size_t n)
     memset(m->replies, 0, commands * sizeof m->replies[0]);
     if (cache_call(m->cache, m->commands, commands, m->replies) != 0)
         return 0;
-    for (size_t i = 0; i < commands; i++)
+    size_t refused = 0;
+    for (size_t i = 0; i < commands; i++) {
+        refused += is_refused(&m->replies[i]);
         cache_reply_fini(&m->replies[i]);
-    return n;
+    }
+    return refused == commands ? 0 : n; /* one that nothing can be done with stops no others */
 }
 
 int marks_open(struct cache *cache, int confirm_ms, struct marks **out)

@@ -35,7 +35,8 @@ void marks_close(struct marks *m);                /* NULL is fine */
 size_t marks_flush(struct marks *m, int wait_ms); /* confirmations still waiting afterwards */
 
 /* First trip: admit the key, read the cached value; key, hash: NULL where not asked, no trip where
- * neither is. 0; ERR_IO: Redis is away, *out is MARK_NONE without value: go on. */
+ * neither is. 0; ERR_IO: Redis is away or refuses, *out is MARK_NONE without value for what was not
+ * answered: go on. */
 int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, struct mark *out);
 /* The first trip of n requests at once, at most MARKS_TOGETHER: admits their keys. Same errors. */
 enum { MARKS_TOGETHER = 32 };
@@ -69,5 +70,5 @@ enum { MARKS_NAME = 128 };
 /* Key names: op:{o:OWNER}:k:ID, op:{c:HASH}:v or :l. */
 void marks_key_name(const struct marks_key *key, char out[MARKS_NAME]);
 void marks_cache_name(const char *hash, char which, char out[MARKS_NAME]);
-/* Is there a mark of this key's job? 0: yes; ERR_NOT_FOUND; ERR_IO. */
+/* Is there a mark of this key's job? 0: yes; ERR_NOT_FOUND; ERR_IO: away, or it does not say. */
 int marks_exists(struct marks *m, const struct owner *user, const struct job_id *id) must_use;

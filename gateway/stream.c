@@ -95,7 +95,7 @@ static int64_t record_ms(const struct stream *x)
 /* Nothing is known to be missing. */
 static bool is_settled(const struct stream *x)
 {
-    return !x->asked_ms && !x->full && cache_async_hears(x->all->s.cache);
+    return !x->asked_ms && !x->full && streams_hear(x->all);
 }
 
 static bool hear(struct stream *x, const char *message, size_t len, struct buf *out)

@@ -54,6 +54,7 @@ struct streams {
     size_t wants_n;
     unsigned reads; /* on their way */
     bool flushing, stopping;
+    unsigned mute;    /* Redis refuses messages: looks at the record that are due at least */
     int64_t ahead_ms; /* the record's clock before ours */
     struct metric *open, *refused, *gaps, *ends[STREAM_ENDS];
     pthread_mutex_t lock; /* all below */
@@ -76,6 +77,7 @@ void stream_beat(struct stream *x);
 void stream_gap(struct stream *x);
 
 /* streams.c: */
-void stream_want(struct stream *x); /* the record is to be read */
+void stream_want(struct stream *x);         /* the record is to be read */
+bool streams_hear(const struct streams *s); /* is all told that workers publish? */
 /* Gone at once, or when its read comes back. */
 void stream_close(struct stream *x, enum stream_end why);

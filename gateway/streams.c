@@ -209,7 +209,7 @@ static void beat(struct streams *s, int64_t now_ms)
 
 static void look(struct streams *s, int64_t now_ms)
 {
-    bool deaf = !cache_async_hears(s->s.cache);
+    bool deaf = !streams_hear(s);
     int64_t wall_s = clock_wall_us(s->s.loop->clock) / 1000000;
     for (struct stream *x = s->first, *next; x; x = next) {
         next = x->next;
@@ -224,14 +224,32 @@ static void look(struct streams *s, int64_t now_ms)
     }
 }
 
+static void on_published(void *arg, int err, const struct cache_reply *reply)
+{
+    struct streams *s = arg;
+    if (err == ERR_CLOSED)
+        return;
+    if (!err && reply->type == REPLY_ERROR)
+        s->mute = 2; /* one look more behind the first that is taken again */
+    else if (s->mute)
+        s->mute--;
+}
+
 /* A question each second: on a connection that only listens nobody would notice that the other end
- * is gone (cache_line.c gives both up together). */
+ * is gone (cache_line.c gives both up together), or that it takes no messages: workers' neither. */
 static void ask_redis(struct streams *s)
 {
-    struct cache_command ping = {.script = SCRIPT_NONE};
-    cache_arg_text(&ping, "PING");
-    if (cache_send(s->s.cache, &ping, NULL, NULL))
+    struct cache_command c = {.script = SCRIPT_NONE};
+    cache_arg_text(&c, "PUBLISH");
+    cache_arg_text(&c, "op:ask"); /* nobody listens */
+    cache_arg_text(&c, "");
+    if (cache_send(s->s.cache, &c, on_published, s))
         return;
+}
+
+bool streams_hear(const struct streams *s)
+{
+    return cache_async_hears(s->s.cache) && !s->mute;
 }
 
 static void tick(void *arg)
@@ -266,7 +284,7 @@ static void begin(void *arg)
     link_last(x);
     if (cache_subscribe(s->s.cache, x->channel, stream_hear, x) != 0)
         stream_close(x, STREAM_BROKEN);
-    else if (!cache_async_hears(s->s.cache))
+    else if (!streams_hear(s))
         stream_want(x); /* else when it is subscribed */
 }
 

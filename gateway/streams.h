@@ -1,8 +1,9 @@
 /* streams.h - the live streams of a gateway: one loop, one connection to Redis, no thread of their
  * own. Each listens first, then reads the record, then joins both by number (merge.h, feed.h).
- * Redis away: the record is read every second. At each heartbeat it is read, too: a worker may die
- * between its commit and its message. A reader too slow for its bytes is closed, and one whose
- * token has expired; each comes back and goes on where it stopped, or is told why not. */
+ * Redis away, or it refuses messages: the record is read every second. At each heartbeat it is
+ * read, too: a worker may die between its commit and its message. A reader too slow for its bytes
+ * is closed, and one whose token has expired; each comes back and goes on where it stopped, or is
+ * told why not. */
 #pragma once
 #include "common/cache.h"
 #include "common/id.h"

@@ -113,6 +113,17 @@ class Stack:
         finally:
             self.start(server)
 
+    @contextlib.contextmanager
+    def refusing(self, how):
+        """Redis is there and answers, but what writes is an error: as a "replica", or "no memory" is left."""
+        on, off = {"replica": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+                   "no memory": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"))}[how]
+        self.redis(*on)
+        try:
+            yield
+        finally:
+            self.redis(*off)
+
     def kafka(self):
         return self.env["OFFPATH_KAFKA"]
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from harness import CACHE_OF_THE_FLOW, SHOPS, Background, NotInTime, Unreadable, request, wait_for
+from test_leased_limits import limited
 
 AWAY_S = 20
 LONG = {"deadline: 12s": "deadline: 90s"}
@@ -55,6 +56,32 @@ def test_c10_redis_away_costs_speed_only(new_site, how):
         return wait_for("cached", lambda: site.post(product).status == 200, 1)
     wait_for("the cache works again", lambda: suppressed(a_result_is_cached), 30)
     wait_for("all jobs are final", lambda: site.open_jobs() == 0)
+    assert set(site.state_counts()) == {10}
+
+
+@pytest.mark.parametrize("how", ["replica", "no memory"])
+def test_redis_that_refuses_costs_speed_only(new_site, how):
+    site = new_site(concurrency=20)
+    limited(site)
+    site.open()
+    site.run()
+    both = site.gateways[0], site.workers[0]
+
+    def told():
+        return ["redis" in str(p.get("/readyz").json()["degraded"]) for p in both]
+    assert told() == [False, False]
+    began = time.monotonic()
+    with site.stack.refusing(how):
+        key, product = uuid_key(2), site.product()
+        first = site.accept(product, key=key)
+        assert site.post(product, key=key).json()["id"] == first, "a key holds"
+        while time.monotonic() - began < AWAY_S:  # longer than a lease of slots
+            assert site.run()["state"] == "succeeded"
+        assert told() == [True, True] and {p.get("/readyz").status for p in both} == {200}
+    wait_for("it is whole again", lambda: (site.run()["state"], told()) == ("succeeded", [False, False]), 30)
+    product = site.product()
+    site.run(product)
+    wait_for("the cache works again", lambda: site.post(product).status == 200, 10)
     assert set(site.state_counts()) == {10}
 
 

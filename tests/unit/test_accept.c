@@ -152,6 +152,28 @@ static void names_the_same_job_without_redis(void **state)
     cache_fake_away(s->redis, false);
 }
 
+/* What it could not do is done when it can, as after Redis was away. */
+static void a_redis_that_refuses_is_as_good_as_away(void **state)
+{
+    struct stage *s = *state;
+    size_t len;
+    char name[MARKS_NAME];
+    struct owner nobody = {0};
+    struct marks_key key = {
+        .id = id_from_key(&s->secret, &nobody, &nobody, "plain", strchr(KEY_A, ' ') + 1)};
+    cache_fake_refuse(s->redis, SCRIPT_NONE, "OOM command not allowed");
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", KEY_A), 202);
+    assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 202);
+    assert_string_equal(s->got[0].job, s->got[1].job);
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 202);
+    assert_int_equal(stage_post(s, "few", "{\"n\":2}", NULL), 429); /* two gateways share 2 */
+    cache_fake_refuse(s->redis, SCRIPT_NONE, NULL);
+    stage_flush(s);
+    marks_key_name(&key, name);
+    assert_int_equal(cache_fake_get(s->redis, name, &len)[0], 'a');
+}
+
 static void answers_a_known_key_with_the_final_job(void **state)
 {
     struct stage *s = *state;
@@ -663,6 +685,7 @@ int main(void)
         TEST(points_at_what_breaks_the_schema),
         TEST(gives_one_key_one_job),
         TEST(publishes_the_same_id_while_nothing_is_acknowledged),
+        TEST(a_redis_that_refuses_is_as_good_as_away),
         TEST(names_the_same_job_without_redis),
         TEST(answers_a_known_key_with_the_final_job),
         TEST(answers_from_the_cache),

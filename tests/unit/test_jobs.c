@@ -128,6 +128,9 @@ static void believes_in_a_keyed_job_while_its_mark_stands(void **state)
     cache_fake_away(s->redis, true);
     assert_int_equal(stage_ask(s, "GET", path, NULL), 200);
     cache_fake_away(s->redis, false);
+    cache_fake_refuse(s->redis, SCRIPT_NONE, "MASTERDOWN Link with MASTER is down");
+    assert_int_equal(stage_ask(s, "GET", path, NULL), 200);
+    cache_fake_refuse(s->redis, SCRIPT_NONE, NULL);
 }
 
 static void hides_the_jobs_of_others(void **state)

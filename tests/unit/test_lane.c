@@ -253,6 +253,13 @@ static void publishes_without_redis(void **state)
     assert_int_equal(t.mark, MARK_NONE);
     assert_int_equal(t.err, 0);
     cache_fake_away(p->redis, false);
+    cache_fake_refuse(p->redis, SCRIPT_NONE, "READONLY");
+    put(p, &t, 2, true);
+    lane_put(p->lane, &t.item);
+    await(p, 1);
+    assert_int_equal(t.mark, MARK_NONE);
+    assert_int_equal(t.err, 0);
+    cache_fake_refuse(p->redis, SCRIPT_NONE, NULL);
 }
 
 static void tells_what_was_not_sent(void **state)

@@ -269,6 +269,29 @@ static void without_redis_the_record_is_read_every_second(void **state)
     close(second);
 }
 
+/* It listens well, and no worker's message comes through. */
+static void where_redis_refuses_messages_the_record_is_read_every_second(void **state)
+{
+    struct world *w = *state;
+    claim(w);
+    int fd = open_stream(w, false, 0);
+    cache_fake_refuse(w->redis, SCRIPT_NONE, "NOPERM this user has no permissions");
+    loop_fake_run_for(w->loop, STREAMS_LOOK_MS + 1); /* it is found out */
+    end_call(w, true);
+    loop_fake_run_for(w->loop, STREAMS_LOOK_MS + 1);
+    assert_int_equal(count_of(heard(w, fd), "event: call"), 1);
+    int second = open_stream(w, false, 0);
+    assert_int_equal(count_of(heard(w, second), "event: call"), 1);
+    loop_fake_run_for(w->loop, STREAMS_LOOK_MS / 2);
+    end_call(w, true); /* the last that is refused */
+    cache_fake_refuse(w->redis, SCRIPT_NONE, NULL);
+    loop_fake_run_for(w->loop, 2 * STREAMS_LOOK_MS + 1);
+    assert_int_equal(count_of(heard(w, fd), "event: call"), 1);
+    assert_int_equal(count_of(heard(w, second), "event: call"), 1);
+    close(fd);
+    close(second);
+}
+
 static void a_record_that_hangs_is_a_gap_told_once(void **state)
 {
     struct world *w = *state;
@@ -597,6 +620,7 @@ int main(void)
         T(tells_each_call_once_and_ends),
         T(what_nobody_told_is_heard_at_the_next_heartbeat),
         T(without_redis_the_record_is_read_every_second),
+        T(where_redis_refuses_messages_the_record_is_read_every_second),
         T(a_record_that_hangs_is_a_gap_told_once),
         T(a_record_that_was_away_is_asked_again),
         T(who_never_reads_is_closed_at_its_bytes_and_resumes),
