@@ -26,9 +26,15 @@ static int64_t real_mono(const struct clock *c)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+static int64_t real_boot(const struct clock *c)
+{
+    (void)c;
+    return read_clock(CLOCK_BOOTTIME);
+}
+
 const struct clock *clock_real(void)
 {
-    static const struct clock real = {real_wall, real_mono};
+    static const struct clock real = {real_wall, real_mono, real_boot};
     return &real;
 }
 
@@ -42,10 +48,15 @@ static int64_t stepped_mono(const struct clock *c)
     return ((const struct clock_stepped *)(const void *)c)->mono;
 }
 
+static int64_t stepped_boot(const struct clock *c)
+{
+    return ((const struct clock_stepped *)(const void *)c)->boot;
+}
+
 void clock_stepped_init(struct clock_stepped *c, int64_t wall_us)
 {
-    c->clock = (struct clock){stepped_wall, stepped_mono};
-    c->wall = wall_us;
+    c->clock = (struct clock){stepped_wall, stepped_mono, stepped_boot};
+    c->wall = c->boot = wall_us;
     c->mono = 0;
 }
 
@@ -53,6 +64,12 @@ void clock_step(struct clock_stepped *c, int64_t us)
 {
     c->wall += us;
     c->mono += us;
+    c->boot += us;
+}
+
+void clock_step_wall(struct clock_stepped *c, int64_t us)
+{
+    c->wall += us;
 }
 
 struct timespec clock_until(int64_t ms)

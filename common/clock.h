@@ -1,7 +1,8 @@
 /* clock.h - time as an argument.
  * Everything that waits or stamps takes a clock, so tests step it and nobody sleeps. Wall time is
- * Unix microseconds UTC; mono never goes back and is for intervals. The real clock is safe from any
- * thread, and a stepped one to read; one thread steps it. */
+ * Unix microseconds UTC, and whoever sets the machine's clock moves it; mono never goes back and is
+ * for intervals; boot is the same, and counts the time in which the machine slept, too. The real
+ * clock is safe from any thread, and a stepped one to read; one thread steps it. */
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
@@ -12,19 +13,21 @@
 struct clock {
     int64_t (*wall_us)(const struct clock *);
     int64_t (*mono_us)(const struct clock *);
+    int64_t (*boot_us)(const struct clock *);
 };
 
 struct clock_stepped {
     struct clock clock; /* first: pass &c.clock */
-    _Atomic int64_t wall, mono;
+    _Atomic int64_t wall, mono, boot;
 };
 
 /* The machine's clock; lent for ever. */
 const struct clock *clock_real(void);
 
-/* A clock that stands at wall_us until stepped; mono starts at 0. */
+/* A clock that stands at wall_us until stepped; mono starts at 0, boot at wall_us. */
 void clock_stepped_init(struct clock_stepped *c, int64_t wall_us);
 void clock_step(struct clock_stepped *c, int64_t us);
+void clock_step_wall(struct clock_stepped *c, int64_t us); /* somebody sets the machine's clock */
 
 static inline int64_t clock_wall_us(const struct clock *c)
 {
@@ -33,6 +36,10 @@ static inline int64_t clock_wall_us(const struct clock *c)
 static inline int64_t clock_mono_us(const struct clock *c)
 {
     return c->mono_us(c);
+}
+static inline int64_t clock_boot_us(const struct clock *c)
+{
+    return c->boot_us(c);
 }
 static inline int64_t clock_mono_ms(const struct clock *c)
 {

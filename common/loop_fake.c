@@ -247,6 +247,11 @@ int loop_fake_open(int64_t wall_us, struct loop **out)
     return 0;
 }
 
+void loop_fake_step_wall(struct loop *l, int64_t us)
+{
+    clock_step_wall(&of(l)->clock, us);
+}
+
 const struct clock *loop_fake_clock(const struct loop *l)
 {
     return l->clock;

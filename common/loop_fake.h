@@ -13,6 +13,9 @@ int loop_fake_open(int64_t wall_us, struct loop **out) must_use;
 /* The clock all fakes of a test share; lent with the loop. */
 const struct clock *loop_fake_clock(const struct loop *l);
 
+/* Set the machine's clock: only the wall's moves. */
+void loop_fake_step_wall(struct loop *l, int64_t us);
+
 /* Do what is due now and in the next ms; the clock then stands exactly ms later. */
 void loop_fake_run_for(struct loop *l, int64_t ms);
 

@@ -218,5 +218,5 @@ void registrar_refusal(struct registrar *r, char why[256])
 
 int64_t registrar_now_us(const struct registrar *r)
 {
-    return clock_wall_us(r->s.clock) + atomic_load(&r->server.ahead_us);
+    return record_clock_now_us(r->s.clock, &r->server.ahead_us);
 }

@@ -89,7 +89,7 @@ void stream_free(struct stream *x)
 
 static int64_t record_ms(const struct stream *x)
 {
-    return clock_wall_us(x->all->s.loop->clock) / 1000 + x->all->ahead_ms;
+    return clock_boot_us(x->all->s.loop->clock) / 1000 + x->all->ahead_ms;
 }
 
 /* Nothing is known to be missing. */

@@ -55,7 +55,7 @@ struct streams {
     unsigned reads; /* on their way */
     bool flushing, stopping;
     unsigned mute;    /* Redis refuses messages: looks at the record that are due at least */
-    int64_t ahead_ms; /* the record's clock before ours */
+    int64_t ahead_ms; /* the record's clock before ours, which nobody sets (boot) */
     struct metric *open, *refused, *gaps, *ends[STREAM_ENDS];
     pthread_mutex_t lock; /* all below */
     pthread_cond_t empty;

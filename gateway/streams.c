@@ -125,7 +125,7 @@ static void read_done(void *arg)
     struct streams *s = r->streams[0]->all;
     s->reads--;
     if (!r->err && !r->rows)
-        s->ahead_ms = r->now_us / 1000 - clock_wall_us(s->s.loop->clock) / 1000;
+        s->ahead_ms = r->now_us / 1000 - clock_boot_us(s->s.loop->clock) / 1000;
     for (size_t i = 0; i < r->n; i++) {
         struct stream *x = r->streams[i];
         x->reading = false;
@@ -397,6 +397,7 @@ int streams_open(const struct streams_settings *settings, struct streams **out)
     s->s = *settings;
     pthread_mutex_init(&s->lock, NULL);
     clock_cond_init(&s->empty);
+    s->ahead_ms = clock_wall_us(s->s.loop->clock) / 1000 - clock_boot_us(s->s.loop->clock) / 1000;
     count(s);
     s->timer = loop_timer_new(s->s.loop, tick, s);
     if (!s->timer || shares_new(share_of(settings), &s->shares) != 0) {

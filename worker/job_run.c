@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/live.h"
+#include "common/record_clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct log_ids job_scope(const struct job_run *j)
 
 int64_t job_env_now_us(const struct job_env *env)
 {
-    return clock_wall_us(env->calls.clock) + *env->ahead_us;
+    return record_clock_now_us(env->calls.clock, env->ahead_us);
 }
 
 /* ---- lists */

@@ -111,7 +111,7 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     struct relay *relay;               /* NULL: what is emitted goes out with T10 */
     const struct topic_limits *limits; /* NULL: Kafka's defaults */
     int64_t retention_ms;
-    const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
+    const _Atomic int64_t *ahead_us; /* of the record's clock (record_clock.h) */
     const struct jobs *jobs;         /* all of the shard (jobs.h) */
     struct job_list held, queued;
     struct turns turns;      /* refills of a key; jobs of a key where that is their order */

@@ -33,7 +33,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     consumer_open_fn *open;            /* the broker's side */
     void *open_arg;
     struct rng *rng;
-    const _Atomic int64_t *ahead_us; /* the record's clock minus ours */
+    const _Atomic int64_t *ahead_us; /* of the record's clock (record_clock.h) */
     const _Atomic unsigned *shares;  /* shards of all workers, for limits */
     const char *issuer;              /* of topic.user; NULL: "" */
     int64_t retention_ms;

@@ -119,6 +119,11 @@ static void test_a_stepped_clock_stands_until_stepped(void **state)
     clock_step(&c, 1500);
     assert_int_equal(clock_wall_us(&c.clock), 5001500);
     assert_int_equal(clock_mono_us(&c.clock), 1500);
+    assert_int_equal(clock_boot_us(&c.clock), 5001500);
+    clock_step_wall(&c, -1000);
+    assert_int_equal(clock_wall_us(&c.clock), 5000500);
+    assert_int_equal(clock_mono_us(&c.clock), 1500);
+    assert_int_equal(clock_boot_us(&c.clock), 5001500);
     assert_int_equal(clock_mono_ms(&c.clock), 1);
 }
 
@@ -128,6 +133,7 @@ static void test_the_real_clock_goes_on(void **state)
     const struct clock *c = clock_real();
     int64_t a = clock_mono_us(c);
     assert_true(clock_mono_us(c) >= a);
+    assert_true(clock_boot_us(c) >= a);               /* both begin with the machine */
     assert_true(clock_wall_us(c) > 1700000000000000); /* 2023 */
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/loop_fake.h"
+#include "common/record_clock.h"
 #include "worker/server_clock.h"
 
 enum { AHEAD_S = 90 };
@@ -20,7 +21,7 @@ static int ask(struct record *r, int64_t *us)
     (void)r;
     asked++;
     clock_step(&wall, way_us);
-    *us = wall.wall + AHEAD_S * INT64_C(1000000);
+    *us = wall.boot + AHEAD_S * INT64_C(1000000);
     clock_step(&wall, back_us);
     return 0;
 }
@@ -55,7 +56,8 @@ static struct server_clock *start(struct loop **loop, int64_t way, int64_t back)
 
 static int64_t off_by(const struct server_clock *c)
 {
-    return *server_clock_ahead_us(c) - AHEAD_S * INT64_C(1000000);
+    return record_clock_now_us(&wall.clock, server_clock_ahead_us(c)) - wall.boot -
+           AHEAD_S * INT64_C(1000000);
 }
 
 static void the_answer_is_from_the_middle_of_the_way(void **state)
@@ -90,6 +92,23 @@ static void a_slow_answer_does_not_replace_a_good_one(void **state)
     loop_close(loop);
 }
 
+/* By hand, or by a time server after a long silence. */
+static void a_step_of_our_own_clock_moves_nothing(void **state)
+{
+    (void)state;
+    struct loop *loop;
+    struct server_clock *c = start(&loop, 2000, 2000);
+    clock_step_wall(&wall, INT64_C(3600) * 1000000);
+    assert_int_equal(off_by(c), 0);
+    loop_fake_run_for(loop, 61000);
+    assert_int_equal(asked, 2);
+    assert_int_equal(off_by(c), 0);
+    clock_step_wall(&wall, INT64_C(-7200) * 1000000);
+    assert_int_equal(off_by(c), 0);
+    server_clock_stop(c);
+    loop_close(loop);
+}
+
 static void a_slow_first_answer_is_better_than_none(void **state)
 {
     (void)state;
@@ -111,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_is_from_the_middle_of_the_way),
         cmocka_unit_test(a_slow_answer_does_not_replace_a_good_one),
+        cmocka_unit_test(a_step_of_our_own_clock_moves_nothing),
         cmocka_unit_test(a_slow_first_answer_is_better_than_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -514,6 +514,27 @@ static void mysql_away_waits_and_loses_nothing(void **state)
     world_free(w);
 }
 
+/* The machine's clock is set: neither what was claimed nor what is claimed now is late for it. */
+static void a_step_of_our_clock_expires_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shops(w, 5000);
+    struct job_id before = world_job(w);
+    struct event e = world_event(w, NULL);
+    world_run(w, 1000);
+    loop_fake_step_wall(w->loop, 3600 * 1000000LL);
+    world_put(w, &e, "{\"productId\":\"42\"}", 0);
+    struct seen s = world_final(w, &before);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    seen_fini(&s);
+    s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_int_equal(record_fake_dead(w->db, &e.job), -1);
+    seen_fini(&s);
+    world_free(w);
+}
+
 static void job_without_redis(bool refuses)
 {
     struct world *w = world_new(0);
@@ -836,6 +857,7 @@ int main(void)
         cmocka_unit_test(a_rebalance_repeats_no_call),
         cmocka_unit_test(a_shard_that_its_group_forgot_is_in_trouble),
         cmocka_unit_test(mysql_away_waits_and_loses_nothing),
+        cmocka_unit_test(a_step_of_our_clock_expires_nothing),
         cmocka_unit_test(redis_away_costs_nothing_but_events),
         cmocka_unit_test(a_dead_workers_job_resumes_from_the_ledger),
         cmocka_unit_test(a_lost_lease_drops_and_starts_over),

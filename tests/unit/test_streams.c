@@ -467,6 +467,20 @@ static void a_user_hears_of_open_jobs_and_of_ends(void **state)
     close(fd);
 }
 
+/* The numbers are the record's time: who comes back with one from the future would miss ends. */
+static void a_step_of_our_clock_is_not_in_a_users_numbers(void **state)
+{
+    struct world *w = *state;
+    claim(w);
+    int fd = open_stream(w, true, 0);
+    heard(w, fd);
+    loop_fake_step_wall(w->loop, INT64_C(86400000000) * 30);
+    end_job(w, false);
+    tell_user(w, JOB_SUCCEEDED, clock_boot_us(loop_fake_clock(w->loop)));
+    assert_non_null(strstr(heard(w, fd), "id: 17955612"));
+    close(fd);
+}
+
 static void an_end_that_nobody_told_a_user_is_heard_at_the_next_heartbeat(void **state)
 {
     struct world *w = *state;
@@ -629,6 +643,7 @@ int main(void)
         T(who_leaves_is_forgotten),
         T(a_stream_ends_with_the_token_it_was_opened_with),
         T(a_user_hears_of_open_jobs_and_of_ends),
+        T(a_step_of_our_clock_is_not_in_a_users_numbers),
         T(an_end_that_nobody_told_a_user_is_heard_at_the_next_heartbeat),
         T(a_user_who_was_away_hears_what_ended_meanwhile),
         T(a_long_list_comes_as_the_reader_takes_it),
