@@ -223,6 +223,14 @@ int broker_fake_topic(struct broker_fake *f, const char *name, int partitions)
     return fake_log_topic(&f->log, name, partitions);
 }
 
+void broker_fake_remake(struct broker_fake *f, const char *topic)
+{
+    pthread_mutex_lock(&f->lock);
+    fake_log_empty(&f->log, topic);
+    pthread_mutex_unlock(&f->lock);
+    broker_fake_wake(f);
+}
+
 int broker_fake_put(struct broker_fake *f, const struct broker_record *record)
 {
     struct broker_record r = *record;

@@ -19,7 +19,9 @@ void broker_fake_close(struct broker_fake *f);
 int broker_fake_topic(struct broker_fake *f, const char *name, int partitions) must_use;
 /* As another producer would: r->partition -1 by key. ERR_NOT_FOUND: no such topic or partition. */
 int broker_fake_put(struct broker_fake *f, const struct broker_record *r) must_use;
-/* What stands there; NULL behind the last. Lent until the fake is closed. */
+/* The topic was deleted and made anew: consumers whose position is behind its end begin again. */
+void broker_fake_remake(struct broker_fake *f, const char *topic);
+/* What stands there; NULL behind the last. Lent until the fake is closed or the topic made anew. */
 const struct broker_record *broker_fake_at(struct broker_fake *f, const char *topic,
                                            int32_t partition, int64_t offset);
 int64_t broker_fake_end(struct broker_fake *f, const char *topic, int32_t partition);
@@ -41,6 +43,9 @@ void broker_fake_assign_none(struct broker_consumer *c); /* the others have them
 /* Take all back; lost: it may not commit any more (ERR_CONFLICT). */
 void broker_fake_revoke(struct broker_consumer *c, bool lost);
 void broker_fake_error(struct broker_consumer *c, int err, bool fatal, const char *why);
+/* It reads on from there, as after a resume that was not asked for. */
+void broker_fake_rewind(struct broker_consumer *c, const char *topic, int32_t partition,
+                        int64_t offset);
 bool broker_fake_paused(struct broker_consumer *c, const char *topic, int32_t partition);
 
 /* Keep reports back (a broker that does not answer); false: let them go. */

@@ -114,6 +114,8 @@ static const struct broker_record *consumer_poll(struct broker_consumer *port)
         ;
     for (size_t i = 0; i < c->slots_n && !c->fake->away; i++) {
         struct slot *s = &c->slots[c->turn++ % c->slots_n];
+        if (s->position > fake_log_end(&c->fake->log, s->topic, s->partition))
+            s->position = 0; /* auto.offset.reset */
         const struct broker_record *r =
             s->paused ? NULL : fake_log_at(&c->fake->log, s->topic, s->partition, s->position);
         if (!r)
@@ -258,6 +260,14 @@ void broker_fake_error(struct broker_consumer *port, int err, bool fatal, const 
     n->err = err;
     n->fatal = fatal;
     snprintf(n->why, sizeof n->why, "%s", why);
+}
+
+void broker_fake_rewind(struct broker_consumer *port, const char *topic, int32_t partition,
+                        int64_t offset)
+{
+    struct fake_consumer *c = (struct fake_consumer *)port;
+    slot_find(c, topic, partition)->position = offset;
+    broker_fake_wake(c->fake);
 }
 
 bool broker_fake_paused(struct broker_consumer *port, const char *topic, int32_t partition)

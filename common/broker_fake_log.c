@@ -60,15 +60,28 @@ int fake_log_partitions(const struct fake_log *l, const char *topic)
     return t ? t->partitions_n : 0;
 }
 
+static void empty(struct fake_topic *t)
+{
+    for (int i = 0; i < t->partitions_n; i++) {
+        for (size_t k = 0; k < t->partitions[i].n; k++)
+            free(t->partitions[i].list[k]);
+        free(t->partitions[i].list);
+        t->partitions[i] = (struct fake_partition){0};
+    }
+}
+
+void fake_log_empty(struct fake_log *l, const char *topic)
+{
+    struct fake_topic *t = find(l, topic);
+    if (t)
+        empty(t);
+}
+
 void fake_log_fini(struct fake_log *l)
 {
     for (struct fake_topic *t = l->topics, *next; t; t = next) {
         next = t->next;
-        for (int i = 0; i < t->partitions_n; i++) {
-            for (size_t k = 0; k < t->partitions[i].n; k++)
-                free(t->partitions[i].list[k]);
-            free(t->partitions[i].list);
-        }
+        empty(t);
         free(t);
     }
     for (struct fake_commit *c = l->commits, *next; c; c = next) {

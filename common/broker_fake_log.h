@@ -14,6 +14,8 @@ void fake_log_fini(struct fake_log *l);
 
 int fake_log_topic(struct fake_log *l, const char *name, int partitions) must_use;
 int fake_log_partitions(const struct fake_log *l, const char *topic); /* 0: no such topic */
+/* Its records are gone, and numbers begin again; what groups have committed stays. */
+void fake_log_empty(struct fake_log *l, const char *topic);
 /* Copies. The record's partition and offset are set on success; ERR_NOT_FOUND. */
 int fake_log_append(struct fake_log *l, struct broker_record *r) must_use;
 const struct broker_record *fake_log_at(const struct fake_log *l, const char *topic,

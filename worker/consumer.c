@@ -72,14 +72,33 @@ static struct parked *park(const struct partition *p, const struct broker_record
 static struct partition *find(const struct consumer *c, const char *topic, int32_t number)
 {
     struct partition *p = c->partitions;
-    while (p && (p->number != number || strcmp(p->topic, topic) != 0))
+    while (p && (p->past || p->number != number || strcmp(p->topic, topic) != 0))
         p = p->next;
+    return p;
+}
+
+static struct partition *partition_new(struct consumer *c, const char *topic, int32_t number)
+{
+    struct partition *p = calloc(1, sizeof *p);
+    if (p)
+        p->topic = strdup(topic);
+    if (!p || !p->topic) {
+        log_error("no-memory", "for", "a partition");
+        abort(); /* its records would be lost between the offsets of others */
+    }
+    p->consumer = c;
+    p->number = number;
+    p->late = c->s.events.is_late && c->s.events.is_late(c->s.events.arg, p->topic);
+    p->next = c->partitions;
+    c->partitions = p;
     return p;
 }
 
 static void pause_as_needed(struct partition *p)
 {
     struct consumer *c = p->consumer;
+    if (p->past)
+        return;
     int64_t span = offsets_span(&p->offsets);
     if (span >= OFFSETS_SPAN)
         p->spread = true;
@@ -98,21 +117,9 @@ static void assigned(void *arg, const struct broker_partition *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (find(c, list[i].topic, list[i].partition))
             continue;
-        struct partition *p = calloc(1, sizeof *p);
-        if (p)
-            p->topic = strdup(list[i].topic);
-        if (!p || !p->topic) {
-            free(p);
-            log_error("no-memory", "for", "a partition");
-            abort(); /* its records would be lost between the offsets of others */
-        }
-        p->consumer = c;
-        p->number = list[i].partition;
-        p->late = c->s.events.is_late && c->s.events.is_late(c->s.events.arg, p->topic);
-        p->committed = list[i].offset;
+        struct partition *p = partition_new(c, list[i].topic, list[i].partition);
+        p->committed = p->seen = list[i].offset;
         offsets_init(&p->offsets, list[i].offset);
-        p->next = c->partitions;
-        c->partitions = p;
         pause_as_needed(p);
     }
     c->joined = true;
@@ -120,11 +127,22 @@ static void assigned(void *arg, const struct broker_partition *list, size_t n)
     log_info("assigned", "group", c->s.group, "partitions", log_number((long long)n));
 }
 
+/* Not beyond what is open from before its log went back: it may be the same log. */
+static int64_t commit_of(const struct consumer *c, const struct partition *p)
+{
+    int64_t next = offsets_commit(&p->offsets);
+    for (const struct partition *q = c->partitions; q; q = q->next)
+        if (q->past && q->number == p->number && strcmp(q->topic, p->topic) == 0 &&
+            offsets_commit(&q->offsets) < next)
+            next = offsets_commit(&q->offsets);
+    return next;
+}
+
 static size_t collect(struct consumer *c, struct broker_partition *list, size_t max)
 {
     size_t n = 0;
     for (struct partition *p = c->partitions; p && n < max; p = p->next) {
-        int64_t next = offsets_commit(&p->offsets);
+        int64_t next = p->past ? -1 : commit_of(c, p);
         if (next < 0 || next == p->committed)
             continue;
         list[n++] = (struct broker_partition){p->topic, p->number, next};
@@ -177,6 +195,16 @@ static void forget(struct consumer *c, struct partition *p)
     free(p);
 }
 
+/* Those whose last record has ended. */
+static void forget_past(struct consumer *c)
+{
+    for (struct partition *p = c->partitions, *next; p; p = next) {
+        next = p->next;
+        if (p->past && !p->parked && !p->offsets.open)
+            forget(c, p);
+    }
+}
+
 static void revoked(void *arg, const struct broker_partition *list, size_t n, bool lost)
 {
     struct consumer *c = arg;
@@ -203,13 +231,29 @@ static void trouble(void *arg, int err, bool fatal, const char *why)
 
 /* ---- records */
 
+/* Records of a partition come in order. One that is not newer than the last means that its topic
+ * was made anew or cut (then old numbers are new records), or that all since then come again.
+ * Which, the claim knows: all are taken from here on. What is open from before goes on, under
+ * numbers that are not these. */
+static struct partition *go_back(struct partition *old, int64_t offset)
+{
+    struct partition *p = partition_new(old->consumer, old->topic, old->number);
+    log_warn("log-went-back", "topic", old->topic, "partition", log_number(old->number), "expected",
+             log_number(old->seen), "offset", log_number(offset), "means",
+             "the topic was made anew or cut, or records come again: all are taken from here on");
+    p->committed = p->seen = -1;
+    p->paused = old->paused;
+    offsets_init(&p->offsets, -1);
+    old->past = true;
+    old->paused = false;
+    return p;
+}
+
 /* The offset is noted first: a record is tracked, parked, or both, never neither. */
 static int offer(struct partition *p, const struct broker_record *r, bool *tracked)
 {
     const struct consumer_events *e = &p->consumer->s.events;
     int err = *tracked ? 0 : offsets_take(&p->offsets, r->offset);
-    if (err == ERR_EXISTS)
-        return 0; /* fetched twice */
     if (err)
         return err;
     *tracked = true;
@@ -220,6 +264,10 @@ static void take(struct consumer *c, const struct broker_record *r)
 {
     struct partition *p = find(c, r->topic, r->partition);
     bool tracked = false;
+    if (p && r->offset < p->seen)
+        p = go_back(p, r->offset);
+    if (p)
+        p->seen = r->offset + 1;
     if (!p || (!p->parked && offer(p, r, &tracked) == 0))
         return;
     /* behind those that wait; few, since the partition is paused from the first on */
@@ -361,6 +409,7 @@ void consumer_adjust(struct consumer *c)
 void consumer_tick(struct consumer *c)
 {
     turn(c);
+    forget_past(c);
     if (++c->ticks >= AGAIN_TICKS)
         commit_anew(c, 0);
     else
@@ -378,7 +427,7 @@ const char *consumer_trouble(const struct consumer *c)
 void consumer_count(const struct consumer *c, struct consumer_numbers *add)
 {
     for (const struct partition *p = c->partitions; p; p = p->next) {
-        add->partitions++;
+        add->partitions += !p->past;
         add->paused += p->paused;
         add->unfinished += (int64_t)p->offsets.open;
     }

@@ -15,6 +15,8 @@ struct partition { /* lent until it is revoked */
     int32_t number;
     int64_t committed; /* as last sent; -1: nothing */
     bool late;         /* of refills: it may be shut while others are not */
+    bool past;         /* its log went back: only what came until then is still here */
+    int64_t seen;      /* one after the newest record that came; -1: none */
     struct offsets offsets;
     bool paused;           /* as told to the broker */
     bool spread;           /* the span is used up; until half of it is free again */

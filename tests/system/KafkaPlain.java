@@ -3,6 +3,7 @@
 //   consume SERVERS TOPIC GROUP N   the first N records as KEY<TAB>VALUE
 //   create SERVERS TOPIC            a topic of theirs
 //   raise SERVERS N TOPIC...        to N partitions, as kafka-topics.sh --alter does
+//   remake SERVERS N TOPIC          deleted and at once there again, with N partitions
 //   limit SERVERS BYTES TOPIC       its max.message.bytes, as kafka-configs.sh --alter does
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -12,6 +13,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -22,6 +24,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -72,6 +75,21 @@ public class KafkaPlain {
         }
     }
 
+    static void remake(Properties p, int n, String topic) throws Exception {
+        try (Admin admin = Admin.create(p)) {
+            admin.deleteTopics(List.of(topic)).all().get();
+            for (int left = 500; ; left--)
+                try {
+                    admin.createTopics(List.of(new NewTopic(topic, n, (short) 1))).all().get();
+                    return;
+                } catch (ExecutionException e) { // it may still be going
+                    if (!(e.getCause() instanceof TopicExistsException) || left == 0)
+                        throw e;
+                    Thread.sleep(10);
+                }
+        }
+    }
+
     static void limit(Properties p, String bytes, String topic) throws Exception {
         ConfigEntry entry = new ConfigEntry("max.message.bytes", bytes);
         try (Admin admin = Admin.create(p)) {
@@ -89,6 +107,8 @@ public class KafkaPlain {
             create(p, a[2]);
         else if (a[0].equals("raise"))
             raise(p, a);
+        else if (a[0].equals("remake"))
+            remake(p, Integer.parseInt(a[2]), a[3]);
         else if (a[0].equals("limit"))
             limit(p, a[2], a[3]);
         else

@@ -289,6 +289,25 @@ static void what_is_revoked_may_be_committed_but_not_what_is_lost(void **state)
     assert_int_equal(w->revoked, 3);
 }
 
+static void a_topic_that_was_made_anew_begins_at_nought(void **state)
+{
+    struct world *w = *state;
+    struct broker_record r = record("jobs", NULL, "old");
+    r.partition = 0;
+    broker_fake_assign_one(w->consumer, "jobs", 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(broker_fake_put(w->fake, &r), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(broker_poll(w->consumer)->offset, i);
+    broker_fake_rewind(w->consumer, "jobs", 0, 1);
+    assert_int_equal(broker_poll(w->consumer)->offset, 1);
+    broker_fake_remake(w->fake, "jobs");
+    assert_int_equal(broker_fake_end(w->fake, "jobs", 0), 0);
+    assert_null(broker_poll(w->consumer));
+    assert_int_equal(broker_fake_put(w->fake, &r), 0);
+    assert_int_equal(broker_poll(w->consumer)->offset, 0);
+}
+
 static void errors_are_told_in_the_poll(void **state)
 {
     struct world *w = *state;
@@ -360,6 +379,7 @@ int main(void)
         with_world(records_come_after_assignment_and_pauses_hold),
         with_world(commits_are_kept_for_the_next_assignment),
         with_world(what_is_revoked_may_be_committed_but_not_what_is_lost),
+        with_world(a_topic_that_was_made_anew_begins_at_nought),
         with_world(errors_are_told_in_the_poll),
         with_world(the_descriptor_says_that_something_waits),
         cmocka_unit_test(with_a_loop_all_comes_in_its_next_turn),

@@ -226,6 +226,31 @@ static void failures_come_where_they_are_asked_for(void **state)
     assert_int_equal(cache_send(w->async, &none, NULL, NULL), ERR_INVALID);
 }
 
+static void what_is_refused_is_answered_with_an_error(void **state)
+{
+    struct world *w = *state;
+    struct cache_command set = plain("SET", "a", "1"), get = plain("GET", "a");
+    struct cache_reply r;
+    cache_fake_refuse(w->fake, SCRIPT_NONE, "READONLY");
+    assert_int_equal(cache_call(w->cache, &set, 1, &r), 0);
+    assert_int_equal(r.type, REPLY_ERROR);
+    assert_string_equal(r.text, "READONLY");
+    cache_reply_fini(&r);
+    assert_null(cache_fake_get(w->fake, "a", NULL));
+    assert_false(cache_up(w->cache));
+    assert_true(cache_async_up(w->async));
+    assert_false(cache_async_obeys(w->async));
+    cache_fake_refuse(w->fake, SCRIPT_ADMIT, "OOM");
+    assert_int_equal(cache_call(w->cache, &set, 1, &r), 0);
+    assert_int_equal(r.type, REPLY_STATUS);
+    cache_reply_fini(&r);
+    cache_fake_refuse(w->fake, SCRIPT_NONE, NULL);
+    assert_true(cache_up(w->cache) && cache_async_obeys(w->async));
+    assert_int_equal(cache_call(w->cache, &get, 1, &r), 0);
+    assert_string_equal(r.text, "1");
+    cache_reply_fini(&r);
+}
+
 static void what_the_test_puts_is_there(void **state)
 {
     struct world *w = *state;
@@ -375,6 +400,7 @@ int main(void)
         with_world(a_limit_keeps_its_promises),
         cmocka_unit_test(answers_are_told_apart_by_their_first_character),
         with_world(failures_come_where_they_are_asked_for),
+        with_world(what_is_refused_is_answered_with_an_error),
         with_world(what_the_test_puts_is_there),
         with_world(asynchronous_answers_come_in_a_later_turn),
         with_world(close_answers_what_is_open),

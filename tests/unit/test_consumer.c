@@ -306,6 +306,74 @@ static void what_was_lost_is_not_committed(void **state)
     assert_int_equal(w->taken_n, 2);
 }
 
+/* Deleted and made anew, between two fetches: nobody says so. What came before goes on, and its
+ * numbers are not those of what comes now. */
+static void a_log_that_begins_again_is_taken_from_there(void **state)
+{
+    struct world *w = *state;
+    const char *old[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++)
+        put(w, 0, old[i]);
+    run(w);
+    struct partition *before = w->partition[0];
+    consumer_done(before, 0);
+    consumer_done(before, 2);
+    assert_int_equal(committed(w, 0), 1);
+    broker_fake_remake(w->broker, "t");
+    put(w, 0, "d");
+    put(w, 0, "e");
+    run(w);
+    assert_int_equal(w->taken_n, 5);
+    assert_int_equal(w->taken[3], 0);
+    assert_int_equal(w->taken[4], 1);
+    consumer_done(before, 1);
+    consumer_done(w->partition[0], 0);
+    assert_int_equal(committed(w, 0), 1);
+    consumer_done(w->partition[0], 1);
+    assert_int_equal(committed(w, 0), 2);
+    for (int i = 0; i < 70; i++) /* also not when all is committed anew */
+        assert_int_equal(committed(w, 0), 2);
+    assert_int_equal(w->revoked, 1);
+}
+
+/* The same number: the new record is open though the old one of this number ends. */
+static void what_ends_of_a_log_that_is_gone_ends_nothing_of_the_next(void **state)
+{
+    struct world *w = *state;
+    put(w, 0, "a");
+    put(w, 0, "b");
+    run(w);
+    struct partition *before = w->partition[0];
+    broker_fake_remake(w->broker, "t");
+    put(w, 0, "c");
+    run(w);
+    assert_int_equal(w->taken_n, 3);
+    consumer_done(before, 0);
+    consumer_done(before, 1);
+    assert_true(committed(w, 0) <= 0);
+    consumer_done(w->partition[0], 0);
+    assert_int_equal(committed(w, 0), 1);
+}
+
+static void records_that_come_twice_pass_no_unfinished_one(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 5; i++)
+        put(w, 0, "x");
+    run(w);
+    struct partition *before = w->partition[0];
+    for (int i = 1; i < 5; i++)
+        consumer_done(before, i);
+    broker_fake_rewind(w->port, "t", 0, 3);
+    run(w);
+    assert_int_equal(w->taken_n, 7);
+    consumer_done(w->partition[0], 3);
+    consumer_done(w->partition[0], 4);
+    assert_true(committed(w, 0) <= 0);
+    consumer_done(before, 0);
+    assert_int_equal(committed(w, 0), 5);
+}
+
 static void counts_what_it_holds(void **state)
 {
     struct world *w = *state;
@@ -344,6 +412,9 @@ int main(void)
         CASE(what_cannot_be_taken_for_seconds_is_told),
         CASE(a_revoke_commits_first_and_forgets),
         CASE(what_was_lost_is_not_committed),
+        CASE(a_log_that_begins_again_is_taken_from_there),
+        CASE(what_ends_of_a_log_that_is_gone_ends_nothing_of_the_next),
+        CASE(records_that_come_twice_pass_no_unfinished_one),
         CASE(counts_what_it_holds),
         CASE(only_a_fatal_error_is_told),
     };

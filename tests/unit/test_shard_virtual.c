@@ -514,6 +514,28 @@ static void mysql_away_waits_and_loses_nothing(void **state)
     world_free(w);
 }
 
+/* Its numbers begin again while a job of the old ones runs. */
+static void a_topic_that_is_made_anew_loses_no_job(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shops(w, 3000);
+    struct job_id jobs[3] = {world_job(w), world_job(w)};
+    world_run(w, 1000);
+    broker_fake_remake(w->broker, TOPIC);
+    world_run(w, 1000);
+    jobs[2] = world_job(w);
+    for (int i = 0; i < 3; i++) {
+        struct seen s = world_final(w, &jobs[i]);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        seen_fini(&s);
+    }
+    world_run(w, 2000);
+    assert_int_equal(world_committed(w, 0), 1);
+    assert_int_equal(shard_jobs(w->shard[0]), 0);
+    world_free(w);
+}
+
 /* The machine's clock is set: neither what was claimed nor what is claimed now is late for it. */
 static void a_step_of_our_clock_expires_nothing(void **state)
 {
@@ -857,6 +879,7 @@ int main(void)
         cmocka_unit_test(a_rebalance_repeats_no_call),
         cmocka_unit_test(a_shard_that_its_group_forgot_is_in_trouble),
         cmocka_unit_test(mysql_away_waits_and_loses_nothing),
+        cmocka_unit_test(a_topic_that_is_made_anew_loses_no_job),
         cmocka_unit_test(a_step_of_our_clock_expires_nothing),
         cmocka_unit_test(redis_away_costs_nothing_but_events),
         cmocka_unit_test(a_dead_workers_job_resumes_from_the_ledger),
