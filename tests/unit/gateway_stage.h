@@ -183,6 +183,10 @@ static void stage_load(struct stage *s)
                 "  - {per: user, count: 2, window: 1m}\n  - {per: flow, count: 100, window: 1h}\n"
                 "cache: {scope: shared, key: $request.n, ttl: 5m}\n",
                 stage_call);
+    stage_write(flows, "counted.yaml",
+                "flow: counted\ntitle: Counted\naccess: guests\nlimits:\n"
+                "  - {per: user, count: 2, window: 1m}\n  - {per: flow, count: 4, window: 1h}\n",
+                stage_call);
     stage_write(flows, "edited.yaml",
                 "flow: edited\ntitle: Edited\naccess: guests\nwait: 1s\nrequest:\n"
                 "  schema: {properties: {password: {type: string}}}\n"
@@ -248,7 +252,8 @@ static void stage_streams(struct stage *s)
 static void stage_wire(struct stage *s)
 {
     struct accept *a = &s->serve.accept;
-    static const int partitions[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const int partitions[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    assert_int_equal(sizeof partitions / sizeof partitions[0], s->flows->flows_n);
     struct registrar_settings rows = {.open = stage_open_record,
                                       .arg = s,
                                       .clock = &s->clock.clock,

@@ -363,6 +363,8 @@ static void sheds_a_flow_that_is_too_far_behind(void **state)
     assert_int_equal(stage_post(s, "cached", "{\"n\":2}", NULL), 503);
     assert_string_equal(stage_member(s, "code"), "overloaded");
     assert_int_equal(stage_post(s, "cached", "{\"n\":1}", NULL), 200); /* a hit costs nothing */
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 503);
+    assert_string_equal(stage_member(s, "code"), "overloaded");
     assert_int_equal(s->got_n, 0);
 }
 
@@ -471,6 +473,31 @@ static void counts_what_is_started_and_nothing_else(void **state)
     clock_step(&s->clock, 31 * 1000000LL);
     assert_int_equal(stage_post(s, "few", "{\"n\":4}", NULL), 202);
     assert_int_equal(stage_post(s, "few", "{\"n\":5}", NULL), 429);
+}
+
+/* Who has used up one limit takes nothing of the other: it is everybody's. */
+static void takes_from_all_limits_or_from_none(void **state)
+{
+    struct stage *s = *state;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(stage_post(s, "counted", "{\"n\":1}", NULL), i < 2 ? 202 : 429);
+    s->client = "198.51.100.7";
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(stage_post(s, "counted", "{\"n\":1}", NULL), i < 2 ? 202 : 429);
+    s->client = "198.51.100.8"; /* its first, but the flow's fifth */
+    assert_int_equal(stage_post(s, "counted", "{\"n\":1}", NULL), 429);
+    assert_string_equal(stage_member(s, "code"), "rate-limited");
+    assert_int_equal(s->got_n, 4);
+}
+
+static void counts_who_shares_a_job(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 202);
+    stage_flush(s);
+    assert_int_equal(stage_post(s, "few", "{\"n\":1}", NULL), 202);
+    assert_int_equal(s->got_n, 1);
+    assert_int_equal(stage_post(s, "few", "{\"n\":2}", NULL), 429);
 }
 
 /* Whatever the last look found: who has used up a limit still gets what is cached. */
@@ -702,6 +729,8 @@ int main(void)
         TEST(accepts_without_mysql),
         TEST(starts_nothing_on_trial),
         TEST(counts_what_is_started_and_nothing_else),
+        TEST(takes_from_all_limits_or_from_none),
+        TEST(counts_who_shares_a_job),
         TEST(answers_from_the_cache_before_it_counts),
         TEST(counts_its_share_while_redis_is_away),
         TEST(sets_fields_and_hides_a_password),

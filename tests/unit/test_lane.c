@@ -43,8 +43,10 @@ struct thing {
     struct broker_record record;
     unsigned number;
     bool turn_away;
-    struct thing *next; /* put in while this one is on its trip */
+    struct thing *next; /* put in while this one is on its trip: so many, which share the next */
+    unsigned next_n;
     enum mark_state mark;
+    struct job_id marked;
     pthread_t carrier;
     _Atomic int err, over, released, early;
 };
@@ -82,9 +84,10 @@ static bool admitted(struct lane_item *i, struct mark *mark)
     struct thing *t = (struct thing *)i;
     bool turn_away = t->turn_away;
     t->mark = mark->state;
+    t->marked = mark->id;
     t->carrier = pthread_self();
-    if (t->next)
-        lane_put(t->place->lane, &t->next->item);
+    for (unsigned n = 0; n < t->next_n; n++)
+        lane_put(t->place->lane, &t->next[n].item);
     if (turn_away)
         sem_post(&t->place->ended); /* the last touch */
     return !turn_away;
@@ -191,6 +194,7 @@ static void lets_who_comes_alone_go_himself(void **state)
     put(p, &first, 1, true);
     put(p, &second, 2, true);
     first.next = &second;
+    first.next_n = 1;
     lane_put(p->lane, &first.item);
     await(p, 2);
     assert_true(pthread_equal(first.carrier, pthread_self()));
@@ -240,6 +244,40 @@ static void turns_away_what_is_not_admitted(void **state)
     assert_int_equal(third.mark, MARK_OTHER_BODY);
     assert_int_equal(p->published_n, 1);
     assert_int_equal(second.over + third.over + second.released + third.released, 0);
+}
+
+/* One trip: the key of a job that Kafka has, one of another body, none, and a new one. */
+static void gives_each_of_a_trip_its_own_mark(void **state)
+{
+    enum { KNOWN, OTHER, KEYLESS, NEW, ALL };
+    static const enum mark_state marks[] = {MARK_ACKNOWLEDGED, MARK_OTHER_BODY, MARK_NONE,
+                                            MARK_NONE};
+    struct place *p = *state;
+    struct marks_done done = {.has_key = true};
+    struct thing first, trip[ALL];
+    put(p, &first, 9, false);
+    for (unsigned i = 0; i < ALL; i++) {
+        put(p, &trip[i], i + 1, i != KEYLESS);
+        trip[i].turn_away = marks[i] != MARK_NONE;
+    }
+    done.key = trip[KNOWN].key;
+    done.id = done.key.id;
+    marks_confirm(p->marks, &done);
+    done.key = trip[OTHER].key;
+    done.id = done.key.id;
+    marks_confirm(p->marks, &done);
+    assert_int_equal(marks_flush(p->marks, 10000), 0);
+    memset(trip[OTHER].key.mac, 9, sizeof trip[OTHER].key.mac);
+    first.next = trip;
+    first.next_n = ALL;
+    lane_put(p->lane, &first.item);
+    await(p, 1 + ALL);
+    for (unsigned i = 0; i < ALL; i++)
+        assert_int_equal(trip[i].mark, marks[i]);
+    assert_memory_equal(&trip[KNOWN].marked, &trip[KNOWN].key.id, sizeof trip[KNOWN].marked);
+    assert_int_equal(p->published_n, 3);
+    assert_int_equal(p->published[1], KEYLESS + 1);
+    assert_int_equal(p->published[2], NEW + 1);
 }
 
 static void publishes_without_redis(void **state)
@@ -327,6 +365,7 @@ int main(void)
         TEST(lets_who_comes_alone_go_himself),
         TEST(leaves_the_trips_to_the_thread_from_so_many_reports_on),
         TEST(turns_away_what_is_not_admitted),
+        TEST(gives_each_of_a_trip_its_own_mark),
         TEST(publishes_without_redis),
         TEST(tells_what_was_not_sent),
         TEST(waits_no_longer_than_told_and_frees_with_the_report),

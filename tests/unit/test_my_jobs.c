@@ -253,9 +253,9 @@ static void lists_the_flows_this_user_may_start(void **state)
 {
     static const struct {
         const char *user, *scope, *flows;
-    } rows[] = {{NULL, NULL, "broken cached edited few own plain"},
-                {"alice", NULL, "broken cached edited few mine own plain"},
-                {"alice", "read write", "broken cached edited few mine own plain scoped"}};
+    } rows[] = {{NULL, NULL, "broken cached counted edited few own plain"},
+                {"alice", NULL, "broken cached counted edited few mine own plain"},
+                {"alice", "read write", "broken cached counted edited few mine own plain scoped"}};
     struct stage *s = *state;
     for (size_t i = 0; i < 3; i++) {
         struct json *v = NULL;
