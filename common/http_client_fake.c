@@ -151,6 +151,7 @@ static struct http_fake_call *record(struct fake *f, const struct http_request *
     call->timeout_ms = r->timeout_ms;
     call->response_max = r->response_max;
     call->allow_private = r->allow_private;
+    call->once = r->once;
     f->calls = need(realloc(f->calls, (f->calls_n + 1) * sizeof(struct http_fake_call *)));
     return f->calls[f->calls_n++] = call;
 }

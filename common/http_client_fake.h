@@ -39,7 +39,7 @@ struct http_fake_call {
     size_t headers_n;
     int64_t at_ms, timeout_ms; /* loop_now_ms at its start */
     size_t response_max;
-    bool allow_private, done, cancelled;
+    bool allow_private, once, done, cancelled;
 };
 size_t http_client_fake_calls(const struct http_client *c);
 const struct http_fake_call *http_client_fake_call(const struct http_client *c, size_t i);

@@ -9,6 +9,7 @@
 
 #include "common/http_client_fake.h"
 #include "common/loop_fake.h"
+#include "worker/budget.h"
 #include "worker/call_run.h"
 #include "worker/due_timer.h"
 
@@ -30,6 +31,8 @@ struct world {
     unsigned done, marks;
     bool lease;
     call_run_fn *mark;
+    call_wait_fn *must_wait;
+    unsigned waits; /* so many times it may yet wait */
 };
 
 static bool may_start(void *arg)
@@ -129,6 +132,7 @@ static struct call_run *start(struct world *w, int64_t deadline_ms)
                                  .outcome = &w->outcome,
                                  .vars = &w->vars,
                                  .mark = w->mark,
+                                 .must_wait = w->must_wait,
                                  .job = &w->job,
                                  .trace = "",
                                  .deadline_ms = deadline_ms,
@@ -359,6 +363,77 @@ static void repeats_what_is_listed_then_gives_up(void **state)
     assert_int_equal(w->outcome.status, 500);
 }
 
+static bool waits(void *arg, const struct call_run *r, enum call_code code)
+{
+    struct world *w = arg;
+    (void)r;
+    assert_int_equal(code, CALL_HTTP_5XX);
+    if (w->waits == 0)
+        return false;
+    w->waits--;
+    return true;
+}
+
+/* It waited in place: all its attempts are before it again, and the record has both rounds. */
+static void counts_its_attempts_anew_when_it_has_waited(void **state)
+{
+    struct world *w = *state;
+    w->upstream.breaker.on = false;
+    w->must_wait = waits;
+    w->waits = 1;
+    reply(w, (struct http_fake_reply){.status = 500, .delay_ms = 1});
+    start(w, INT64_MAX);
+    run(w, 5000);
+    assert_int_equal(w->done, 0);
+    assert_int_equal(http_client_fake_calls(w->env.http), 3);
+    run(w, BUDGET_EVERY_MS + 5000);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(http_client_fake_calls(w->env.http), 6);
+    assert_int_equal(w->outcome.attempts, 6);
+}
+
+/* What an upstream asks of one call holds for all of them. */
+static void a_pause_that_the_upstream_asks_for_holds_all_calls(void **state)
+{
+    static const int statuses[] = {429, 503};
+    struct world *w = *state;
+    w->call.retry.attempts = 1;
+    for (int i = 0; i < 2; i++) {
+        reply(w, (struct http_fake_reply){.status = statuses[i],
+                                          .header = {(char[]){"retry-after"}, (char[]){"5"}}});
+        reply(w, (struct http_fake_reply){.body = "1"});
+    }
+    for (int i = 0; i < 2; i++) {
+        size_t before = http_client_fake_calls(w->env.http);
+        start(w, INT64_MAX);
+        run(w, 10);
+        start(w, INT64_MAX);
+        run(w, 4900);
+        assert_int_equal(http_client_fake_calls(w->env.http), before + 1);
+        run(w, 200);
+        assert_int_equal(http_client_fake_calls(w->env.http), before + 2);
+        assert_int_equal(w->item.state, ITEM_SUCCEEDED);
+    }
+}
+
+/* Neither a second attempt, nor a client that sends again on another connection by itself. */
+static void what_is_made_once_is_sent_as_such(void **state)
+{
+    struct world *w = *state;
+    reply(w, (struct http_fake_reply){.body = "1"});
+    reply(w, (struct http_fake_reply){.status = 500});
+    start(w, INT64_MAX);
+    run(w, 10);
+    w->call.never_again = true;
+    start(w, INT64_MAX);
+    run(w, 5000);
+    assert_int_equal(w->done, 2);
+    assert_int_equal(w->item.code, CALL_HTTP_5XX);
+    assert_int_equal(http_client_fake_calls(w->env.http), 2);
+    assert_false(http_client_fake_call(w->env.http, 0)->once);
+    assert_true(http_client_fake_call(w->env.http, 1)->once);
+}
+
 /* More calls than descriptors wait for their turn; they do not fail. */
 static void descriptors_bound_the_calls_in_flight(void **state)
 {
@@ -513,6 +588,9 @@ int main(void)
         CASE(ok_decides_over_the_status),
         CASE(a_result_that_fails_or_is_too_big_fails_the_call),
         CASE(repeats_what_is_listed_then_gives_up),
+        CASE(counts_its_attempts_anew_when_it_has_waited),
+        CASE(a_pause_that_the_upstream_asks_for_holds_all_calls),
+        CASE(what_is_made_once_is_sent_as_such),
         CASE(no_attempt_is_planned_beyond_the_deadline),
         CASE(descriptors_bound_the_calls_in_flight),
         CASE(waits_for_a_slot_and_for_the_lease),

@@ -270,6 +270,7 @@ static void one_probe_decides(void **state)
     assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
     governor_done(&g, &t, SIGN_NONE, 20 * SECOND); /* cancelled: the next one probes */
     assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);
+    assert_int_equal(governor_ask(&g, &other, 20 * SECOND, true), GOVERNOR_OPEN);
     governor_done(&g, &t, SIGN_GOOD, 20 * SECOND);
     assert_int_equal(g.breaker.state, BREAKER_CLOSED);
     assert_int_equal(governor_ask(&g, &t, 20 * SECOND, true), GOVERNOR_GO);

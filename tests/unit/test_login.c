@@ -130,6 +130,8 @@ static void compares_with_the_public_url(void **state)
                 {"HTTPS://jobs.example", 0},
                 {"http://jobs.example", ERR_NOT_ALLOWED},
                 {"https://jobs.example:8443", ERR_NOT_ALLOWED},
+                {"https://jobs.exampl", ERR_NOT_ALLOWED},
+                {"https://jobs", ERR_NOT_ALLOWED},
                 {"https://h", ERR_NOT_ALLOWED}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
