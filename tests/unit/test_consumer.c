@@ -238,6 +238,35 @@ static void what_cannot_be_taken_is_kept_in_order(void **state)
     assert_int_equal(committed(w, 0), 2);
 }
 
+static void pauses_nothing(struct broker_consumer *c, const char *topic, int32_t partition, bool on)
+{
+    (void)c;
+    (void)topic;
+    (void)partition;
+    (void)on;
+}
+
+/* What was fetched before the pause comes all the same: it waits behind what waits already. */
+static void what_comes_while_another_waits_does_not_overtake_it(void **state)
+{
+    struct world *w = *state;
+    static struct broker_consumer_ops late;
+    late = *w->port->ops;
+    late.pause = pauses_nothing;
+    w->port->ops = &late;
+    w->refuse = 1;
+    for (int i = 0; i < 3; i++)
+        put(w, 0, "x");
+    run(w);
+    for (int i = 0; i < 3; i++) {
+        consumer_tick(w->consumer);
+        run(w);
+    }
+    assert_int_equal(w->taken_n, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(w->taken[i], i);
+}
+
 /* Told once for each, and only of those that wait for more than a moment. */
 static void what_cannot_be_taken_for_seconds_is_told(void **state)
 {
@@ -409,6 +438,7 @@ int main(void)
         CASE(a_commit_that_was_lost_is_sent_again),
         CASE(pauses_while_shut_and_goes_on),
         CASE(what_cannot_be_taken_is_kept_in_order),
+        CASE(what_comes_while_another_waits_does_not_overtake_it),
         CASE(what_cannot_be_taken_for_seconds_is_told),
         CASE(a_revoke_commits_first_and_forgets),
         CASE(what_was_lost_is_not_committed),

@@ -62,6 +62,72 @@ static void a_failure_that_may_pass_runs_again_later(void **state)
     world_free(w);
 }
 
+/* Its worker died between the row and T7: what failed in this round is not made again in it. */
+static void a_take_over_before_it_is_queued_repeats_nothing(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {"/b/1"}, .status = 503};
+    struct world *w = world_of(TWO, &rule);
+    struct event first = put_job(w, "{}");
+    struct seen of = until_again(w, &first.job);
+    assert_int_equal(of.n, 2);
+    assert_int_equal(seen_call(&of, "b")->outcome, OUTCOME_RETRYABLE);
+    assert_int_equal(record_fake_cancel(w->db, &first.job, &(struct owner){{0}}), 0);
+    world_run(w, 16000); /* own lease held long enough to take over */
+    size_t before = asked(w, "*");
+    struct event e = world_event(w, NULL);
+    e.deadline_us = e.created_us + HOUR_US;
+    leave_rows(w, &e, of.calls, of.n);
+    world_put(w, &e, "{}", 0);
+    struct seen s = until_again(w, &e.job);
+    assert_int_equal(s.job.round, 1);
+    assert_int_equal(asked(w, "*"), before);
+    seen_fini(&s);
+    rule.bad[0] = NULL;
+    s = world_final(w, &e.job); /* the next round does */
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_int_equal(asked(w, "/b/1"), 2);
+    assert_int_equal(asked(w, "/a/1"), 1);
+    seen_fini(&s);
+    seen_fini(&of);
+    world_free(w);
+}
+
+static bool is_behind(void *arg)
+{
+    return relay_behind(arg);
+}
+
+/* The outbox has more than goes out: a job that could come back waits in place, and adds nothing.
+ */
+static void none_is_queued_while_the_outbox_is_behind(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {"/b/1"}, .status = 503};
+    struct world *w = world_of(TWO, &rule);
+    enum { ROWS = RELAY_DUE_MAX + 1000 };
+    assert_int_equal(broker_fake_topic(w->broker, "others", 1), 0);
+    broker_fake_hold(w->broker, true);
+    for (int i = 0; i < ROWS; i++) /* the first wait for their reports, the rest for them */
+        assert_int_equal(record_fake_outbox(w->db, i < 500 ? "others" : "nowhere", "1"), 0);
+    world_run(w, 6000);
+    broker_fake_hold(w->broker, false); /* it counts what is left when it takes more */
+    assert_true(loop_fake_run_until(w->loop, is_behind, w->relay, 1000));
+    broker_fake_hold(w->broker, true);
+    size_t rows = record_fake_outbox_n(w->db);
+    struct event e = put_job(w, "{}");
+    world_run(w, 5000);
+    assert_int_equal(asked(w, "/b/1"), 1);
+    assert_int_equal(world_state(w, &e.job), JOB_RUNNING);
+    assert_int_equal(record_fake_outbox_n(w->db), rows);
+    broker_fake_hold(w->broker, false);
+    struct seen s = until_again(w, &e.job);
+    assert_int_equal(s.job.round, 1);
+    assert_int_equal(asked(w, "/b/1"), 2);
+    seen_fini(&s);
+    world_free(w);
+}
+
 static void after_the_last_wait_it_is_a_dead_letter(void **state)
 {
     (void)state;
@@ -284,6 +350,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failure_that_may_pass_runs_again_later),
+        cmocka_unit_test(a_take_over_before_it_is_queued_repeats_nothing),
+        cmocka_unit_test(none_is_queued_while_the_outbox_is_behind),
         cmocka_unit_test(after_the_last_wait_it_is_a_dead_letter),
         cmocka_unit_test(the_record_of_a_later_round_is_the_record_that_came),
         cmocka_unit_test(what_others_put_beside_it_comes_back),

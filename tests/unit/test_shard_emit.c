@@ -98,6 +98,31 @@ static void a_child_is_a_job_of_the_same_user(void **state)
     world_free(w);
 }
 
+/* What many may share is nobody's: the first who caused it is not in it. */
+static void a_child_of_a_shared_flow_is_nobodys(void **state)
+{
+    (void)state;
+    struct world *w =
+        world_with_child("emit:\n  - {flow: child, value: {n: 1}}\n",
+                         SCHEMA "cache: {scope: shared, key: $request.n, ttl: 5m}\nresult: '1'\n");
+    struct event e = user_job(w, "{}");
+    struct seen s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    seen_fini(&s);
+    const struct broker_record *r = sent(w, CHILD, 0);
+    struct event c;
+    const char *what = "";
+    assert_non_null(r);
+    assert_int_equal(event_decode(r->headers, r->headers_n, r->timestamp_ms, &c, &what), 0);
+    assert_true(owner_is_nobody(&c.owner));
+    assert_string_equal(c.sub, "");
+    s = world_final(w, &c.job);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_true(owner_is_nobody(&s.job.owner));
+    seen_fini(&s);
+    world_free(w);
+}
+
 static void each_item_is_a_record_of_its_own(void **state)
 {
     (void)state;
@@ -166,6 +191,9 @@ static void what_cannot_be_sent_fails_the_job(void **state)
          "60000)']}\n",
          "too-big"},
         {"  - {topic: others, for_each: '[range(0; 1001)]', value: \\($item)}\n", "too-big"},
+        {"  - {topic: others, for_each: '[range(0; 500)]', value: 1}\n"
+         "  - {topic: others, for_each: '[range(0; 501)]', value: 1}\n",
+         "too-big"}, /* all entries together */
         {"  - {topic: others, key: '\"k\" * 1025', value: 1}\n", "too-big"}, /* no row takes it */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -263,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_is_a_job_of_the_same_user),
+        cmocka_unit_test(a_child_of_a_shared_flow_is_nobodys),
         cmocka_unit_test(each_item_is_a_record_of_its_own),
         cmocka_unit_test(a_topic_of_others_gets_a_plain_record),
         cmocka_unit_test(what_cannot_be_sent_fails_the_job),

@@ -126,6 +126,36 @@ static void the_row_says_whose_id_it_is_not_who_came_first(void **state)
     world_free(w);
 }
 
+/* It was claimed for the stranger: its own record may come to another worker. */
+static void a_row_that_a_stranger_claimed_is_given_back(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shops(w, 50);
+    struct event e = world_event(w, NULL);
+    e.deadline_us = e.created_us + 600000000;
+    e.has_mac = true;
+    e.mac[0] = 2;
+    struct record_register row = {.id = e.job,
+                                  .flow = "price-compare",
+                                  .mac = {1},
+                                  .has_mac = true,
+                                  .created_us = e.created_us,
+                                  .deadline_us = e.deadline_us,
+                                  .sweep_at_us = e.deadline_us + 600000000};
+    struct seen s;
+    assert_int_equal(w->eyes->ops->register_jobs(w->eyes, &row, 1), 0);
+    world_put(w, &e, "{\"productId\":\"43\"}", 1);
+    world_run(w, 5000);
+    assert_int_equal(world_committed(w, 1), 1);
+    assert_true(seen_read(w, &e.job, &s));
+    assert_int_equal(s.job.state, JOB_QUEUED);
+    assert_int_equal(s.job.worker, 0);
+    assert_int_equal(http_client_fake_calls(w->http), 0);
+    seen_fini(&s);
+    world_free(w);
+}
+
 /* It runs on where it was claimed, and dies there: its record is no part of the partition. */
 static void a_job_whose_partition_left_dies_with_its_record(void **state)
 {
@@ -419,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_take_over_after_the_deadline_keeps_what_was_paid_for),
         cmocka_unit_test(a_cancelled_job_shows_the_calls_that_were_made),
         cmocka_unit_test(the_row_says_whose_id_it_is_not_who_came_first),
+        cmocka_unit_test(a_row_that_a_stranger_claimed_is_given_back),
         cmocka_unit_test(a_job_whose_partition_left_dies_with_its_record),
         cmocka_unit_test(a_refused_job_whose_partition_left_is_given_back),
         cmocka_unit_test(a_bad_record_releases_its_lead),

@@ -153,6 +153,25 @@ static void refills_fill_the_pool_and_stop(void **state)
     world_free(w);
 }
 
+/* It is nobody's job: what it makes is sent on when somebody takes it. */
+static void a_refill_sends_nothing_on(void **state)
+{
+    (void)state;
+    struct rule rule = {.delay_ms = 1000};
+    char text[1000];
+    assert_in_range(snprintf(text, sizeof text, "%semit:\n  - {topic: others, value: 1}\n", flow),
+                    1, sizeof text - 1);
+    struct world *w = world_of(text, &rule);
+    assert_int_equal(broker_fake_topic(w->broker, "others", 1), 0);
+    struct seen s = run_job(w, REQUEST);
+    assert_int_equal(s.job.state, JOB_SUCCEEDED);
+    assert_int_equal(refills(w), 4);
+    assert_int_equal(length(w, "LLEN", Q), 4);
+    assert_int_equal(broker_fake_end(w->broker, "others", 0), 1);
+    seen_fini(&s);
+    world_free(w);
+}
+
 static void ten_records_at_once_fill_no_more_than_its_size(void **state)
 {
     (void)state;
@@ -471,6 +490,7 @@ int main(void)
         cmocka_unit_test(an_item_is_the_result_and_no_call_is_made),
         cmocka_unit_test(every_take_asks_for_a_refill),
         cmocka_unit_test(refills_fill_the_pool_and_stop),
+        cmocka_unit_test(a_refill_sends_nothing_on),
         cmocka_unit_test(ten_records_at_once_fill_no_more_than_its_size),
         cmocka_unit_test(refills_that_wait_hold_up_no_user),
         cmocka_unit_test(refills_of_a_key_run_one_by_one),

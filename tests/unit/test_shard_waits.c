@@ -138,6 +138,45 @@ static void dead_letters_have_a_budget(void **state)
     world_free(w);
 }
 
+/* Five that end well earn one that may be given up. */
+static void jobs_that_end_well_earn_a_dead_letter(void **state)
+{
+    (void)state;
+    enum { GOOD = 4 * BUDGET_GOOD, MORE = 10 };
+    struct world *w = world_new(0);
+    static struct event e[MANY], good[GOOD];
+    unsigned failed = 0;
+    for (size_t i = 0; i < w->set->upstreams_n; i++)
+        w->set->upstreams[i].breaker.on = false;
+    for (size_t i = 0; i < 3; i++)
+        w->set->flows[0].calls[i].retry.attempts = 1;
+    w->set->flows[0].need = FLOW_NEED_ALL;
+    close_shops(w);
+    for (int i = 0; i < BUDGET_AT_ONCE; i++) /* all there is */
+        e[i] = later(w, 600000);
+    world_run(w, 5000);
+    for (int i = 0; i < BUDGET_AT_ONCE; i++)
+        assert_int_equal(world_state(w, &e[i].job), JOB_FAILED);
+    open_shops();
+    for (int i = 0; i < GOOD; i++)
+        good[i] = later(w, 600000);
+    world_run(w, 4000);
+    for (int i = 0; i < GOOD; i++)
+        assert_int_equal(world_state(w, &good[i].job), JOB_SUCCEEDED);
+    close_shops(w);
+    for (int i = 0; i < MORE; i++)
+        e[i] = later(w, 600000);
+    world_run(w, 5000);
+    for (int i = 0; i < MORE; i++)
+        failed += world_state(w, &e[i].job) == JOB_FAILED;
+    assert_int_equal(failed, GOOD / BUDGET_GOOD);
+    open_shops();
+    world_run(w, 30000);
+    for (int i = 0; i < MORE; i++)
+        assert_true(job_is_final(world_state(w, &e[i].job)));
+    world_free(w);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -158,6 +197,7 @@ int main(void)
         cmocka_unit_test(the_deadline_ends_those_that_wait),
         cmocka_unit_test(who_can_do_without_ends_at_once),
         cmocka_unit_test(dead_letters_have_a_budget),
+        cmocka_unit_test(jobs_that_end_well_earn_a_dead_letter),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -239,11 +239,31 @@ static void a_refused_row_fails_alone(void **state)
     }
 }
 
+/* A name that does not resolve, a password that is not known yet: the rows are as good as ever. */
+static void a_server_that_does_not_take_us_spoils_no_row(void **state)
+{
+    struct bench *b = *state;
+    for (size_t i = 0; i < 2; i++) /* a batch, and one alone */
+        put(b, i, WRITE_CLAIM, i);
+    record_fake_fail(b->db, 1, ERR_SETUP);
+    loop_fake_run_for(b->loop, 50);
+    assert_int_equal(b->done, 0);
+    loop_fake_run_for(b->loop, 1000);
+    assert_int_equal(b->done, 2);
+    put(b, 2, WRITE_CLAIM, 2);
+    record_fake_fail(b->db, 1, ERR_SETUP);
+    loop_fake_run_for(b->loop, 1000);
+    assert_int_equal(b->done, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(b->ops[i].op.claim.status, 0);
+}
+
 /* 150 ledger rows take two batches; the finish put behind them must come after both. */
 static void a_finish_does_not_overtake_earlier_ledger_rows(void **state)
 {
     struct bench *b = *state;
     put(b, 0, WRITE_CLAIM, 0);
+    put(b, 4, WRITE_CLAIM, 1);
     loop_fake_run_for(b->loop, 1);
     struct op *early = put(b, 1, WRITE_FINISH, 77);
     for (size_t i = 0; i < 150; i++) {
@@ -251,9 +271,11 @@ static void a_finish_does_not_overtake_earlier_ledger_rows(void **state)
         o->op.ledger.call.ckey[0] = (uint8_t)i;
         writer_put(b->writer, &o->op);
     }
-    struct op *finish = put(b, 2, WRITE_FINISH, 0), *release = put(b, 3, WRITE_RELEASE, 0);
+    struct op *finish = put(b, 2, WRITE_FINISH, 0), *release = put(b, 3, WRITE_RELEASE, 1);
+    for (size_t i = 0; i < 200; i++) /* the fullest kind, which would go first */
+        put(b, 300 + i, WRITE_FINISH, 200 + i);
     loop_fake_run_for(b->loop, 1);
-    assert_int_equal(b->done, 154);
+    assert_int_equal(b->done, 355);
     for (size_t i = 0; i < 150; i++) {
         assert_true(b->ops[10 + i].when < finish->when);
         assert_true(b->ops[10 + i].when < release->when);
@@ -360,6 +382,7 @@ int main(void)
         T(mysql_away_waits_longer_each_time_and_drops_nothing),
         T(a_lost_answer_is_written_again_without_harm),
         T(a_refused_row_fails_alone),
+        T(a_server_that_does_not_take_us_spoils_no_row),
         T(a_finish_does_not_overtake_earlier_ledger_rows),
         T(the_fullest_kind_goes_first_but_starves_none),
         cmocka_unit_test_setup_teardown(a_second_thread_breaks_no_jobs_order, setup_two, teardown),
