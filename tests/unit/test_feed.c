@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/live.h"
 #include "gateway/feed.h"
 
 static const int64_t NOW_MS = 1795561200ll * 1000;
@@ -108,6 +109,36 @@ static void a_job_that_ends_between_two_parts_is_told_in_the_end(void **state)
     buf_fini(&out);
 }
 
+/* Something may be missing before it: it is told, but who comes back hears from before that on, and
+ * the record is read once more. */
+static void a_message_in_unsettled_times_asks_for_another_read(void **state)
+{
+    const int64_t later_ms = NOW_MS + 60000;
+    char now[40], later[40];
+    struct feed f;
+    struct buf out = {0}, data = {0}, message = {0};
+    (void)state;
+    buf_text(&data, "{\"id\":\"x\"}");
+    live_print(0, "job", &data, &message);
+    snprintf(now, sizeof now, "id: %lld\n", (long long)NOW_MS);
+    snprintf(later, sizeof later, "id: %lld\n", (long long)later_ms);
+    feed_init(&f, 0);
+    assert_false(take(&f, 0, NOW_MS, SIZE_MAX, &out));
+    buf_clear(&out);
+    feed_message(&f, message.data, message.len, later_ms, true, &out);
+    assert_false(f.again);
+    assert_int_equal(count_of(&out, later), 1);
+    buf_clear(&out);
+    feed_message(&f, message.data, message.len, later_ms, false, &out);
+    assert_true(f.again);
+    assert_int_equal(count_of(&out, "event: job"), 1);
+    assert_int_equal(count_of(&out, now), 1);
+    feed_fini(&f);
+    buf_fini(&data);
+    buf_fini(&message);
+    buf_fini(&out);
+}
+
 static void without_any_room_nothing_is_said_and_nothing_forgotten(void **state)
 {
     struct feed f;
@@ -144,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_no_room_comes_with_the_reads_behind_it),
         cmocka_unit_test(a_job_that_ends_between_two_parts_is_told_in_the_end),
+        cmocka_unit_test(a_message_in_unsettled_times_asks_for_another_read),
         cmocka_unit_test(without_any_room_nothing_is_said_and_nothing_forgotten),
         cmocka_unit_test(a_number_that_is_no_time_counts_as_none),
     };

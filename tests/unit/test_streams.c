@@ -21,7 +21,8 @@
 #include "gateway/streams.h"
 
 static const int64_t WALL_US = 1795561200ll * 1000000;
-static const struct owner ANN = {{7}};
+static const struct owner ANN = {{7}}, BEN = {{8}};
+enum { STREAMS = 4 };
 
 struct world {
     struct loop *loop;
@@ -83,7 +84,7 @@ static int open_world(void **state)
                                        .read = read_record,
                                        .read_arg = w,
                                        .title = no_title,
-                                       .max = 4,
+                                       .max = STREAMS,
                                        .bytes_max = 4096};
     assert_int_equal(streams_open(&s, &w->streams), 0);
     *state = w;
@@ -292,6 +293,100 @@ static void where_redis_refuses_messages_the_record_is_read_every_second(void **
     close(second);
 }
 
+static void answer_hanging(struct world *w)
+{
+    struct stream_read *r = w->hanging;
+    assert_non_null(r);
+    w->hanging = r->next;
+    answer(w, r);
+    loop_fake_run_for(w->loop, 1);
+}
+
+/* Heard between two subscriptions: nobody knows, and the read on its way may be too old. */
+static void what_is_subscribed_anew_during_a_read_is_read_again(void **state)
+{
+    struct world *w = *state;
+    claim(w);
+    for (int of_user = 0; of_user < 2; of_user++) {
+        w->hangs = true;
+        w->reads = 0;
+        int fd = open_stream(w, of_user, 0);
+        assert_int_equal(w->reads, 1);
+        cache_fake_away(w->redis, true);
+        loop_fake_run_for(w->loop, 1);
+        cache_fake_away(w->redis, false);
+        loop_fake_run_for(w->loop, 1);
+        assert_int_equal(w->reads, 1);
+        answer_hanging(w);
+        assert_int_equal(w->reads, 2);
+        answer_hanging(w);
+        assert_int_equal(w->reads, 2);
+        w->hangs = false;
+        close(fd);
+        loop_fake_run_for(w->loop, STREAMS_BEAT_MS + 1000); /* it is forgotten */
+    }
+    assert_int_equal(metrics_value(metrics_gauge("offpath_streams", "", "")), 0);
+}
+
+/* Its token expires while the record is asked for it: the answer is for nobody. */
+static void an_answer_for_a_closed_stream_is_dropped(void **state)
+{
+    struct world *w = *state;
+    claim(w);
+    for (int of_user = 0; of_user < 2; of_user++) {
+        int64_t now_us = clock_wall_us(loop_fake_clock(w->loop));
+        w->hangs = true;
+        int fd = open_ordered(
+            w, &(struct stream_order){
+                   .id = w->id, .of_user = of_user, .owner = ANN, .until_s = now_us / 1000000 + 1});
+        loop_fake_run_for(w->loop, 3 * STREAMS_LOOK_MS);
+        assert_true(is_over(w, fd));
+        w->hangs = false;
+        answer_hanging(w);
+        assert_int_equal(ended("expired"), of_user + 1);
+        assert_int_equal(ended("left") + ended("broken") + ended("done"), 0);
+        assert_int_equal(metrics_value(metrics_gauge("offpath_streams", "", "")), 0);
+        close(fd);
+    }
+}
+
+/* It was opened before its row was there, and the row is another user's. */
+static void a_row_of_another_is_told_to_nobody(void **state)
+{
+    struct world *w = *state;
+    int fd = open_ordered(w, &(struct stream_order){.id = w->id, .owner = BEN});
+    assert_int_equal(count_of(heard(w, fd), "data: {\"state\":\"queued\"}"), 1);
+    claim(w); /* of ANN */
+    end_call(w, false);
+    loop_fake_run_for(w->loop, STREAMS_BEAT_MS + 2000);
+    const char *text = heard(w, fd);
+    assert_int_equal(count_of(text, "event:"), 0);
+    assert_true(is_over(w, fd));
+    assert_int_equal(ended("broken"), 1);
+    close(fd);
+}
+
+static void one_too_many_is_refused_until_another_leaves(void **state)
+{
+    struct world *w = *state;
+    const struct stream_order order = {.id = w->id, .owner = ANN};
+    struct stream_ticket *ticket = NULL;
+    int fds[STREAMS];
+    claim(w);
+    for (int i = 0; i < STREAMS; i++)
+        fds[i] = open_stream(w, false, 0);
+    assert_int_equal(streams_enter(w->streams, &order, &ticket), ERR_FULL);
+    assert_null(ticket);
+    struct metric *refused = metrics_counter("offpath_streams_refused_total", "", "");
+    assert_int_equal(metrics_value(refused), 1);
+    close(fds[0]);
+    loop_fake_run_for(w->loop, STREAMS_BEAT_MS + 2000);
+    fds[0] = open_stream(w, false, 0);
+    assert_int_equal(streams_enter(w->streams, &order, &ticket), ERR_FULL);
+    for (int i = 0; i < STREAMS; i++)
+        close(fds[i]);
+}
+
 static void a_record_that_hangs_is_a_gap_told_once(void **state)
 {
     struct world *w = *state;
@@ -352,6 +447,7 @@ static void who_never_reads_is_closed_at_its_bytes_and_resumes(void **state)
         loop_fake_run_for(w->loop, 1);
     }
     assert_int_equal(ended("slow"), 1);
+    assert_int_equal(metrics_value(metrics_gauge("offpath_streams", "", "")), 0);
     size_t got = count_of(heard(w, ends[0]), "event: call");
     assert_true(got > 0 && got < w->seq);
     int again = open_stream(w, false, got);
@@ -556,15 +652,6 @@ static void open_small(struct world *w, int ends[2])
     loop_fake_run_for(w->loop, 1);
 }
 
-static void answer_hanging(struct world *w)
-{
-    struct stream_read *r = w->hanging;
-    assert_non_null(r);
-    w->hanging = r->next;
-    answer(w, r);
-    loop_fake_run_for(w->loop, 1);
-}
-
 /* All that the stream has, as its reader takes it; appended to `text`. */
 static void take_all(struct world *w, const int ends[2], struct buf *text)
 {
@@ -635,6 +722,10 @@ int main(void)
         T(what_nobody_told_is_heard_at_the_next_heartbeat),
         T(without_redis_the_record_is_read_every_second),
         T(where_redis_refuses_messages_the_record_is_read_every_second),
+        T(what_is_subscribed_anew_during_a_read_is_read_again),
+        T(an_answer_for_a_closed_stream_is_dropped),
+        T(a_row_of_another_is_told_to_nobody),
+        T(one_too_many_is_refused_until_another_leaves),
         T(a_record_that_hangs_is_a_gap_told_once),
         T(a_record_that_was_away_is_asked_again),
         T(who_never_reads_is_closed_at_its_bytes_and_resumes),
