@@ -157,6 +157,8 @@ static void test_refuses_what_is_not_json(void **state)
         {"\"\\ud800x\"", "lone surrogate"},
         {"\"\\ud800\\n\"", "lone surrogate"},
         {"\"\\ud800\\ud800\"", "lone surrogate"},
+        {"\"\\ud800\\ue000\"", "lone surrogate"},
+        {"\"\\udbff\\uffff\"", "lone surrogate"},
         {"\xef\xbb\xbf{}", "byte order mark"},
         {"\"\xff\"", "not UTF-8"},
         {"\"\x80\"", "not UTF-8"},

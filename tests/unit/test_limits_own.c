@@ -58,6 +58,24 @@ static void who_has_no_place_is_judged_by_the_own_rule_alone(void **state)
     limits_own_close(o);
 }
 
+/* What is full again gives way, but a flood of names looks for such at most each second. */
+static void a_name_that_is_full_again_gives_its_place(void **state)
+{
+    struct limits_own *o;
+    (void)state;
+    assert_int_equal(limits_own_open(1, &o), 0);
+    assert_true(passes(o, "first", TEN_PER_SECOND, S));
+    for (int i = 0; i < 10; i++)
+        assert_true(passes(o, "second", TEN_PER_SECOND, 5 * S)); /* in its place */
+    assert_true(passes(o, "third", TEN_PER_SECOND, 5 * S));      /* shared */
+    assert_false(passes(o, "second", TEN_PER_SECOND, 5 * S));
+    assert_true(passes(o, "fourth", TEN_PER_SECOND, 7 * S)); /* in the place again */
+    for (int i = 0; i < 10; i++)
+        assert_true(passes(o, "fifth", TEN_PER_SECOND, 7 * S + S / 2)); /* shared */
+    assert_false(passes(o, "sixth", TEN_PER_SECOND, 7 * S + S / 2));
+    limits_own_close(o);
+}
+
 /* More rules than there are shared counts: each is still one that counts. */
 static void however_many_rules_there_are_each_is_counted(void **state)
 {
@@ -77,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_name_has_its_own_until_it_is_full_again),
         cmocka_unit_test(who_has_no_place_is_judged_by_the_own_rule_alone),
+        cmocka_unit_test(a_name_that_is_full_again_gives_its_place),
         cmocka_unit_test(however_many_rules_there_are_each_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,28 @@ static void too_many_rows_fail_the_job(void **state)
     end_world(w, &s);
 }
 
+/* Each for itself is within its bound. */
+static void rows_that_are_too_big_together_fail_the_job(void **state)
+{
+    (void)state;
+    static const size_t megabytes[] = {3, 5};
+    for (int i = 0; i < 2; i++) {
+        struct world *w = world_of(
+            LOAD "  more: {database: own, sql: 'SELECT 3'}\nresult: '$rows.rows | length'\n", NULL);
+        struct buf rows = {0};
+        buf_text(&rows, "[{\"x\":[7");
+        for (size_t n = 0; n < megabytes[i] * 16384; n++) /* of 64 bytes in memory: weight.h */
+            buf_text(&rows, ",7");
+        buf_text(&rows, "]}]");
+        sql_fake_rows(w->sql, "SELECT", buf_str(&rows));
+        struct seen s = run_job(w, "{\"id\":7}");
+        assert_end(&s, i ? JOB_FAILED : JOB_SUCCEEDED, i ? "load-failed" : "");
+        assert_int_equal(sql_fake_asked(w->sql, "SELECT"), 2);
+        buf_fini(&rows);
+        end_world(w, &s);
+    }
+}
+
 static void an_sql_error_fails_the_job_and_is_not_repeated(void **state)
 {
     (void)state;
@@ -842,6 +864,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_loaded_in_order_and_seen),
         cmocka_unit_test(too_many_rows_fail_the_job),
+        cmocka_unit_test(rows_that_are_too_big_together_fail_the_job),
         cmocka_unit_test(an_sql_error_fails_the_job_and_is_not_repeated),
         cmocka_unit_test(a_database_that_is_away_is_waited_for),
         cmocka_unit_test(a_load_that_is_locked_is_asked_again),

@@ -181,6 +181,7 @@ static void headers_take_no_control_characters(void **state)
     text_gives(TEMPLATE_HEADER, "Bearer \\($request.id)", "Bearer 42");
     text_fails(TEMPLATE_HEADER, "a \\($request.q)", "control character");
     text_fails(TEMPLATE_HEADER, "\\(\"a\\r\\nX: y\")", "control character");
+    text_fails(TEMPLATE_HEADER, "\\(\"a\\u007f\")", "control character");
     text_fails(TEMPLATE_HEADER, "\\($request.list)", "gives an array");
     assert_int_equal(render(number, TEMPLATE_HEADER, &out, NULL), 0);
     assert_string_equal(buf_str(&out), "2");

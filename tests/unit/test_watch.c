@@ -195,6 +195,30 @@ static void a_dead_workers_job_is_taken_over_after_5_s(void **state)
     assert_int_equal(record_fake_worker(b->db, b->theirs), 9);
 }
 
+/* Another took it over and died at once: its 5 s are its own. */
+static void each_dead_worker_is_watched_for_5_s(void **state)
+{
+    struct bench *b = *state;
+    const struct job_id id = id_of(1);
+    uint64_t next;
+    bool taken = false;
+    runs_there(b, 1);
+    struct seen *s = follow(b, 1);
+    pass(b, 20); /* our lease has been held for long enough */
+    record_fake_expire(b->db, b->theirs);
+    loop_fake_run_for(b->loop, 4000);
+    assert_int_equal(b->other->ops->worker_start(b->other, "p", 15000, &next), 0);
+    assert_int_equal(b->other->ops->take_over(b->other, b->theirs, next, &id, 1, &taken), 0);
+    assert_true(taken);
+    record_fake_expire(b->db, next);
+    loop_fake_run_for(b->loop, 4000);
+    assert_int_equal(s->n, 0);
+    loop_fake_run_for(b->loop, 3000);
+    assert_int_equal(s->n, 1);
+    assert_int_equal(s->verdict, WATCH_CLAIM);
+    assert_int_equal(record_fake_worker(b->db, next), 9);
+}
+
 static void renewed_within_the_5_s_it_keeps_its_job(void **state)
 {
     struct bench *b = *state;
@@ -411,6 +435,7 @@ int main(void)
         T(its_end_comes_within_a_second),
         T(released_or_without_a_row_it_is_to_be_claimed),
         T(a_dead_workers_job_is_taken_over_after_5_s),
+        T(each_dead_worker_is_watched_for_5_s),
         T(renewed_within_the_5_s_it_keeps_its_job),
         T(after_an_outage_everybody_gets_15_s_to_renew),
         T(a_take_over_whose_answer_was_lost_is_found),
