@@ -58,13 +58,14 @@ def test_a_wrong_file_keeps_the_old_set_and_says_so(site):
 
 
 def test_a_running_job_ends_by_the_file_it_was_claimed_with(site):
-    site.standin.script("a-mart", {"delay_ms": 5000})
+    site.standin.hold("a-mart")
     before = site.accept()
     wait_for("its call is on the way", lambda: site.standin.in_flight() == 1)
     change(site, RESULT, "    edition: 2,\n" + RESULT)
     reloaded(site)
     after = site.run()
     assert after["state"] == "succeeded" and after["result"]["edition"] == 2
+    site.standin.let_go("a-mart")
     job = site.wait_final(before)
     assert job["state"] == "succeeded" and "edition" not in job["result"], job
     assert site.standin.calls("a-mart") == 2, "its calls were not made again"
