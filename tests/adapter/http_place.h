@@ -15,6 +15,8 @@ struct place { /* with the lock: all but server and port */
     unsigned held;        /* so many did */
     struct http_due *due; /* the one that is owed */
     unsigned owed;        /* so many were */
+    int streams[8];       /* as their taker got them; -1: no connection */
+    unsigned streams_n;
     struct http_server *server;
     int port;
 };

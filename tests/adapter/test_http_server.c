@@ -21,7 +21,17 @@
 
 enum { BODY_MAX = 5000 };
 
-/* /echo answers with the body, /hold waits until it may go on, else a fixed text. */
+static void take(void *arg, int fd)
+{
+    struct place *p = arg;
+    pthread_mutex_lock(&p->lock);
+    p->streams[p->streams_n++ % 8] = fd;
+    pthread_cond_broadcast(&p->change);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* /stream becomes one, /echo answers with the body, /hold waits until it may go on, else a fixed
+ * text. */
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
 {
     struct place *p = arg;
@@ -42,6 +52,14 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
         while (p->hold)
             pthread_cond_wait(&p->change, &p->lock);
         pthread_mutex_unlock(&p->lock);
+    }
+    if (strcmp(q->path, "/stream") == 0) {
+        r->status = 200;
+        r->type = "text/event-stream";
+        r->close = true;
+        r->taker = take;
+        r->taker_arg = p;
+        return;
     }
     int err = strcmp(q->path, "/echo") == 0 ? q->read_body(q, BODY_MAX, &body, &len) : 0;
     if (err) {
@@ -391,6 +409,55 @@ static void tells_a_taken_port(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, place_close)
 
+/* ---- streams, where no connection can be detached */
+
+/* The n-th stream's end, which is the test's now. */
+static int taken(struct place *p, unsigned n)
+{
+    struct timespec until = clock_until(10000);
+    int late = 0;
+    pthread_mutex_lock(&p->lock);
+    while (!late && p->streams_n < n)
+        late = pthread_cond_timedwait(&p->change, &p->lock, &until);
+    int fd = p->streams[n - 1];
+    pthread_mutex_unlock(&p->lock);
+    assert_int_equal(late, 0);
+    return fd;
+}
+
+/* A quarter of the threads carry one each; more are refused until one ends. */
+static void carries_streams_in_few_of_its_threads(void **state)
+{
+    struct place *p = *state;
+    int client[2], stream[2];
+    for (unsigned i = 0; i < 2; i++) {
+        client[i] = dial(p);
+        raw_send(client[i], "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+        stream[i] = taken(p, i + 1);
+        assert_true(stream[i] >= 0);
+        raw_send(stream[i], "event: one\n\n");
+        const char *got = raw_receive(client[i], "event: one");
+        raw_status_is(got, 200);
+        assert_non_null(strstr(got, "text/event-stream"));
+    }
+    int third = dial(p);
+    raw_send(third, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw_status_is(raw_receive(third, "}"), 503);
+    assert_int_equal(taken(p, 3), -1);
+    raw_send(stream[0], "event: two\n\n");
+    assert_non_null(strstr(raw_receive(client[0], "two"), "event: two\n\n"));
+    close(stream[0]);
+    assert_string_equal(raw_receive(client[0], NULL), ""); /* it ends with its stream */
+    raw_send(third, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    stream[0] = taken(p, 4);
+    assert_true(stream[0] >= 0);
+    for (unsigned i = 0; i < 2; i++) {
+        close(stream[i]);
+        close(client[i]);
+    }
+    close(third);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +475,7 @@ int main(void)
         TEST(leaves_room_beside_an_address_with_many_connections),
         TEST(finishes_what_it_serves_and_takes_no_more),
         TEST(tells_a_taken_port),
+        TEST(carries_streams_in_few_of_its_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
