@@ -27,32 +27,47 @@ bool config_is_secret(const char *name, size_t len)
     return false;
 }
 
-/* One line: what is behind the first `=` that has a secret's name before it is ***. */
-static void mask_line(const char *line, size_t len, struct buf *out)
+/* Behind the first `=`, or `: ` by mistake, that has a secret's name before it; NULL: there is
+ * none. */
+static const char *secret_in(const char *line, const char *end)
 {
-    const char *name = line, *end = line + len, *equals;
-    while ((equals = memchr(name, '=', (size_t)(end - name)))) {
-        if (config_is_secret(name, (size_t)(equals - name))) {
-            buf_add(out, line, (size_t)(equals + 1 - line));
-            buf_text(out, "***");
-            return;
-        }
-        name = equals + 1;
+    for (const char *name = line, *p = line; p < end; p++) {
+        bool is_end = *p == '=' || (*p == ':' && p + 1 < end && p[1] == ' ');
+        if (is_end && config_is_secret(name, (size_t)(p - name)))
+            return p + 1;
+        if (is_end)
+            name = p + 1;
     }
-    buf_add(out, line, len);
+    return NULL;
 }
 
-/* A value as `check --show` prints it: properties that are secret, and the password of a URL. */
+/* The password of a URL: from *from, behind the colon, to the `@`; NULL: there is none. */
+static const char *password_in(const char *line, const char *end, const char **from)
+{
+    const char *scheme = memmem(line, (size_t)(end - line), "://", 3);
+    const char *at = scheme ? memrchr(scheme, '@', (size_t)(end - scheme)) : NULL;
+    const char *colon = at ? memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) : NULL;
+    *from = colon ? colon + 1 : NULL;
+    return colon ? at : NULL;
+}
+
+static void mask_line(const char *line, size_t len, struct buf *out)
+{
+    const char *end = line + len, *from = secret_in(line, end), *to = end;
+    if (!from)
+        to = password_in(line, end, &from);
+    if (!from) {
+        buf_add(out, line, len);
+        return;
+    }
+    buf_add(out, line, (size_t)(from - line));
+    buf_text(out, "***");
+    buf_add(out, to, (size_t)(end - to));
+}
+
+/* A value as `check --show` prints it: properties that are secret, and the passwords of URLs. */
 static void mask_value(const char *text, struct buf *out)
 {
-    const char *scheme = strstr(text, "://");
-    const char *at = scheme ? strrchr(scheme, '@') : NULL;
-    const char *colon = at ? memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) : NULL;
-    if (colon) {
-        buf_add(out, text, (size_t)(colon + 1 - text));
-        buf_text(out, "***");
-        text = at;
-    }
     for (bool more = true; more;) {
         size_t len = strcspn(text, "\n");
         mask_line(text, len, out);

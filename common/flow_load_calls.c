@@ -84,10 +84,9 @@ static struct template *read_path(struct flow_file *f, const struct yaml_node *r
         return NULL;
     }
     size_t at = template_misplaced(text, TEMPLATE_PATH);
-    if (at == SIZE_MAX)
-        return flow_template_read(f, n, TEMPLATE_PATH, in_request(f));
-    path_misplaced(f, n, at);
-    return NULL;
+    if (at != SIZE_MAX)
+        path_misplaced(f, n, at);
+    return flow_template_read(f, n, TEMPLATE_PATH, in_request(f));
 }
 
 static struct template *read_header(struct flow_file *f, const struct yaml_node *m)
@@ -95,11 +94,11 @@ static struct template *read_header(struct flow_file *f, const struct yaml_node 
     if (!flow_header_name(f->loader, m, true))
         return NULL;
     size_t at = template_misplaced(m->text, TEMPLATE_HEADER);
-    if (at == SIZE_MAX)
-        return flow_template_read(f, m, TEMPLATE_HEADER, in_request(f));
-    findings_add(f->loader->findings, yaml_place_in(m, at), FINDING_VALUE,
-                 "the header `%s` holds a control character\nremove line breaks and tabs", m->key);
-    return NULL;
+    if (at != SIZE_MAX)
+        findings_add(f->loader->findings, yaml_place_in(m, at), FINDING_VALUE,
+                     "the header `%s` holds a control character\nremove line breaks and tabs",
+                     m->key);
+    return flow_template_read(f, m, TEMPLATE_HEADER, in_request(f));
 }
 
 static void read_headers(struct flow_file *f, const struct yaml_node *map, struct flow_call *call)

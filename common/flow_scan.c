@@ -55,11 +55,11 @@ static size_t quoted_read(const char *text, size_t p, bool bracket, size_t *star
     return text[p] == ']' ? p + 1 : 0;
 }
 
-/* `.name`, `."name"`, `["name"]` or `.["name"]` at *at or behind blanks: its text and length, and
- * *at moved behind it. */
-static bool field_read(const char *text, size_t *at, size_t *start, size_t *len)
+/* `.name`, `."name"`, `["name"]` or `.["name"]` at *at or, in code, behind blanks: its text and
+ * length, and *at moved behind it. */
+static bool field_read(const char *text, bool code, size_t *at, size_t *start, size_t *len)
 {
-    size_t p = skip_blank(text, *at);
+    size_t p = code ? skip_blank(text, *at) : *at;
     bool dot = text[p] == '.';
     p += dot;
     *len = dot ? name_length(text + p) : 0;
@@ -87,7 +87,7 @@ static void ref_read(struct flow_scan *s, size_t start, struct flow_ref *out)
     *out = (struct flow_ref){.offset = s->at, .bare = s->in_string, .bound = s->after_as};
     name_copy(out->name, s->text + start, len);
     size_t at = start + len;
-    while (out->fields < SCAN_FIELDS && field_read(s->text, &at, &start, &len)) {
+    while (out->fields < SCAN_FIELDS && field_read(s->text, !s->in_string, &at, &start, &len)) {
         name_copy(out->field[out->fields], s->text + start, len);
         out->field_offset[out->fields++] = start;
     }

@@ -116,6 +116,13 @@ void record_fake_poison(struct record_fake *f, const struct job_id *id)
     pthread_mutex_unlock(&f->lock);
 }
 
+void record_fake_repeat(struct record_fake *f, bool repeat)
+{
+    pthread_mutex_lock(&f->lock);
+    f->repeats = repeat;
+    pthread_mutex_unlock(&f->lock);
+}
+
 void record_fake_lock(struct record_fake *f, uint64_t worker)
 {
     pthread_mutex_lock(&f->lock);

@@ -19,6 +19,9 @@ void record_fake_fail(struct record_fake *f, unsigned nth, int err);
 void record_fake_lose(struct record_fake *f, unsigned nth);
 /* Away: every call and open gives ERR_IO until it is back. */
 void record_fake_down(struct record_fake *f, bool down);
+/* A take-over is done, and says of no job that it is taken: its answer was lost, and it was done
+ * again at once. */
+void record_fake_repeat(struct record_fake *f, bool repeat);
 /* Its row is locked, as by a transaction of a host that is frozen; 0: none. */
 void record_fake_lock(struct record_fake *f, uint64_t worker);
 /* ERR_REFUSED for each claim, ledger or finish batch with this job in it; NULL: none. */

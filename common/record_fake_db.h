@@ -44,7 +44,7 @@ struct record_fake {
     size_t used_n;
     unsigned calls, fail_at, lose_at;
     int fail_err;
-    bool down, poisoned;
+    bool down, poisoned, repeats;
     struct job_id poison;
     uint64_t locked; /* worker; 0: none */
     struct sql_fake *sql;

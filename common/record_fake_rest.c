@@ -50,6 +50,7 @@ int fake_take_over(struct record *r, uint64_t dead, uint64_t worker, const struc
             j->row.worker = worker;
             j->row.crashes++;
         }
+        taken[i] = taken[i] && !f->repeats;
     }
     return fake_end(f, 0);
 }

@@ -238,9 +238,10 @@ static int perhaps_accepted(struct sending *s, const struct talk_answer *a)
 static int answered(struct sending *s, const struct talk_answer *a)
 {
     bool dry_run = config_bool(s->person.call->config, "dry-run");
-    if (s->perhaps && !dry_run && (a->status == 0 || a->status >= 500))
+    bool confirmed = a->json && (a->status == 200 || a->status == 202);
+    if (!confirmed && s->perhaps && !dry_run)
         return perhaps_accepted(s, a);
-    if (!a->json || (a->status != 200 && a->status != 202))
+    if (!confirmed)
         return person_refused(&s->person, a);
     if (dry_run) {
         print_document(&s->person, a);

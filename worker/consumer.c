@@ -132,7 +132,7 @@ static int64_t commit_of(const struct consumer *c, const struct partition *p)
 {
     int64_t next = offsets_commit(&p->offsets);
     for (const struct partition *q = c->partitions; q; q = q->next)
-        if (q->past && q->number == p->number && strcmp(q->topic, p->topic) == 0 &&
+        if (q->past && !q->gone && q->number == p->number && strcmp(q->topic, p->topic) == 0 &&
             offsets_commit(&q->offsets) < next)
             next = offsets_commit(&q->offsets);
     return next;
@@ -205,6 +205,14 @@ static void forget_past(struct consumer *c)
     }
 }
 
+/* What is open of them goes on: of a log that is gone nobody else has it. */
+static void leave_past(struct consumer *c, const struct broker_partition *of)
+{
+    for (struct partition *p = c->partitions; p; p = p->next)
+        if (p->past && p->number == of->partition && strcmp(p->topic, of->topic) == 0)
+            p->gone = true;
+}
+
 static void revoked(void *arg, const struct broker_partition *list, size_t n, bool lost)
 {
     struct consumer *c = arg;
@@ -214,6 +222,7 @@ static void revoked(void *arg, const struct broker_partition *list, size_t n, bo
         struct partition *p = find(c, list[i].topic, list[i].partition);
         if (p)
             forget(c, p);
+        leave_past(c, &list[i]);
     }
     log_info("revoked", "group", c->s.group, "partitions", log_number((long long)n), "lost",
              lost ? "yes" : "no");

@@ -16,6 +16,7 @@ struct partition { /* lent until it is revoked */
     int64_t committed; /* as last sent; -1: nothing */
     bool late;         /* of refills: it may be shut while others are not */
     bool past;         /* its log went back: only what came until then is still here */
+    bool gone;         /* past, and revoked since: the commit is the new owner's */
     int64_t seen;      /* one after the newest record that came; -1: none */
     struct offsets offsets;
     bool paused;           /* as told to the broker */

@@ -160,6 +160,9 @@ static int take_over(struct watch *w, struct record *r, size_t from)
     int err = r->ops->take_over(r, dead, taker, ids, n, taken);
     /* locked: no reason to let those of others wait */
     bool refused = err == ERR_CONFLICT || err == ERR_FENCED || err == ERR_TIMEOUT;
+    for (size_t i = from; err == ERR_TIMEOUT && i < w->n; i++)
+        if (w->batch[i]->row.worker == dead) /* nor those beyond the first TAKE_MAX */
+            w->batch[i]->taker = 0;
     for (size_t i = 0; i < n; i++) {
         list[i]->taker = 0;
         if (!err && taken[i]) {
@@ -167,7 +170,7 @@ static int take_over(struct watch *w, struct record *r, size_t from)
             list[i]->row.worker = taker;
         } else if (err == ERR_CONFLICT) /* it lives */
             list[i]->out_ms = 0;
-        if (err ? !refused : taken[i])
+        if (err != ERR_CONFLICT) /* or may be: a lost answer that was asked for again says no */
             list[i]->taken_by = taker;
     }
     return refused ? 0 : err;

@@ -92,7 +92,8 @@ def test_an_unknown_outcome_names_the_job_and_the_key(binaries):
 
 
 def test_an_unknown_outcome_stays_so_whatever_follows(binaries):
-    for then, words in ((None, "no answer from"), (problem("overloaded"), "(overloaded)")):
+    for then, words in ((None, "no answer from"), (problem("overloaded"), "(overloaded)"),
+                        ((429, problem("rate-limited")[1]), "(rate-limited)")):
         with gateway(problem("outcome-unknown", id=ID), then) as (url, keys):
             done = send(binaries, url, "--timeout", "1900ms")
         assert done.returncode == 5 and len(keys) == 2 and keys[0] == keys[1], done

@@ -298,6 +298,10 @@ static void test_show_masks_passwords_in_texts(void **state)
     shows("ssl.key.pem=-----BEGIN\\nabc=", "ssl.key.pem=*** ");
     shows("sasl.oauthbearer.config=principal=me", "sasl.oauthbearer.config=*** ");
     shows("sasl.jaas.config=x user=\"u\" password=\"p\"", "=x user=\"u\" password=*** ");
+    shows("sasl.password=pa55\na.url=https://idp:8443/t\nb=c@d",
+          "sasl.password=***\na.url=https://idp:8443/t\nb=c@d ");
+    shows("sasl.password=ab://c:d@e", "sasl.password=*** ");
+    shows("sasl.password: pa55", "sasl.password:*** ");
     shows("secret.key", "secret.key ");
     shows("user@host:1,b:2", "user@host:1,b:2 ");
     shows("http://host:1/a", "http://host:1/a ");

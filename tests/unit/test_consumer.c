@@ -384,6 +384,30 @@ static void what_ends_of_a_log_that_is_gone_ends_nothing_of_the_next(void **stat
     assert_int_equal(committed(w, 0), 1);
 }
 
+/* While it was away the new owner has committed beyond it. */
+static void what_ends_late_of_a_log_that_is_gone_holds_no_commit_behind_a_revoke(void **state)
+{
+    struct world *w = *state;
+    put(w, 0, "a");
+    put(w, 0, "b");
+    run(w);
+    consumer_done(w->partition[0], 0); /* b is open */
+    broker_fake_remake(w->broker, "t");
+    put(w, 0, "c");
+    run(w);
+    consumer_done(w->partition[0], 0);
+    assert_int_equal(committed(w, 0), 1);
+    broker_fake_revoke(w->port, false);
+    broker_fake_assign(w->port);
+    put(w, 0, "d");
+    run(w);
+    consumer_done(w->partition[0], 1);
+    put(w, 0, "e");
+    run(w);
+    consumer_done(w->partition[0], 2);
+    assert_int_equal(committed(w, 0), 3);
+}
+
 static void records_that_come_twice_pass_no_unfinished_one(void **state)
 {
     struct world *w = *state;
@@ -444,6 +468,7 @@ int main(void)
         CASE(what_was_lost_is_not_committed),
         CASE(a_log_that_begins_again_is_taken_from_there),
         CASE(what_ends_of_a_log_that_is_gone_ends_nothing_of_the_next),
+        CASE(what_ends_late_of_a_log_that_is_gone_holds_no_commit_behind_a_revoke),
         CASE(records_that_come_twice_pass_no_unfinished_one),
         CASE(counts_what_it_holds),
         CASE(only_a_fatal_error_is_told),

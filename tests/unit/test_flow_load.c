@@ -515,11 +515,14 @@ static void a_run_shows_everything(void **state)
     put(&x, x.flows, "one.yaml", "flow: two\nacces: guests\ntitle: 3\nneed: x\nresult: .a\n");
     put(&x, x.flows, "two.yaml", "flow: [\n");
     put(&x, x.flows, "three.yaml", HEAD "reslt: $request.x\n");
+    put(&x, x.flows, "four.yaml",
+        HEAD "calls:\n  a:\n    upstream: a-mart\n    request: {path: '/\\($nope)#'}\n");
     assert_int_equal(load(&x), ERR_INVALID);
     const char *const expected[] = {
         "one.yaml:1:7: error[F015]",   "one.yaml:2:1: error[F010]", "one.yaml:3:8: error[F013]",
         "one.yaml:4:7: error[F013]",   "one.yaml:5:9: error[F035]", "three.yaml:1:7: error[F015]",
-        "three.yaml:4:1: error[F010]", "two.yaml:2:1: error[F002]",
+        "three.yaml:4:1: error[F010]", "two.yaml:2:1: error[F002]", "four.yaml:7:25: error[F031]",
+        "four.yaml:7:31: error[F014]",
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if (!has(&x.findings, expected[i])) {

@@ -54,6 +54,8 @@ static void blanks_and_comments_hide_nothing(void **state)
     assert_refs("$request[\"p\\u0077\"]", false, "request@0"); /* as a whole: who knows */
     assert_refs("$request . x", false, "request@0");           /* no jq */
     assert_refs("/\\($ request .x)/$ request", true, "request.x@3");
+    assert_refs("see $calls .mart, $request # \\($user.id)\n.b", true,
+                "!calls@4 !request@18 user.id@31"); /* text is no jq */
     assert_refs("1 as # a\n $x | $request | .pw", false, "=x@10 request@15");
 }
 
