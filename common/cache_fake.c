@@ -156,13 +156,17 @@ static int sync_call(struct cache *port, const struct cache_command *commands, s
     return err;
 }
 
+static bool obeys(struct cache_fake *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool does = !f->away && !f->refusal;
+    pthread_mutex_unlock(&f->lock);
+    return does;
+}
+
 static bool sync_up(struct cache *port)
 {
-    struct cache_fake *f = ((struct sync_view *)port)->fake;
-    pthread_mutex_lock(&f->lock);
-    bool up = !f->away && !f->refusal;
-    pthread_mutex_unlock(&f->lock);
-    return up;
+    return obeys(((struct sync_view *)port)->fake);
 }
 
 static void sync_close(struct cache *port)
@@ -270,11 +274,7 @@ static bool async_up(const struct cache_async *port)
 
 static bool async_obeys(const struct cache_async *port)
 {
-    struct cache_fake *f = ((const struct async_view *)port)->fake;
-    pthread_mutex_lock(&f->lock);
-    bool obeys = !f->away && !f->refusal;
-    pthread_mutex_unlock(&f->lock);
-    return obeys;
+    return obeys(((const struct async_view *)port)->fake);
 }
 
 static void async_close(struct cache_async *port)

@@ -95,6 +95,29 @@ static void what_failed_is_told_to_the_user(void **state)
     has("notify.failed                      \"Your resume advice could not be made (");
 }
 
+struct flow_there { /* a flow file in a folder of its own */
+    char dir[40], path[100];
+};
+
+/* Its path, lent with there. */
+static const char *put_flow(struct flow_there *there, const char *name, const char *text)
+{
+    *there = (struct flow_there){.dir = "/tmp/test_eval-XXXXXX"};
+    assert_non_null(mkdtemp(there->dir));
+    snprintf(there->path, sizeof there->path, "%s/%s.yaml", there->dir, name);
+    FILE *out = fopen(there->path, "we");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+    return there->path;
+}
+
+static void remove_flow(const struct flow_there *there)
+{
+    unlink(there->path);
+    rmdir(there->dir);
+}
+
 static const char checked[] = "flow: checked\ntitle: Checked\ncheck:\n"
                               "  - {that: $request.n > 1, else: 'a \\($request.n) is not enough'}\n"
                               "result: $request.n | error\nnotify: {done: fine, failed: "
@@ -103,14 +126,8 @@ static const char checked[] = "flow: checked\ntitle: Checked\ncheck:\n"
 static void the_first_reason_counts(void **state)
 {
     (void)state;
-    char dir[] = "/tmp/test_eval-XXXXXX", path[100];
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/checked.yaml", dir);
-    FILE *out = fopen(path, "we");
-    assert_non_null(out);
-    fputs(checked, out);
-    assert_int_equal(fclose(out), 0);
-    struct eval_settings s = {.flow = path,
+    struct flow_there there;
+    struct eval_settings s = {.flow = put_flow(&there, "checked", checked),
                               .request = "{\"n\":1}",
                               .load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     assert_int_equal(eval(s), 1);
@@ -119,8 +136,7 @@ static void the_first_reason_counts(void **state)
     s.request = "{\"n\":2}";
     assert_int_equal(eval(s), 1);
     has("notify.failed                      \"expression: ");
-    unlink(path);
-    rmdir(dir);
+    remove_flow(&there);
 }
 
 /* What a call would fail with is an error here, too. */
@@ -129,22 +145,15 @@ static void a_request_that_cannot_be_sent_is_an_error(void **state)
     (void)state;
     static const char flow[] = "flow: long\ntitle: T\ncalls:\n  get: {upstream: a-mart, request: "
                                "{path: '/\\(\"ab\" * $request.n)'}}\nresult: $calls.get.result\n";
-    char dir[] = "/tmp/test_eval-XXXXXX", path[100];
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/long.yaml", dir);
-    FILE *out = fopen(path, "we");
-    assert_non_null(out);
-    fputs(flow, out);
-    assert_int_equal(fclose(out), 0);
-    struct eval_settings s = {.flow = path,
+    struct flow_there there;
+    struct eval_settings s = {.flow = put_flow(&there, "long", flow),
                               .request = "{\"n\":7000}",
                               .load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     assert_int_equal(eval(s), 0);
     s.request = "{\"n\":9000}";
     assert_int_equal(eval(s), 1);
     has("calls.get.request                  error: too large: a url has at most 16 KB");
-    unlink(path);
-    rmdir(dir);
+    remove_flow(&there);
 }
 
 static void what_is_wrong_is_said_in_one_line(void **state)

@@ -88,17 +88,13 @@ static void a_cancelled_job_shows_the_calls_that_were_made(void **state)
     world_free(w);
 }
 
-/* The stranger comes first and waits for its claim; the job's own record must not be settled as the
- * conflict. */
-static void the_row_says_whose_id_it_is_not_who_came_first(void **state)
+/* A record of a job that is registered for the body of mac 1. */
+static struct event registered(struct world *w, uint8_t mac)
 {
-    (void)state;
-    struct world *w = world_new(0);
-    world_shops(w, 50);
     struct event e = world_event(w, NULL);
     e.deadline_us = e.created_us + 600000000;
     e.has_mac = true;
-    e.mac[0] = 1;
+    e.mac[0] = mac;
     struct record_register row = {.id = e.job,
                                   .flow = "price-compare",
                                   .mac = {1},
@@ -107,6 +103,17 @@ static void the_row_says_whose_id_it_is_not_who_came_first(void **state)
                                   .deadline_us = e.deadline_us,
                                   .sweep_at_us = e.deadline_us + 600000000};
     assert_int_equal(w->eyes->ops->register_jobs(w->eyes, &row, 1), 0);
+    return e;
+}
+
+/* The stranger comes first and waits for its claim; the job's own record must not be settled as the
+ * conflict. */
+static void the_row_says_whose_id_it_is_not_who_came_first(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0);
+    world_shops(w, 50);
+    struct event e = registered(w, 1);
     record_fake_down(w->db, true);
     struct event stranger = e;
     stranger.mac[0] = 2;
@@ -132,19 +139,8 @@ static void a_row_that_a_stranger_claimed_is_given_back(void **state)
     (void)state;
     struct world *w = world_new(0);
     world_shops(w, 50);
-    struct event e = world_event(w, NULL);
-    e.deadline_us = e.created_us + 600000000;
-    e.has_mac = true;
-    e.mac[0] = 2;
-    struct record_register row = {.id = e.job,
-                                  .flow = "price-compare",
-                                  .mac = {1},
-                                  .has_mac = true,
-                                  .created_us = e.created_us,
-                                  .deadline_us = e.deadline_us,
-                                  .sweep_at_us = e.deadline_us + 600000000};
+    struct event e = registered(w, 2);
     struct seen s;
-    assert_int_equal(w->eyes->ops->register_jobs(w->eyes, &row, 1), 0);
     world_put(w, &e, "{\"productId\":\"43\"}", 1);
     world_run(w, 5000);
     assert_int_equal(world_committed(w, 1), 1);

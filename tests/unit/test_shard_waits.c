@@ -107,6 +107,16 @@ static void who_can_do_without_ends_at_once(void **state)
     world_free(w);
 }
 
+/* One attempt of each call, which no breaker spares, decides. */
+static void need_all_at_once(struct world *w)
+{
+    for (size_t i = 0; i < w->set->upstreams_n; i++)
+        w->set->upstreams[i].breaker.on = false;
+    for (size_t i = 0; i < 3; i++)
+        w->set->flows[0].calls[i].retry.attempts = 1;
+    w->set->flows[0].need = FLOW_NEED_ALL;
+}
+
 /* Without a breaker: a hundred are given up, the others try again until it works. */
 static void dead_letters_have_a_budget(void **state)
 {
@@ -114,11 +124,7 @@ static void dead_letters_have_a_budget(void **state)
     struct world *w = world_new(0);
     static struct event e[MANY];
     unsigned failed = 0, succeeded = 0, dead = 0;
-    for (size_t i = 0; i < w->set->upstreams_n; i++)
-        w->set->upstreams[i].breaker.on = false;
-    for (size_t i = 0; i < 3; i++)
-        w->set->flows[0].calls[i].retry.attempts = 1;
-    w->set->flows[0].need = FLOW_NEED_ALL;
+    need_all_at_once(w);
     close_shops(w);
     for (int i = 0; i < MANY; i++)
         e[i] = later(w, 600000);
@@ -146,11 +152,7 @@ static void jobs_that_end_well_earn_a_dead_letter(void **state)
     struct world *w = world_new(0);
     static struct event e[MANY], good[GOOD];
     unsigned failed = 0;
-    for (size_t i = 0; i < w->set->upstreams_n; i++)
-        w->set->upstreams[i].breaker.on = false;
-    for (size_t i = 0; i < 3; i++)
-        w->set->flows[0].calls[i].retry.attempts = 1;
-    w->set->flows[0].need = FLOW_NEED_ALL;
+    need_all_at_once(w);
     close_shops(w);
     for (int i = 0; i < BUDGET_AT_ONCE; i++) /* all there is */
         e[i] = later(w, 600000);
