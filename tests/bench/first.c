@@ -3,7 +3,7 @@
  * POSTs COUNT price comparisons, RATE a second, of products FIRST and on, on connections that are
  * kept, as browsers and services keep them. Timed is from when a POST was due to when the first
  * `call` was read from that job's stream, a connection of its own.
- * Prints one line of JSON. */
+ * Prints one line of JSON; `firsts` has each job's: product, call, us. */
 #include <time.h>
 
 #include "tests/bench/streaming.h"
@@ -13,6 +13,8 @@ enum { POSTERS = 64 };
 struct job {
     struct conn stream;
     struct job_id id;
+    long product;
+    char first[32]; /* name of the call that was heard first */
     int64_t due_us, accepted_us, running_us, first_us;
 };
 
@@ -44,11 +46,11 @@ static struct poster *free_poster(void)
     return NULL;
 }
 
-static void post(struct job *job, long product)
+static void post(struct job *job)
 {
     struct poster *p = free_poster();
     char body[64], text[512];
-    int b = snprintf(body, sizeof body, "{\"productId\":\"%ld\"}", product);
+    int b = snprintf(body, sizeof body, "{\"productId\":\"%ld\"}", job->product);
     if (!p)
         die("too many POSTs without an answer");
     p->job = job;
@@ -103,12 +105,17 @@ static void take_answer(struct poster *p)
 
 static void take_events(struct job *j)
 {
+    static const char before[] = "\"name\":\"";
     if (!conn_more(&j->stream))
         die("a stream ended");
     if (!j->running_us && strstr(j->stream.text, "\"running\""))
         j->running_us = now_us();
-    if (!strstr(j->stream.text, "event: call\n"))
+    const char *call = strstr(j->stream.text, "event: call\n");
+    const char *name = call ? strstr(call, before) : NULL;
+    if (!name || !strchr(name, '\n'))
         return;
+    name += sizeof before - 1;
+    snprintf(j->first, sizeof j->first, "%.*s", (int)strcspn(name, "\""), name);
     j->first_us = now_us();
     answered++;
     close(j->stream.fd);
@@ -140,7 +147,8 @@ static void post_all(long rate, long product)
             if (due_us > now_us())
                 break;
             jobs[sent].due_us = due_us;
-            post(&jobs[sent], product + sent);
+            jobs[sent].product = product + sent;
+            post(&jobs[sent]);
         }
         const struct timespec left = until(sent < jobs_n ? due_us : 0);
         int n = epoll_pwait2(client.epoll, events, 256, &left, NULL); /* epoll_wait knows ms only */
@@ -169,7 +177,11 @@ static void report(void)
     spread_print("accepted", took, jobs_n);
     spread_print("running", running, jobs_n);
     spread_print("first", call, jobs_n);
-    puts("}");
+    printf(",\"firsts\":[");
+    for (long i = 0; i < jobs_n; i++)
+        printf("%s[\"%ld\",\"%s\",%lld]", i ? "," : "", jobs[i].product, jobs[i].first,
+               (long long)(jobs[i].first_us - jobs[i].due_us));
+    puts("]}");
     free(took);
 }
 

@@ -6,7 +6,8 @@ struct entry {
     uint64_t number; /* 0: empty */
     char *text;      /* owned: the JSON members known at the beginning */
     unsigned in_flight;
-    int status; /* -1: not answered yet; 0: the caller went away */
+    int status;             /* -1: not answered yet; 0: the caller went away */
+    int64_t at_us, took_us; /* when it came, of Unix time; until its end */
 };
 
 struct shop_log {
@@ -89,19 +90,19 @@ uint64_t shop_begin(struct shops *s, struct shop *shop, const struct shop_reques
     json_text(q->key, 256, &b);
     buf_printf(&b, ",\"headers\":{%s},\"body\":", q->headers);
     json_text(q->body, 2048, &b);
-    buf_printf(&b, ",\"at_ms\":%lld", (long long)q->at_ms);
+    buf_printf(&b, ",\"at_ms\":%lld", (long long)q->at_us / 1000);
     shop->requests++;
     if (++shop->in_flight > shop->in_flight_max)
         shop->in_flight_max = shop->in_flight;
     uint64_t number = ++s->log->last;
     struct entry *e = &s->log->entry[number % s->log->max];
     free(e->text);
-    *e = (struct entry){number, buf_take(&b, NULL), shop->in_flight, -1};
+    *e = (struct entry){number, buf_take(&b, NULL), shop->in_flight, -1, q->at_us, 0};
     buf_fini(&b);
     return number;
 }
 
-void shop_end(struct shops *s, struct shop *shop, uint64_t number, int status)
+void shop_end(struct shops *s, struct shop *shop, uint64_t number, int status, int64_t at_us)
 {
     shop->in_flight--;
     if (status)
@@ -109,8 +110,10 @@ void shop_end(struct shops *s, struct shop *shop, uint64_t number, int status)
     else
         shop->aborted++;
     struct entry *e = &s->log->entry[number % s->log->max];
-    if (e->number == number)
+    if (e->number == number) {
         e->status = status;
+        e->took_us = at_us - e->at_us;
+    }
 }
 
 static int natural_delay(struct shops *s, int from, int span)
@@ -199,7 +202,7 @@ void shops_print_log(const struct shops *s, const char *only, struct buf *out)
         if (e->status < 0)
             buf_text(out, "null}");
         else
-            buf_printf(out, "%d}", e->status);
+            buf_printf(out, "%d,\"took_us\":%lld}", e->status, (long long)e->took_us);
         any = true;
     }
     buf_text(out, "\n]\n");

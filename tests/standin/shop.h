@@ -32,7 +32,7 @@ struct shop_request {
     const char *key;           /* Idempotency-Key or "" */
     const char *headers;       /* JSON members: Authorization, traceparent, X-..; "" if none */
     const char *body;
-    int64_t at_ms; /* Unix time */
+    int64_t at_us; /* Unix time */
 };
 
 void shops_init(struct shops *s, int delay_ms, size_t log_max);
@@ -43,8 +43,8 @@ struct shop *shops_find(struct shops *s, const char *path, bool create);
 
 /* A request begins: counted and logged; returns its number in the log. */
 uint64_t shop_begin(struct shops *s, struct shop *shop, const struct shop_request *q);
-/* It ends: status as sent, or 0 when the caller went away before the end. */
-void shop_end(struct shops *s, struct shop *shop, uint64_t number, int status);
+/* It ends, at_us of Unix time: status as sent, or 0 when the caller went away before the end. */
+void shop_end(struct shops *s, struct shop *shop, uint64_t number, int status, int64_t at_us);
 
 /* The shop's own answer to a request: status, body appended to out, delay. */
 int shop_answer(struct shops *s, const struct shop *shop, const struct shop_request *q,

@@ -44,11 +44,16 @@ struct conn {
     uint64_t number;
 };
 
-static int64_t now_ms(clockid_t id)
+static int64_t now_us(clockid_t id)
 {
     struct timespec t;
     clock_gettime(id, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void conn_wait(struct server *s, struct conn *c, int delay_ms)
+{
+    timer_set(&s->timers, &c->timer, now_us(CLOCK_MONOTONIC) + delay_ms * INT64_C(1000));
 }
 
 static void conn_watch(struct server *s, struct conn *c, unsigned events)
@@ -62,7 +67,7 @@ static void conn_watch(struct server *s, struct conn *c, unsigned events)
 static void conn_close(struct server *s, struct conn *c)
 {
     if (c->shop)
-        shop_end(&s->shops, c->shop, c->number, 0);
+        shop_end(&s->shops, c->shop, c->number, 0, now_us(CLOCK_REALTIME));
     if (c->reset) {
         struct linger now = {.l_onoff = 1};
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -157,7 +162,7 @@ static int plan(struct server *s, struct conn *c, const struct http_request *q)
         .key = q->key,
         .headers = buf_str(&q->headers),
         .body = q->body,
-        .at_ms = now_ms(CLOCK_REALTIME),
+        .at_us = now_us(CLOCK_REALTIME),
     };
     c->number = shop_begin(&s->shops, c->shop, &r);
     int delay_ms = 0;
@@ -202,7 +207,7 @@ static bool conn_request(struct server *s, struct conn *c, const struct http_req
         return conn_send(s, c);
     conn_watch(s, c, EPOLLRDHUP);
     if (!c->hang)
-        timer_set(&s->timers, &c->timer, now_ms(CLOCK_MONOTONIC) + delay_ms);
+        conn_wait(s, c, delay_ms);
     return true;
 }
 
@@ -230,7 +235,7 @@ static bool conn_done(struct server *s, struct conn *c)
 {
     bool whole = c->out.len > 0;
     if (c->shop && whole)
-        shop_end(&s->shops, c->shop, c->number, c->status);
+        shop_end(&s->shops, c->shop, c->number, c->status, now_us(CLOCK_REALTIME));
     c->shop = whole ? NULL : c->shop;
     if (c->close) {
         conn_close(s, c);
@@ -271,7 +276,7 @@ static bool conn_send(struct server *s, struct conn *c)
             c->sent += (size_t)n;
         if (c->drip_ms && c->sent < c->out.len) {
             conn_watch(s, c, EPOLLRDHUP);
-            timer_set(&s->timers, &c->timer, now_ms(CLOCK_MONOTONIC) + c->drip_ms);
+            conn_wait(s, c, c->drip_ms);
             return true;
         }
     }
@@ -281,7 +286,7 @@ static bool conn_send(struct server *s, struct conn *c)
 static void conn_due(struct server *s, struct conn *c)
 {
     if (c->hold && c->shop && c->shop->scripts == c->scripts) {
-        timer_set(&s->timers, &c->timer, now_ms(CLOCK_MONOTONIC) + HOLD_LOOK_MS);
+        conn_wait(s, c, HOLD_LOOK_MS);
         return;
     }
     c->hold = false;
@@ -347,7 +352,9 @@ static void serve(struct server *s)
 {
     struct epoll_event events[256];
     while (!stop) {
-        int n = epoll_wait(s->epoll, events, 256, timers_wait(&s->timers, now_ms(CLOCK_MONOTONIC)));
+        int64_t us = timers_wait(&s->timers, now_us(CLOCK_MONOTONIC));
+        const struct timespec left = {us / 1000000, us % 1000000 * 1000};
+        int n = epoll_pwait2(s->epoll, events, 256, &left, NULL); /* epoll_wait knows ms only */
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr)
                 conn_event(s, events[i].data.ptr, events[i].events);
@@ -355,7 +362,7 @@ static void serve(struct server *s)
                 accept_all(s);
         }
         /* after the batch: a timer may close a connection that has an event in it */
-        int64_t now = now_ms(CLOCK_MONOTONIC);
+        int64_t now = now_us(CLOCK_MONOTONIC);
         for (struct timer *t; (t = timers_take(&s->timers, now));)
             conn_due(s, (struct conn *)t);
     }

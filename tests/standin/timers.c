@@ -73,10 +73,9 @@ struct timer *timers_take(struct timers *t, int64_t now)
     return first;
 }
 
-int timers_wait(const struct timers *t, int64_t now)
+int64_t timers_wait(const struct timers *t, int64_t now)
 {
-    if (!t->count)
-        return -1;
-    int64_t ms = t->heap[1]->due - now;
-    return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
+    static const int64_t minute = 60 * INT64_C(1000000);
+    int64_t us = t->count ? t->heap[1]->due - now : minute;
+    return us < 0 ? 0 : us > minute ? minute : us;
 }

@@ -1,6 +1,7 @@
 """What the stand-in is to the flows of the five systems: an LLM (`v1`) and a bucket (`builder`), which
 answer by themselves, by script, and keep what they were asked."""
 import json
+import time
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_the_llm_answers_what_the_prompt_asks_for(standin):
     assert content(ask(standin, "anything")) == {"text": "The stand-in has read it."}
     assert ask(standin, "anything", {}).status == 401
     assert request(standin.address(), "POST", "/v1/models", "{}", KEY).status == 404
+
+
+def test_a_delay_is_kept_and_the_log_says_what_the_answer_took(standin):
+    standin.script("a-mart", {"delay_ms": 20})
+    began = time.monotonic()
+    assert request(standin.address(), "GET", "/a-mart/products/1/price").status == 200
+    took_us = (time.monotonic() - began) * 1e6
+    entry, = wait_for("it is logged as ended", lambda: [x for x in standin.log_of("a-mart") if x["status"] == 200])
+    assert 20000 <= entry["took_us"] <= took_us
 
 
 def test_the_llm_is_scripted_and_remembers(standin):
