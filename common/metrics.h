@@ -13,7 +13,7 @@ struct metric;
 struct metric *metrics_counter(const char *name, const char *labels, const char *help);
 struct metric *metrics_gauge(const char *name, const char *labels, const char *help);
 struct metric *metrics_histogram(const char *name, const char *labels,
-                                 const char *help); /* seconds: 0.5 ms to 120 s */
+                                 const char *help); /* seconds: 0.5 ms to 1 h */
 /* A gauge read at scrape; fn must be quick and safe from the scraping thread. */
 void metrics_gauge_fn(const char *name, const char *labels, const char *help,
                       double (*fn)(void *arg), void *arg);

@@ -94,6 +94,21 @@ static void test_histogram_is_cumulative_in_seconds(void **state)
     assert_int_equal(metrics_value(h), 6);
 }
 
+/* The default deadline of a flow and those of an hour: a p99 must not be beyond the last bound. */
+static void test_a_job_that_took_its_deadline_has_a_bucket(void **state)
+{
+    (void)state;
+    struct metric *h = metrics_histogram("offpath_job_seconds", "", "Jobs");
+    metrics_observe_us(h, INT64_C(300000000));
+    metrics_observe_us(h, INT64_C(3600000000));
+    metrics_observe_us(h, INT64_C(3600000001));
+    const char *text = printed();
+    assert_non_null(strstr(text, "offpath_job_seconds_bucket{le=\"120\"} 0\n"));
+    assert_non_null(strstr(text, "offpath_job_seconds_bucket{le=\"300\"} 1\n"));
+    assert_non_null(strstr(text, "offpath_job_seconds_bucket{le=\"3600\"} 2\n"));
+    assert_non_null(strstr(text, "offpath_job_seconds_bucket{le=\"+Inf\"} 3\n"));
+}
+
 static void test_histogram_without_labels(void **state)
 {
     (void)state;
@@ -199,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup(test_one_name_and_labels_is_one_metric, setup),
         cmocka_unit_test_setup(test_a_name_of_another_kind_gets_a_dummy, setup),
         cmocka_unit_test_setup(test_histogram_is_cumulative_in_seconds, setup),
+        cmocka_unit_test_setup(test_a_job_that_took_its_deadline_has_a_bucket, setup),
         cmocka_unit_test_setup(test_histogram_without_labels, setup),
         cmocka_unit_test_setup(test_gauge_fn_is_read_at_each_scrape, setup),
         cmocka_unit_test_setup(test_a_gauge_fn_that_ended_is_left_out, setup),
