@@ -128,6 +128,9 @@ def check_metrics():
         wrong.append(f"docs/metrics.md: no row for {name}")
     for name in sorted(rows - names):
         wrong.append(f"docs/metrics.md: nobody counts {name}")
+    for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
+        for name in sorted(set(re.findall(r"\b(offpath_\w+?)(?:_bucket|_sum|_count)?\b", path.read_text())) - names - {"offpath_applied"}):
+            wrong.append(f"{path.relative_to(ROOT)}: nobody counts {name}")
 
 
 # ---- events: proto/asyncapi.yaml, proto/events.schema.json and proto/golden, which tests/unit/test_event.c holds against
