@@ -158,7 +158,9 @@ void admission_show(struct admission *a)
         char labels[128];
         snprintf(labels, sizeof labels, "flow=\"%s\"", w->flow->name);
         metrics_gauge_fn("offpath_flow_lag_records", labels,
-                         "Records of the flow's topic not yet settled; NaN: unknown.", read_lag, w);
+                         "Records of the flow's topic from the oldest unfinished one on; NaN: "
+                         "unknown.",
+                         read_lag, w);
         metrics_gauge_fn("offpath_flow_shedding", labels,
                          "1 while the gateway answers `overloaded` for the flow.", read_shed, w);
     }

@@ -30,8 +30,9 @@ static void facts_init(struct flow_facts *facts, const struct flow *f)
     for (int s = JOB_SUCCEEDED; s <= JOB_EXPIRED; s++) {
         buf_clear(&b);
         buf_printf(&b, "flow=\"%s\",state=\"%s\"", f->name, job_state_name((enum job_state)s));
-        facts->by_state[s - JOB_SUCCEEDED] = metrics_counter(
-            "offpath_jobs_finished_total", buf_str(&b), "jobs by their final state");
+        facts->by_state[s - JOB_SUCCEEDED] =
+            metrics_counter("offpath_jobs_finished_total", buf_str(&b),
+                            "jobs by the final state that their workers gave them");
     }
     buf_clear(&b);
     buf_printf(&b, "flow=\"%s\"", f->name);

@@ -36,7 +36,8 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
 
 int sweep_start(const struct sweep_settings *settings, struct sweep **out)
 {
-    static const char name[] = "offpath_swept_total", help[] = "Jobs the sweep looked after.";
+    static const char name[] = "offpath_swept_total",
+                      help[] = "Jobs that nobody ended in time, old ones emptied, deleted.";
     struct sweep *s = calloc(1, sizeof *s);
     if (!s)
         return ERR_NOMEM;
