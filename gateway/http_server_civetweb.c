@@ -117,6 +117,8 @@ static int read_body(struct http_request *q, size_t max, char **body, size_t *le
                                      : body_read_chunked(&source, b, max);
     if (body_watch_end(x->t->watch) && (!err || err == ERR_BAD_REQUEST))
         err = ERR_SLOW_BODY;
+    if (err && q->secret)
+        explicit_bzero(b->data, b->cap); /* nobody is told of what came */
     if (err)
         return err;
     x->read = true;
