@@ -14,7 +14,15 @@ enum {
     KNOWN_MS = 1000,
     SOON_MS = 100,
     CLOSE_MS = 5000,
-    LAG_CLIENTS = 16
+    LAG_CLIENTS = 1024,     /* more groups: unknown. Twice what a folder may have, as in a reload */
+    LAG_FORGET_MS = 600000, /* a group that nobody asks for any more */
+};
+
+struct lag_client { /* asks for the offsets of one group; made by the first such question */
+    struct lag_client *next;
+    struct kafka *kafka;
+    int64_t asked_ms;
+    char group[];
 };
 
 struct producer {
@@ -30,12 +38,9 @@ struct producer {
     bool probing;
     sem_t stop;                      /* ends the prober */
     struct broker_settings settings; /* copies, for `lag`; lost: NULL once it was told */
-    pthread_mutex_t lag_lock;
-    struct lag_client { /* asks for the offsets of one group; made by the first such question */
-        char *group;
-        struct kafka *kafka;
-    } lag[LAG_CLIENTS];
-    unsigned lag_next; /* whose place the next group takes when there are more */
+    pthread_mutex_t lag_lock;        /* the two below */
+    struct lag_client *lag;
+    size_t lag_n;
 };
 
 static int64_t now_ms(void)
@@ -130,26 +135,49 @@ static int left_ms(int64_t until)
     return left > 0 ? (int)left : 0;
 }
 
-static void lag_client_close(struct lag_client *c)
+/* Those not asked for since then. */
+static void lag_clients_close(struct producer *p, int64_t since_ms)
 {
-    if (c->kafka)
+    for (struct lag_client **at = &p->lag, *c; (c = *at);) {
+        if (c->asked_ms >= since_ms) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        p->lag_n--;
         kafka_close(c->kafka, 0);
-    free(c->group);
-    *c = (struct lag_client){0};
+        free(c);
+    }
+}
+
+static struct lag_client *lag_client_new(struct producer *p, const char *group)
+{
+    static const struct kafka_events none = {0};
+    size_t size = strlen(group) + 1;
+    lag_clients_close(p, now_ms() - LAG_FORGET_MS);
+    struct lag_client *c = p->lag_n < LAG_CLIENTS ? calloc(1, sizeof *c + size) : NULL;
+    if (!c || kafka_open(BROKER_ADMIN, &p->settings, group, &none, &c->kafka) != 0) {
+        free(c);
+        return NULL;
+    }
+    memcpy(c->group, group, size);
+    c->next = p->lag;
+    p->lag = c;
+    p->lag_n++;
+    return c;
 }
 
 /* The group's client, NULL without one. */
 static struct kafka *lag_client(struct producer *p, const char *group)
 {
-    static const struct kafka_events none = {0};
-    for (size_t i = 0; i < LAG_CLIENTS; i++)
-        if (p->lag[i].group && strcmp(p->lag[i].group, group) == 0)
-            return p->lag[i].kafka;
-    struct lag_client *c = &p->lag[p->lag_next++ % LAG_CLIENTS];
-    lag_client_close(c);
-    c->group = strdup(group);
-    if (!c->group || kafka_open(BROKER_ADMIN, &p->settings, group, &none, &c->kafka) != 0)
-        lag_client_close(c);
+    struct lag_client *c = p->lag;
+    while (c && strcmp(c->group, group) != 0)
+        c = c->next;
+    if (!c)
+        c = lag_client_new(p, group);
+    if (!c)
+        return NULL;
+    c->asked_ms = now_ms();
     return c->kafka;
 }
 
@@ -187,8 +215,7 @@ static void producer_free(struct producer *p)
     sem_destroy(&p->stop);
     if (p->kafka)
         kafka_close(p->kafka, 0);
-    for (size_t i = 0; i < LAG_CLIENTS; i++)
-        lag_client_close(&p->lag[i]);
+    lag_clients_close(p, INT64_MAX);
     pthread_mutex_destroy(&p->telling);
     pthread_mutex_destroy(&p->lag_lock);
     free((void *)(uintptr_t)p->settings.servers);

@@ -5,10 +5,12 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/broker.h"
@@ -72,10 +74,15 @@ static bool comes_up(struct broker_producer *p, int wait_ms)
     return up;
 }
 
-static int ask_lag(struct broker_producer *p, int wait_ms)
+static int ask_lag_of(struct broker_producer *p, const char *group, int wait_ms)
 {
     struct broker_lag lag[2] = {{.topic = "topic"}, {.topic = "topic", .partition = 1}};
-    return broker_lag(p, "group", lag, 2, wait_ms);
+    return broker_lag(p, group, lag, 2, wait_ms);
+}
+
+static int ask_lag(struct broker_producer *p, int wait_ms)
+{
+    return ask_lag_of(p, "group", wait_ms);
 }
 
 /* ---- consumers */
@@ -216,6 +223,64 @@ static void a_coordinator_that_comes_too_late_makes_lag_unknown(void **state)
     broker_producer_close(p);
 }
 
+struct clients { /* the main thread of each client of this process, in order of the numbers */
+    long thread[256];
+    size_t n;
+};
+
+static int by_number(const void *a, const void *b)
+{
+    const long *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static struct clients clients_now(void)
+{
+    struct clients c = {0};
+    DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *task;
+    while ((task = readdir(tasks))) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(name, sizeof name, f) && strcmp(name, "rdk:main\n") == 0 &&
+            c.n < sizeof c.thread / sizeof *c.thread)
+            c.thread[c.n++] = strtol(task->d_name, NULL, 10);
+        if (f)
+            fclose(f);
+    }
+    closedir(tasks);
+    qsort(c.thread, c.n, sizeof *c.thread, by_number);
+    return c;
+}
+
+static void ask_all(struct broker_producer *p, int groups)
+{
+    for (int i = 0; i < groups; i++) {
+        char group[16];
+        snprintf(group, sizeof group, "group-%d", i);
+        assert_int_equal(ask_lag_of(p, group, WAIT_MS), 0);
+    }
+}
+
+/* Admission asks for all flows again and again; a client takes threads and connections. */
+static void each_group_keeps_its_client(void **state)
+{
+    enum { GROUPS = 40 };
+    struct mock *m = *state;
+    atomic_int reports = 0;
+    struct broker_producer *p;
+    assert_int_equal(broker_kafka_producer_open(&m->settings, on_report, &reports, &p), 0);
+    ask_all(p, GROUPS);
+    struct clients first = clients_now();
+    assert_true(first.n >= GROUPS);
+    ask_all(p, GROUPS);
+    struct clients second = clients_now();
+    assert_int_equal(second.n, first.n);
+    assert_memory_equal(second.thread, first.thread, first.n * sizeof *first.thread);
+    broker_producer_close(p);
+}
+
 static void publish(struct broker_producer *p)
 {
     struct broker_record r = {
@@ -324,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_gets_no_partition_is_told_so, start, stop),
         cmocka_unit_test_setup_teardown(a_group_that_may_not_be_joined_says_so, start, stop),
         cmocka_unit_test_setup_teardown(a_group_on_the_move_makes_lag_unknown, start, stop),
+        cmocka_unit_test_setup_teardown(each_group_keeps_its_client, start, stop),
         cmocka_unit_test_setup_teardown(a_coordinator_that_comes_too_late_makes_lag_unknown, start,
                                         stop),
         cmocka_unit_test_setup_teardown(a_producer_is_up_once_it_can_publish_at_once, start, stop),
