@@ -25,9 +25,9 @@ struct admission {
     size_t n;
     pthread_t thread;
     bool started;
-    pthread_mutex_t lock; /* stop */
+    pthread_mutex_t lock; /* nobody is told to stop while the thread goes to sleep */
     pthread_cond_t wake;
-    bool stop;
+    _Atomic bool stop;
 };
 
 void admission_note(struct admission_history *h, int64_t at_us, int64_t done)
@@ -89,7 +89,7 @@ static void measure_flow(struct admission *a, struct watched *w)
 
 void admission_measure(struct admission *a)
 {
-    for (size_t i = 0; i < a->n; i++)
+    for (size_t i = 0; i < a->n && !atomic_load(&a->stop); i++)
         measure_flow(a, &a->flows[i]);
 }
 
@@ -97,12 +97,12 @@ static void *run(void *arg)
 {
     struct admission *a = arg;
     pthread_mutex_lock(&a->lock);
-    while (!a->stop) {
+    while (!atomic_load(&a->stop)) {
         pthread_mutex_unlock(&a->lock);
         admission_measure(a);
         struct timespec until = clock_until(a->s.every_ms);
         pthread_mutex_lock(&a->lock);
-        while (!a->stop && pthread_cond_timedwait(&a->wake, &a->lock, &until) == 0)
+        while (!atomic_load(&a->stop) && pthread_cond_timedwait(&a->wake, &a->lock, &until) == 0)
             continue;
     }
     pthread_mutex_unlock(&a->lock);
@@ -166,14 +166,19 @@ void admission_show(struct admission *a)
     }
 }
 
+void admission_stop(struct admission *a)
+{
+    pthread_mutex_lock(&a->lock);
+    atomic_store(&a->stop, true);
+    pthread_cond_signal(&a->wake);
+    pthread_mutex_unlock(&a->lock);
+}
+
 void admission_close(struct admission *a)
 {
     if (!a)
         return;
-    pthread_mutex_lock(&a->lock);
-    a->stop = true;
-    pthread_cond_signal(&a->wake);
-    pthread_mutex_unlock(&a->lock);
+    admission_stop(a);
     if (a->started)
         pthread_join(a->thread, NULL);
     pthread_mutex_destroy(&a->lock);

@@ -45,10 +45,13 @@ struct admission_settings {
 int admission_open(const struct admission_settings *s, struct admission **out) must_use;
 /* Its flows' gauges are of this one from now on, no more of one shown before. */
 void admission_show(struct admission *a);
+/* Begin to end its thread, so that a close waits for no more than one question. Any thread; what was
+ * measured stays as it is. */
+void admission_stop(struct admission *a);
 void admission_close(struct admission *a); /* its gauges end; NULL is fine */
 /* Should this flow of the set shed now? Any thread, one atomic read. */
 bool admission_overloaded(const struct admission *a, const struct flow *f);
 /* Records of the flow's topic that are not settled; -1: unknown. Any thread, one atomic read. */
 int64_t admission_lag(const struct admission *a, const struct flow *f);
-/* Measure all flows once; the thread does this. */
+/* Measure all flows once, or until it is stopped; the thread does this. */
 void admission_measure(struct admission *a);

@@ -13,6 +13,8 @@
 
 enum { STOP_S = 45 }; /* mg_stop and librdkafka have no time limit of their own */
 
+static volatile sig_atomic_t due = EXIT_GOOD; /* the status to end with, for give_up */
+
 static sigset_t stop_signals(void)
 {
     sigset_t set;
@@ -36,7 +38,7 @@ static void give_up(int signal)
     static const char text[] = "offpath-gateway: could not stop in time, ends now\n";
     (void)signal;
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(EXIT_GOOD);
+    _exit(due);
 }
 
 /* The watchdog of stopping: an alarm that this thread alone takes. */
@@ -91,7 +93,7 @@ static int serve(const struct options *o)
     }
     serve_until_stopped(g);
     stop_by_force_in(STOP_S + (unsigned)o->drain_wait_ms / 1000);
-    code = gateway_drain(g, pause_ms);
+    code = due = gateway_drain(g, pause_ms);
     gateway_close(g);
     return code;
 }

@@ -224,6 +224,7 @@ static void refuse(struct serving_box *b, const char *why)
 
 static void replace(struct serving_box *b, struct serving *next)
 {
+    admission_stop(b->now->admission); /* over by the time that its last request is */
     b->old[b->old_n++] = b->now;
     pthread_mutex_lock(&b->lock);
     b->now = next;

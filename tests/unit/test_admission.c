@@ -133,6 +133,45 @@ static void measures_flows_and_never_reads_unknown_as_none(void **state)
     metrics_reset();
 }
 
+struct stopping {
+    struct broker_producer base;
+    struct admission *admission;
+    int asked;
+};
+
+static int stop_lag(struct broker_producer *p, const char *group, struct broker_lag *list, size_t n,
+                    int wait_ms)
+{
+    struct stopping *s = (struct stopping *)p;
+    (void)group;
+    (void)list;
+    (void)n;
+    (void)wait_ms;
+    s->asked++;
+    admission_stop(s->admission);
+    return ERR_TIMEOUT;
+}
+
+/* Each question may take 5 s, and whoever closes it waits. */
+static void a_stop_is_not_held_up_by_the_other_flows(void **state)
+{
+    static const struct broker_producer_ops ops = {.lag = stop_lag};
+    struct stopping broker = {.base.ops = &ops};
+    struct flow three[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
+    struct flow_set flows = {.flows = three, .flows_n = 3};
+    int partitions[] = {1, 1, 1};
+    struct clock_stepped clock;
+    (void)state;
+    clock_stepped_init(&clock, 0);
+    struct admission_settings settings = {
+        .producer = &broker.base, .flows = &flows, .partitions = partitions, .clock = &clock.clock};
+    assert_int_equal(admission_open(&settings, &broker.admission), 0);
+    admission_measure(broker.admission);
+    assert_int_equal(broker.asked, 1);
+    admission_close(broker.admission);
+    metrics_reset();
+}
+
 static char *scraped(struct buf *text)
 {
     buf_clear(text);
@@ -371,6 +410,7 @@ int main(void)
         cmocka_unit_test(sheds_only_what_cannot_be_in_time),
         cmocka_unit_test(counts_from_the_start_without_a_commit),
         cmocka_unit_test(measures_flows_and_never_reads_unknown_as_none),
+        cmocka_unit_test(a_stop_is_not_held_up_by_the_other_flows),
         cmocka_unit_test(a_set_that_ended_is_scraped_no_more),
         cmocka_unit_test(accepts_good_topics),
         cmocka_unit_test(names_all_missing_topics_and_what_to_run),
