@@ -51,6 +51,7 @@ struct broker_producer_ops {
     size_t (*flush)(struct broker_producer *, int wait_ms);
     bool (*up)(struct broker_producer *);
     int (*lag)(struct broker_producer *, const char *group, struct broker_lag *, size_t, int wait);
+    int (*partitions)(struct broker_producer *, const char *topic, int wait_ms, int *n);
     void (*close)(struct broker_producer *);
 };
 struct broker_producer {
@@ -184,4 +185,11 @@ must_use static inline int broker_lag(struct broker_producer *p, const char *gro
                                       struct broker_lag *list, size_t n, int wait_ms)
 {
     return p->ops->lag(p, group, list, n, wait_ms);
+}
+/* How many partitions the topic has now (0: there is none); they may grow. Blocks up to wait_ms. 0,
+ * ERR_IO, ERR_TIMEOUT. */
+must_use static inline int broker_partitions(struct broker_producer *p, const char *topic,
+                                             int wait_ms, int *n)
+{
+    return p->ops->partitions(p, topic, wait_ms, n);
 }

@@ -155,6 +155,21 @@ static int producer_lag(struct broker_producer *port, const char *group, struct 
     return err;
 }
 
+static int producer_partitions(struct broker_producer *port, const char *topic, int wait_ms, int *n)
+{
+    struct broker_fake *f = ((struct fake_producer *)port)->fake;
+    (void)wait_ms;
+    pthread_mutex_lock(&f->lock);
+    int err = f->away ? ERR_TIMEOUT : 0;
+    for (int i = 0; !err; i++)
+        if (fake_log_end(&f->log, topic, i) < 0) {
+            *n = i;
+            break;
+        }
+    pthread_mutex_unlock(&f->lock);
+    return err;
+}
+
 static void producer_close(struct broker_producer *port)
 {
     struct fake_producer *p = (struct fake_producer *)port;
@@ -176,8 +191,9 @@ static void producer_close(struct broker_producer *port)
 int broker_fake_producer_open(struct broker_fake *f, broker_report_fn *report, void *arg,
                               struct broker_producer **out)
 {
-    static const struct broker_producer_ops ops = {producer_publish, producer_flush, producer_up,
-                                                   producer_lag, producer_close};
+    static const struct broker_producer_ops ops = {producer_publish,    producer_flush,
+                                                   producer_up,         producer_lag,
+                                                   producer_partitions, producer_close};
     struct fake_producer *p = calloc(1, sizeof *p);
     if (!p)
         return ERR_NOMEM;

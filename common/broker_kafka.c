@@ -437,7 +437,7 @@ static void describe_config(struct kafka *k, struct broker_topic *t, int wait_ms
     rd_kafka_queue_destroy(queue);
 }
 
-int kafka_describe(struct kafka *k, struct broker_topic *t, int wait_ms)
+int kafka_partitions(struct kafka *k, struct broker_topic *t, int wait_ms)
 {
     const struct rd_kafka_metadata *m;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(k->rk, t->name, NULL);
@@ -453,9 +453,15 @@ int kafka_describe(struct kafka *k, struct broker_topic *t, int wait_ms)
     t->partitions = missing ? 0 : found->partition_cnt;
     t->replication = t->partitions ? found->partitions[0].replica_cnt : 0;
     rd_kafka_metadata_destroy(m);
-    if (t->partitions)
-        describe_config(k, t, wait_ms);
     return e && !missing && e != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ? ERR_IO : 0;
+}
+
+int kafka_describe(struct kafka *k, struct broker_topic *t, int wait_ms)
+{
+    int err = kafka_partitions(k, t, wait_ms);
+    if (!err && t->partitions)
+        describe_config(k, t, wait_ms);
+    return err;
 }
 
 int kafka_create(struct kafka *k, const struct broker_topic *t, int wait_ms, char why[WHY])

@@ -50,9 +50,11 @@ bool kafka_pause(struct kafka *k, const char *topic, int32_t partition, bool pau
 int kafka_commit(struct kafka *k, const struct broker_partition *list, size_t n,
                  int wait_ms) must_use;
 
-/* ---- admin */
-/* Fill all but the name; the configuration as far as it may be read. 0, ERR_IO, ERR_TIMEOUT. */
+/* ---- any client: fill partitions and replication, or all but the name (the configuration as far
+ * as it may be read). 0, ERR_IO, ERR_TIMEOUT. */
+int kafka_partitions(struct kafka *k, struct broker_topic *t, int wait_ms) must_use;
 int kafka_describe(struct kafka *k, struct broker_topic *t, int wait_ms) must_use;
+/* ---- admin */
 /* 0 (also if it is there), ERR_IO, ERR_TIMEOUT, ERR_REFUSED; why says more. */
 int kafka_create(struct kafka *k, const struct broker_topic *t, int wait_ms,
                  char why[256]) must_use;

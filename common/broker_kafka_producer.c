@@ -4,6 +4,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -202,6 +203,17 @@ static int producer_lag(struct broker_producer *port, const char *group, struct 
     return err;
 }
 
+static int producer_partitions(struct broker_producer *port, const char *topic, int wait_ms, int *n)
+{
+    struct producer *p = (struct producer *)port;
+    struct broker_topic t = {0};
+    snprintf(t.name, sizeof t.name, "%s", topic);
+    int err = kafka_partitions(p->kafka, &t, wait_ms);
+    if (!err)
+        *n = t.partitions;
+    return err;
+}
+
 static char *copy(const char *text)
 {
     return text ? strdup(text) : NULL;
@@ -238,6 +250,7 @@ static const struct broker_producer_ops ops = {
     .flush = producer_flush,
     .up = producer_up,
     .lag = producer_lag,
+    .partitions = producer_partitions,
     .close = producer_close,
 };
 

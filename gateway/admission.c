@@ -11,9 +11,12 @@
 
 static const int64_t KNOWN_US = 10000000; /* less history says nothing about the rate */
 
+static const int64_t ASK_US = 60000000; /* so often whether a topic has become wider */
+
 struct watched { /* one flow */
     const struct flow *flow;
-    size_t partitions;
+    size_t partitions; /* the thread's, as the next */
+    int64_t asked_us;
     struct admission_history history; /* the thread's */
     _Atomic int64_t lag;              /* -1 unknown */
     _Atomic bool shed;
@@ -68,8 +71,20 @@ void admission_sum(const struct broker_lag *list, size_t n, int64_t *lag, int64_
     }
 }
 
+static void ask_partitions(struct admission *a, struct watched *w)
+{
+    int n, wait_ms = a->s.wait_ms;
+    int64_t now_us = clock_mono_us(a->s.clock);
+    if (now_us - w->asked_us < ASK_US)
+        return;
+    w->asked_us = now_us;
+    if (broker_partitions(a->s.producer, w->flow->topic.name, wait_ms, &n) == 0 && n > 0)
+        w->partitions = (size_t)n;
+}
+
 static void measure_flow(struct admission *a, struct watched *w)
 {
+    ask_partitions(a, w);
     struct admission_rule rule = {a->s.floor, w->flow->deadline_ms};
     int64_t lag = -1, done;
     struct broker_lag *list = calloc(w->partitions ? w->partitions : 1, sizeof *list);
@@ -125,6 +140,7 @@ static void watch(struct admission *a, size_t i)
     struct watched *w = &a->flows[i];
     w->flow = &a->s.flows->flows[i];
     w->partitions = a->s.partitions[i] > 0 ? (size_t)a->s.partitions[i] : 0;
+    w->asked_us = clock_mono_us(a->s.clock);
     atomic_store(&w->lag, -1);
 }
 

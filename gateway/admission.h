@@ -35,7 +35,8 @@ struct admission;
 struct admission_settings {
     struct broker_producer *producer; /* borrowed until close */
     struct flow_set *flows;           /* borrowed until close */
-    const int *partitions;            /* of each flow's topic, in order of flows; copied */
+    const int *partitions;            /* of each flow's topic, in order of flows; copied, and asked
+                                       * for again once a minute */
     const struct clock *clock;
     int64_t floor;
     int every_ms; /* 0: no thread; the caller measures (tests) */
@@ -45,7 +46,7 @@ struct admission_settings {
 int admission_open(const struct admission_settings *s, struct admission **out) must_use;
 /* Its flows' gauges are of this one from now on, no more of one shown before. */
 void admission_show(struct admission *a);
-/* Begin to end its thread, so that a close waits for no more than one question. Any thread; what was
+/* Begin to end its thread, so that a close waits for no more than one flow. Any thread; what was
  * measured stays as it is. */
 void admission_stop(struct admission *a);
 void admission_close(struct admission *a); /* its gauges end; NULL is fine */

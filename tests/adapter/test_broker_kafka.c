@@ -521,6 +521,9 @@ static void lag_is_read_without_joining(void **state)
     assert_int_equal(lag[0].committed, -1);
     assert_int_equal(lag[0].low, 0);
     assert_int_equal(lag[0].high + lag[1].high, 30);
+    int n = -1;
+    assert_int_equal(broker_partitions(p, topic, WAIT_MS, &n), 0);
+    assert_int_equal(n, 2);
     struct broker_consumer *c = open_consumer(topic, topic, &told);
     read_all(c, 30, seen);
     struct broker_partition done = {topic, 1, 3};

@@ -133,6 +133,69 @@ static void measures_flows_and_never_reads_unknown_as_none(void **state)
     metrics_reset();
 }
 
+struct widened {
+    struct broker_producer base;
+    int partitions, err, asked;
+};
+
+static int wide_lag(struct broker_producer *p, const char *group, struct broker_lag *list, size_t n,
+                    int wait_ms)
+{
+    (void)p;
+    (void)group;
+    (void)wait_ms;
+    for (size_t i = 0; i < n; i++) {
+        list[i].committed = -1;
+        list[i].low = 0;
+        list[i].high = 100;
+    }
+    return 0;
+}
+
+static int wide_partitions(struct broker_producer *p, const char *topic, int wait_ms, int *n)
+{
+    struct widened *w = (struct widened *)p;
+    (void)wait_ms;
+    assert_string_equal(topic, "t");
+    w->asked++;
+    if (!w->err)
+        *n = w->partitions;
+    return w->err;
+}
+
+static void counts_partitions_that_came_later(void **state)
+{
+    static const struct broker_producer_ops ops = {.lag = wide_lag, .partitions = wide_partitions};
+    struct widened broker = {.base.ops = &ops, .partitions = 2};
+    struct flow flow = {.name = "f", .topic = {.name = "t", .group = "g"}};
+    struct flow_set flows = {.flows = &flow, .flows_n = 1};
+    struct clock_stepped clock;
+    struct admission *a;
+    int partitions[] = {1};
+    (void)state;
+    clock_stepped_init(&clock, 0);
+    struct admission_settings settings = {
+        .producer = &broker.base, .flows = &flows, .partitions = partitions, .clock = &clock.clock};
+    assert_int_equal(admission_open(&settings, &a), 0);
+    admission_measure(a);
+    assert_int_equal(admission_lag(a, &flow), 100);
+    for (int i = 0; i < 12; i++, clock_step(&clock, 5 * S))
+        admission_measure(a);
+    assert_int_equal(broker.asked, 0);
+    admission_measure(a); /* a minute after they were told */
+    assert_int_equal(admission_lag(a, &flow), 200);
+    broker.partitions = 0; /* a broker that does not know it now, or does not answer */
+    clock_step(&clock, 60 * S);
+    admission_measure(a);
+    broker.err = ERR_TIMEOUT;
+    clock_step(&clock, 60 * S);
+    admission_measure(a);
+    assert_int_equal(broker.asked, 3);
+    assert_int_equal(admission_lag(a, &flow), 200);
+    admission_close(a);
+    metrics_reset();
+}
+
 struct stopping {
     struct broker_producer base;
     struct admission *admission;
@@ -410,6 +473,7 @@ int main(void)
         cmocka_unit_test(sheds_only_what_cannot_be_in_time),
         cmocka_unit_test(counts_from_the_start_without_a_commit),
         cmocka_unit_test(measures_flows_and_never_reads_unknown_as_none),
+        cmocka_unit_test(counts_partitions_that_came_later),
         cmocka_unit_test(a_stop_is_not_held_up_by_the_other_flows),
         cmocka_unit_test(a_set_that_ended_is_scraped_no_more),
         cmocka_unit_test(accepts_good_topics),

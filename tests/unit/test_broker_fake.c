@@ -191,7 +191,13 @@ static void an_absent_broker_keeps_nothing(void **state)
 {
     struct world *w = *state;
     struct broker_lag lag = {.topic = "jobs"};
+    int n = -1;
+    assert_int_equal(broker_partitions(w->producer, "jobs", 10, &n), 0);
+    assert_int_equal(n, 3);
+    assert_int_equal(broker_partitions(w->producer, "none", 10, &n), 0);
+    assert_int_equal(n, 0);
     broker_fake_away(w->fake, true);
+    assert_int_equal(broker_partitions(w->producer, "jobs", 10, &n), ERR_TIMEOUT);
     assert_false(broker_producer_up(w->producer));
     assert_int_equal(publish(w, "k", "1", NULL), 0);
     assert_int_equal(w->last.report, REPORT_NOT_PERSISTED);
