@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+static const int64_t GRACE_US = 600LL * 1000000, DAY_US = 86400LL * 1000000;
+
 static const struct {
     enum job_state state;
     const char *name;
@@ -73,6 +75,11 @@ int job_move(enum job_state *state, enum job_move move, enum job_state to)
         }
     }
     return ERR_CONFLICT;
+}
+
+int64_t job_sweep_at_us(int64_t from_us, int64_t deadline_us, int64_t retention_ms)
+{
+    return deadline_us ? deadline_us + GRACE_US : from_us + retention_ms * 1000 + DAY_US;
 }
 
 static int find(const struct code *table, int n, const char *code)

@@ -51,6 +51,11 @@ static inline bool job_is_final(enum job_state s)
 /* Move *state to `to`. 0, or ERR_CONFLICT and no change: the move does not exist. */
 int job_move(enum job_state *state, enum job_move move, enum job_state to) must_use;
 
+/* When the sweep looks after a job that is still open: 10 min after its deadline (0: none, then a
+ * day after its record has left a topic that keeps it for retention_ms). from_us: when that was
+ * made. */
+int64_t job_sweep_at_us(int64_t from_us, int64_t deadline_us, int64_t retention_ms);
+
 /* Reasons of a job that did not end well, stored in op_job.reason. user, operator: one sentence
  * each. */
 #define REASON_TABLE(X)                                                                           \

@@ -12,9 +12,6 @@
 #include "common/record_clock.h"
 #include "gateway/batcher.h"
 
-static const int64_t GRACE_US = 600LL * 1000 * 1000; /* sweep_at = deadline + 10 min */
-static const int64_t DAY_US = 86400LL * 1000 * 1000;
-
 enum { WHY = 256 };
 
 struct registrar {
@@ -35,24 +32,18 @@ struct queued { /* outlives the set of flows that the request held */
     uint8_t rev[8];
 };
 
-static int64_t sweep_at(const struct registrar *r, const struct register_row *row)
-{
-    if (row->deadline_us)
-        return row->deadline_us + GRACE_US;
-    return row->created_us + r->s.retention_ms * 1000 + DAY_US;
-}
-
 static void fill(struct registrar *r, const struct queued *q, struct record_register *to)
 {
     const struct register_row *row = &q->row;
-    *to = (struct record_register){.id = row->id,
-                                   .owner = row->owner,
-                                   .flow = q->flow,
-                                   .has_mac = true,
-                                   .has_rev = true,
-                                   .created_us = row->created_us,
-                                   .deadline_us = row->deadline_us,
-                                   .sweep_at_us = sweep_at(r, row)};
+    *to = (struct record_register){
+        .id = row->id,
+        .owner = row->owner,
+        .flow = q->flow,
+        .has_mac = true,
+        .has_rev = true,
+        .created_us = row->created_us,
+        .deadline_us = row->deadline_us,
+        .sweep_at_us = job_sweep_at_us(row->created_us, row->deadline_us, r->s.retention_ms)};
     memcpy(to->mac, row->mac, sizeof to->mac);
     memcpy(to->rev, q->rev, sizeof to->rev);
 }

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define MINUTE_US    INT64_C(60000000)
-#define DAY_US       (MINUTE_US * 60 * 24)
 #define YEAR_9000_US (INT64_C(221845392000) * 1000000)
 
 static bool is_zero(const struct job_id *id)
@@ -124,8 +122,7 @@ void claim_columns(const struct claim *c, int64_t retention_ms, struct record_re
         .has_rev = true,
         .created_us = e->created_us ? e->created_us : 1, /* 0 would be NULL */
         .deadline_us = e->deadline_us,
-        .sweep_at_us = e->deadline_us ? e->deadline_us + 10 * MINUTE_US
-                                      : e->created_us + retention_ms * 1000 + DAY_US,
+        .sweep_at_us = job_sweep_at_us(e->created_us, e->deadline_us, retention_ms),
     };
     memcpy(out->mac, e->mac, sizeof out->mac);
     memcpy(out->rev, c->flow->rev, sizeof out->rev);

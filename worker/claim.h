@@ -27,8 +27,7 @@ void claim_refill(struct claim *c, int64_t now_us);
 enum { CLAIM_VALUE_MAX = 16 << 20 };
 void claim_foreign(struct claim *c, const struct broker_record *r, const char *issuer);
 
-/* The columns of T2 and T3. sweep_at: ten minutes after the deadline, without one retention and a
- * day after creation. Text is lent with the claim. */
+/* The columns of T2 and T3. Text is lent with the claim. */
 void claim_columns(const struct claim *c, int64_t retention_ms, struct record_register *out);
 
 enum claim_verdict {

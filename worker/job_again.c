@@ -6,7 +6,6 @@
 #include <string.h>
 
 enum { HEADERS_MAX = 255 };
-#define DAY_US INT64_C(86400000000)
 
 bool job_again_due(const struct job_run *j, int64_t *due_us)
 {
@@ -77,11 +76,4 @@ int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us)
     e->reason = REASON_NONE;
     e->due_us = due_us;
     return 0;
-}
-
-int64_t job_again_sweep_us(const struct job_run *j, int64_t due_us)
-{
-    int64_t deadline_us = j->claim.event.deadline_us;
-    return deadline_us ? deadline_us + INT64_C(600000000)
-                       : due_us + j->env->retention_ms * 1000 + DAY_US;
 }

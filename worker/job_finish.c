@@ -365,7 +365,7 @@ void job_finish_write(struct job_run *j)
     f->reason = reason_code(e->reason);
     f->seq = j->seq + (e->state != JOB_QUEUED); /* `done` has a number */
     f->due_us = e->due_us;
-    f->sweep_at_us = job_again_sweep_us(j, e->due_us);
+    f->sweep_at_us = job_sweep_at_us(e->due_us, j->claim.event.deadline_us, j->env->retention_ms);
     f->keep_ms = j->claim.flow->keep_ms;
     f->calls = e->calls;
     f->calls_len = e->calls_len;

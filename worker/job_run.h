@@ -276,7 +276,6 @@ bool job_again_due(const struct job_run *j, int64_t *due_us) must_use;
 /* The ending becomes a T7, with its record. Else no change: ERR_NOMEM, ERR_TOO_LARGE (`.retry` or
  * the outbox would not take it), ERR_INVALID (its headers). */
 int job_again_prepare(struct job_run *j, struct job_ending *e, int64_t due_us) must_use;
-int64_t job_again_sweep_us(const struct job_run *j, int64_t due_us); /* T7's sweep_at */
 void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl_ms);
 
 /* It holds so much more, to its end. */

@@ -132,12 +132,20 @@ static void test_call_codes_are_read_back(void **state)
     assert_int_equal(call_code_parse("no-such-code"), CALL_CODE_COUNT);
 }
 
+static void test_open_jobs_are_looked_after_late_enough(void **state)
+{
+    (void)state;
+    assert_int_equal(job_sweep_at_us(5, 7000000, 3000), 607000000);
+    assert_int_equal(job_sweep_at_us(5, 0, 3000), 5 + 3000000 + 86400000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_whole_table_and_nothing_else),
         cmocka_unit_test(test_only_redrive_leaves_a_final_state),
         cmocka_unit_test(test_names_and_stored_numbers),
+        cmocka_unit_test(test_open_jobs_are_looked_after_late_enough),
         cmocka_unit_test(test_reasons_are_read_back),
         cmocka_unit_test(test_call_codes_are_read_back),
     };
