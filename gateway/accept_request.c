@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/job_value.h"
 #include "common/token.h"
 
 enum { IDEMPOTENCY_KEY_MAX = 255, DEPTH_MAX = 64 };
@@ -117,43 +118,6 @@ int attempt_read(struct attempt *t)
 
 /* ---- what the flow computes from it */
 
-static struct json *user_value(const struct token_user *u)
-{
-    struct json *v = json_new_object();
-    if (v && json_put(v, "id", u->sub[0] ? json_new_text(u->sub) : json_new_null()) != 0) {
-        json_free(v);
-        return NULL;
-    }
-    return v;
-}
-
-static struct json *time_value(int64_t us)
-{
-    char text[CLOCK_TEXT];
-    if (!us)
-        return json_new_null();
-    clock_format(us, text);
-    return json_new_text(text);
-}
-
-static struct json *job_value(struct attempt *t)
-{
-    struct json *v = json_new_object();
-    if (!v)
-        return NULL;
-    attempt_need_id(t);
-    int err = json_put(v, "id", json_new_text(t->id_text));
-    err |= json_put(v, "flow", json_new_text(t->flow->name));
-    err |= json_put(v, "created_at", time_value(t->created_us));
-    err |= json_put(v, "deadline", time_value(t->deadline_us));
-    err |= json_put(v, "refill", json_new_bool(false));
-    if (err) {
-        json_free(v);
-        return NULL;
-    }
-    return v;
-}
-
 static void note_late(struct attempt *t, int err, const char *what, const struct expr_error *e)
 {
     if (!err || t->late_err)
@@ -192,6 +156,14 @@ static unsigned uses_of(const struct flow *f, bool cached)
     return uses;
 }
 
+/* What `$user` and `$job` tell of it. */
+static struct event event_of(const struct attempt *t)
+{
+    struct event e = {.job = t->id, .created_us = t->created_us, .deadline_us = t->deadline_us};
+    memcpy(e.sub, t->q->user->sub, sizeof e.sub);
+    return e;
+}
+
 void attempt_compute(struct attempt *t)
 {
     const struct flow *f = t->flow;
@@ -199,8 +171,11 @@ void attempt_compute(struct attempt *t)
     struct expr_error error = {0};
     bool cached = f->cache.key && flow_caches_for(f, &t->owner);
     unsigned uses = uses_of(f, cached);
-    struct json *user = uses & VAR_BIT(VAR_USER) ? user_value(t->q->user) : NULL;
-    struct json *job = uses & VAR_BIT(VAR_JOB) ? job_value(t) : NULL;
+    if (uses & VAR_BIT(VAR_JOB))
+        attempt_need_id(t);
+    const struct event e = event_of(t);
+    struct json *user = uses & VAR_BIT(VAR_USER) ? job_value_user(&e) : NULL;
+    struct json *job = uses & VAR_BIT(VAR_JOB) ? job_value(&e, f->name) : NULL;
     vars.value[VAR_USER] = user;
     vars.value[VAR_JOB] = job;
     if (f->set_n)

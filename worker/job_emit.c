@@ -1,5 +1,5 @@
 #include "worker/job_emit.h"
-#include "worker/job_value.h"
+#include "common/job_value.h"
 
 #include <stdio.h>
 #include <stdlib.h>

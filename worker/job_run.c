@@ -1,6 +1,6 @@
 #include "worker/job_run.h"
-#include "worker/job_value.h"
 #include "common/failpoint.h"
+#include "common/job_value.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/live.h"

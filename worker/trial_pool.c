@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/job_value.h"
+#include "common/job_value.h"
 
 enum { KEY_LEN = FLOW_NAME_MAX + FLOW_POOL_KEY_MAX + ID_TEXT + 16 };
 

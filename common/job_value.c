@@ -1,4 +1,4 @@
-#include "worker/job_value.h"
+#include "common/job_value.h"
 
 struct json *job_value_user(const struct event *e)
 {
