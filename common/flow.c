@@ -325,11 +325,7 @@ int flow_record_key(const struct flow *f, const char *id, const struct expr_vars
     int err = expr_eval(f->key, vars, &v, error);
     if (err)
         return err;
-    if (json_is(v, JSON_STRING))
-        buf_text(out, json_text(v));
-    else if (is_scalar(v))
-        json_print(v, out);
-    else
+    if (!json_print_scalar(v, out))
         err = wrong_key(error, "the key must be a string, number or boolean");
     json_free(v);
     return err ? err : buf_ok(out) ? ERR_NOMEM : 0;

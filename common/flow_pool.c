@@ -23,11 +23,7 @@ int flow_pool_key(const struct flow *f, const struct expr_vars *vars, struct buf
     if (err)
         return err;
     size_t before = out->len;
-    if (json_is(v, JSON_STRING))
-        buf_text(out, json_text(v));
-    else if (json_is(v, JSON_NUMBER) || json_is(v, JSON_BOOL))
-        json_print(v, out);
-    else
+    if (!json_print_scalar(v, out))
         err = wrong_key(error, "the pool's key must be a string, number or boolean");
     json_free(v);
     if (!err && buf_ok(out))

@@ -81,6 +81,9 @@ bool json_equal(const struct json *a, const struct json *b);
 
 /* Compact text appended to out; numbers in their shortest form that reads back the same. */
 void json_print(const struct json *v, struct buf *out);
+/* What stands for a value outside of JSON, as a key: a text as it is, a number or boolean as it is
+ * printed. False: anything else; nothing is appended. */
+bool json_print_scalar(const struct json *v, struct buf *out) must_use;
 /* Members sorted by name, -0 as 0: values that are json_equal print the same bytes. */
 void json_print_sorted(const struct json *v, struct buf *out);
 void json_print_text(const char *text, size_t len,

@@ -152,3 +152,14 @@ void json_print_sorted(const struct json *v, struct buf *out)
 {
     print(v, true, out);
 }
+
+bool json_print_scalar(const struct json *v, struct buf *out)
+{
+    if (json_is(v, JSON_STRING))
+        buf_text(out, json_text(v));
+    else if (json_is(v, JSON_NUMBER) || json_is(v, JSON_BOOL))
+        json_print(v, out);
+    else
+        return false;
+    return true;
+}

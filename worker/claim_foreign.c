@@ -17,11 +17,7 @@ static int text_of(struct expr *e, const struct expr_vars *vars, struct buf *out
     if (err)
         return err;
     *none = json_is(v, JSON_NULL);
-    if (json_is(v, JSON_STRING))
-        buf_text(out, json_text(v));
-    else if (json_is(v, JSON_NUMBER) || json_is(v, JSON_BOOL))
-        json_print(v, out);
-    else if (!*none)
+    if (!json_print_scalar(v, out) && !*none)
         err = ERR_EXPRESSION;
     json_free(v);
     return err ? err : buf_ok(out);
