@@ -1,5 +1,6 @@
 #include "worker/job_emit.h"
 #include "common/job_value.h"
+#include "worker/each.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,11 +139,7 @@ static int key_of_topic(const struct emitting *a, const struct expr_vars *vars, 
     int err = expr_eval(a->entry->key, vars, &v, &error);
     if (err)
         return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
-    if (json_is(v, JSON_STRING))
-        buf_text(out, json_text(v));
-    else if (json_is(v, JSON_NUMBER) || json_is(v, JSON_BOOL))
-        json_print(v, out);
-    else
+    if (!json_print_scalar(v, out))
         err = fail(a, ERR_EXPRESSION, "the key must be a string, number or boolean");
     json_free(v);
     return err;
@@ -223,23 +220,6 @@ static int emit_one(const struct emitting *a, const struct expr_vars *vars, uint
 
 /* ---- entries */
 
-static int is_wanted(const struct emitting *a, bool *wanted)
-{
-    struct json *v = NULL;
-    struct expr_error error = {0};
-    *wanted = true;
-    if (!a->entry->when)
-        return 0;
-    int err = expr_eval(a->entry->when, a->s->vars, &v, &error);
-    if (!err && !json_is(v, JSON_BOOL) && !json_is(v, JSON_NULL)) {
-        snprintf(error.text, sizeof error.text, "`when` is neither true nor false");
-        err = ERR_EXPRESSION;
-    }
-    *wanted = json_bool(v);
-    json_free(v);
-    return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
-}
-
 static int emit_each(const struct emitting *a, const struct json *list)
 {
     struct expr_vars vars = *a->s->vars;
@@ -259,21 +239,20 @@ static int emit_each(const struct emitting *a, const struct json *list)
 static int emit_entry(const struct emitting *a)
 {
     const struct flow_each *each = &a->entry->each;
-    const struct json *list = each->list;
+    const struct json *list = NULL;
     struct json *owned = NULL;
     struct expr_error error = {0};
-    bool wanted;
-    int err = is_wanted(a, &wanted);
-    if (err || !wanted)
-        return err;
-    if (!each->expr && !list)
-        return emit_one(a, a->s->vars, 0);
-    if (!list && (err = expr_view(each->expr, a->s->vars, &list, &owned, &error)) != 0)
-        return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
-    if (json_is(list, JSON_ARRAY))
-        err = emit_each(a, list);
-    else
-        err = fail(a, ERR_EXPRESSION, "`for_each` is no array");
+    bool wanted = true;
+    int err = each_wanted(a->entry->when, a->s->vars, &wanted, &error);
+    if (!err && !wanted)
+        return 0;
+    bool once = !each->expr && !each->list;
+    if (!err && !once)
+        err = each_list(each, a->s->vars, &list, &owned, &error);
+    if (err == ERR_EXPRESSION)
+        (void)fail(a, err, error.text);
+    if (!err)
+        err = once ? emit_one(a, a->s->vars, 0) : emit_each(a, list);
     json_free(owned);
     return err;
 }
