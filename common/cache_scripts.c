@@ -1,5 +1,7 @@
 #include "common/cache_scripts.h"
 
+#include <string.h>
+
 /* What the scripts of a pool share: the time, what has run out, the room that is left. */
 #define POOL                                                       \
     "local t = redis.call('TIME')\n"                               \
@@ -194,4 +196,11 @@ enum cache_answer cache_answer_of(const struct cache_reply *r)
     default:
         return ANSWER_NONE;
     }
+}
+
+void cache_hash_name(const char *hash, char which, char out[CACHE_HASH_NAME])
+{
+    memcpy(out, "op:{c:", 6);
+    memcpy(out + 6, hash, 64);
+    memcpy(out + 6 + 64, (char[]){'}', ':', which, 0}, 4);
 }

@@ -48,6 +48,10 @@ const char *cache_script_text(enum cache_script s);
 
 enum { CACHE_MARK_MS = 24 * 3600 * 1000 };
 
+/* op:{c:HASH}:v, the value of a cache key (64 digits), or :l, its lead. */
+enum { CACHE_HASH_NAME = 80 };
+void cache_hash_name(const char *hash, char which, char out[CACHE_HASH_NAME]);
+
 /* First character of an answer of ADMIT or LEAD. */
 enum cache_answer {
     ANSWER_NONE = 0, /* not an answer of these scripts: treat as if Redis were away */

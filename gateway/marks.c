@@ -31,7 +31,7 @@ struct marks {
 };
 
 struct confirmation { /* what the commands of one job point to */
-    char key[MARKS_NAME], lead[MARKS_NAME];
+    char key[MARKS_NAME], lead[CACHE_HASH_NAME];
     char key_mark[MARK_CHARS + 1], lead_mark[ID_CHARS + 2];
 };
 
@@ -58,14 +58,6 @@ static void key_name(const struct owner *user, const struct job_id *id, char out
 void marks_key_name(const struct marks_key *key, char out[MARKS_NAME])
 {
     key_name(&key->user, &key->id, out);
-}
-
-void marks_cache_name(const char *hash, char which, char out[MARKS_NAME])
-{
-    size_t n = strlen(hash);
-    memcpy(out, "op:{c:", 6);
-    memcpy(out + 6, hash, n); /* 64 digits */
-    memcpy(out + 6 + n, (char[]){'}', ':', which, 0}, 4);
 }
 
 static void clear(struct mark *out)
@@ -148,7 +140,7 @@ int marks_ask(struct marks *m, const struct marks_key *key, const char *hash, st
     if (key)
         add_admit(&commands[n++], key, &texts);
     if (hash) {
-        marks_cache_name(hash, 'v', texts.lead);
+        cache_hash_name(hash, 'v', texts.lead);
         commands[n] = (struct cache_command){.script = SCRIPT_NONE};
         cache_arg(&commands[n], "GET", 3);
         cache_arg_text(&commands[n++], texts.lead);
@@ -199,10 +191,10 @@ int marks_lead(struct marks *m, const char *hash, const struct job_id *id, int64
 {
     struct cache_command c = {.script = SCRIPT_LEAD, .keys = 2};
     struct cache_reply reply = {0};
-    char value[MARKS_NAME], lead[MARKS_NAME], text[ID_TEXT], ttl[24];
+    char value[CACHE_HASH_NAME], lead[CACHE_HASH_NAME], text[ID_TEXT], ttl[24];
     clear(out);
-    marks_cache_name(hash, 'v', value);
-    marks_cache_name(hash, 'l', lead);
+    cache_hash_name(hash, 'v', value);
+    cache_hash_name(hash, 'l', lead);
     id_format(id, text);
     snprintf(ttl, sizeof ttl, "%lld", (long long)ttl_ms);
     cache_arg_text(&c, value);
@@ -227,9 +219,9 @@ void marks_end_lead(struct marks *m, const char *hash, const struct job_id *id)
 {
     struct cache_command c = {.script = SCRIPT_LEAD_DONE, .keys = 2};
     struct cache_reply reply = {0};
-    char value[MARKS_NAME], lead[MARKS_NAME], text[ID_TEXT];
-    marks_cache_name(hash, 'v', value);
-    marks_cache_name(hash, 'l', lead);
+    char value[CACHE_HASH_NAME], lead[CACHE_HASH_NAME], text[ID_TEXT];
+    cache_hash_name(hash, 'v', value);
+    cache_hash_name(hash, 'l', lead);
     id_format(id, text);
     cache_arg_text(&c, value);
     cache_arg_text(&c, lead);
@@ -277,7 +269,7 @@ static size_t add_commands(const struct marks *m, const struct marks_done *d,
         add_mark(&commands[n++], t->key, t->key_mark, m->key_ttl);
     }
     if (d->has_hash) {
-        marks_cache_name(d->hash, 'l', t->lead);
+        cache_hash_name(d->hash, 'l', t->lead);
         t->lead_mark[0] = ANSWER_ACKNOWLEDGED;
         id_format(&d->id, t->lead_mark + 1);
         add_mark(&commands[n++], t->lead, t->lead_mark, "0");

@@ -67,8 +67,7 @@ struct marks_done { /* a job Kafka has */
 void marks_confirm(struct marks *m, const struct marks_done *done);
 
 enum { MARKS_NAME = 128 };
-/* Key names: op:{o:OWNER}:k:ID, op:{c:HASH}:v or :l. */
+/* op:{o:OWNER}:k:ID. */
 void marks_key_name(const struct marks_key *key, char out[MARKS_NAME]);
-void marks_cache_name(const char *hash, char which, char out[MARKS_NAME]);
 /* Is there a mark of this key's job? 0: yes; ERR_NOT_FOUND; ERR_IO: away, or it does not say. */
 int marks_exists(struct marks *m, const struct owner *user, const struct job_id *id) must_use;

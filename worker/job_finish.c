@@ -1,4 +1,5 @@
 /* The end of a job: compute, T6, then tell everybody and settle (flow file: Worker, in order). */
+#include "common/cache_scripts.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -175,7 +176,7 @@ void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl
 {
     const struct flow *f = j->claim.flow;
     struct cache_async *cache = j->env->cache;
-    char hash[65], v[80], l[80];
+    char hash[65], v[CACHE_HASH_NAME], l[CACHE_HASH_NAME];
     if (!flow_caches_for(f, &j->claim.event.owner) || !cache || !cache_async_up(cache))
         return;
     if (j->claim.event.refill)
@@ -187,8 +188,8 @@ void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl
     const uint8_t *rev = j->claim.event.has_rev ? j->claim.event.rev : f->rev;
     if (flow_cache_hash(f, rev, j->claim.event.owner.b, &j->vars, hash, NULL))
         return;
-    snprintf(v, sizeof v, "op:{c:%.64s}:v", hash);
-    snprintf(l, sizeof l, "op:{c:%.64s}:l", hash);
+    cache_hash_name(hash, 'v', v);
+    cache_hash_name(hash, 'l', l);
     struct cache_command c = {.script = SCRIPT_LEAD_DONE, .keys = 2};
     cache_arg_text(&c, v);
     cache_arg_text(&c, l);

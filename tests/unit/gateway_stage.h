@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cache_fake.h"
+#include "common/cache_scripts.h"
 #include "common/flow_load.h"
 #include "common/loop_fake.h"
 #include "common/metrics.h"

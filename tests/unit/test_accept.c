@@ -204,7 +204,7 @@ static void cache_name_of(struct stage *s, const char *flow, char which, char ou
     struct expr_vars vars = {.value[VAR_REQUEST] = request};
     assert_int_equal(flow_cache_hash(f, f->rev, nobody, &vars, hash, NULL), 0);
     json_free(request);
-    marks_cache_name(hash, which, out);
+    cache_hash_name(hash, which, out);
 }
 
 static void cache_name(struct stage *s, char which, char out[MARKS_NAME])

@@ -317,7 +317,7 @@ static void own_cache(struct stage *s, const struct owner *o, char which, char o
     struct expr_vars vars = {.value[VAR_REQUEST] = request};
     assert_int_equal(flow_cache_hash(f, f->rev, o->b, &vars, hash, NULL), 0);
     json_free(request);
-    marks_cache_name(hash, which, out);
+    cache_hash_name(hash, which, out);
 }
 
 static void keeps_a_cache_per_user_and_none_for_guests(void **state)
