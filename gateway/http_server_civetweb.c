@@ -321,7 +321,7 @@ static void connection_close(const struct mg_connection *c)
         return;
     body_watch_end(t->watch);
     debt_end(&t->debt);
-    seat_leave(t->seat, ends_of(c).peer);
+    seat_leave(t->seat);
 }
 
 static int log_message(const struct mg_connection *c, const char *message)

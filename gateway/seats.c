@@ -1,5 +1,6 @@
 #include "gateway/seats.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "common/metrics.h"
-#include "gateway/addresses.h"
+#include "gateway/shares.h"
 
 enum { EMPTY, WAITS, SERVES, HELD, ENDED };
 enum { LINE = 64 };
@@ -27,14 +28,16 @@ struct seat {
     _Atomic unsigned waits; /* so often it began to wait: the watch sees whether this is another */
     _Atomic bool silent;    /* it has sent no request yet */
     const void *connection; /* this and the next: of whoever has the seat, or HELD it */
-    bool counted, crowded;  /* to its address; why it is ENDED */
+    struct share *counted;  /* to its address; NULL: not yet */
+    bool crowded;           /* why it is ENDED */
     unsigned seen;          /* the watch's own, as the next: of waits */
     int64_t since_us;       /* seen since; -1: does not wait, or is not to be closed now */
 };
 
 struct seats {
     struct seats_settings s;
-    struct addresses *addresses; /* NULL: no limit */
+    struct shares *shares; /* each address its share of connections; NULL: no limit */
+    pthread_mutex_t lock;  /* over it */
     struct metric *crowded, *gave_way;
     _Atomic unsigned to_end; /* so many answers shall end their connections */
     int64_t asked_us;        /* the watch's own, as all below */
@@ -52,10 +55,11 @@ int seats_new(const struct seats_settings *settings, struct seats **out)
         return ERR_NOMEM;
     memset(s, 0, size);
     s->s = *settings;
+    pthread_mutex_init(&s->lock, NULL);
     s->asked_us = -ASK_US;
     s->peers = calloc((size_t)settings->below, sizeof *s->peers);
     unsigned each = settings->per_address;
-    if (!s->peers || (each && addresses_new(each, settings->n, &s->addresses) != 0)) {
+    if (!s->peers || (each && shares_new(each, &s->shares) != 0)) {
         seats_free(s);
         return ERR_NOMEM;
     }
@@ -73,7 +77,8 @@ void seats_free(struct seats *s)
 {
     if (!s)
         return;
-    addresses_free(s->addresses);
+    shares_free(s->shares);
+    pthread_mutex_destroy(&s->lock);
     free(s->peers);
     free(s);
 }
@@ -94,7 +99,8 @@ static void begin_to_wait(struct seat *t)
 void seat_take(struct seat *t, const void *connection)
 {
     t->connection = connection;
-    t->counted = t->crowded = false;
+    t->counted = NULL;
+    t->crowded = false;
     atomic_store_explicit(&t->silent, true, memory_order_relaxed);
     begin_to_wait(t);
 }
@@ -112,19 +118,27 @@ static void stand_up(struct seat *t, int to)
     }
 }
 
+/* False: the address has all it may have, and t->counted stays NULL. */
+static bool count_to(struct seat *t, const char *address)
+{
+    static const struct owner nobody;
+    struct seats *s = t->all;
+    pthread_mutex_lock(&s->lock);
+    bool fits = shares_enter(s->shares, &nobody, address, &t->counted) == 0;
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
 bool seat_serve(struct seat *t, const char *address)
 {
-    struct seats *s = t->all;
     stand_up(t, SERVES);
     atomic_store_explicit(&t->silent, false, memory_order_relaxed);
     if (t->crowded)
         return false;
-    if (!s->addresses || t->counted)
+    if (!t->all->shares || t->counted || count_to(t, address))
         return true;
-    t->counted = addresses_enter(s->addresses, address);
-    if (!t->counted)
-        metrics_add(s->crowded, 1);
-    return t->counted;
+    metrics_add(t->all->crowded, 1);
+    return false;
 }
 
 void seat_wait(struct seat *t)
@@ -133,11 +147,15 @@ void seat_wait(struct seat *t)
         begin_to_wait(t);
 }
 
-void seat_leave(struct seat *t, const char *address)
+void seat_leave(struct seat *t)
 {
+    struct seats *s = t->all;
     stand_up(t, SERVES);
-    if (t->counted)
-        addresses_leave(t->all->addresses, address);
+    if (t->counted) {
+        pthread_mutex_lock(&s->lock);
+        shares_leave(s->shares, t->counted);
+        pthread_mutex_unlock(&s->lock);
+    }
     atomic_store_explicit(&t->state, EMPTY, memory_order_release);
 }
 
@@ -216,12 +234,9 @@ static bool count(struct seats *s, struct seat *t, int port)
     bool ended = false;
     if (!hold(t))
         return false;
-    if (!t->counted && s->s.ends(t->connection, &ends)) {
-        t->counted = addresses_enter(s->addresses, ends.peer);
-        if (!t->counted) {
-            list_peers(s, port);
-            ended = t->crowded = end(s, &ends);
-        }
+    if (!t->counted && s->s.ends(t->connection, &ends) && !count_to(t, ends.peer)) {
+        list_peers(s, port);
+        ended = t->crowded = end(s, &ends);
     }
     let_go(t, ended);
     if (ended)
@@ -255,7 +270,7 @@ static struct view look_around(struct seats *s, int64_t now_us)
 static bool close_crowded(struct seats *s, int port)
 {
     bool any = false;
-    for (unsigned i = 0; s->addresses && i < s->s.n; i++)
+    for (unsigned i = 0; s->shares && i < s->s.n; i++)
         any |= s->list[i].since_us >= 0 && is_silent(&s->list[i]) && count(s, &s->list[i], port);
     return any;
 }

@@ -41,9 +41,8 @@ struct seat *seats_at(struct seats *s, unsigned i); /* lent until seats_free */
 void seat_take(struct seat *t, const void *connection); /* it begins */
 /* It sent a request, from this address. false: too many connections of its address. */
 bool seat_serve(struct seat *t, const char *address);
-void seat_wait(struct seat *t); /* that is answered: for the next */
-/* It ends; address: its own. */
-void seat_leave(struct seat *t, const char *address);
+void seat_wait(struct seat *t);  /* that is answered: for the next */
+void seat_leave(struct seat *t); /* it ends */
 /* An answer is made: shall it be its connection's last? */
 bool seat_gives_way(struct seat *t);
 /* Has its connection been closed, but for this answer? */

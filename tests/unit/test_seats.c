@@ -132,7 +132,7 @@ static struct line *idle(struct place *p, unsigned i, const char *from)
 
 static void leaves(struct place *p, unsigned i, struct line *l)
 {
-    seat_leave(p->seat[i], l->peer);
+    seat_leave(p->seat[i]);
     close(l->served);
     l->served = -1;
 }
@@ -188,7 +188,7 @@ static void counts_each_connection_once(void **state)
     seated(p, 2, "127.0.0.2"); /* asks before the watch has seen it */
     assert_false(seat_serve(p->seat[2], "127.0.0.2"));
     for (unsigned i = 0; i < THREADS; i++)
-        seat_leave(p->seat[i], "127.0.0.2");
+        seat_leave(p->seat[i]);
     for (unsigned i = 0; i < EACH; i++) {
         seated(p, i, "127.0.0.2");
         assert_true(seat_serve(p->seat[i], "127.0.0.2"));
@@ -305,7 +305,7 @@ static void asks_the_busy_to_end_with_an_answer(void **state)
     assert_int_equal(look(p, 250), PRESSED_MS);
     assert_true(seat_gives_way(p->seat[1]));
     assert_int_equal(look(p, 250), PRESSED_MS);
-    seat_leave(p->seat[0], "127.0.0.2"); /* a thread is free: nobody needs to go any more */
+    seat_leave(p->seat[0]); /* a thread is free: nobody needs to go any more */
     assert_int_equal(look(p, 20), LOOK_MS);
     assert_false(seat_gives_way(p->seat[1]));
 }
@@ -326,7 +326,7 @@ static void serves_what_came_before_the_end(void **state)
     assert_int_equal(send(l[0]->served, "x", 1, MSG_NOSIGNAL), 1); /* it can be written to */
     seat_wait(p->seat[0]);
     assert_true(seat_is_ended(p->seat[0]));
-    seat_leave(p->seat[0], "127.0.0.2");
+    seat_leave(p->seat[0]);
     seat_take(p->seat[0], l[0]);
     assert_false(seat_is_ended(p->seat[0]));
 }
