@@ -113,6 +113,6 @@ static int cancel(struct record_mysql *r, void *arg)
 int record_cancel(struct record *record, struct record_cancel *c)
 {
     struct cancelling a = {.c = c, .from_ms = clock_mono_ms(clock_real())};
-    int err = record_transact((struct record_mysql *)(void *)record, cancel, &a);
+    int err = record_transact(record_mysql_of(record), cancel, &a);
     return err ? err : a.status;
 }

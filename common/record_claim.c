@@ -258,7 +258,7 @@ static int claim_new(struct record_mysql *r, void *arg)
 
 int record_claim(struct record *record, struct record_claim **rows, size_t n)
 {
-    struct record_mysql *r = (struct record_mysql *)(void *)record;
+    struct record_mysql *r = record_mysql_of(record);
     int err = 0;
     for (size_t at = 0; at < n && !err;) {
         struct claiming a = {.given = rows + at,

@@ -244,7 +244,7 @@ int record_finish(struct record *record, struct record_finish **rows, size_t n)
     for (size_t at = 0; at < n && !err;) {
         struct finishing a = {.given = rows + at,
                               .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = record_transact((struct record_mysql *)(void *)record, finish, &a);
+        err = record_transact(record_mysql_of(record), finish, &a);
         err = err ? refused_save(&a, err) : 0;
         at += a.n;
     }

@@ -212,7 +212,7 @@ static bool likely_new(const struct record_mysql *r, const struct writing *a)
 
 int record_ledger(struct record *record, struct record_ledger **rows, size_t n)
 {
-    struct record_mysql *r = (struct record_mysql *)(void *)record;
+    struct record_mysql *r = record_mysql_of(record);
     int err = 0;
     for (size_t at = 0; at < n && !err;) {
         struct writing a = {.given = rows + at,

@@ -109,7 +109,7 @@ int record_list(struct record *record, struct record_list *l)
 {
     l->rows = NULL;
     l->n = 0;
-    int err = record_alone((struct record_mysql *)(void *)record, list, l);
+    int err = record_alone(record_mysql_of(record), list, l);
     if (err)
         record_list_fini(l);
     return err;

@@ -9,11 +9,6 @@
 
 enum { ATTEMPTS = 10, STALE_MS = 1000, FIRST_ROWS = 16 };
 
-static struct record_mysql *of(struct record *record)
-{
-    return (struct record_mysql *)(void *)record;
-}
-
 /* ---- connection and transactions */
 
 static struct store **store_of(struct record_mysql *r, enum store_mode mode)
@@ -160,7 +155,7 @@ int record_run_first(struct record_mysql *r, const struct store_sql *q,
 
 static void close_record(struct record *record)
 {
-    struct record_mysql *r = of(record);
+    struct record_mysql *r = record_mysql_of(record);
     store_close(r->stores[STORE_ALONE]);
     store_close(r->stores[STORE_TOGETHER]);
     free(r->args);
@@ -169,7 +164,7 @@ static void close_record(struct record *record)
 
 static int ping(struct record *record)
 {
-    struct record_mysql *r = of(record);
+    struct record_mysql *r = record_mysql_of(record);
     char why[STORE_WHY];
     int err = record_connect(r, STORE_ALONE, why);
     return err ? err : store_ping(r->store);

@@ -19,6 +19,11 @@ struct record_mysql {
     bool args_failed;
 };
 
+static inline struct record_mysql *record_mysql_of(struct record *record)
+{
+    return (struct record_mysql *)(void *)record;
+}
+
 /* Connected, the tables not looked at. As record_mysql_open. why: STORE_WHY bytes or NULL. */
 int record_mysql_connect(const struct record_settings *s, struct record_mysql **out,
                          char *why) must_use;
@@ -109,6 +114,7 @@ int record_lock_free_jobs(struct record_mysql *r, const struct job_id *ids, size
 const struct record_locked *record_locked_find(const struct record_locked *list, size_t n,
                                                const struct job_id *id);
 
+enum { RECORD_HOLD_US = 30 * 1000000 }; /* so long a row of op_outbox is its holder's alone */
 /* A row of op_outbox within the transaction: `holder` may publish it until `due`, then anybody. */
 int record_outbox_put(struct record_mysql *r, const struct record_post *p, uint64_t holder,
                       int64_t due_us) must_use;

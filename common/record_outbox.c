@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOLD_US = 30 * 1000000 };
-
-static struct record_mysql *of(struct record *record)
-{
-    return (struct record_mysql *)(void *)record;
-}
-
 int record_outbox_put(struct record_mysql *r, const struct record_post *p, uint64_t holder,
                       int64_t due_us)
 {
@@ -93,10 +86,11 @@ static int held(struct record_mysql *r, struct outboxing *a, int64_t due)
 {
     static const struct store_sql q = {
         .head = "SELECT id,job,topic,mkey,value,headers FROM op_outbox WHERE due=? AND holder=?"
-                " ORDER BY id LIMIT 200"};
+                " ORDER BY id LIMIT ?"};
     const struct store_value *v;
     record_time(r, due);
     record_int(r, (int64_t)a->worker);
+    record_int(r, RECORD_OUTBOX_ROWS);
     int err = record_run(r, &q, 0);
     if (!err && !(a->rows = calloc(RECORD_OUTBOX_ROWS, sizeof *a->rows)))
         err = ERR_NOMEM;
@@ -117,7 +111,7 @@ static int take(struct record_mysql *r, void *arg)
     if (err || !fence.alive[0])
         return err ? err : ERR_FENCED;
     /* the mark by which the rows are found again: nobody else takes them before it */
-    int64_t due = fence.now_us + HOLD_US;
+    int64_t due = fence.now_us + RECORD_HOLD_US;
     err = choose(r, a);
     if (!err)
         err = hold(r, a, due);
@@ -128,7 +122,7 @@ int record_outbox_take(struct record *record, uint64_t worker, struct record_out
                        size_t *n)
 {
     struct outboxing a = {.worker = worker};
-    int err = record_transact(of(record), take, &a);
+    int err = record_transact(record_mysql_of(record), take, &a);
     if (err) {
         record_outbox_free(a.rows, a.n);
         return err;
@@ -157,7 +151,7 @@ static int count_due(struct record_mysql *r, void *arg)
 int record_outbox_due(struct record *record, size_t max, size_t *n)
 {
     struct counting a = {max, 0};
-    int err = record_alone(of(record), count_due, &a);
+    int err = record_alone(record_mysql_of(record), count_due, &a);
     if (!err)
         *n = a.n;
     return err;
@@ -183,7 +177,7 @@ int record_outbox_delete(struct record *record, const uint64_t *ids, size_t n)
     int err = 0;
     for (size_t at = 0; at < n && !err; at += STORE_ROWS_MAX) {
         struct deleting a = {ids + at, n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = record_alone(of(record), delete_rows, &a);
+        err = record_alone(record_mysql_of(record), delete_rows, &a);
     }
     return err;
 }

@@ -125,7 +125,7 @@ int record_pool(struct record *record, struct record_pool **rows, size_t n)
     for (size_t at = 0; at < n && !err;) {
         struct pooling a = {.given = rows + at,
                             .n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = record_transact((struct record_mysql *)(void *)record, write_all, &a);
+        err = record_transact(record_mysql_of(record), write_all, &a);
         for (size_t i = 0; i < a.n && err; i++)
             reset(a.given[i]);
         at += a.n;

@@ -2,7 +2,7 @@
  * due time, which no other row of this holder has but by chance; the job tells those apart. */
 #include "common/record_mysql.h"
 
-enum { HOLD_US = 30 * 1000000, STATEMENT_BYTES = 4 << 20 };
+enum { STATEMENT_BYTES = 4 << 20 };
 
 struct row {
     const struct record_post *post;
@@ -101,7 +101,7 @@ static int add_all(struct record_mysql *r, struct posting *a, const struct recor
         const struct row row = {.post = &f->posts[i],
                                 .id = again || !f->post_ids ? NULL : &f->post_ids[i],
                                 .holder = again ? 0 : f->worker,
-                                .due_us = again ? f->due_us : now_us + HOLD_US};
+                                .due_us = again ? f->due_us : now_us + RECORD_HOLD_US};
         err = add(r, a, &row);
     }
     return err;

@@ -195,7 +195,7 @@ int record_progress(struct record *record, struct record_progress *rows, size_t 
         for (size_t i = 0; i < a.n; i++)
             a.sorted[i] = &rows[at + i];
         qsort(a.sorted, a.n, sizeof(struct record_progress *), by_id);
-        err = record_alone((struct record_mysql *)(void *)record, read_all, &a);
+        err = record_alone(record_mysql_of(record), read_all, &a);
     }
     for (size_t i = 0; i < n && err; i++)
         record_progress_fini(&rows[i]);

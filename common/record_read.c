@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct record_mysql *of(struct record *record)
-{
-    return (struct record_mysql *)(void *)record;
-}
-
 static int read_one(struct record_mysql *r, const struct store_sql *q, int64_t *out)
 {
     const struct store_value *v;
@@ -27,7 +22,7 @@ static int read_now(struct record_mysql *r, void *arg)
 int record_now(struct record *record, int64_t *us)
 {
     int64_t now;
-    int err = record_alone(of(record), read_now, &now);
+    int err = record_alone(record_mysql_of(record), read_now, &now);
     if (!err)
         *us = now;
     return err;
@@ -42,7 +37,7 @@ static int read_schema(struct record_mysql *r, void *arg)
 int record_schema(struct record *record, int *version)
 {
     int64_t found = 0;
-    int err = record_alone(of(record), read_schema, &found);
+    int err = record_alone(record_mysql_of(record), read_schema, &found);
     if (!err && found == 0) /* a table without a row: apply was cut short */
         err = ERR_SETUP;
     if (!err)
@@ -120,7 +115,7 @@ int record_read(struct record *record, const struct job_id *id, struct record_jo
                 struct record_call **calls, size_t *n)
 {
     struct reading a = {.id = *id};
-    int err = record_alone(of(record), read_both, &a);
+    int err = record_alone(record_mysql_of(record), read_both, &a);
     if (err) {
         reading_fini(&a);
         return err;
@@ -148,7 +143,7 @@ static int look(struct record_mysql *r, void *arg)
 int record_look(struct record *record, const struct job_id *id, struct record_job *job)
 {
     struct reading a = {.id = *id};
-    int err = record_alone(of(record), look, &a);
+    int err = record_alone(record_mysql_of(record), look, &a);
     if (!err)
         *job = a.job;
     return err;

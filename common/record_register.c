@@ -33,7 +33,7 @@ int record_register(struct record *record, struct record_register *rows, size_t 
     qsort(rows, n, sizeof *rows, by_id);
     for (size_t at = 0; at < n && !err;) {
         struct registering a = {rows + at, store_rows_fill(n - at)};
-        err = record_alone((struct record_mysql *)(void *)record, register_rows, &a);
+        err = record_alone(record_mysql_of(record), register_rows, &a);
         at += a.n;
     }
     return err;

@@ -73,7 +73,7 @@ int record_release(struct record *record, struct record_release **rows, size_t n
     int err = 0;
     for (size_t at = 0; at < n && !err;) {
         struct releasing a = {rows + at, n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at};
-        err = record_transact((struct record_mysql *)(void *)record, release, &a);
+        err = record_transact(record_mysql_of(record), release, &a);
         at += a.n;
     }
     return err;

@@ -212,7 +212,7 @@ static int sweep_small(struct record_mysql *r, void *arg)
 
 int record_sweep(struct record *record, int64_t retention_ms, struct record_swept *out)
 {
-    struct record_mysql *r = (struct record_mysql *)(void *)record;
+    struct record_mysql *r = record_mysql_of(record);
     struct sweeping a = {.retention_us = retention_ms * 1000};
     struct record_swept swept = {0};
     int err = record_alone(r, list, &a);

@@ -7,11 +7,6 @@
 
 enum { WATCH_MAX = 500 };
 
-static struct record_mysql *of(struct record *record)
-{
-    return (struct record_mysql *)(void *)record;
-}
-
 /* ---- watch */
 
 struct watching {
@@ -78,7 +73,7 @@ int record_watch(struct record *record, struct record_watch *rows, size_t n)
         for (size_t i = 0; i < a.n; i++)
             a.sorted[i] = &rows[at + i];
         qsort(a.sorted, a.n, sizeof(struct record_watch *), by_id);
-        err = record_alone(of(record), watch, &a);
+        err = record_alone(record_mysql_of(record), watch, &a);
     }
     return err;
 }
@@ -112,7 +107,7 @@ int record_cancels(struct record *record, int64_t since_us, struct job_id *ids, 
                    size_t *n)
 {
     struct cancelling a = {since_us, ids, max, 0};
-    int err = record_alone(of(record), cancels, &a);
+    int err = record_alone(record_mysql_of(record), cancels, &a);
     if (!err)
         *n = a.n;
     return err;

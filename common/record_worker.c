@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-static struct record_mysql *of(struct record *record)
-{
-    return (struct record_mysql *)(void *)record;
-}
-
 struct working {
     const char *name;
     int64_t lease_ms;
@@ -39,7 +34,7 @@ static int start(struct record_mysql *r, void *arg)
 int record_worker_start(struct record *record, const char *name, int64_t lease_ms, uint64_t *worker)
 {
     struct working a = {name, lease_ms, 0};
-    int err = record_alone(of(record), start, &a);
+    int err = record_alone(record_mysql_of(record), start, &a);
     if (!err)
         *worker = a.worker;
     return err;
@@ -60,7 +55,7 @@ static int renew(struct record_mysql *r, void *arg)
 int record_worker_renew(struct record *record, uint64_t worker, int64_t lease_ms)
 {
     struct working a = {NULL, lease_ms, worker};
-    return record_alone(of(record), renew, &a);
+    return record_alone(record_mysql_of(record), renew, &a);
 }
 
 static int end(struct record_mysql *r, void *arg)
@@ -76,7 +71,7 @@ static int end(struct record_mysql *r, void *arg)
 int record_worker_end(struct record *record, uint64_t worker)
 {
     struct working a = {NULL, 0, worker};
-    return record_alone(of(record), end, &a);
+    return record_alone(record_mysql_of(record), end, &a);
 }
 
 static int count(struct record_mysql *r, void *arg)
@@ -94,7 +89,7 @@ static int count(struct record_mysql *r, void *arg)
 int record_workers(struct record *record, unsigned *n)
 {
     unsigned found = 0;
-    int err = record_alone(of(record), count, &found);
+    int err = record_alone(record_mysql_of(record), count, &found);
     if (!err)
         *n = found;
     return err;
@@ -199,14 +194,14 @@ int record_take_over(struct record *record, uint64_t dead, uint64_t worker,
                      const struct job_id *ids, size_t n, bool *taken)
 {
     struct taking a = {dead, worker, ids, n, taken};
-    int err = record_transact(of(record), declare_dead_soon, &a);
+    int err = record_transact(record_mysql_of(record), declare_dead_soon, &a);
     if (err == ERR_FINAL)
         return ERR_CONFLICT;
     for (size_t at = 0; at < n && !err; at += a.n) {
         a.ids = ids + at;
         a.taken = taken + at;
         a.n = n - at > STORE_ROWS_MAX ? STORE_ROWS_MAX : n - at;
-        err = record_transact(of(record), take_soon, &a);
+        err = record_transact(record_mysql_of(record), take_soon, &a);
     }
     return err;
 }

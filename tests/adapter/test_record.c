@@ -221,7 +221,7 @@ static void what_a_claim_tells_is_what_stands_there(void **state)
 static void what_was_met_last_is_expected_next(void **state)
 {
     struct db *d = *state;
-    const struct record_mysql *m = (struct record_mysql *)(void *)d->a;
+    const struct record_mysql *m = record_mysql_of(d->a);
     struct record_register known = job_of(31);
     assert_int_equal(d->b->ops->register_jobs(d->b, &known, 1), 0);
     claim_mine(d->a, 30, d->wa);

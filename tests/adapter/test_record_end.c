@@ -391,7 +391,7 @@ static void declaring_dead_waits_for_the_batch(void **state)
     struct slow s = {d, db_open(d), -1, false};
     claim_mine(d->a, 20, d->wa);
     db_exec(d, "UPDATE op_worker SET lease_until=NOW(6)-INTERVAL 1 SECOND WHERE name='a'");
-    assert_int_equal(record_transact((struct record_mysql *)(void *)d->a, hold_fence, &s), 0);
+    assert_int_equal(record_transact(record_mysql_of(d->a), hold_fence, &s), 0);
     assert_int_equal(s.err, 0);
     assert_true(s.taken);
     assert_int_equal(number(d, "SELECT seq FROM op_job WHERE id=?", 20), 77);
@@ -435,7 +435,7 @@ static void a_claim_waits_for_who_declares_its_worker_dead(void **state)
     struct db *d = *state;
     struct slow s = {d, db_open(d), -1, false};
     claim_mine(d->a, 20, d->wa);
-    assert_int_equal(record_transact((struct record_mysql *)(void *)d->b, declare_slowly, &s), 0);
+    assert_int_equal(record_transact(record_mysql_of(d->b), declare_slowly, &s), 0);
     assert_int_equal(s.err, 0);
     assert_false(s.taken);
     assert_int_equal(number(d, "SELECT COUNT(*) FROM op_job WHERE id=?", 21), 0);
@@ -469,7 +469,7 @@ static void *churn(void *arg)
     struct churn *c = arg;
     bool up = c->worker % 2;
     for (int i = 0; i < 150 && !c->err; i++)
-        c->err = record_transact((struct record_mysql *)(void *)c->r, swap_order, &up);
+        c->err = record_transact(record_mysql_of(c->r), swap_order, &up);
     return NULL;
 }
 

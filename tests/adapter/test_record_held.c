@@ -98,7 +98,7 @@ static void a_take_over_is_impatient_alone(void **state)
     claim_mine(d->a, 1, d->wa);
     expire(d);
     assert_int_equal(take_soon(d, &id, 1, &taken), 0);
-    assert_int_equal(record_transact((struct record_mysql *)(void *)d->b, patience, &wait_s), 0);
+    assert_int_equal(record_transact(record_mysql_of(d->b), patience, &wait_s), 0);
     assert_int_equal(wait_s, 5);
 }
 

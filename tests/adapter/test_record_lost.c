@@ -170,7 +170,7 @@ static struct record *proxy_start(struct proxy *p, struct db *d, enum loss loss,
     if (record_mysql_open(&s, &r, why))
         fail_msg("through the proxy: %s", why);
     if (expected == KNOWN_ROWS) {
-        struct record_mysql *m = (struct record_mysql *)(void *)r;
+        struct record_mysql *m = record_mysql_of(r);
         m->new_jobs = m->new_calls = false;
     }
     atomic_store(&p->armed, true);
