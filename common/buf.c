@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
+
 static const size_t MAX_DEFAULT = 64u << 20;
 enum { CAP_FIRST = 256, SLACK_MAX = 128 };
 
@@ -104,12 +106,10 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 void buf_hex(struct buf *b, const void *bytes, size_t len)
 {
-    static const char digits[] = "0123456789abcdef";
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < len; i++) {
-        buf_char(b, digits[p[i] >> 4]);
-        buf_char(b, digits[p[i] & 15]);
-    }
+    if (!room(b, 2 * len))
+        return;
+    hex_print(bytes, len, b->data + b->len);
+    b->len += 2 * len;
 }
 
 int buf_ok(const struct buf *b)

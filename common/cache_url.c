@@ -1,14 +1,7 @@
 #include "common/cache_url.h"
+#include "common/hex.h"
 #include <stdlib.h>
 #include <string.h>
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static int copy(char *to, size_t size, const char *from, size_t len, bool decode)
 {
@@ -16,8 +9,8 @@ static int copy(char *to, size_t size, const char *from, size_t len, bool decode
     for (size_t i = 0; i < len; i++) {
         char c = from[i];
         if (decode && c == '%') {
-            int high = i + 2 < len ? hex(from[i + 1]) : -1;
-            int low = i + 2 < len ? hex(from[i + 2]) : -1;
+            int high = i + 2 < len ? hex_digit(from[i + 1]) : -1;
+            int low = i + 2 < len ? hex_digit(from[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return ERR_INVALID;
             c = (char)(high * 16 + low);

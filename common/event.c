@@ -1,4 +1,5 @@
 #include "common/event.h"
+#include "common/hex.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -34,20 +35,10 @@ static void add_text(struct writer *w, const char *name, const char *value)
     add(w, name, value, strlen(value));
 }
 
-static void hex_of(const uint8_t *bytes, size_t len, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = 0;
-}
-
 static void add_hex(struct writer *w, const char *name, const uint8_t *bytes, size_t len)
 {
     char text[2 * ID_MAC + 1];
-    hex_of(bytes, len, text);
+    hex_print(bytes, len, text);
     add(w, name, text, 2 * len);
 }
 
@@ -97,7 +88,7 @@ static void add_user(struct writer *w, const struct event *e)
     char text[2 * sizeof e->owner.b + 1 + EVENT_SUB];
     if (owner_is_nobody(&e->owner))
         return;
-    hex_of(e->owner.b, sizeof e->owner.b, text);
+    hex_print(e->owner.b, sizeof e->owner.b, text);
     snprintf(text + 2 * sizeof e->owner.b, EVENT_SUB + 1, " %s", e->sub);
     add_text(w, "offpath-user", text);
 }
@@ -143,21 +134,12 @@ static bool read_copy(struct text v, char *out, size_t size)
     return true;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool read_hex(struct text v, uint8_t *out, size_t len)
 {
     if (v.len != 2 * len)
         return false;
     for (size_t i = 0; i < len; i++) {
-        int high = hex_value(v.at[2 * i]), low = hex_value(v.at[2 * i + 1]);
+        int high = hex_digit(v.at[2 * i]), low = hex_digit(v.at[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i] = (uint8_t)(high << 4 | low);

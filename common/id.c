@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/digest.h"
+#include "common/hex.h"
 
 /* The parts of a UUID, in bits: 48 ms | 4 version | 10 bucket, 2 more | 2 variant | 38 more | 24
  * tag. */
@@ -175,22 +176,13 @@ bool id_equal(const struct job_id *a, const struct job_id *b)
 
 void id_format(const struct job_id *id, char out[ID_TEXT])
 {
-    static const char digits[] = "0123456789abcdef";
-    static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
-    out[8] = out[13] = out[18] = out[23] = '-';
-    for (int i = 0; i < 16; i++) {
-        out[at[i]] = digits[id->b[i] >> 4];
-        out[at[i] + 1] = digits[id->b[i] & 15];
+    char *p = hex_print(id->b, 4, out);
+    for (int i = 4; i < 10; i += 2) {
+        *p++ = '-';
+        p = hex_print(id->b + i, 2, p);
     }
-    out[ID_TEXT - 1] = 0;
-}
-
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    *p++ = '-';
+    hex_print(id->b + 10, 6, p);
 }
 
 int id_parse(const char *s, struct job_id *out)
@@ -199,7 +191,7 @@ int id_parse(const char *s, struct job_id *out)
     for (int i = 0; i < 16; i++) {
         if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
             return ERR_INVALID;
-        int high = nibble(s[0]), low = high < 0 ? -1 : nibble(s[1]);
+        int high = hex_digit(s[0]), low = high < 0 ? -1 : hex_digit(s[1]);
         if (low < 0)
             return ERR_INVALID;
         id.b[i] = (uint8_t)(high << 4 | low);

@@ -1,4 +1,5 @@
 #include "common/live.h"
+#include "common/hex.h"
 #include "common/json.h"
 
 #include <string.h>
@@ -51,14 +52,8 @@ void live_channel(const struct job_id *id, char out[LIVE_CHANNEL])
 
 void live_channel_of_user(const struct owner *o, char out[LIVE_CHANNEL])
 {
-    static const char digits[] = "0123456789abcdef";
-    char *p = out + 5;
     memcpy(out, "op:u:", 5);
-    for (size_t i = 0; i < sizeof o->b; i++) {
-        *p++ = digits[o->b[i] >> 4];
-        *p++ = digits[o->b[i] & 15];
-    }
-    *p = 0;
+    hex_print(o->b, sizeof o->b, out + 5);
 }
 
 static void text_member(struct buf *out, const char *key, const char *text)

@@ -1,15 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/schema_node.h"
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* One token of a URI fragment, up to the next / : %XX, then ~0 and ~1 undone. Moves *p behind it;
  * false if it is malformed. out has room for the rest of the fragment. */
@@ -19,7 +12,7 @@ static bool token(const char **p, char *out)
     for (; *s && *s != '/'; s++) {
         char c = *s;
         if (c == '%') {
-            int high = hex(s[1]), low = high < 0 ? -1 : hex(s[2]);
+            int high = hex_digit(s[1]), low = high < 0 ? -1 : hex_digit(s[2]);
             if (low < 0 || (high | low) == 0)
                 return false;
             c = (char)(high << 4 | low);

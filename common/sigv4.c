@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/digest.h"
+#include "common/hex.h"
 #include "common/sigv4_canon.h"
 
 enum { CANONICAL_MAX = 256 << 10, AUTHORIZATION_MAX = 8 << 10, HOST_MAX = 300, SCOPE_MAX = 300 };
@@ -34,17 +35,11 @@ static bool is_fleeting(const char *name)
     return false;
 }
 
-static void hex(const uint8_t *bytes, char out[65])
-{
-    for (int i = 0; i < DIGEST_SIZE; i++)
-        snprintf(out + (ptrdiff_t)i * 2, 3, "%02x", bytes[i]);
-}
-
 static void hash_text(const void *bytes, size_t len, char out[65])
 {
     uint8_t h[DIGEST_SIZE];
     digest_sha256(&(struct digest_part){bytes, len}, 1, h);
-    hex(h, out);
+    hex_print(h, sizeof h, out);
 }
 
 static void derive(const void *key, size_t len, const char *text, uint8_t out[DIGEST_SIZE])
@@ -143,7 +138,7 @@ static int authorize(const struct sigv4_keys *k, const char *request, const char
     if (err)
         return err;
     derive(key, sizeof key, text, key);
-    hex(key, signature);
+    hex_print(key, sizeof key, signature);
     buf_printf(&s->authorization,
                "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", k->access_key,
                scope, names, signature);

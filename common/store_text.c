@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/hex.h"
 
 struct store_value store_text(const char *text)
 {
@@ -123,15 +124,6 @@ int store_sql_text(const struct store_sql *q, size_t rows, struct buf *out)
     return buf_ok(out);
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Decodes [from, to) into out; false: does not fit, bad %XX, or a NUL. */
 static bool decode(const char *from, const char *to, char *out, size_t size)
 {
@@ -139,7 +131,8 @@ static bool decode(const char *from, const char *to, char *out, size_t size)
     for (; from < to; from++) {
         int c = (unsigned char)*from;
         if (c == '%') {
-            int hi = from + 1 < to ? hex(from[1]) : -1, lo = from + 2 < to ? hex(from[2]) : -1;
+            int hi = from + 1 < to ? hex_digit(from[1]) : -1,
+                lo = from + 2 < to ? hex_digit(from[2]) : -1;
             if (hi < 0 || lo < 0)
                 return false;
             c = hi * 16 + lo;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/digest.h"
+#include "common/hex.h"
 #include "common/json.h"
 
 static const char NOTHING[] = "null";
@@ -387,15 +388,11 @@ void job_view_accepted(const struct job_id *id, const char *flow, enum job_state
 
 void job_view_etag(const void *body, size_t len, char out[JOB_VIEW_ETAG])
 {
-    static const char hex[] = "0123456789abcdef";
     uint8_t h[DIGEST_SIZE];
     char *p = out;
     digest_sha256(&(struct digest_part){body, len}, 1, h);
     *p++ = '"';
-    for (int i = 0; i < 16; i++) {
-        *p++ = hex[h[i] >> 4];
-        *p++ = hex[h[i] & 15];
-    }
+    p = hex_print(h, 16, p);
     *p++ = '"';
     *p = 0;
 }

@@ -60,11 +60,6 @@ void limits_address(const char *address, char out[LIMITS_ADDRESS])
     memcpy(out + strlen(out), "/64", 4);
 }
 
-static void add_hex(struct buf *b, const void *bytes, size_t n)
-{
-    buf_hex(b, bytes, n);
-}
-
 static void print_who(const struct limits_who *w, enum limit_per per, struct buf *b)
 {
     char address[LIMITS_ADDRESS];
@@ -75,13 +70,13 @@ static void print_who(const struct limits_who *w, enum limit_per per, struct buf
     } else if (per == LIMIT_KEY) {
         digest_sha256(&part, 1, digest);
         buf_text(b, "k:");
-        add_hex(b, digest, sizeof digest);
+        buf_hex(b, digest, sizeof digest);
     } else if (owner_is_nobody(w->user)) {
         limits_address(w->address, address);
         buf_printf(b, "o:%s", address);
     } else {
         buf_text(b, "o:");
-        add_hex(b, w->user->b, sizeof w->user->b);
+        buf_hex(b, w->user->b, sizeof w->user->b);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cache_scripts.h"
+#include "common/hex.h"
 #include "common/metrics.h"
 #include "gateway/batcher.h"
 
@@ -35,22 +36,10 @@ struct confirmation { /* what the commands of one job point to */
     char key_mark[MARK_CHARS + 1], lead_mark[ID_CHARS + 2];
 };
 
-static void to_hex(const uint8_t *bytes, size_t n, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = 0;
-}
-
 static void key_name(const struct owner *user, const struct job_id *id, char out[MARKS_NAME])
 {
-    char *p = out;
-    memcpy(p, "op:{o:", 6);
-    to_hex(user->b, sizeof user->b, p += 6);
-    p += 2 * sizeof user->b;
+    memcpy(out, "op:{o:", 6);
+    char *p = hex_print(user->b, sizeof user->b, out + 6);
     memcpy(p, "}:k:", 4);
     id_format(id, p + 4);
 }
@@ -122,7 +111,7 @@ static void add_admit(struct cache_command *c, const struct marks_key *key,
                       struct confirmation *texts)
 {
     marks_key_name(key, texts->key);
-    to_hex(key->mac, ID_MAC, texts->key_mark);
+    hex_print(key->mac, ID_MAC, texts->key_mark);
     id_format(&key->id, texts->lead_mark);
     *c = (struct cache_command){.script = SCRIPT_ADMIT, .keys = 1};
     cache_arg_text(c, texts->key);
@@ -264,7 +253,7 @@ static size_t add_commands(const struct marks *m, const struct marks_done *d,
     if (d->has_key) {
         marks_key_name(&d->key, t->key);
         t->key_mark[0] = ANSWER_ACKNOWLEDGED;
-        to_hex(d->key.mac, ID_MAC, t->key_mark + 1);
+        hex_print(d->key.mac, ID_MAC, t->key_mark + 1);
         id_format(&d->id, t->key_mark + 1 + MAC_CHARS);
         add_mark(&commands[n++], t->key, t->key_mark, m->key_ttl);
     }

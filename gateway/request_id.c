@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const char hex[] = "0123456789abcdef";
+#include "common/hex.h"
 
 void request_id_set(const char *given, struct rng *rng, char out[HTTP_REQUEST_ID])
 {
@@ -16,12 +16,10 @@ void request_id_set(const char *given, struct rng *rng, char out[HTTP_REQUEST_ID
     }
     unsigned char b[8];
     rng_fill(rng, b, sizeof b);
-    for (size_t i = 0; i < sizeof b; i++) {
-        out[2 * i] = hex[b[i] >> 4];
-        out[2 * i + 1] = hex[b[i] & 15];
-    }
-    out[2 * sizeof b] = 0;
+    hex_print(b, sizeof b, out);
 }
+
+static const char hex[] = "0123456789abcdef";
 
 /* n lower-case hex digits, not all zero */
 static bool is_id(const char *s, size_t n)

@@ -1,5 +1,6 @@
 #include "worker/call_key.h"
 #include "common/digest.h"
+#include "common/hex.h"
 
 #include <string.h>
 
@@ -22,13 +23,8 @@ void call_key(const struct call_key_of *of, uint8_t out[CALL_KEY])
 
 void call_key_format(const struct job_id *job, const uint8_t key[CALL_KEY], char out[CALL_KEY_TEXT])
 {
-    static const char hex[] = "0123456789abcdef";
     id_format(job, out);
     char *p = out + ID_TEXT - 1;
     *p++ = '.';
-    for (size_t i = 0; i < CALL_KEY; i++) {
-        *p++ = hex[key[i] >> 4];
-        *p++ = hex[key[i] & 15];
-    }
-    *p = 0;
+    hex_print(key, CALL_KEY, p);
 }
