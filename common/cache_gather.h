@@ -7,4 +7,4 @@
 /* trips: on their way at once. inner: taken (closed with *out, also on failure). What is larger
  * than a trip goes by itself. 0 or ERR_NOMEM. */
 int cache_gather_open(struct cache *inner, unsigned trips, struct cache **out) must_use;
-unsigned cache_gather_waiting(struct cache *c); /* calls that wait for a trip now */
+unsigned cache_gather_waiting(struct cache *c); /* calls that wait for a trip now; for tests */

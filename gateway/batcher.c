@@ -135,14 +135,6 @@ int batcher_put(struct batcher *b, const void *item)
     return fits ? 0 : ERR_FULL;
 }
 
-size_t batcher_waiting(struct batcher *b)
-{
-    pthread_mutex_lock(&b->lock);
-    size_t n = b->n;
-    pthread_mutex_unlock(&b->lock);
-    return n;
-}
-
 size_t batcher_flush(struct batcher *b, int wait_ms)
 {
     struct timespec until = clock_until(wait_ms);

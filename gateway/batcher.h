@@ -26,7 +26,6 @@ struct batcher_settings {
 int batcher_open(const struct batcher_settings *s, struct batcher **out) must_use;
 /* Copies the item. 0; ERR_FULL: dropped. Any thread; wakes the thread only if it is idle. */
 int batcher_put(struct batcher *b, const void *item);
-size_t batcher_waiting(struct batcher *b);
 /* Wait until all is handed over, at most wait_ms. How many still wait. Any thread. */
 size_t batcher_flush(struct batcher *b, int wait_ms);
 /* Ends after the batch in work; what waits is dropped. NULL is fine. */

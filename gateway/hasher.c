@@ -5,7 +5,6 @@
 
 struct hasher {
     unsigned at_once, waiting_max;
-    hasher_fn *fn;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t free_one;
     unsigned running, waiting;
@@ -18,16 +17,10 @@ int hasher_open(unsigned at_once, unsigned waiting, struct hasher **out)
         return ERR_NOMEM;
     h->at_once = at_once ? at_once : 1;
     h->waiting_max = waiting;
-    h->fn = password_hash;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->free_one, NULL);
     *out = h;
     return 0;
-}
-
-void hasher_use(struct hasher *h, hasher_fn *fn)
-{
-    h->fn = fn;
 }
 
 void hasher_close(struct hasher *h)
@@ -62,7 +55,7 @@ int hasher_hash(struct hasher *h, enum password_kind kind, const char *plain,
     int err = enter(h);
     if (err)
         return err;
-    err = h->fn(kind, plain, out);
+    err = password_hash(kind, plain, out);
     pthread_mutex_lock(&h->lock);
     h->running--;
     pthread_cond_signal(&h->free_one);

@@ -13,6 +13,3 @@ void hasher_close(struct hasher *h); /* nobody hashes any more; NULL is fine */
 /* As password_hash, or ERR_OVERLOADED. */
 int hasher_hash(struct hasher *h, enum password_kind kind, const char *plain,
                 char out[PASSWORD_HASH]) must_use;
-/* The hash itself; tests give another. */
-typedef int hasher_fn(enum password_kind kind, const char *plain, char out[PASSWORD_HASH]);
-void hasher_use(struct hasher *h, hasher_fn *fn);

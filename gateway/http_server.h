@@ -31,8 +31,8 @@ struct http_server_settings {
  * ERR_NOMEM: threads could not start. why[256]: one line that says what to do. */
 int http_server_start(const struct http_server_settings *s, struct http_server **out,
                       char why[256]) must_use;
-int http_server_port(const struct http_server *s);            /* really taken */
-const char *http_server_address(const struct http_server *s); /* "127.0.0.1:8480"; lent */
+/* "127.0.0.1:8480", as it is really taken; lent. */
+const char *http_server_address(const struct http_server *s);
 unsigned http_server_in_flight(const struct http_server *s);
 /* From now on every reply ends its connection (drain, first step). */
 void http_server_close_connections(struct http_server *s);

@@ -464,11 +464,6 @@ int http_server_start(const struct http_server_settings *settings, struct http_s
     return 0;
 }
 
-int http_server_port(const struct http_server *s)
-{
-    return s->port;
-}
-
 const char *http_server_address(const struct http_server *s)
 {
     return s->address;

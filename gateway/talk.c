@@ -33,11 +33,6 @@ void talk_close(struct talk *t)
     free(t);
 }
 
-const char *talk_url(const struct talk *t)
-{
-    return t->caller.url;
-}
-
 static void keep_headers(struct talk_answer *a, const struct http_response *r)
 {
     const char *tag = http_response_header(r, "etag");

@@ -12,7 +12,6 @@ struct talk;
  * until talk_close. 0, ERR_NOMEM. */
 int talk_open(const char *url, const char *token, struct talk **out) must_use;
 void talk_close(struct talk *t); /* NULL is fine */
-const char *talk_url(const struct talk *t);
 
 struct talk_ask { /* all borrowed */
     const char *method, *path;

@@ -38,7 +38,7 @@ static int place_open(void **state, const struct http_server_settings *own)
         fprintf(stderr, "%s\n", why);
         return -1;
     }
-    p->port = http_server_port(p->server);
+    p->port = (int)strtol(strrchr(http_server_address(p->server), ':') + 1, NULL, 10);
     *state = p;
     return 0;
 }
