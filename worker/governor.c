@@ -103,9 +103,11 @@ static int64_t wait_us(struct governor *g, int64_t now_us)
 static void start(struct governor *g, struct governor_ticket *t, int64_t now_us)
 {
     g->flying++;
+    /* by tokens alone a shard may have more than its share, and owes nothing for it later */
     if (g->gap_us > 0)
         g->free_at_us =
-            (g->free_at_us > (double)now_us ? g->free_at_us : (double)now_us) + g->gap_us;
+            (g->by_gap && g->free_at_us > (double)now_us ? g->free_at_us : (double)now_us) +
+            g->gap_us;
     if (g->by_tokens)
         tokens_take(&g->tokens, now_us);
     if (g->breaker.state == BREAKER_OPEN) {

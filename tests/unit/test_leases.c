@@ -39,10 +39,48 @@ static void slots_that_nobody_renewed_run_out(void **state)
         governor_leave(&g, &calls[i]);
 }
 
+/* A shard that has more of the rate than its share while others are quiet owes nothing for that
+ * once it is alone with its share. */
+static void a_busy_shard_goes_on_at_its_share_without_redis(void **state)
+{
+    struct upstream u = {.name = (char[]){"shop"}, .concurrency = 8, .rate = 50, .queue = 20};
+    struct governor g;
+    struct governor_ticket t = {0};
+    struct leases l;
+    struct leases_slots ask;
+    bool open;
+    int64_t now = 0, wait;
+    unsigned n;
+    (void)state;
+    governor_init(&g, &u, 2); /* its share: one in 40 ms */
+    leases_init(&l, &g, true, 0);
+    leases_share(&l, 2, 8, 0);
+    for (; now < INT64_C(600) * SECOND; now += SECOND / 40) { /* one in 25 ms */
+        leases_look(&l, now, true);
+        if (governor_ask(&g, &t, now, true) == GOVERNOR_WAIT) {
+            leases_look(&l, now, true);
+            if (leases_ask_slots(&l, now, &ask))
+                leases_slots(&l, now, ask.want, ask.want);
+            if (leases_ask_rate(&l, now, &n))
+                leases_rate(&l, now, n, 0);
+            assert_ptr_equal(governor_next(&g, now, &wait, &open), &t);
+        }
+        leases_started(&l, now);
+        governor_done(&g, &t, SIGN_GOOD, now);
+    }
+    leases_look(&l, now, false);
+    assert_int_equal(l.mode, LEASES_LOST);
+    assert_int_equal(governor_ask(&g, &t, now, true), GOVERNOR_WAIT);
+    assert_null(governor_next(&g, now, &wait, &open));
+    assert_in_range(wait, 1, 40000);
+    assert_ptr_equal(governor_next(&g, now + wait, &wait, &open), &t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_that_nobody_renewed_run_out),
+        cmocka_unit_test(a_busy_shard_goes_on_at_its_share_without_redis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
