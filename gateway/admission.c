@@ -64,7 +64,7 @@ void admission_sum(const struct broker_lag *list, size_t n, int64_t *lag, int64_
 {
     *lag = *done = 0;
     for (size_t i = 0; i < n; i++) {
-        int64_t from = list[i].committed >= 0 ? list[i].committed : list[i].low;
+        int64_t from = list[i].committed > list[i].low ? list[i].committed : list[i].low;
         if (list[i].high > from)
             *lag += list[i].high - from;
         *done += from;

@@ -27,7 +27,8 @@ struct admission_rule {
 /* Shed now? lag -1: unknown. */
 bool admission_sheds(const struct admission_rule *rule, int64_t lag, double rate);
 
-/* Sum of the partitions' lag (no commit: from the start offset), and of what is done. */
+/* Sum of the partitions' lag, and of what is done. No commit, or one of records that are deleted:
+ * from the start offset. */
 void admission_sum(const struct broker_lag *list, size_t n, int64_t *lag, int64_t *done);
 
 /* ---- all flows, measured by a thread */

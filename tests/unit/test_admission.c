@@ -73,6 +73,18 @@ static void counts_from_the_start_without_a_commit(void **state)
     assert_int_equal(done, 105);
 }
 
+/* Of these no record will ever come to move the commit. */
+static void counts_no_records_that_kafka_deleted(void **state)
+{
+    struct broker_lag list[] = {{.committed = 1000, .low = 5000, .high = 5000},
+                                {.committed = 1000, .low = 5000, .high = 5007}};
+    int64_t lag, done;
+    (void)state;
+    admission_sum(list, 2, &lag, &done);
+    assert_int_equal(lag, 7);
+    assert_int_equal(done, 10000);
+}
+
 struct lagging {
     struct broker_producer base;
     int64_t committed, high;
@@ -472,6 +484,7 @@ int main(void)
         cmocka_unit_test(reads_going_back_as_standing_still),
         cmocka_unit_test(sheds_only_what_cannot_be_in_time),
         cmocka_unit_test(counts_from_the_start_without_a_commit),
+        cmocka_unit_test(counts_no_records_that_kafka_deleted),
         cmocka_unit_test(measures_flows_and_never_reads_unknown_as_none),
         cmocka_unit_test(counts_partitions_that_came_later),
         cmocka_unit_test(a_stop_is_not_held_up_by_the_other_flows),
