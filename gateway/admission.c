@@ -9,16 +9,15 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 
-static const int64_t KNOWN_US = 10000000; /* less history says nothing about the rate */
-
+static const int64_t EVERY_US = 5000000, RATE_US = 30000000;
 static const int64_t ASK_US = 60000000; /* so often whether a topic has become wider */
 
 struct watched { /* one flow */
     const struct flow *flow;
-    size_t partitions; /* the thread's, as the next */
+    size_t partitions; /* the thread's, as the next two */
     int64_t asked_us;
-    struct admission_history history; /* the thread's */
-    _Atomic int64_t lag;              /* -1 unknown */
+    struct admission_flow judged;
+    _Atomic int64_t lag; /* -1 unknown */
     _Atomic bool shed;
 };
 
@@ -33,31 +32,80 @@ struct admission {
     _Atomic bool stop;
 };
 
-void admission_note(struct admission_history *h, int64_t at_us, int64_t done)
+/* Between two samples, so that they reach back to twice the deadline. */
+static int64_t apart_us(const struct admission_flow *f)
 {
-    h->sample[h->next].at_us = at_us;
-    h->sample[h->next].done = done;
-    h->next = (h->next + 1) % ADMISSION_SAMPLES;
-    if (h->n < ADMISSION_SAMPLES)
-        h->n++;
+    int64_t us = f->deadline_ms * 1000 * 2 / (ADMISSION_SAMPLES - 1);
+    return us > EVERY_US ? us : EVERY_US;
 }
 
-double admission_rate(const struct admission_history *h)
+static size_t before(size_t i)
 {
-    size_t last = (h->next + ADMISSION_SAMPLES - 1) % ADMISSION_SAMPLES;
-    size_t first = (h->next + ADMISSION_SAMPLES - h->n) % ADMISSION_SAMPLES;
-    if (h->n < 2 || h->sample[last].at_us - h->sample[first].at_us < KNOWN_US)
-        return -1;
-    int64_t done = h->sample[last].done - h->sample[first].done;
-    double seconds = (double)(h->sample[last].at_us - h->sample[first].at_us) / 1e6;
-    return done > 0 ? (double)done / seconds : 0;
+    return (i + ADMISSION_SAMPLES - 1) % ADMISSION_SAMPLES;
 }
 
-bool admission_sheds(const struct admission_rule *rule, int64_t lag, double rate)
+static void note(struct admission_flow *f, int64_t at_us, int64_t came, int64_t done)
 {
-    if (lag < 0 || rate < 0 || lag <= rule->floor || rule->deadline_ms == 0)
-        return false;
-    return rate == 0 || (double)lag / rate * 1000 > (double)rule->deadline_ms;
+    /* half: who looks every 5 s is a little early now and then */
+    if (f->n && at_us - f->sample[before(f->next)].at_us < apart_us(f) - EVERY_US / 2)
+        return;
+    f->sample[f->next].at_us = at_us;
+    f->sample[f->next].came = came;
+    f->sample[f->next].done = done;
+    f->next = (f->next + 1) % ADMISSION_SAMPLES;
+    if (f->n < ADMISSION_SAMPLES)
+        f->n++;
+}
+
+/* The newest sample at or before that time, else the oldest; false: that one is younger. There is
+ * one. */
+static bool sample_at(const struct admission_flow *f, int64_t at_us, size_t *out)
+{
+    size_t i = before(f->next);
+    for (size_t left = f->n - 1; left && f->sample[i].at_us > at_us; left--)
+        i = before(i);
+    *out = i;
+    return f->sample[i].at_us <= at_us;
+}
+
+/* Is a record open that came a deadline and some ago? */
+static bool is_behind(const struct admission_flow *f, int64_t at_us, int64_t done)
+{
+    size_t then;
+    return sample_at(f, at_us - f->deadline_ms * 1000 - ADMISSION_SETTLE_US, &then) &&
+           done < f->sample[then].came;
+}
+
+/* Jobs done per second, over a time in which one that holds the commit has ended. */
+static double rate_of(const struct admission_flow *f, int64_t at_us, int64_t done)
+{
+    int64_t deadline_us = f->deadline_ms * 1000;
+    size_t then;
+    sample_at(f, at_us - (deadline_us > RATE_US ? deadline_us : RATE_US), &then);
+    int64_t n = done - f->sample[then].done, us = at_us - f->sample[then].at_us;
+    return n > 0 && us > 0 ? (double)n * 1e6 / (double)us : 0; /* offsets may be set back */
+}
+
+static void learn(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done)
+{
+    bool behind = is_behind(f, at_us, done);
+    double rate = rate_of(f, at_us, done);
+    if (behind || rate > f->capacity)
+        f->capacity = rate;
+    if (behind || f->shed) /* as long as it sheds, the workers have all they can do */
+        f->known_us = at_us;
+    else if (lag <= f->floor || at_us - f->known_us > apart_us(f) * (ADMISSION_SAMPLES - 1))
+        f->known_us = 0;
+}
+
+bool admission_judge(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done)
+{
+    double bound_s = (double)f->deadline_ms / 1000 / (f->shed ? 2 : 1);
+    note(f, at_us, done + lag, done);
+    learn(f, at_us, lag, done);
+    f->shed =
+        f->known_us && f->deadline_ms && lag > f->floor && (double)lag > bound_s * f->capacity;
+    return f->shed;
 }
 
 void admission_sum(const struct broker_lag *list, size_t n, int64_t *lag, int64_t *done)
@@ -85,8 +133,8 @@ static void ask_partitions(struct admission *a, struct watched *w)
 static void measure_flow(struct admission *a, struct watched *w)
 {
     ask_partitions(a, w);
-    struct admission_rule rule = {a->s.floor, w->flow->deadline_ms};
     int64_t lag = -1, done;
+    bool shed = false;
     struct broker_lag *list = calloc(w->partitions ? w->partitions : 1, sizeof *list);
     for (size_t i = 0; list && i < w->partitions; i++) {
         snprintf(list[i].topic, sizeof list[i].topic, "%s", w->flow->topic.name);
@@ -95,11 +143,11 @@ static void measure_flow(struct admission *a, struct watched *w)
     if (list && w->partitions &&
         broker_lag(a->s.producer, w->flow->topic.group, list, w->partitions, a->s.wait_ms) == 0) {
         admission_sum(list, w->partitions, &lag, &done);
-        admission_note(&w->history, clock_mono_us(a->s.clock), done);
+        shed = admission_judge(&w->judged, clock_mono_us(a->s.clock), lag, done);
     }
     free(list);
     atomic_store(&w->lag, lag);
-    atomic_store(&w->shed, admission_sheds(&rule, lag, admission_rate(&w->history)));
+    atomic_store(&w->shed, shed);
 }
 
 void admission_measure(struct admission *a)
@@ -139,6 +187,7 @@ static void watch(struct admission *a, size_t i)
 {
     struct watched *w = &a->flows[i];
     w->flow = &a->s.flows->flows[i];
+    w->judged = (struct admission_flow){.floor = a->s.floor, .deadline_ms = w->flow->deadline_ms};
     w->partitions = a->s.partitions[i] > 0 ? (size_t)a->s.partitions[i] : 0;
     w->asked_us = clock_mono_us(a->s.clock);
     atomic_store(&w->lag, -1);

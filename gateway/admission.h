@@ -6,26 +6,30 @@
 #include "common/clock.h"
 #include "common/flow.h"
 
-/* ---- one flow's history; pure, belongs to one thread */
-enum { ADMISSION_SAMPLES = 61 }; /* 5 min and one at every 5 s */
-
-struct admission_history {
-    struct {
-        int64_t at_us, done; /* done: sum of committed offsets */
-    } sample[ADMISSION_SAMPLES];
-    size_t n, next;
+/* ---- one flow; pure, belongs to one thread. Zeroed, with floor and deadline: nothing is known.
+ *
+ * What is in flight and how much is asked for say nothing of being behind: jobs may take until
+ * their deadline. Behind is who has records open that came a deadline and some ago. What is done
+ * meanwhile is all that the workers can do, their capacity. Shed is while lag / capacity is over
+ * the deadline, and from then on until it is under a half of it. */
+enum {
+    ADMISSION_SAMPLES = 61,            /* at least 5 min, and twice the deadline */
+    ADMISSION_SETTLE_US = 10 * 1000000 /* to end a job after its deadline, and commit */
 };
-/* Note what was measured. */
-void admission_note(struct admission_history *h, int64_t at_us, int64_t done);
-/* Jobs per second over what is remembered; -1: fewer than 10 s are remembered. */
-double admission_rate(const struct admission_history *h);
 
-struct admission_rule {
+struct admission_flow {
     int64_t floor;       /* a lag up to this sheds nothing */
     int64_t deadline_ms; /* 0: none; never shed */
+    struct {
+        int64_t at_us, came, done; /* records since the topic began */
+    } sample[ADMISSION_SAMPLES];
+    size_t n, next;
+    double capacity;  /* jobs per second, at least */
+    int64_t known_us; /* when it was seen; 0: unknown */
+    bool shed;
 };
-/* Shed now? lag -1: unknown. */
-bool admission_sheds(const struct admission_rule *rule, int64_t lag, double rate);
+/* Shed from now on? lag, done: as measured at at_us (admission_sum). */
+bool admission_judge(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done);
 
 /* Sum of the partitions' lag, and of what is done. No commit, or one of records that are deleted:
  * from the start offset. */

@@ -99,6 +99,15 @@ static int stage_publish(struct broker_producer *p, const struct broker_record *
     return 0;
 }
 
+static int stage_partitions(struct broker_producer *p, const char *topic, int wait_ms, int *n)
+{
+    (void)p;
+    (void)topic;
+    (void)wait_ms;
+    *n = 1;
+    return 0;
+}
+
 static int stage_lag(struct broker_producer *p, const char *group, struct broker_lag *list,
                      size_t n, int wait_ms)
 {
@@ -118,8 +127,10 @@ static void stage_close(struct broker_producer *p)
     (void)p;
 }
 
-static const struct broker_producer_ops stage_broker = {
-    .publish = stage_publish, .lag = stage_lag, .close = stage_close};
+static const struct broker_producer_ops stage_broker = {.publish = stage_publish,
+                                                        .partitions = stage_partitions,
+                                                        .lag = stage_lag,
+                                                        .close = stage_close};
 
 static int stage_open_record(void *arg, struct record **out, char *why)
 {

@@ -357,7 +357,7 @@ static void sheds_a_flow_that_is_too_far_behind(void **state)
 {
     struct stage *s = *state;
     s->high = 100;
-    for (int i = 0; i < 4; i++, clock_step(&s->clock, 5000000))
+    for (int i = 0; i < 70; i++, clock_step(&s->clock, 5000000))
         admission_measure(s->serve.accept.admission);
     put_value(s);
     assert_int_equal(stage_post(s, "cached", "{\"n\":2}", NULL), 503);

@@ -17,48 +17,146 @@ static const int64_t S = 1000000;
 
 /* ---- admission */
 
-static void knows_a_rate_after_ten_seconds(void **state)
+/* A flow in steps of a second: what comes (unless it is shed), what workers start of it and end
+ * `takes_s` later. Measured every 5 s. */
+enum { SIM_S = 6000 };
+
+struct sim {
+    struct admission_flow f;
+    int load, able; /* jobs a second: that come, that can be started */
+    int takes_s;
+    int now_s;
+    int64_t came, started[SIM_S];
+    bool shed;
+    int turns; /* of shedding */
+};
+
+static int64_t open_jobs(const struct sim *s)
 {
-    struct admission_history h = {0};
-    (void)state;
-    assert_true(admission_rate(&h) < 0);
-    admission_note(&h, 0, 100);
-    admission_note(&h, 5 * S, 200);
-    assert_true(admission_rate(&h) < 0);
-    admission_note(&h, 10 * S, 300);
-    assert_true(admission_rate(&h) == 20);
+    return s->came - s->started[s->now_s];
 }
 
-static void forgets_what_is_older_than_five_minutes(void **state)
+static void step(struct sim *s)
 {
-    struct admission_history h = {0};
+    int64_t waiting = open_jobs(s);
+    s->came += s->shed ? 0 : s->load;
+    waiting += s->shed ? 0 : s->load;
+    s->started[s->now_s + 1] = s->started[s->now_s] + (waiting < s->able ? waiting : s->able);
+    s->now_s++;
+    if (s->now_s % 5 != 0)
+        return;
+    int64_t done = s->now_s > s->takes_s ? s->started[s->now_s - s->takes_s] : 0;
+    bool before = s->shed;
+    s->shed = admission_judge(&s->f, (1000 + s->now_s) * S, s->came - done, done);
+    s->turns += s->shed != before;
+}
+
+/* Seconds until it sheds, or does no more; -1: not within that time. */
+static int until(struct sim *s, bool shed, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        if (s->shed == shed)
+            return i;
+        step(s);
+    }
+    return -1;
+}
+
+static struct sim sim(int deadline_s, int takes_s)
+{
+    return (struct sim){.f = {.floor = 1000, .deadline_ms = deadline_s * 1000},
+                        .takes_s = takes_s,
+                        .able = 1000000};
+}
+
+static void sheds_no_load_that_workers_keep_up_with(void **state)
+{
+    const int deadline_s[] = {35, 120, 600};
     (void)state;
-    for (int i = 0; i <= 200; i++) /* 1 a second, then 10 a second for more than 5 minutes */
-        admission_note(&h, i * 5 * S, i < 100 ? i * 5 : 500 + (i - 100) * 50);
-    assert_true(admission_rate(&h) > 9.99 && admission_rate(&h) < 10.01);
+    for (size_t i = 0; i < 3; i++)
+        for (int spare_s = 3; spare_s >= -2; spare_s--) { /* to the deadline, and the commit */
+            struct sim s = sim(deadline_s[i], deadline_s[i] - spare_s);
+            for (s.load = 25; s.load <= 3200; s.load *= 2)
+                assert_int_equal(until(&s, true, 400), -1);
+            s.load = 3;
+            assert_int_equal(until(&s, true, 400), -1);
+        }
+}
+
+static void sheds_no_flow_that_wakes_up(void **state)
+{
+    struct sim s = sim(35, 32);
+    (void)state;
+    assert_int_equal(until(&s, true, 900), -1);
+    s.load = 500;
+    assert_int_equal(until(&s, true, 900), -1);
+    s.load = 0;
+    assert_int_equal(until(&s, true, 900), -1);
+    s.load = 500;
+    assert_int_equal(until(&s, true, 900), -1);
+}
+
+static void sheds_while_nothing_is_done_and_comes_back(void **state)
+{
+    struct sim s = sim(35, 2);
+    (void)state;
+    s.load = 100;
+    assert_int_equal(until(&s, true, 600), -1);
+    s.able = 0;
+    assert_in_range(until(&s, true, 600), 35, 35 + 10 + 10);
+    assert_int_equal(until(&s, false, 600), -1);
+    s.able = 400;
+    assert_in_range(until(&s, false, 600), 1, 20);
+    assert_int_equal(until(&s, true, 900), -1);
+}
+
+/* Twice as much comes as can be done. Those that are accepted end in time, workers never wait, and
+ * it takes turns no quicker than half a deadline. */
+static void accepts_of_too_much_what_can_be_in_time(void **state)
+{
+    struct sim s = sim(35, 2);
+    (void)state;
+    s.load = s.able = 100;
+    assert_int_equal(until(&s, true, 600), -1);
+    s.load = 200;
+    assert_in_range(until(&s, true, 600), 35, 2 * (35 + 10) + 10);
+    assert_in_range(until(&s, false, 600), 35, 90);
+    s.turns = 0;
+    for (int i = 0; i < 1500; i++) {
+        step(&s);
+        assert_in_range(open_jobs(&s), 1, 40 * s.able);
+    }
+    assert_in_range(s.turns, 50, 1500 / 17);
+    s.load = 90; /* and when that is over */
+    assert_in_range(until(&s, false, 30), 0, 20);
+    assert_int_equal(until(&s, true, 900), -1);
+    s.load = s.able = 180; /* more workers for more load */
+    assert_int_equal(until(&s, true, 900), -1);
+}
+
+static void sheds_nothing_up_to_the_floor_or_without_a_deadline(void **state)
+{
+    struct sim s = sim(35, 2), none = sim(0, 2);
+    (void)state;
+    s.load = 1;
+    assert_in_range(until(&s, true, 2000), -1, -1);
+    s.able = 0;
+    assert_in_range(until(&s, true, 2000), 998, 1005);
+    none.load = 1000;
+    none.able = 1;
+    assert_int_equal(until(&none, true, 2000), -1);
 }
 
 static void reads_going_back_as_standing_still(void **state)
 {
-    struct admission_history h = {0};
+    struct admission_flow f = {.floor = 1000, .deadline_ms = 35000};
     (void)state;
-    admission_note(&h, 0, 500); /* somebody reset the group's offsets */
-    admission_note(&h, 20 * S, 0);
-    assert_true(admission_rate(&h) == 0);
-}
-
-static void sheds_only_what_cannot_be_in_time(void **state)
-{
-    struct admission_rule rule = {.floor = 1000, .deadline_ms = 12000};
-    (void)state;
-    assert_true(admission_sheds(&rule, 1201, 100)); /* 12.01 s */
-    assert_false(admission_sheds(&rule, 1200, 100));
-    assert_false(admission_sheds(&rule, 1000, 0)); /* the floor */
-    assert_true(admission_sheds(&rule, 1001, 0));
-    assert_false(admission_sheds(&rule, -1, 0));    /* unknown lag */
-    assert_false(admission_sheds(&rule, 9999, -1)); /* unknown rate */
-    rule.deadline_ms = 0;
-    assert_false(admission_sheds(&rule, 999999, 0));
+    for (int at_s = 1000; at_s < 1100; at_s += 5)
+        assert_false(admission_judge(&f, at_s * S, 100, 50000));
+    assert_true(admission_judge(&f, 1100 * S, 50100, 0)); /* somebody reset the group's offsets */
+    for (int i = 1; i < 10; i++)
+        assert_int_equal(admission_judge(&f, (1100 + i * 5) * S, 50100 - i * 5000, i * 5000),
+                         i < 7);
 }
 
 static void counts_from_the_start_without_a_commit(void **state)
@@ -479,10 +577,12 @@ static void hurries_at_a_second_signal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_a_rate_after_ten_seconds),
-        cmocka_unit_test(forgets_what_is_older_than_five_minutes),
+        cmocka_unit_test(sheds_no_load_that_workers_keep_up_with),
+        cmocka_unit_test(sheds_no_flow_that_wakes_up),
+        cmocka_unit_test(sheds_while_nothing_is_done_and_comes_back),
+        cmocka_unit_test(accepts_of_too_much_what_can_be_in_time),
+        cmocka_unit_test(sheds_nothing_up_to_the_floor_or_without_a_deadline),
         cmocka_unit_test(reads_going_back_as_standing_still),
-        cmocka_unit_test(sheds_only_what_cannot_be_in_time),
         cmocka_unit_test(counts_from_the_start_without_a_commit),
         cmocka_unit_test(counts_no_records_that_kafka_deleted),
         cmocka_unit_test(measures_flows_and_never_reads_unknown_as_none),
