@@ -54,10 +54,14 @@ static int answer(struct cache_reply *out, int taken, int64_t a, int64_t reset)
 int fake_limit(struct fake_store *s, const struct cache_command *c, struct cache_reply *out)
 {
     struct limit l = look(s, c);
-    int64_t window = number(c, 2), over = l.full - l.now + l.step - window;
+    int64_t window = number(c, 2);
+    int err = l.full > l.now + window ? keep(&l, l.now + window) : 0;
+    int64_t over = l.full - l.now + l.step - window;
+    if (err)
+        return err;
     if (over > 0)
         return answer(out, 0, over, l.full - l.now);
-    int err = number(c, 3) ? keep(&l, l.full + l.step) : 0;
+    err = number(c, 3) ? keep(&l, l.full + l.step) : 0;
     return err ? err : answer(out, 1, (window - (l.full - l.now)) / l.step, l.full - l.now);
 }
 

@@ -73,6 +73,7 @@ static const char *const text[SCRIPT_COUNT] = {
                     "return 0\n",
     [SCRIPT_LIMIT] = LIMIT
     "local window = tonumber(ARGV[2])\n"
+    "if full > now + window then keep(now + window) end\n" /* it was another limit's */
     "if full - now + step > window then\n"
     "  return '0 ' .. us(full - now + step - window) .. ' ' .. us(full - now)\n"
     "end\n"

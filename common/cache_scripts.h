@@ -10,6 +10,7 @@
  * MARK        l     'a' + id, "0"         1: l was 'p' + id; 0: left as it is (finished, or
  * another)
  * LIMIT       l     step_us, window_us, take   1 left reset_us | 0 wait_us reset_us
+ *             (who has spent more than the window, by another limit, has spent all of it)
  * REFUND      l     step_us               1: given back; 0: there was nothing to give back to
  * POOL_TAKE     q, t                         an item | nil
  * POOL_RESERVE  q, r     job, size, ms       ok | full

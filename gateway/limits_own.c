@@ -126,6 +126,8 @@ void limits_own_ask(struct limits_own *o, const char *name, struct limits_rule r
 {
     pthread_mutex_lock(&o->lock);
     int64_t *full = find(o, name, rule, now_us);
+    if (*full > now_us + rule.window_us) /* it was another limit's */
+        *full = now_us + rule.window_us;
     int64_t over = *full - now_us + rule.step_us - rule.window_us;
     *out = (struct limits_state){.spent = over > 0, .wait_us = over > 0 ? over : 0};
     if (!out->spent && take)

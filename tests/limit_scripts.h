@@ -96,6 +96,19 @@ static void limit_comes_back_evenly(const struct limit_tried *t)
     assert_int_equal(limit_ask(t, "100000", "200000", "0").a, 2);
 }
 
+/* Who had spent a day's limit waits no longer than a new one says. */
+static void limit_that_was_loosened_frees(const struct limit_tried *t)
+{
+    struct limit_said said;
+    assert_int_equal(limit_ask(t, "86400000000", "86400000000", "1").taken, 1);
+    said = limit_ask(t, "200000", "2000000", "1");
+    assert_int_equal(said.taken, 0);
+    assert_in_range(said.a, 1, 200000);
+    assert_in_range(said.reset, 1, 2000000);
+    t->pass(t->arg, 210);
+    assert_int_equal(limit_ask(t, "200000", "2000000", "1").taken, 1);
+}
+
 struct limit_race {
     const struct limit_tried *t;
     _Atomic int taken;
@@ -124,5 +137,6 @@ static void limit_lets_no_two_take_the_last(const struct limit_tried *t)
 
 typedef void limit_promise(const struct limit_tried *t);
 static limit_promise *const limit_promises[] = {limit_counts_and_refunds, limit_comes_back_evenly,
+                                                limit_that_was_loosened_frees,
                                                 limit_lets_no_two_take_the_last};
 enum { LIMIT_PROMISES = sizeof limit_promises / sizeof *limit_promises };

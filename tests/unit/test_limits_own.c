@@ -38,6 +38,17 @@ static void each_name_has_its_own_until_it_is_full_again(void **state)
     limits_own_close(o);
 }
 
+static void a_limit_that_was_loosened_frees_who_had_spent_it(void **state)
+{
+    struct limits_own *o;
+    (void)state;
+    assert_int_equal(limits_own_open(1, &o), 0);
+    assert_true(passes(o, "a", ONE_PER_DAY, S));
+    assert_false(passes(o, "a", TEN_PER_SECOND, S));
+    assert_true(passes(o, "a", TEN_PER_SECOND, S + S / 10));
+    limits_own_close(o);
+}
+
 /* A day's limit of one flow is nothing to those of another. */
 static void who_has_no_place_is_judged_by_the_own_rule_alone(void **state)
 {
@@ -94,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_name_has_its_own_until_it_is_full_again),
+        cmocka_unit_test(a_limit_that_was_loosened_frees_who_had_spent_it),
         cmocka_unit_test(who_has_no_place_is_judged_by_the_own_rule_alone),
         cmocka_unit_test(a_name_that_is_full_again_gives_its_place),
         cmocka_unit_test(however_many_rules_there_are_each_is_counted),
