@@ -83,8 +83,10 @@ int call_gates_open(struct call_env *env, const struct flow_set *set, unsigned s
 void call_gates_close(struct call_env *env)
 {
     for (size_t i = 0; i < env->gates_n; i++) {
-        due_stop(env->due, &env->gates[i].look);
-        call_leases_close(&env->gates[i]);
+        struct call_gate *g = &env->gates[i];
+        due_stop(env->due, &g->look);
+        call_leases_close(g);
+        metrics_add(g->metrics.breaker, -(g->governor.breaker.state != BREAKER_CLOSED));
     }
     free(env->gates);
     env->gates = NULL;
@@ -214,16 +216,26 @@ static struct metric *counter_of(struct call_gate *g, enum call_code code)
     return g->metrics.by_code[code];
 }
 
-void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum call_code code,
-                     int64_t ms)
+static void give_back(struct call_gate *g, const struct governor_ticket *t, enum governor_sign sign)
 {
     enum breaker_state before = g->governor.breaker.state;
-    governor_done(&g->governor, t, governor_sign_of(code), clock_mono_us(g->env->clock));
+    governor_done(&g->governor, t, sign, clock_mono_us(g->env->clock));
     metrics_add(g->metrics.flying, -1);
-    metrics_add(counter_of(g, code), 1);
-    metrics_observe_us(g->metrics.seconds, ms * 1000);
     enum breaker_state after = g->governor.breaker.state;
     if (g->probing && before == BREAKER_PROBE && after != BREAKER_PROBE)
         call_leases_probed(g);
     metrics_add(g->metrics.breaker, (after != BREAKER_CLOSED) - (before != BREAKER_CLOSED));
+}
+
+void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum call_code code,
+                     int64_t ms)
+{
+    give_back(g, t, governor_sign_of(code));
+    metrics_add(counter_of(g, code), 1);
+    metrics_observe_us(g->metrics.seconds, ms * 1000);
+}
+
+void call_gate_left(struct call_gate *g, const struct governor_ticket *t)
+{
+    give_back(g, t, SIGN_NONE);
 }

@@ -62,3 +62,5 @@ unsigned call_gates_fill(const struct call_env *env, bool last);
 /* Count an attempt that ended, and free its slot. */
 void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum call_code code,
                      int64_t ms);
+/* Free the slot of one that was not sent. */
+void call_gate_left(struct call_gate *g, const struct governor_ticket *t);

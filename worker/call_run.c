@@ -281,7 +281,7 @@ static int send(struct call_run *r)
 
 static void leave_slot(struct call_run *r)
 {
-    call_gate_ended(gate_of(r), &r->ticket, CALL_CANCELLED, 0);
+    call_gate_left(gate_of(r), &r->ticket);
     call_gate_pump_soon(gate_of(r));
 }
 
@@ -403,7 +403,7 @@ void call_run_stop(struct call_run *r, enum call_code code)
         http_cancel(r->env->http, r->exchange);
         r->exchange = NULL;
         note_try(r, code, 0, now_ms(r) - r->since_ms);
-        call_gate_ended(g, &r->ticket, CALL_CANCELLED, now_ms(r) - r->since_ms);
+        call_gate_ended(g, &r->ticket, code, now_ms(r) - r->since_ms);
         call_gate_pump_soon(g);
     } else if (r->phase == CALL_MARKING) {
         leave_slot(r);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -521,6 +522,60 @@ static void an_open_breaker_ends_calls_at_once(void **state)
     run(w, 10);
 }
 
+/* A reload in the middle of an outage: what counts the open ones outlives the shard. */
+static void gates_that_close_take_their_open_breaker_along(void **state)
+{
+    struct world *w = *state;
+    struct metric *open = w->env.gates[0].metrics.breaker;
+    int64_t before = metrics_value(open);
+    w->call.retry.attempts = 1;
+    reply(w, (struct http_fake_reply){.status = 503, .delay_ms = 1});
+    for (int i = 0; i < 4; i++) {
+        start(w, INT64_MAX);
+        run(w, 10);
+    }
+    assert_int_equal(metrics_value(open), before + 1);
+    call_gates_close(&w->env);
+    assert_int_equal(metrics_value(open), before);
+}
+
+/* ---- what is counted */
+
+static struct metric *attempts(const char *code)
+{
+    char labels[64];
+    snprintf(labels, sizeof labels, "upstream=\"shop\",code=\"%s\"", code);
+    return metrics_counter("offpath_call_attempts_total", labels, "");
+}
+
+static void a_stopped_attempt_counts_as_what_stopped_it(void **state)
+{
+    struct world *w = *state;
+    int64_t late = metrics_value(attempts("deadline")), gone = metrics_value(attempts("cancelled"));
+    reply(w, (struct http_fake_reply){.body = "1", .delay_ms = 100});
+    enum call_code codes[] = {CALL_DEADLINE, CALL_CANCELLED};
+    for (int i = 0; i < 2; i++) {
+        struct call_run *r = start(w, INT64_MAX);
+        run(w, 50);
+        call_run_stop(r, codes[i]);
+        call_run_free(r);
+        assert_int_equal(metrics_value(attempts("deadline")), late + 1);
+        assert_int_equal(metrics_value(attempts("cancelled")), gone + i);
+    }
+}
+
+static void a_call_that_was_not_sent_is_no_attempt(void **state)
+{
+    struct world *w = *state;
+    struct metric *seconds = w->env.gates[0].metrics.seconds;
+    int64_t gone = metrics_value(attempts("cancelled")), timed = metrics_value(seconds);
+    w->mark = mark;
+    call_run_marked(start(w, INT64_MAX), false);
+    assert_int_equal(metrics_value(attempts("cancelled")), gone);
+    assert_int_equal(metrics_value(seconds), timed);
+    assert_int_equal(metrics_value(w->env.gates[0].metrics.flying), 0);
+}
+
 static void can_be_stopped_anywhere(void **state)
 {
     struct world *w = *state;
@@ -595,6 +650,9 @@ int main(void)
         CASE(descriptors_bound_the_calls_in_flight),
         CASE(waits_for_a_slot_and_for_the_lease),
         CASE(an_open_breaker_ends_calls_at_once),
+        CASE(gates_that_close_take_their_open_breaker_along),
+        CASE(a_stopped_attempt_counts_as_what_stopped_it),
+        CASE(a_call_that_was_not_sent_is_no_attempt),
         CASE(can_be_stopped_anywhere),
         CASE(a_client_without_memory_is_a_failed_attempt),
     };
