@@ -185,7 +185,6 @@ static int open_rest(struct gateway *g)
     struct registrar_settings rows = {.open = open_record,
                                       .arg = g,
                                       .clock = clock_real(),
-                                      .retention_ms = g->first->topics.retention_ms,
                                       .gather_ms = ROWS_MS,
                                       .retry_ms = MYSQL_RETRY_MS,
                                       .tick_ms = MYSQL_TICK_MS};
@@ -236,8 +235,7 @@ static void fill_handlers(struct gateway *g)
                                        .marks = g->marks,
                                        .cache = g->cache,
                                        .secret = &g->secret,
-                                       .clock = clock_real(),
-                                       .retention_ms = g->first->topics.retention_ms},
+                                       .clock = clock_real()},
                               .auth = g->serve.auth,
                               .streams = waiting_streams(g->waiting),
                               .demo_users = g->o->demo_users,

@@ -16,7 +16,7 @@ struct jobs { /* all borrowed, all there for the gateway's life */
     struct cache *cache;
     const struct id_secret *secret;
     const struct clock *clock;
-    int64_t retention_ms; /* longest of the topics */
+    int64_t retention_ms; /* the longest of the topics there was */
     struct etas *etas;    /* NULL: none is shown */
     const struct admission *admission;
 };

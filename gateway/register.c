@@ -20,6 +20,7 @@ struct registrar {
     struct record *record; /* the batcher's thread */
     struct record_register rows[REGISTER_BATCH];
     _Atomic bool up;
+    _Atomic int64_t retention_ms;
     pthread_mutex_t lock;
     char refusal[WHY];          /* lock */
     struct record_clock server; /* the batcher's thread asks */
@@ -35,15 +36,15 @@ struct queued { /* outlives the set of flows that the request held */
 static void fill(struct registrar *r, const struct queued *q, struct record_register *to)
 {
     const struct register_row *row = &q->row;
-    *to = (struct record_register){
-        .id = row->id,
-        .owner = row->owner,
-        .flow = q->flow,
-        .has_mac = true,
-        .has_rev = true,
-        .created_us = row->created_us,
-        .deadline_us = row->deadline_us,
-        .sweep_at_us = job_sweep_at_us(row->created_us, row->deadline_us, r->s.retention_ms)};
+    *to = (struct record_register){.id = row->id,
+                                   .owner = row->owner,
+                                   .flow = q->flow,
+                                   .has_mac = true,
+                                   .has_rev = true,
+                                   .created_us = row->created_us,
+                                   .deadline_us = row->deadline_us,
+                                   .sweep_at_us = job_sweep_at_us(row->created_us, row->deadline_us,
+                                                                  atomic_load(&r->retention_ms))};
     memcpy(to->mac, row->mac, sizeof to->mac);
     memcpy(to->rev, q->rev, sizeof to->rev);
 }
@@ -167,6 +168,14 @@ int registrar_open(const struct registrar_settings *s, struct registrar **out)
     }
     *out = r;
     return 0;
+}
+
+void registrar_keep(struct registrar *r, int64_t retention_ms)
+{
+    int64_t longest = atomic_load(&r->retention_ms);
+    while (retention_ms > longest &&
+           !atomic_compare_exchange_weak(&r->retention_ms, &longest, retention_ms))
+        continue;
 }
 
 void registrar_put(struct registrar *r, const struct register_row *row)

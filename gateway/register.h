@@ -25,13 +25,15 @@ struct registrar_settings {
     register_open_fn *open;
     void *arg;
     const struct clock *clock;
-    int64_t retention_ms; /* longest of the topics: sweep_at of a job without deadline */
     int gather_ms, retry_ms, tick_ms; /* tick: how often an idle connection is tried */
 };
 
 struct registrar;
 /* Starts the thread; does not wait for MySQL. *out: owned (registrar_close). 0, ERR_NOMEM. */
 int registrar_open(const struct registrar_settings *s, struct registrar **out) must_use;
+/* Topics may hold records for so long: when to look after a job without deadline. The longest that
+ * was ever said counts. */
+void registrar_keep(struct registrar *r, int64_t retention_ms);
 /* Never blocks. Dropped and counted if the queue is full. */
 void registrar_put(struct registrar *r, const struct register_row *row);
 /* Wait until all is in MySQL, at most wait_ms; how many rows still wait. */

@@ -118,6 +118,9 @@ int serving_begin(struct serving *s, const struct options *o, const struct serve
     s->serve = *base;
     s->serve.accept.metrics = NULL; /* those are the other's */
     s->serve.accept.flows = s->serve.jobs.flows = s->flows;
+    registrar_keep(s->serve.accept.registrar, s->topics.retention_ms);
+    if (s->topics.retention_ms > s->serve.jobs.retention_ms)
+        s->serve.jobs.retention_ms = s->topics.retention_ms;
     s->serve.jobs.admission = s->serve.accept.admission = s->admission;
     if (etas_open(s->serve.jobs.cache, clock_real(), s->flows, &s->etas) != 0)
         return EXIT_BUG;

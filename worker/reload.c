@@ -28,6 +28,7 @@ struct reload {
     struct metric *good, *failed;
     pthread_mutex_t lock; /* of what follows, for other threads */
     struct generation *now;
+    int64_t retention_ms;        /* the longest there was */
     char refused[TOPIC_WARNING]; /* why the files as they are do not run; "": they do */
 };
 
@@ -69,12 +70,21 @@ static void retire(struct reload *r)
     r->retired[r->retired_n++] = (struct retired){.generation = r->now};
 }
 
+/* With the lock, or alone. */
+static void set_now(struct reload *r, struct generation *next)
+{
+    int64_t retention_ms = generation_flows_of(next)->topics.retention_ms;
+    r->now = next;
+    if (retention_ms > r->retention_ms)
+        r->retention_ms = retention_ms;
+}
+
 static void replace(struct reload *r, struct generation *next)
 {
     size_t flows = generation_flows_of(next)->set->flows_n;
     retire(r);
     pthread_mutex_lock(&r->lock);
-    r->now = next;
+    set_now(r, next);
     r->refused[0] = 0;
     pthread_mutex_unlock(&r->lock);
     r->asked = false;
@@ -200,7 +210,10 @@ int reload_start(const struct reload_settings *s, struct generation_flows *flows
     r->good = metrics_counter("offpath_reloads_total", "result=\"ok\"", "sets of files read again");
     r->failed =
         metrics_counter("offpath_reloads_total", "result=\"failed\"", "sets of files read again");
-    int err = generation_start(&s->generation, flows, &r->now);
+    struct generation *first = NULL;
+    int err = generation_start(&s->generation, flows, &first);
+    if (!err)
+        set_now(r, first);
     *out = r;
     if (err) {
         reload_free(r);
@@ -253,6 +266,14 @@ void reload_warnings(struct reload *r, struct topic_warnings *out)
     if (r->refused[0])
         topic_warnings_say(out, r->refused);
     pthread_mutex_unlock(&r->lock);
+}
+
+int64_t reload_retention_ms(struct reload *r)
+{
+    pthread_mutex_lock(&r->lock);
+    int64_t ms = r->retention_ms;
+    pthread_mutex_unlock(&r->lock);
+    return ms;
 }
 
 uint64_t reload_worker(struct reload *r)

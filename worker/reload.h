@@ -28,5 +28,7 @@ void reload_free(struct reload *r); /* the writer is stopped; NULL is fine */
 
 /* What /readyz warns of: of the topics now, and a set of files that was refused. Any thread. */
 void reload_warnings(struct reload *r, struct topic_warnings *out);
+/* The longest of the topics since the start: what one held, it may still hold. Any thread. */
+int64_t reload_retention_ms(struct reload *r);
 /* An id that a shard writes with now, 0: none. Any thread. */
 uint64_t reload_worker(struct reload *r);

@@ -34,6 +34,7 @@ struct worker {
     struct broker_settings broker;
     struct record_settings record;
     char name[NAME_MAX_];
+    int64_t retention_ms; /* of the first set */
     struct writer *writer;
     struct store_url record_url;
     struct lease *lease;
@@ -197,14 +198,20 @@ static bool leases_are_settled(void *arg)
     return lease_settled(w->lease);
 }
 
+static int64_t retention(void *arg)
+{
+    const struct worker *w = arg;
+    return w->reload ? reload_retention_ms(w->reload) : w->retention_ms;
+}
+
 static int start_helpers(struct worker *w)
 {
     const struct cancels_settings cancels = {.open = open_record, .open_arg = w};
     const struct sweep_settings sweep = {.open = open_record,
                                          .open_arg = w,
-                                         .retention_ms = w->run->flows->topics.retention_ms,
                                          .settled = leases_are_settled,
-                                         .settled_arg = w,
+                                         .retention_ms = retention,
+                                         .arg = w,
                                          .rng = rng_real()};
     const struct relay_settings relay = {.open = open_record,
                                          .open_arg = w,
@@ -388,6 +395,7 @@ int run_worker(const struct run *r)
                        .broker = {.servers = s->kafka,
                                   .client_id = "offpath-worker",
                                   .properties = s->kafka_properties},
+                       .retention_ms = r->flows->topics.retention_ms,
                        .record = {.url = s->mysql, .connect_ms = CONNECT_MS, .io_ms = IO_MS}};
     const size_t flows = r->flows->set->flows_n;
     name_process(&w);

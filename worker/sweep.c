@@ -7,7 +7,6 @@
 #include "common/metrics.h"
 
 enum { PERIOD_MS = 10000, JITTER_MS = 4000, UNSETTLED_MS = 1000 };
-static const int64_t RETENTION_MS = 90ll * 86400 * 1000;
 
 struct sweep {
     struct clerk *clerk;
@@ -20,9 +19,9 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     struct sweep *s = arg;
     struct record_swept did;
     *next_ms = UNSETTLED_MS;
-    if (!s->s.settled(s->s.settled_arg))
+    if (!s->s.settled(s->s.arg))
         return 0;
-    int err = r->ops->sweep(r, s->s.retention_ms, &did);
+    int err = r->ops->sweep(r, s->s.retention_ms(s->s.arg), &did);
     if (err)
         return err;
     metrics_add(s->expired, did.expired);
@@ -42,8 +41,6 @@ int sweep_start(const struct sweep_settings *settings, struct sweep **out)
     if (!s)
         return ERR_NOMEM;
     s->s = *settings;
-    if (s->s.retention_ms <= 0)
-        s->s.retention_ms = RETENTION_MS;
     s->expired = metrics_counter(name, "what=\"expired\"", help);
     s->emptied = metrics_counter(name, "what=\"emptied\"", help);
     s->deleted = metrics_counter(name, "what=\"deleted\"", help);

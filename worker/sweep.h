@@ -10,11 +10,11 @@ struct sweep;
 struct sweep_settings {
     clerk_open_fn *open;
     void *open_arg;
-    int64_t retention_ms; /* the longest of the topics; 0: 90 days */
     /* Any thread. false: MySQL may have been away for all, so that no lease says who is dead; the
      * sweep waits. A worker that renews later than this one sweeps would lose finished results. */
     bool (*settled)(void *arg);
-    void *settled_arg;
+    int64_t (*retention_ms)(void *arg); /* any thread: the longest of the topics */
+    void *arg;
     struct rng *rng;   /* lent; spreads workers over the 10 s, plus or minus 2 */
     struct loop *loop; /* NULL: a thread; set: runs in this loop (virtual time) */
 };

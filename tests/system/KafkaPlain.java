@@ -4,7 +4,7 @@
 //   create SERVERS TOPIC            a topic of theirs
 //   raise SERVERS N TOPIC...        to N partitions, as kafka-topics.sh --alter does
 //   remake SERVERS N TOPIC          deleted and at once there again, with N partitions
-//   limit SERVERS BYTES TOPIC       its max.message.bytes, as kafka-configs.sh --alter does
+//   set SERVERS NAME VALUE TOPIC    a setting of it, as kafka-configs.sh --alter does
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
@@ -90,8 +90,8 @@ public class KafkaPlain {
         }
     }
 
-    static void limit(Properties p, String bytes, String topic) throws Exception {
-        ConfigEntry entry = new ConfigEntry("max.message.bytes", bytes);
+    static void set(Properties p, String name, String value, String topic) throws Exception {
+        ConfigEntry entry = new ConfigEntry(name, value);
         try (Admin admin = Admin.create(p)) {
             admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.TOPIC, topic),
                 List.of(new AlterConfigOp(entry, AlterConfigOp.OpType.SET)))).all().get();
@@ -109,8 +109,8 @@ public class KafkaPlain {
             raise(p, a);
         else if (a[0].equals("remake"))
             remake(p, Integer.parseInt(a[2]), a[3]);
-        else if (a[0].equals("limit"))
-            limit(p, a[2], a[3]);
+        else if (a[0].equals("set"))
+            set(p, a[2], a[3], a[4]);
         else
             consume(p, a[2], a[3], Integer.parseInt(a[4]));
     }

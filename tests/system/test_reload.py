@@ -139,3 +139,23 @@ def test_a_new_flow_is_served_once_its_topics_are_there_and_gone_without_a_trace
     assert request(site.address, "POST", *post).status == 404
     wait_for("nobody says how far the flow is behind", lambda: lag(site, "order") is None)
     assert lag(site, "price-compare") is not None
+
+
+def test_the_longest_retention_there_was_counts(new_site):
+    """A replay of what a topic still holds must find its jobs, also where it was set to hold more."""
+    site = new_site(edit={"deadline: 12s": "deadline: none"}).open()
+    gone = "SELECT TIMESTAMPDIFF(DAY, finished, sweep_at) FROM op_job WHERE reason = 'gone'"
+    for times, days in (1, 400), (2, 3):
+        site.stack.java("set", "retention.ms", str(days * 86400000), site.topic)
+        for p in programs(site):
+            p.signal(signal.SIGHUP)
+        reloaded(site, times=times)
+        site.sql("INSERT INTO op_job (id, state, created, finished, sweep_at)"
+                 f" VALUES (REPEAT('{times}', 16), 10, NOW(6), NOW(6), NOW(6) - INTERVAL 1 SECOND)")
+        rows = wait_for("it is swept", lambda times=times: len(found := site.sql(gone)) == times and found, 60)
+        assert rows == [["401"]] * times
+        site.workers[0].freeze()  # the gateway registers what it cannot claim
+        id = site.accept().replace("-", "")
+        due = f"SELECT TIMESTAMPDIFF(DAY, created, sweep_at) FROM op_job WHERE id = UNHEX('{id}')"
+        assert wait_for("it is registered", lambda due=due: site.sql(due)) == [["401"]]
+        site.workers[0].thaw()

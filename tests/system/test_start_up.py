@@ -33,7 +33,7 @@ def test_missing_topics_are_named(new_site, program):
 def test_a_topic_that_takes_less_than_its_flow_is_named(new_site, suffix):
     """As after raising the limit of the one and not of the other."""
     site = new_site().prepare()
-    site.stack.java("limit", "100000", f"{site.topic}{suffix}")
+    site.stack.java("set", "max.message.bytes", "100000", f"{site.topic}{suffix}")
     done = site.verb("offpath-worker", "run")
     assert done.returncode == 3, done
     assert f"topic {site.topic}{suffix} takes messages of 100000 bytes" in done.stderr, done.stderr

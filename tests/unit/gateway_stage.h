@@ -266,11 +266,8 @@ static void stage_wire(struct stage *s)
     struct accept *a = &s->serve.accept;
     static const int partitions[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     assert_int_equal(sizeof partitions / sizeof partitions[0], s->flows->flows_n);
-    struct registrar_settings rows = {.open = stage_open_record,
-                                      .arg = s,
-                                      .clock = &s->clock.clock,
-                                      .retention_ms = 1000,
-                                      .retry_ms = 1};
+    struct registrar_settings rows = {
+        .open = stage_open_record, .arg = s, .clock = &s->clock.clock, .retry_ms = 1};
     struct reader_settings reads = {.open = stage_open_record,
                                     .arg = s,
                                     .connections = 2,

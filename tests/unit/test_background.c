@@ -98,12 +98,19 @@ static bool settled(void *arg)
     return *(bool *)arg;
 }
 
+static int64_t a_day(void *arg)
+{
+    (void)arg;
+    return 86400000;
+}
+
 static struct sweep_settings sweep_of(struct bench *b, bool *is_settled)
 {
     return (struct sweep_settings){.open = record_fake_open,
                                    .open_arg = b->db,
                                    .settled = settled,
-                                   .settled_arg = is_settled,
+                                   .retention_ms = a_day,
+                                   .arg = is_settled,
                                    .rng = &b->rng.rng,
                                    .loop = b->loop};
 }

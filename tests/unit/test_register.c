@@ -246,7 +246,7 @@ static struct registrar *open_registrar(struct server *s)
 {
     struct registrar *r;
     struct registrar_settings settings = {
-        .open = open_fake, .arg = s, .clock = &now.clock, .retention_ms = 1000, .retry_ms = 1};
+        .open = open_fake, .arg = s, .clock = &now.clock, .retry_ms = 1};
     assert_int_equal(registrar_open(&settings, &r), 0);
     return r;
 }
