@@ -272,9 +272,11 @@ struct record_outbox {
     size_t key_len, value_len, headers_len;
 };
 void record_outbox_free(struct record_outbox *rows, size_t n);
+enum { RECORD_SWEPT = 500 };
 struct record_swept {
     unsigned expired, emptied, deleted;
-    bool more; /* it took as many as one round may: others wait */
+    struct job_id ids[RECORD_SWEPT]; /* those that expired */
+    bool more; /* it took as many as one round may, or something failed: others wait */
 };
 struct record {
     const struct record_ops *ops;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_MAX = 500 };
 static const int64_t DAY = 86400ll * 1000000, MINUTE = 60ll * 1000000;
 
 static bool lease_out(struct record_fake *f, uint64_t worker)
@@ -108,7 +107,7 @@ static void sweep_open(struct record_fake *f, struct fake_job *j, int64_t retent
     memcpy(j->row.reason, "never-finished", 15);
     j->row.finished_us = fake_now(f);
     j->sweep_at = fake_now(f) + retention_ms * 1000;
-    out->expired++;
+    out->ids[out->expired++] = j->row.id;
 }
 
 int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out)
@@ -122,7 +121,7 @@ int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out)
     for (size_t i = 0; i < FAKE_BUCKETS; i++) {
         for (struct fake_job *j = f->jobs[i], *next; j; j = next) {
             next = j->next;
-            if (j->sweep_at >= fake_now(f) || n == SWEEP_MAX)
+            if (j->sweep_at >= fake_now(f) || n == RECORD_SWEPT)
                 continue;
             n++;
             if (job_is_final(j->row.state))
@@ -131,7 +130,7 @@ int fake_sweep(struct record *r, int64_t retention_ms, struct record_swept *out)
                 sweep_open(f, j, retention_ms, out);
         }
     }
-    out->more = n == SWEEP_MAX;
+    out->more = n == RECORD_SWEPT;
     return fake_end(f, 0);
 }
 

@@ -13,6 +13,7 @@ struct record_mysql {
     /* With `two` by enum store_mode, since to change the mode of one costs a trip each time. */
     struct store *stores[2];
     bool two;
+    unsigned empty_less;      /* so many jobs fewer than STORE_ROWS_MAX are emptied at once (T11) */
     bool new_jobs, new_calls; /* the last claim, the last ledger write met no row (T3, T5) */
     struct store_value *args; /* parameters of the next statement; kept between uses */
     size_t args_n, args_cap;

@@ -4,15 +4,13 @@
 
 #include <string.h>
 
-enum { LIST_MAX = 500 };
-
 struct overdue {
     struct job_id id;
     bool final, gone;
 };
 
 struct sweeping {
-    struct overdue list[LIST_MAX];
+    struct overdue list[RECORD_SWEPT];
     size_t n;
     int64_t retention_us;
     struct job_id ids[STORE_ROWS_MAX]; /* of the present transaction, in order */
@@ -146,7 +144,7 @@ static int expire(struct record_mysql *r, struct sweeping *a)
     return err;
 }
 
-enum kind { EXPIRE, EMPTY, DELETE };
+enum kind { EXPIRE, DELETE, EMPTY };
 
 struct group {
     struct sweeping *a;
@@ -177,35 +175,90 @@ static int sweep_group(struct record_mysql *r, void *arg)
     return g->kind == EXPIRE ? expire(r, a) : g->kind == EMPTY ? empty(r, a) : delete_rows(r, a);
 }
 
-static int sweep_jobs(struct record_mysql *r, struct sweeping *a, struct record_swept *out)
+/* The end of a group that has `max` of the kind, or all that are left; 0: there is none. */
+static size_t group_end(const struct group *g, unsigned max)
 {
-    unsigned *counts[] = {&out->expired, &out->emptied, &out->deleted};
-    int err = 0;
-    for (size_t at = 0; at < a->n && !err; at += STORE_ROWS_MAX) {
-        size_t to = a->n - at > STORE_ROWS_MAX ? at + STORE_ROWS_MAX : a->n;
-        for (enum kind k = EXPIRE; k <= DELETE && !err; k++) {
-            struct group g = {a, k, at, to};
-            err = record_transact(r, sweep_group, &g);
-            *counts[k] += err ? 0 : a->did;
+    size_t to = 0;
+    for (size_t i = g->from; i < g->a->n && max; i++)
+        if (kind_of(&g->a->list[i]) == g->kind) {
+            to = i + 1;
+            max--;
         }
+    return to;
+}
+
+/* A job may have a thousand calls, or megabytes: what cannot be emptied in the time that a
+ * statement has is tried with a half of it, and with one more each time that it went well. */
+static unsigned group_max(struct record_mysql *r, enum kind kind)
+{
+    return STORE_ROWS_MAX - (kind == EMPTY ? r->empty_less : 0);
+}
+
+static void learn(struct record_mysql *r, int err)
+{
+    unsigned max = group_max(r, EMPTY), half = max / 2 ? max / 2 : 1;
+    if (err)
+        r->empty_less = STORE_ROWS_MAX - half;
+    else if (r->empty_less)
+        r->empty_less--;
+}
+
+static int sweep_kind(struct record_mysql *r, struct sweeping *a, enum kind kind,
+                      struct record_swept *out)
+{
+    unsigned *counts[] = {&out->expired, &out->deleted, &out->emptied}, *did = counts[kind];
+    struct group g = {a, kind, 0, 0};
+    int err = 0;
+    while (!err && (g.to = group_end(&g, group_max(r, kind))) > 0) {
+        err = record_transact(r, sweep_group, &g);
+        if (kind == EMPTY)
+            learn(r, err);
+        if (err)
+            return err;
+        if (kind == EXPIRE)
+            memcpy(out->ids + *did, a->ids, a->did * sizeof *a->ids);
+        *did += a->did;
+        g.from = g.to;
     }
     return err;
 }
 
 /* ---- small tables */
 
+/* The list locks nothing: others hold their workers' rows in each transaction (T0). */
+static int sweep_workers(struct record_mysql *r)
+{
+    static const struct store_sql old = {
+        .head = "SELECT id FROM op_worker WHERE lease_until<NOW(6)-INTERVAL 1 DAY LIMIT 100"};
+    static const struct store_sql q = {
+        "DELETE FROM op_worker WHERE lease_until<NOW(6)-INTERVAL 1 DAY AND id IN (", "?", ")",
+        NULL};
+    const struct store_value *v;
+    int64_t ids[STORE_ROWS_MAX];
+    size_t n = 0;
+    int err = record_run(r, &old, 0);
+    while (!err && (err = store_next(r->store, &v)) == 1) {
+        ids[n++] = v[0].i;
+        err = 0;
+    }
+    if (err || n == 0)
+        return err;
+    for (size_t i = 0; i < store_rows_cover(n); i++)
+        record_int(r, ids[i < n ? i : 0]);
+    return record_run(r, &q, store_rows_cover(n));
+}
+
 static int sweep_small(struct record_mysql *r, void *arg)
 {
     static const struct store_sql tables[] = {
         {.head = "DELETE FROM op_cancel WHERE at<NOW(6)-INTERVAL 1 DAY LIMIT 500"},
-        {.head = "DELETE FROM op_worker WHERE lease_until<NOW(6)-INTERVAL 1 DAY LIMIT 500"},
         {.head = "DELETE FROM op_pool_used WHERE at<NOW(6)-INTERVAL 60 DAY LIMIT 500"},
         {.head = "DELETE FROM offpath_applied WHERE at<NOW(6)-INTERVAL 400 DAY LIMIT 500"}};
     struct record_swept *did = arg;
-    int err = 0;
+    int err = sweep_workers(r);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && !err; i++) {
         err = record_run(r, &tables[i], 0);
-        did->more |= !err && store_affected(r->store) >= LIST_MAX;
+        did->more |= !err && store_affected(r->store) >= RECORD_SWEPT;
     }
     return err;
 }
@@ -216,11 +269,15 @@ int record_sweep(struct record *record, int64_t retention_ms, struct record_swep
     struct sweeping a = {.retention_us = retention_ms * 1000};
     struct record_swept swept = {0};
     int err = record_alone(r, list, &a);
-    if (!err)
-        err = sweep_jobs(r, &a, &swept);
-    swept.more = a.n == LIST_MAX;
+    for (enum kind k = EXPIRE; k <= EMPTY && !err; k++)
+        err = sweep_kind(r, &a, k, &swept);
+    swept.more = a.n == RECORD_SWEPT;
     if (!err)
         err = record_alone(r, sweep_small, &swept);
+    if (err && (swept.expired || swept.emptied || swept.deleted)) {
+        swept.more = true; /* it is done, and told of; the next round meets what failed */
+        err = 0;
+    }
     if (!err)
         *out = swept;
     return err;

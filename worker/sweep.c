@@ -14,6 +14,15 @@ struct sweep {
     struct metric *expired, *emptied, *deleted;
 };
 
+static void tell(const struct record_swept *did)
+{
+    for (unsigned i = 0; i < did->expired; i++) {
+        char job[ID_TEXT];
+        id_format(&did->ids[i], job);
+        log_warn("job-never-finished", "job", job);
+    }
+}
+
 static int step(void *arg, struct record *r, int64_t *next_ms)
 {
     struct sweep *s = arg;
@@ -27,8 +36,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     metrics_add(s->expired, did.expired);
     metrics_add(s->emptied, did.emptied);
     metrics_add(s->deleted, did.deleted);
-    if (did.expired)
-        log_warn("jobs-never-finished", "count", log_number(did.expired));
+    tell(&did);
     *next_ms = did.more ? 0 : PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(s->s.rng, JITTER_MS);
     return 0;
 }
@@ -44,7 +52,8 @@ int sweep_start(const struct sweep_settings *settings, struct sweep **out)
     s->expired = metrics_counter(name, "what=\"expired\"", help);
     s->emptied = metrics_counter(name, "what=\"emptied\"", help);
     s->deleted = metrics_counter(name, "what=\"deleted\"", help);
-    struct clerk_settings c = {settings->open, settings->open_arg, step, s, settings->loop, NULL};
+    struct clerk_settings c = {settings->open, settings->open_arg, step, s, settings->loop,
+                               "sweep"};
     int err = clerk_start(&c, &s->clerk);
     if (err) {
         free(s);

@@ -102,6 +102,21 @@ static void a_take_over_is_impatient_alone(void **state)
     assert_int_equal(wait_s, 5);
 }
 
+/* Living workers hold each other's rows in every transaction (T0), and a frozen one for 15 s. */
+static void a_sweep_waits_for_no_worker_that_lives(void **state)
+{
+    struct db *d = *state;
+    struct record_swept did;
+    db_exec(d, "UPDATE op_worker SET lease_until=NOW(6)-INTERVAL 25 HOUR WHERE name='b'");
+    struct store *held = hold(d, "SELECT * FROM op_worker WHERE name='a' LOCK IN SHARE MODE");
+    int64_t from = clock_mono_ms(clock_real());
+    assert_int_equal(d->b->ops->sweep(d->b, 86400000, &did), 0);
+    assert_in_range(clock_mono_ms(clock_real()) - from, 0, SOON_MS);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_worker", NULL), 1);
+    store_rollback(held);
+    store_close(held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +125,7 @@ int main(void)
         T(a_worker_whose_row_is_locked_is_for_later),
         T(a_job_that_is_locked_holds_up_no_other),
         T(a_take_over_is_impatient_alone),
+        T(a_sweep_waits_for_no_worker_that_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,7 +202,12 @@ static void overdue_jobs_of_the_living_wait_others_end(void **state)
     db_exec(d, "UPDATE op_worker SET lease_until=NOW(6)-INTERVAL 1 SECOND WHERE name='a'");
     assert_int_equal(sweep(d).expired, 0); /* created in 2027: nothing is overdue yet */
     overdue(d);
-    assert_int_equal(sweep(d).expired, 2);
+    struct record_swept did = sweep(d);
+    assert_int_equal(did.expired, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        struct job_id one = id_of(60 + i);
+        assert_true(id_equal(&did.ids[0], &one) || id_equal(&did.ids[1], &one));
+    }
     assert_int_equal(state_of(d, 60), JOB_EXPIRED);
     assert_int_equal(state_of(d, 61), JOB_EXPIRED);
     assert_int_equal(state_of(d, 62), JOB_RUNNING);
@@ -314,6 +319,47 @@ static void more_than_500_overdue_take_several_rounds(void **state)
     assert_false(second.more);
 }
 
+/* What can be emptied in the time a statement may take is found out. */
+static void jobs_that_are_slow_to_empty_are_taken_fewer_at_once(void **state)
+{
+    enum { JOBS = 60 };
+    struct db *d = *state;
+    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 500};
+    struct record *r;
+    struct record_swept did;
+    unsigned emptied = 0;
+    for (unsigned i = 0; i < JOBS; i++) {
+        claim_mine(d->a, 100 + i, d->wa);
+        struct record_ledger l = call_of(100 + i, 1, OUTCOME_OK, d->wa);
+        assert_int_equal(ledger_one(d->a, &l), 0);
+        struct record_finish f = end_of(100 + i, JOB_SUCCEEDED, d->wa);
+        assert_int_equal(finish_one(d->a, &f), 0);
+    }
+    overdue(d);
+    db_exec(d, "CREATE TRIGGER slow BEFORE DELETE ON op_call FOR EACH ROW DO SLEEP(0.03)");
+    assert_int_equal(record_mysql_open(&s, &r, NULL), 0);
+    for (int i = 0; i < 20 && emptied < JOBS; i++)
+        if (r->ops->sweep(r, 86400000, &did) == 0)
+            emptied += did.emptied;
+    assert_int_equal(emptied, JOBS);
+    assert_int_equal(db_number(d, "SELECT COUNT(*) FROM op_call", NULL), 0);
+    r->ops->close(r);
+}
+
+/* So that it is told of. */
+static void what_was_swept_before_something_failed_counts(void **state)
+{
+    struct db *d = *state;
+    struct record_register queued = job_of(60);
+    assert_int_equal(d->a->ops->register_jobs(d->a, &queued, 1), 0);
+    overdue(d);
+    db_exec(d, "RENAME TABLE op_pool_used TO away");
+    struct record_swept did = sweep(d);
+    assert_int_equal(did.expired, 1);
+    assert_true(did.more);
+    assert_int_not_equal(d->a->ops->sweep(d->a, 86400000, &did), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +374,8 @@ int main(void)
         T(a_record_that_comes_after_the_sweep_is_kept),
         T(final_jobs_are_emptied_then_deleted_but_not_open_letters),
         T(small_tables_are_swept_and_a_long_dead_worker_is_fenced),
+        T(jobs_that_are_slow_to_empty_are_taken_fewer_at_once),
+        T(what_was_swept_before_something_failed_counts),
         T(more_than_500_overdue_take_several_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
