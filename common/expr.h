@@ -35,8 +35,12 @@ struct expr_vars {
 enum { EXPR_ERROR = 256 };
 struct expr_error {
     unsigned line, column; /* in the expression's text, from 1; 0 if unknown */
+    bool thrown;           /* by jq or by the expression: values stand in the text */
     char text[EXPR_ERROR]; /* what jq says, without our wrapping */
 };
+/* The same without what anybody sent, for logs: of what was thrown the few words of it that are
+ * known. Lent with e. */
+const char *expr_error_plain(const struct expr_error *e);
 
 struct expr;
 

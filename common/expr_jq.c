@@ -84,6 +84,8 @@ static int fail_jv(struct expr_error *error, jv message)
     if (jv_get_kind(message) != JV_KIND_STRING)
         message = jv_dump_string(message, 0);
     int err = fail(error, jv_string_value(message));
+    if (error)
+        error->thrown = true;
     jv_free(message);
     return err;
 }

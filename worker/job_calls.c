@@ -156,7 +156,7 @@ static void start_item(struct job_run *j, struct plan_item *i)
     struct expr_error error = {0};
     uint8_t key[CALL_KEY];
     if (prepare(j, i, &request, key, &error)) {
-        log_info("call-expression", "call", call->name, "error", error.text);
+        log_info("call-expression", "call", call->name, "error", expr_error_plain(&error));
         fail_at_once(j, i, CALL_EXPRESSION, key);
         return;
     }
@@ -235,7 +235,7 @@ static enum call_code open_call(struct job_run *j, size_t at, bool *wanted)
         err = each_list(&call->each, &vars, &c->list, &c->list_owned, &error);
     job_grow(j, weight_of_value(c->list_owned));
     if (err) {
-        log_info("call-expression", "call", call->name, "error", error.text);
+        log_info("call-expression", "call", call->name, "error", expr_error_plain(&error));
         return CALL_EXPRESSION;
     }
     return c->list ? expand(j, call, c) : CALL_OK;

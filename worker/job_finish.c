@@ -69,7 +69,8 @@ static void compute_result(struct job_run *j, struct job_ending *e, struct json 
     if (!result || j->pool.idle)
         return;
     if (expr_eval(result, &j->vars, v, &error)) {
-        log_warn("result-expression", "flow", j->claim.flow->name, "error", error.text);
+        log_warn("result-expression", "flow", j->claim.flow->name, "error",
+                 expr_error_plain(&error));
         job_ending_fail(e, REASON_EXPRESSION);
     } else {
         print_result(*v, e);

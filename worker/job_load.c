@@ -25,7 +25,8 @@ static void through(struct job_run *j)
 
 static void expression_failed(struct job_run *j, const char *where, const struct expr_error *e)
 {
-    log_warn("load-expression", "flow", j->claim.flow->name, "where", where, "error", e->text);
+    log_warn("load-expression", "flow", j->claim.flow->name, "where", where, "error",
+             expr_error_plain(e));
     end(j, REASON_EXPRESSION);
 }
 
@@ -68,14 +69,15 @@ static void check(struct job_run *j)
     const struct flow *f = j->claim.flow;
     struct expr_error error = {0};
     bool good = true;
-    for (size_t i = 0; i < f->checks_n && good; i++) {
-        if (check_one(j, &f->checks[i], &good, &error)) {
+    size_t n = 0;
+    while (n < f->checks_n && good) {
+        if (check_one(j, &f->checks[n++], &good, &error)) {
             expression_failed(j, "check", &error);
             return;
         }
     }
     if (!good) {
-        log_info("refused", "flow", f->name, "why", j->detail ? j->detail : "");
+        log_info("refused", "flow", f->name, "check", log_number((long long)n));
         end(j, REASON_REFUSED);
         return;
     }

@@ -27,7 +27,7 @@ static char *render(const struct job_run *j, struct template *t, const struct ex
     int err = template_render_text(t, vars, &text, &error);
     if (err)
         log_warn("notify", "flow", j->claim.flow->name, "error",
-                 err == ERR_EXPRESSION ? error.text : err_text(err));
+                 err == ERR_EXPRESSION ? expr_error_plain(&error) : err_text(err));
     char *out = err ? NULL : buf_take(&text, NULL);
     buf_fini(&text);
     return out;

@@ -348,7 +348,7 @@ static int find_key(struct job_run *j)
     buf_init(&key, 0);
     int err = flow_pool_key(j->claim.flow, &j->vars, &key, &error);
     if (err)
-        log_warn("pool-key", "flow", j->claim.flow->name, "error", error.text);
+        log_warn("pool-key", "flow", j->claim.flow->name, "error", expr_error_plain(&error));
     else
         j->pool.key = buf_take(&key, NULL);
     buf_fini(&key);

@@ -28,7 +28,7 @@ void job_save_compute(struct job_run *j, struct job_ending *e)
         return;
     }
     log_warn("save-expression", "flow", j->claim.flow->name, "error",
-             err == ERR_EXPRESSION ? error.text : err_text(err));
+             err == ERR_EXPRESSION ? expr_error_plain(&error) : err_text(err));
     job_ending_fail(e, err == ERR_TOO_LARGE ? REASON_TOO_BIG : REASON_EXPRESSION);
 }
 

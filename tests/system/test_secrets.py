@@ -1,4 +1,6 @@
 """`${file:}` of upstreams.yaml is read again while the programs run."""
+import pytest
+
 from harness import wait_for
 
 
@@ -34,3 +36,19 @@ def test_a_gateway_needs_no_keys_of_upstreams(new_site):
     assert site.post(site.product()).status == 202
     worker = site.worker(wait=False)
     assert worker.wait_exit(20) == 1 and "b_shop_key" in worker.text()
+
+
+@pytest.mark.parametrize("event, old, new", [
+    ("call-expression", "    timeout: 8s\n    retry: &shop",
+     "    when: if $request.productId == \"42\" then true else $request.productId + \"x\" | tonumber end\n"
+     "    timeout: 8s\n    retry: &shop"),
+    ("result-expression", "    productId: $request.productId,",
+     "    productId: (if $request.productId == \"42\" then 1 else $request.productId | error end),"),
+    ("refused", "calls:   ", "check:\n  - that: $request.productId == \"42\"\n"
+     "    else: no prices of \\($request.productId)\ncalls:   ")], ids=["when", "result", "check"])
+def test_no_log_line_quotes_what_a_user_sent(new_site, event, old, new):
+    """jq does in its errors, and so may the text of a `check`."""
+    site = new_site(edit={old: new}).open()
+    site.run("17171717171")
+    wait_for("it is in the log", lambda: f" {event} " in site.workers[0].text())
+    assert "17171717171" not in site.workers[0].text()

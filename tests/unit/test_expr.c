@@ -206,6 +206,34 @@ static void what_jq_does_badly_is_done_otherwise(void **state)
     fails("[\"\xF0\x9F\x98\x80 x\" | match(\"\"; \"g\").offset]", "invalid code point");
 }
 
+static void what_is_thrown_is_told_without_values(void **state)
+{
+    static const char *const thrown[][2] = {
+        {"$request.env + \"alice\" | tonumber", NULL},
+        {"\"{ alice\" | fromjson", NULL},
+        {"error(\"no price for alice\")", "it threw"},
+        {"{name: \"alice\"} | error", "it threw"},
+        {"\"x\" | test(\"alice (\")", NULL},
+        {"\"x\" | test(\"x\"; \"alice\")", "is not a valid modifier string"},
+        {"{} + (\"alice\" | ascii_downcase)", "cannot be added"},
+        {"7 | .[\"al\" + \"ice\"]", "Cannot index number"},
+        {"(\"al\" + \"ice\")[]", "Cannot iterate over"},
+        {"\"alice\" | strptime(\"%Y\")", "does not match format"},
+        {"{(\"al\" + \"ice\" | [.]): 1}", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof thrown / sizeof thrown[0]; i++) {
+        struct expr_error error = {0};
+        assert_null(eval(thrown[i][0], &error));
+        if (strstr(expr_error_plain(&error), "alice"))
+            fail_msg("%s: %s", thrown[i][0], expr_error_plain(&error));
+        if (thrown[i][1] && !strstr(expr_error_plain(&error), thrown[i][1]))
+            fail_msg("%s: %s, of %s", thrown[i][0], expr_error_plain(&error), error.text);
+    }
+    struct expr_error ours = {0};
+    assert_null(eval("empty", &ours));
+    assert_string_equal(expr_error_plain(&ours), ours.text);
+}
+
 static void exactly_one_value(void **state)
 {
     (void)state;
@@ -560,6 +588,7 @@ int main(void)
         cmocka_unit_test(literals_need_no_jq),
         cmocka_unit_test(jq_computes_the_rest),
         cmocka_unit_test(what_jq_does_badly_is_done_otherwise),
+        cmocka_unit_test(what_is_thrown_is_told_without_values),
         cmocka_unit_test(exactly_one_value),
         cmocka_unit_test(a_broken_run_leaves_nothing_behind),
         cmocka_unit_test(names_that_reach_outside_are_refused),
