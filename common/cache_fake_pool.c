@@ -221,7 +221,7 @@ int fake_pool_put(struct fake_store *s, const struct cache_command *c, struct ca
     } else if (!arg(c, 4).len) {
         did = "back";
     } else {
-        if (!err && count(s, d) >= 200)
+        if (!err && count(s, d) && count(s, d) % 200 == 0)
             err = drop(s, d, now_ms(s) - PUT_MS, (struct text){NULL, 0}, false);
         err = err ? err : push(s, d, now_ms(s), job, PUT_MS);
         if (!had && !has_room(s, c, arg(c, 5)))

@@ -97,10 +97,12 @@ static const char *const text[SCRIPT_COUNT] = {
                                  "  redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
                                  "end\n"
                                  "return 'ok'\n",
-    /* d is swept when it has grown: a refill asks again within its own life only */
+    /* d is swept each time it has grown by 200: a refill asks again within its own life only, and
+     * all of it is read for that */
     [SCRIPT_POOL_PUT] =
         POOL "local function note()\n"
-             "  if redis.call('HLEN', KEYS[3]) >= 200 then\n"
+             "  local n = redis.call('HLEN', KEYS[3])\n"
+             "  if n > 0 and n % 200 == 0 then\n"
              "    local all = redis.call('HGETALL', KEYS[3])\n"
              "    for i = 1, #all, 2 do\n"
              "      local old = all[i + 1] + 86400000 <= now\n"

@@ -236,6 +236,29 @@ static void a_pool_keeps_its_promises(void **state)
     cache_close(c);
 }
 
+/* Of a pool that turns over quickly thousands have put within the day. */
+static void those_that_have_put_are_swept_now_and_then(void **state)
+{
+    (void)state;
+    char name[64], prefix[80], job[16];
+    struct cache_settings s = settings();
+    struct cache *c = cache_of(&s);
+    struct pool p = {c, prefix, pool_now, pool_pass, NULL, ""};
+    snprintf(prefix, sizeof prefix, "{%s}", fresh(name));
+    for (int i = 0; i < 437; i++) {
+        snprintf(job, sizeof job, "old%d", i);
+        assert_string_equal(pool_plain(&p, "HSET", "d", job, "1"), "1");
+    }
+    for (int i = 0; i < 200; i++) {
+        snprintf(job, sizeof job, "new%d", i);
+        assert_string_equal(pool_put(&p, job, "1", "1000", "60000"), "put short");
+        if (i == 0)
+            assert_string_equal(pool_plain(&p, "HLEN", "d"), "438");
+    }
+    assert_string_equal(pool_plain(&p, "HLEN", "d"), "200");
+    cache_close(c);
+}
+
 static void limits_keep_their_promises(void **state)
 {
     (void)state;
@@ -659,6 +682,7 @@ int main(void)
         cmocka_unit_test(several_commands_travel_together),
         cmocka_unit_test(scripts_keep_their_contract),
         cmocka_unit_test(a_pool_keeps_its_promises),
+        cmocka_unit_test(those_that_have_put_are_swept_now_and_then),
         cmocka_unit_test(limits_keep_their_promises),
         cmocka_unit_test(a_limit_keeps_its_promises),
         cmocka_unit_test(a_flushed_script_is_loaded_again),
