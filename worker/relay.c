@@ -1,4 +1,5 @@
-/* A step deletes what was acknowledged; when nothing it took is on its way it takes the next rows.
+/* A step deletes what was acknowledged; when at most a half of what may be taken at once is on its
+ * way it takes the next rows.
  * Reports come in the producer's thread and only note ids. */
 #include "worker/relay.h"
 
@@ -12,8 +13,20 @@
 
 enum { PERIOD_MS = 1000, JITTER_MS = 400, ACKED_MAX = 20000, COUNT_MS = 5000 };
 enum { LAST_MS = 2000 }; /* for the last reports, and for the last deletes */
-/* The tag of a publish is the row's id, and whether a shard put it: nothing waits for those. */
+/* The tag of a publish: the row's id, how many KB it has, and whether a shard put it: nothing waits
+ * for those. */
+enum { ID_BITS = 48, KB_MAX = (1 << 15) - 1 };
 #define PUT_BIT ((uint64_t)1 << 63)
+
+static uint64_t id_of(uint64_t tag)
+{
+    return tag & (((uint64_t)1 << ID_BITS) - 1);
+}
+
+static size_t kb_of(uint64_t tag)
+{
+    return (size_t)((tag & ~PUT_BIT) >> ID_BITS);
+}
 
 struct relay {
     struct clerk *clerk; /* the lock's */
@@ -25,7 +38,8 @@ struct relay {
     _Atomic bool behind;
     pthread_mutex_t lock;
     uint64_t acked[ACKED_MAX];
-    size_t acked_n, out; /* published: acknowledged, not deleted yet; taken, without a report */
+    size_t acked_n;     /* published: acknowledged, not deleted yet */
+    size_t out, out_kb; /* taken, without a report */
 };
 
 /* In the producer's thread. A row that finds no room is published again in 30 s. */
@@ -37,17 +51,18 @@ static void on_report(void *arg, const struct broker_delivery *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         uint64_t tag = (uint64_t)(uintptr_t)list[i].tag;
         r->out -= !(tag & PUT_BIT);
+        r->out_kb -= kb_of(tag);
         if (list[i].report != REPORT_PERSISTED)
             failed = failed ? failed : &list[i];
         else if (r->acked_n < ACKED_MAX)
-            r->acked[r->acked_n++] = tag & ~PUT_BIT;
+            r->acked[r->acked_n++] = id_of(tag);
     }
     if ((r->out == 0 || r->acked_n) && r->clerk)
         clerk_wake(r->clerk);
     pthread_mutex_unlock(&r->lock);
     if (failed) /* one of a batch; they are taken again */
         log_warn("relay-unacknowledged", "outbox",
-                 log_number((long long)((uint64_t)(uintptr_t)failed->tag & ~PUT_BIT)), "why",
+                 log_number((long long)id_of((uint64_t)(uintptr_t)failed->tag)), "why",
                  failed->why ? failed->why : "");
 }
 
@@ -80,7 +95,7 @@ static int publish(struct relay *r, const struct record_post *p, uint64_t tag)
     size_t n = 0;
     if (p->headers_len &&
         record_headers_unpack(p->headers, p->headers_len, headers, BROKER_HEADERS_MAX, &n)) {
-        log_error("outbox-unreadable", "outbox", log_number((long long)(tag & ~PUT_BIT)));
+        log_error("outbox-unreadable", "outbox", log_number((long long)id_of(tag)));
         return ERR_INVALID; /* stays: an operator must look */
     }
     struct broker_record b = {.topic = p->topic,
@@ -97,8 +112,15 @@ static int publish(struct relay *r, const struct record_post *p, uint64_t tag)
     return err;
 }
 
+static size_t bytes_of(const struct record_outbox *o)
+{
+    return o->key_len + o->value_len + o->headers_len;
+}
+
 static void publish_taken(struct relay *r, const struct record_outbox *o)
 {
+    size_t kb = bytes_of(o) >> 10;
+    uint64_t tag = o->id | (uint64_t)(kb < KB_MAX ? kb : KB_MAX) << ID_BITS;
     const struct record_post p = {.topic = o->topic,
                                   .key = o->key,
                                   .key_len = o->key_len,
@@ -108,11 +130,13 @@ static void publish_taken(struct relay *r, const struct record_outbox *o)
                                   .headers_len = o->headers_len};
     pthread_mutex_lock(&r->lock);
     r->out++;
+    r->out_kb += kb_of(tag);
     pthread_mutex_unlock(&r->lock);
-    if (publish(r, &p, o->id) == 0)
+    if (publish(r, &p, tag) == 0)
         return;
     pthread_mutex_lock(&r->lock);
     r->out--;
+    r->out_kb -= kb_of(tag);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -161,19 +185,20 @@ static int take(struct relay *r, struct record *record)
         return err == ERR_FENCED ? 0 : err; /* the shard will have another id soon */
     for (size_t i = 0; i < n; i++) {
         publish_taken(r, &rows[i]);
-        bytes += rows[i].key_len + rows[i].value_len + rows[i].headers_len;
+        bytes += bytes_of(&rows[i]);
     }
     r->full = n >= RECORD_OUTBOX_ROWS || bytes >= RECORD_OUTBOX_BYTES;
     record_outbox_free(rows, n);
     return look_behind(r, record);
 }
 
-static bool idle(struct relay *r)
+/* One that Kafka cannot take keeps its place until its time is over; the others go on. */
+static bool has_room(struct relay *r)
 {
     pthread_mutex_lock(&r->lock);
-    bool is = r->out == 0;
+    bool has = r->out <= RECORD_OUTBOX_ROWS / 2 && r->out_kb <= RECORD_OUTBOX_BYTES / 2 / 1024;
     pthread_mutex_unlock(&r->lock);
-    return is;
+    return has;
 }
 
 static bool has_acked(struct relay *r)
@@ -189,12 +214,12 @@ static int step(void *arg, struct record *record, int64_t *next_ms)
     struct relay *r = arg;
     int64_t now_ms = now_ms_of(r);
     int err = delete_acked(r, record);
-    if (!err && idle(r) && (r->full || now_ms >= r->next_ms)) {
+    if (!err && has_room(r) && (r->full || now_ms >= r->next_ms)) {
         r->full = false;
         r->next_ms = now_ms + PERIOD_MS - JITTER_MS / 2 + (int64_t)rng_upto(r->s.rng, JITTER_MS);
         err = take(r, record);
     }
-    if (has_acked(r) || (r->full && idle(r)))
+    if (has_acked(r) || (r->full && has_room(r)))
         *next_ms = 0;
     else if (r->next_ms > now_ms)
         *next_ms = r->next_ms - now_ms;

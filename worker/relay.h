@@ -1,8 +1,8 @@
 /* relay.h - publishes what is due in op_outbox and deletes it after the broker's acknowledgement
  * (protocols: T10); and what a shard has just committed there, at once. A row whose publish is not
  * acknowledged is taken again 30 s later, by whoever comes first: consumers drop the repetition by
- * the id of the job. One thread with its own connection, and a producer of its own. At most 200
- * rows that it took, or 16 MB, are on their way. */
+ * the id of the job. One thread with its own connection, and a producer of its own. It takes
+ * 200 rows, or 16 MB, once at most a half of that is still on its way. */
 #pragma once
 #include "common/broker.h"
 #include "common/rng.h"

@@ -333,6 +333,25 @@ static void a_due_row_is_published_and_deleted_after_the_ack(void **state)
     assert_true(b->box.closed);
 }
 
+/* A partition without a leader, or a topic that is gone: its row is out until its time is over. */
+static void a_row_that_waits_for_its_report_holds_up_no_other(void **state)
+{
+    struct bench *b = *state;
+    struct relay *relay = relay_open(b);
+    assert_int_equal(record_fake_outbox(b->db, "stuck", "1"), 0);
+    loop_fake_run_for(b->loop, 1300);
+    for (size_t n = 2; n <= 3; n++) {
+        assert_int_equal(record_fake_outbox(b->db, "next", "1"), 0);
+        loop_fake_run_for(b->loop, 1300);
+        assert_int_equal(b->box.n, n);
+    }
+    for (int i = 0; i < 400; i++) /* but no more than it may have on their way */
+        assert_int_equal(record_fake_outbox(b->db, "next", "1"), 0);
+    loop_fake_run_for(b->loop, 5000);
+    assert_int_equal(b->box.n, 203);
+    relay_stop(relay);
+}
+
 static void what_was_not_acked_comes_again_after_30_s(void **state)
 {
     struct bench *b = *state;
@@ -523,6 +542,7 @@ int main(void)
         T(a_cancel_is_told_within_2_s_and_not_for_ever),
         T(who_left_is_not_told_what_was_on_its_way),
         T(a_due_row_is_published_and_deleted_after_the_ack),
+        T(a_row_that_waits_for_its_report_holds_up_no_other),
         T(what_was_not_acked_comes_again_after_30_s),
         T(a_lost_answer_of_the_delete_deletes_again),
         T(without_a_worker_id_nothing_is_taken),
