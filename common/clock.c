@@ -72,6 +72,12 @@ void clock_step_wall(struct clock_stepped *c, int64_t us)
     c->wall += us;
 }
 
+void clock_step_asleep(struct clock_stepped *c, int64_t us)
+{
+    c->wall += us;
+    c->boot += us;
+}
+
 struct timespec clock_until(int64_t ms)
 {
     struct timespec t;

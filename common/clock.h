@@ -27,7 +27,8 @@ const struct clock *clock_real(void);
 /* A clock that stands at wall_us until stepped; mono starts at 0, boot at wall_us. */
 void clock_stepped_init(struct clock_stepped *c, int64_t wall_us);
 void clock_step(struct clock_stepped *c, int64_t us);
-void clock_step_wall(struct clock_stepped *c, int64_t us); /* somebody sets the machine's clock */
+void clock_step_wall(struct clock_stepped *c, int64_t us);   /* somebody sets the machine's clock */
+void clock_step_asleep(struct clock_stepped *c, int64_t us); /* the machine sleeps so long */
 
 static inline int64_t clock_wall_us(const struct clock *c)
 {
@@ -40,6 +41,10 @@ static inline int64_t clock_mono_us(const struct clock *c)
 static inline int64_t clock_boot_us(const struct clock *c)
 {
     return c->boot_us(c);
+}
+static inline int64_t clock_boot_ms(const struct clock *c)
+{
+    return c->boot_us(c) / 1000;
 }
 static inline int64_t clock_mono_ms(const struct clock *c)
 {

@@ -252,6 +252,11 @@ void loop_fake_step_wall(struct loop *l, int64_t us)
     clock_step_wall(&of(l)->clock, us);
 }
 
+void loop_fake_sleep(struct loop *l, int64_t us)
+{
+    clock_step_asleep(&of(l)->clock, us);
+}
+
 const struct clock *loop_fake_clock(const struct loop *l)
 {
     return l->clock;

@@ -15,6 +15,8 @@ const struct clock *loop_fake_clock(const struct loop *l);
 
 /* Set the machine's clock: only the wall's moves. */
 void loop_fake_step_wall(struct loop *l, int64_t us);
+/* The machine sleeps so long, and its timers with it. */
+void loop_fake_sleep(struct loop *l, int64_t us);
 
 /* Do what is due now and in the next ms; the clock then stands exactly ms later. */
 void loop_fake_run_for(struct loop *l, int64_t ms);

@@ -3,7 +3,8 @@
  *
  *   loop: ask --wish--> clerk: wish_take, wish_do --post--> loop: on_answer --> pursue
  *
- * Times count from the moment the statement was sent: the server's lease is never shorter. */
+ * Times count from the moment the statement was sent: the server's lease is never shorter. It goes
+ * on while the machine sleeps, and so does the clock by which it is measured. */
 #include "worker/lease.h"
 
 #include <pthread.h>
@@ -23,9 +24,10 @@ struct lease_shard {
     struct loop_timer *timer;
     char name[NAME];
     _Atomic uint64_t worker;
-    _Atomic int64_t held_since; /* mono ms + 1; 0: not held, or a renewal was missed */
+    _Atomic int64_t held_since; /* boot ms + 1; 0: not held, or a renewal was missed */
+    _Atomic int64_t renewed_ms;
     /* the loop's */
-    int64_t asked_ms, renewed_ms;
+    int64_t asked_ms;
     bool waiting; /* asked, no answer yet */
     bool missed;  /* the last renewal failed: ask at the next tick */
     bool late, fenced, leaving;
@@ -52,6 +54,16 @@ struct lease {
     _Atomic unsigned shares;
 };
 
+static int64_t now_ms(const struct lease_shard *s)
+{
+    return clock_boot_ms(s->loop->clock);
+}
+
+static bool is_fresh(const struct lease_shard *s)
+{
+    return now_ms(s) - atomic_load(&s->renewed_ms) < s->lease->lease_ms * 2 / 3;
+}
+
 /* ---- in the clerk */
 
 /* Renewals first: a start that fails again and again must not keep them waiting. */
@@ -71,7 +83,7 @@ static struct lease_shard *wish_take(struct lease *l)
 
 static int wish_do(struct lease *l, struct record *r, struct lease_shard *s)
 {
-    s->sent_ms = loop_now_ms(s->loop);
+    s->sent_ms = now_ms(s);
     switch (s->did) {
     case WISH_START:
         return r->ops->worker_start(r, s->name, l->lease_ms, &s->of);
@@ -117,7 +129,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
 static void ask(struct lease_shard *s, enum wish wish)
 {
     s->waiting = true;
-    s->asked_ms = loop_now_ms(s->loop);
+    s->asked_ms = now_ms(s);
     pthread_mutex_lock(&s->lease->lock);
     s->of = atomic_load(&s->worker);
     s->wish = wish;
@@ -132,7 +144,7 @@ static void pursue(struct lease_shard *s)
         return;
     if (!atomic_load(&s->worker))
         ask(s, WISH_START);
-    else if (s->missed || loop_now_ms(s->loop) - s->asked_ms >= s->lease->lease_ms / 5)
+    else if (s->missed || now_ms(s) - s->asked_ms >= s->lease->lease_ms / 5)
         ask(s, WISH_RENEW);
 }
 
@@ -193,12 +205,12 @@ static void answered(struct lease_shard *s)
     uint64_t worker = atomic_load(&s->worker);
     if (s->did == WISH_START && !s->err) {
         atomic_store(&s->worker, s->of);
-        s->renewed_ms = s->sent_ms;
+        atomic_store(&s->renewed_ms, s->sent_ms);
         atomic_store(&s->held_since, s->sent_ms + 1);
         if (!s->leaving)
             s->events.held(s->events.arg, s->of);
     } else if (s->did == WISH_RENEW && s->of == worker && !s->err) {
-        s->renewed_ms = s->sent_ms;
+        atomic_store(&s->renewed_ms, s->sent_ms);
         s->missed = false;
         if (!atomic_load(&s->held_since))
             atomic_store(&s->held_since, s->sent_ms + 1);
@@ -272,14 +284,13 @@ uint64_t lease_worker(const struct lease_shard *s)
 
 bool lease_good(const struct lease_shard *s)
 {
-    return atomic_load(&s->worker) && !s->fenced &&
-           loop_now_ms(s->loop) - s->renewed_ms < s->lease->lease_ms * 2 / 3;
+    return atomic_load(&s->worker) && !s->fenced && is_fresh(s);
 }
 
 int64_t lease_held_ms(const struct lease_shard *s)
 {
     int64_t since = atomic_load(&s->held_since);
-    return since ? loop_now_ms(s->loop) - since + 1 : 0;
+    return since && is_fresh(s) ? now_ms(s) - since + 1 : 0; /* no tick may have seen it yet */
 }
 
 bool lease_settled(struct lease *l)

@@ -114,6 +114,20 @@ static void not_renewed_for_10_s_is_late_until_it_is_again(void **state)
     assert_int_equal(b->lost_n, 0);
 }
 
+static void a_machine_that_slept_has_a_late_lease(void **state)
+{
+    struct bench *b = *state;
+    loop_fake_run_for(b->loop, 20000);
+    assert_true(lease_good(b->shard) && lease_settled(b->lease));
+    loop_fake_sleep(b->loop, 11000000);
+    assert_false(lease_good(b->shard)); /* before any timer ran */
+    assert_false(lease_settled(b->lease));
+    loop_fake_run_for(b->loop, 3100);
+    assert_true(lease_good(b->shard));
+    assert_in_range(lease_held_ms(b->shard), 1, 3100);
+    assert_int_equal(b->late_n, 2);
+}
+
 static void leases_are_settled_15_s_after_mysql_is_back(void **state)
 {
     struct bench *b = *state;
@@ -279,6 +293,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(a_shard_is_registered_and_renewed_each_3_s),
         T(not_renewed_for_10_s_is_late_until_it_is_again),
+        T(a_machine_that_slept_has_a_late_lease),
         T(leases_are_settled_15_s_after_mysql_is_back),
         T(shares_are_the_shards_of_all_workers_that_live),
         T(shares_are_never_fewer_than_the_process_has),
