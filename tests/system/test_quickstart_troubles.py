@@ -214,6 +214,34 @@ def test_no_package_mirror(machine):
     assert len(out) == 1 and out[0].startswith(CHECKED)
 
 
+def test_what_you_have_is_not_removed(machine):
+    machine.absent("ninja-build")
+    machine.mirror()
+    machine.stub("apt-get", """case $* in
+        *--print-uris*) echo "'http://x/a.deb' a.deb 1500000 x" ;;
+        "-s install "*) echo "Remv mysql-community-server [8.0]"; echo "Remv mysql-common [8.0]" ;;
+        install*--no-remove*) echo 'E: Packages need to be removed but remove is disabled.' >&2; exit 100 ;;
+        install*) touch "$CALLS.installed" ;;
+        esac""")
+    machine.stub("mvn", "exit 1")
+    refused(machine, 1, "2/6 packages   FAILED  apt would remove what you have: mysql-community-server mysql-common. "
+            "Remove it yourself if you can do without, or use another machine or a container")
+
+
+def test_another_apt_that_has_the_lists_is_waited_for(machine):
+    machine.absent("ninja-build")
+    machine.mirror()
+    machine.stub("sleep", "")
+    machine.stub("apt-get", """case $* in
+        update*) [ -e "$CALLS.once" ] && touch "$CALLS.lists" && exit
+            touch "$CALLS.once"; echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)' >&2; exit 100 ;;
+        *--print-uris*) [ -e "$CALLS.lists" ] && echo "'http://x/a.deb' a.deb 1500000 x" ;;
+        install*) touch "$CALLS.installed" ;;
+        esac""")
+    machine.stub("mvn", "exit 1")
+    assert machine.call().stdout.splitlines()[2].startswith("2/6 packages   1 package, 2 MB    ok  ")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can leave behind what belongs to root")
 @pytest.mark.parametrize("words", [[], ["stop"]])
 def test_what_root_left_behind_belongs_to_root(words):
