@@ -176,6 +176,11 @@ def test_what_a_killed_one_left_running_is_stopped(work_folder, release):
     q.process.kill()
     q.process.wait(10)
     assert [pid for pid in pids if is_alive(pid)] == pids
+    assert re.search(r"accepted .*job .*This job +http://[0-9.:]+/j/[0-9a-f-]{36}\n", q.start("--port", str(free_port())), re.S)
+    assert [pid for pid in pids if is_alive(pid)] == []
+    pids = [int(p.read_text()) for p in q.folder.rglob("*.pid") if p.name != "pid"]
+    q.process.kill()
+    q.process.wait(10)
     done = q.call("stop")
     assert done.returncode == 0 and done.stdout.startswith("stopped what a killed quick start had left: "), done
     assert set(done.stdout.split(":")[1].split()) == {"kafka", "redis", "mysql", "gateway", "worker", "auth", "member",

@@ -258,6 +258,20 @@ def test_what_root_left_behind_belongs_to_root(words):
 """
 
 
+def test_a_program_that_has_the_number_of_one_of_ours_is_left_alone(tmp_path):
+    """The build folder is gone, and what a killed quick start wrote down is another program's now."""
+    q = QuickStart(tmp_path / "run", tmp_path / "gone/quickstart")
+    q.folder.mkdir()
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        (q.folder / "gateway.pid").write_text(f"{other.pid}\n")
+        assert q.call("stop").stdout == "nothing runs\n"
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_no_maven_central(machine):
     machine.stub("mvn", "echo 'Unknown host repo.example' >&2; exit 1")
     done = machine.call()
