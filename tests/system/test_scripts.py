@@ -80,3 +80,18 @@ def test_a_database_that_starts_deletes_nothing_in_everybodys_folder(tmp_path):
     finally:
         server.stop()
         others.unlink(missing_ok=True)
+
+
+def test_the_servers_start_and_start_again_in_any_folder(tmp_path):
+    """A blank splits a word in mariadb-install-db, a comma Kafka's list of folders, and Kafka reads its file as Latin-1."""
+    folder = tmp_path / "my jürg,s stack"
+    server = Stack(folder, mine=True)
+    try:
+        for _ in range(2):
+            server.start()
+            assert server.sql("SELECT 1") == [["1"]] and b" 1 brokers:" in server.kcat("-L")
+            server.call("stop", server.folder)
+        assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+        assert {"kafka", "mysql", "redis"} <= {p.name for p in folder.iterdir()} and (folder / "kafka/data").exists()
+    finally:
+        server.stop()
