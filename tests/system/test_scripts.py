@@ -4,11 +4,21 @@ import http.server
 import os
 import pathlib
 import shutil
+import signal
+import socketserver
 import subprocess
 import tempfile
 import threading
 
-from harness import ROOT, Stack
+from harness import ROOT, Stack, wait_for
+
+
+def program(folder, name, text):
+    """A program of this name that is first in the PATH that is returned."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+    (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 @contextlib.contextmanager
@@ -47,6 +57,34 @@ def test_the_jars_come_by_the_callers_maven_settings_into_the_cache_alone(tmp_pa
     assert [p.name for p in cache.iterdir()] == ["kafka.lock"]
 
 
+def fetch(tmp_path, **more):
+    path = program(tmp_path / "bin", "mvn", """for w; do case $w in -DoutputDirectory=*) libs=${w#*=} ;; esac; done
+        mkdir -p "$libs" && touch "$libs/kafka_2.13-4.2.0.jar\"""")
+    return subprocess.run([ROOT / "deploy/stack", "fetch"], capture_output=True, text=True, env={"PATH": path, **more})
+
+
+def test_a_kafka_of_yours_where_the_jars_belong_stays(tmp_path):
+    yours = tmp_path / "opt/kafka-4.2.0/bin"
+    yours.mkdir(parents=True)
+    done = fetch(tmp_path, OFFPATH_CACHE=str(tmp_path / "opt"))
+    assert done.returncode == 3 and "Directory not empty" in done.stderr and yours.exists(), done
+    assert sorted(p.name for p in (tmp_path / "opt").iterdir()) == ["kafka-4.2.0", "kafka.lock"]
+
+
+def test_what_a_killed_download_left_goes_with_the_next(tmp_path):
+    cache = tmp_path / ".cache/offpath"
+    (cache / ".offpath-fetch/libs").mkdir(parents=True)
+    assert fetch(tmp_path, HOME=str(tmp_path)).returncode == 0
+    assert sorted(p.name for p in cache.iterdir()) == ["kafka-4.2.0", "kafka.lock"]
+    assert sorted(p.name for p in (cache / "kafka-4.2.0").iterdir()) == ["complete", "libs"]
+
+
+def test_without_a_home_no_jars_are_taken_from_where_anybody_can_put_them(tmp_path):
+    done = fetch(tmp_path)
+    assert done.returncode == 3 and done.stderr == \
+        "stack: neither HOME nor OFFPATH_CACHE says where the broker's jars are kept\n", done
+
+
 def test_the_callers_settings_do_not_reach_the_tests(tmp_path):
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests/run", tmp_path / "tests/run")
@@ -82,8 +120,10 @@ def test_a_database_that_starts_deletes_nothing_in_everybodys_folder(tmp_path):
         others.unlink(missing_ok=True)
 
 
-def test_the_servers_start_and_start_again_in_any_folder(tmp_path):
-    """A blank splits a word in mariadb-install-db, a comma Kafka's list of folders, and Kafka reads its file as Latin-1."""
+def test_the_servers_start_and_start_again_in_any_folder(tmp_path, monkeypatch):
+    """A blank splits a word in mariadb-install-db, a comma Kafka's list of folders, and Kafka reads its file as Latin-1.
+    A Java of yours that is first in PATH may be too old."""
+    monkeypatch.setenv("PATH", program(tmp_path / "bin", "java", "exit 1"))
     folder = tmp_path / "my jürg,s stack"
     server = Stack(folder, mine=True)
     try:
@@ -91,7 +131,54 @@ def test_the_servers_start_and_start_again_in_any_folder(tmp_path):
             server.start()
             assert server.sql("SELECT 1") == [["1"]] and b" 1 brokers:" in server.kcat("-L")
             server.call("stop", server.folder)
-        assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+        assert {p.name for p in tmp_path.iterdir()} == {"bin", folder.name}
         assert {"kafka", "mysql", "redis"} <= {p.name for p in folder.iterdir()} and (folder / "kafka/data").exists()
+    finally:
+        server.stop()
+
+
+def test_a_server_of_another_on_our_port_is_not_taken_for_ours(tmp_path):
+    class Pong(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(64)
+            self.request.sendall(b"+PONG\r\n")
+
+    ours = Stack(tmp_path / "stack", mine=True)
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack/.offpath-stack").touch()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Pong) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        (tmp_path / "stack/redis.port").write_text(str(other.server_address[1]))
+        try:
+            ours.start("redis")
+            assert ours.redis("INFO", "server") and not ours.env["OFFPATH_REDIS"].endswith(f":{other.server_address[1]}")
+        finally:
+            ours.stop()
+            other.shutdown()
+
+
+def test_a_start_that_is_interrupted_does_not_keep_the_next_one_waiting(tmp_path):
+    folder = tmp_path / "stack"
+    env = {**os.environ, "PATH": program(tmp_path / "bin", "redis-server", "exec sleep 300")}
+    start = subprocess.Popen([ROOT / "deploy/stack", "start", folder, "--only", "redis"], env=env, start_new_session=True,
+                             stderr=subprocess.DEVNULL)
+    wait_for("it waits for the server", lambda: (folder / "redis.pid").read_text(), 20)
+    os.killpg(start.pid, signal.SIGINT)
+    assert start.wait(10) == 130
+    subprocess.run([ROOT / "deploy/stack", "stop", folder], check=True)
+    wait_for("its lock is free", lambda: subprocess.run(["flock", "-n", folder / "lock", "true"]).returncode == 0, 20)
+
+
+def test_a_server_that_there_is_not_is_not_stopped(tmp_path):
+    done = subprocess.run([ROOT / "deploy/stack", "stop", tmp_path, "--only", "mysq"], capture_output=True, text=True)
+    assert done.returncode == 2 and "usage" in done.stderr, done
+
+
+def test_a_folder_by_another_name_is_the_same(tmp_path):
+    server = Stack(tmp_path / "stack", mine=True)
+    (tmp_path / "link").symlink_to("stack")
+    try:
+        server.call("start", tmp_path / "link", "--only", "redis")
+        assert "redis runs, pid " in server.call("status", tmp_path / "link", "--only", "redis")
     finally:
         server.stop()
