@@ -10,12 +10,14 @@ import subprocess
 import tempfile
 import threading
 
+import pytest
+
 from harness import ROOT, Stack, wait_for
 
 
 def program(folder, name, text):
     """A program of this name that is first in the PATH that is returned."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(f"#!/bin/bash\n{text}\n")
     (folder / name).chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"
@@ -85,26 +87,116 @@ def test_without_a_home_no_jars_are_taken_from_where_anybody_can_put_them(tmp_pa
         "stack: neither HOME nor OFFPATH_CACHE says where the broker's jars are kept\n", done
 
 
-def test_the_callers_settings_do_not_reach_the_tests(tmp_path):
-    (tmp_path / "tests").mkdir()
-    shutil.copy(ROOT / "tests/run", tmp_path / "tests/run")
-    (tmp_path / "tests/lint").write_text("#!/bin/bash\necho ok seen; env | grep ^OFFPATH_; echo 1 passed\n")
-    (tmp_path / "tests/lint").chmod(0o755)
-    done = subprocess.run([tmp_path / "tests/run", "--stage", "lint"], capture_output=True, text=True,
-                          env={"PATH": os.environ["PATH"], "OFFPATH_CACHE": "/c", "OFFPATH_CONFIG": "/nowhere",
-                               "OFFPATH_KAFKA_FILE": "/nowhere", "OFFPATH_TEST_KAFKA": "127.0.0.1:1"})
-    assert done.returncode == 0 and done.stdout.endswith("1 passed, 0 failed\n"), done
-    seen = (tmp_path / "build/test/lint.log").read_text().splitlines()
-    assert seen == ["ok seen", "OFFPATH_CACHE=/c", "1 passed"]
+class Clone:
+    """A folder with tests/run, to whose stages the rest is what a test puts there."""
+
+    def __init__(self, folder):
+        self.folder, self.bin = folder, folder / "bin"
+        for name in ("tests/system", "deploy"):
+            (folder / name).mkdir(parents=True)
+        shutil.copy(ROOT / "tests/run", folder / "tests/run")
+        self.put("deploy/stack", 'echo "$1" >> calls')
+        for name in ("cmake", "ninja"):
+            self.put(f"bin/{name}", "")
+
+    def put(self, name, text):
+        program((self.folder / name).parent, pathlib.Path(name).name, text)
+
+    def system(self, text):
+        (self.folder / "tests/system/harness.py").write_text("class NotInTime(AssertionError):\n    pass\n")
+        (self.folder / "tests/system/test_it.py").write_text(text)
+        return self.run("--stage", "system", PYTEST_S="3")
+
+    def start(self, *words, **more):
+        return subprocess.Popen([self.folder / "tests/run", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env={"PATH": f"{self.bin}:{os.environ['PATH']}", **more})
+
+    def run(self, *words, **more):
+        run = self.start(*words, **more)
+        run.out, run.err = run.communicate(timeout=60)
+        return run
 
 
-def test_a_list_of_stages_leaves_the_servers_of_a_run_alone(tmp_path):
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "build/test-stack").mkdir(parents=True)
-    shutil.copy(ROOT / "tests/run", tmp_path / "tests/run")
-    done = subprocess.run([tmp_path / "tests/run", "--list"], capture_output=True, text=True)
-    assert done.returncode == 0 and "system" in done.stdout.split(), done
-    assert (tmp_path / "build/test-stack").exists()
+@pytest.fixture
+def clone(tmp_path):
+    return Clone(tmp_path)
+
+
+def test_the_callers_settings_do_not_reach_the_tests(clone):
+    clone.put("tests/lint", "echo ok seen; env | grep -E '^(OFFPATH|PY)' | sort; echo 1 passed")
+    done = clone.run("--stage", "lint", OFFPATH_CACHE="/c", OFFPATH_CONFIG="/nowhere", OFFPATH_KAFKA_FILE="/nowhere",
+                     OFFPATH_TEST_KAFKA="127.0.0.1:1", OFFPATH_TEST_SEED="7", PYTHONPATH="/p", PYTEST_ADDOPTS="-x")
+    assert done.returncode == 0 and done.out.endswith("1 passed, 0 failed\n"), done.out
+    assert (clone.folder / "build/test/lint.log").read_text().splitlines() == [
+        "ok seen", "OFFPATH_CACHE=/c", "OFFPATH_TEST_SEED=7", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "1 passed"]
+
+
+def test_a_list_of_stages_leaves_the_servers_of_a_run_alone(clone):
+    (clone.folder / "build/test-stack").mkdir(parents=True)
+    done = clone.run("--list")
+    assert done.returncode == 0 and "system" in done.out.split(), done.out
+    assert (clone.folder / "build/test-stack").exists()
+
+
+def test_a_second_run_leaves_the_first_alone_and_what_outlives_a_run_is_none(clone):
+    clone.put("tests/lint", "setsid sleep 20 > /dev/null 2>&1 & touch began; until [ -e go ]; do sleep 0.02; done; echo ok it")
+    first = clone.start("--stage", "lint")
+    wait_for("it has begun", lambda: (clone.folder / "began").exists(), 20)
+    second = clone.run("--stage", "lint")
+    (clone.folder / "go").touch()
+    assert (second.returncode, second.out, second.err) == (2, "", "another tests/run goes on here\n")
+    assert first.communicate(timeout=20)[0].endswith("1 passed, 0 failed\n")
+    assert clone.run("--stage", "lint").returncode == 0
+
+
+def test_lint_looks_at_files_or_says_that_there_are_none(clone):
+    shutil.copy(ROOT / "tests/lint", clone.folder / "tests/lint")
+    done = clone.run("--stage", "lint", GIT_CEILING_DIRECTORIES=str(clone.folder.parent))
+    assert done.returncode == 1 and "  lint: git names no file here" in done.out, done.out
+    assert done.out.endswith("0 passed, 1 failed\n"), done.out
+
+
+def test_a_container_that_refuses_setarch_has_thread_sanitizer_too(clone):
+    clone.put("bin/setarch", "echo 'setarch: failed to set personality' >&2; exit 1")
+    for name in "ab":
+        clone.put(f"build/tsan/tests/unit_test_{name}", "echo '[ RUN      ] x'; echo '[       OK ] x'")
+    done = clone.run("--stage", "tsan", PARALLEL="many")
+    assert done.returncode == 0 and done.out.endswith("\n2 passed, 0 failed\n"), done.out
+
+
+def test_a_program_without_a_result_is_a_failure(clone):
+    clone.put("bin/basename", '[[ $1 != *_b ]] || { kill $PPID; exit; }; exec /usr/bin/basename "$1"')
+    for name in "ab":
+        clone.put(f"build/asan/tests/unit_test_{name}", "echo '[ RUN      ] x'; echo '[       OK ] x'")
+    done = clone.run("--stage", "asan", JOBS="1")
+    assert done.out.endswith("\n1 passed, 1 failed\n"), done.out
+
+
+def test_a_stage_whose_time_is_up_takes_down_what_it_made(clone):
+    (clone.folder / "build/test-stack").mkdir(parents=True)
+    done = clone.system("""import pathlib, pytest, threading
+@pytest.fixture
+def server():
+    yield
+    pathlib.Path("taken-down").touch()
+def test_it(server):
+    assert threading.Event().wait(60)
+""")
+    assert (clone.folder / "taken-down").exists(), done.out
+    assert done.out.endswith(" failed\n") and done.returncode == 1 and "pytest ended with 124" in done.out, done.out
+    assert (clone.folder / "calls").read_text().split()[:2] == ["stop", "start"], "a killed run's servers"
+
+
+def test_a_second_look_that_skips_is_no_pass(clone):
+    done = clone.system("""import pathlib, pytest
+from harness import NotInTime
+def test_it():
+    if pathlib.Path("seen").exists():
+        pytest.skip("not again")
+    pathlib.Path("seen").touch()
+    raise NotInTime("late")
+""")
+    assert (clone.folder / "seen").exists() and done.out.endswith("\n0 passed, 1 failed\n"), done.out
 
 
 def test_a_database_that_starts_deletes_nothing_in_everybodys_folder(tmp_path):
