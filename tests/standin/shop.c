@@ -10,19 +10,19 @@ struct entry {
     int64_t at_us, took_us; /* when it came, of Unix time; until its end */
 };
 
+enum { LOG_MAX = 50000 };
+
 struct shop_log {
-    size_t max;
     uint64_t last; /* number of the newest entry */
-    struct entry entry[];
+    struct entry entry[LOG_MAX];
 };
 
-void shops_init(struct shops *s, int delay_ms, size_t log_max)
+void shops_init(struct shops *s, int delay_ms)
 {
     *s = (struct shops){.delay_ms = delay_ms, .random = 88172645463325252u};
-    s->log = calloc(1, sizeof *s->log + log_max * sizeof *s->log->entry);
+    s->log = calloc(1, sizeof *s->log);
     if (!s->log)
         abort();
-    s->log->max = log_max;
     static const char *const names[] = {"/a-mart", "/b-shop", "/c-store", "/v1", "/builder"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         shops_find(s, names[i], true);
@@ -30,19 +30,10 @@ void shops_init(struct shops *s, int delay_ms, size_t log_max)
 
 static void log_clear(struct shop_log *log)
 {
-    for (size_t i = 0; i < log->max; i++) {
+    for (size_t i = 0; i < LOG_MAX; i++) {
         free(log->entry[i].text);
         log->entry[i] = (struct entry){0};
     }
-}
-
-void shops_fini(struct shops *s)
-{
-    for (unsigned i = 0; i < s->count; i++)
-        script_free(s->shop[i].script);
-    log_clear(s->log);
-    free(s->log);
-    *s = (struct shops){0};
 }
 
 struct shop *shops_find(struct shops *s, const char *path, bool create)
@@ -66,7 +57,11 @@ struct shop *shops_find(struct shops *s, const char *path, bool create)
 void json_text(const char *text, size_t max, struct buf *out)
 {
     buf_char(out, '"');
-    for (size_t i = 0; text[i] && i < max; i++) {
+    size_t len = strnlen(text, max + 1);
+    if (len > max) /* back to the first byte of the character that would be cut */
+        for (len = max; len && ((unsigned char)text[len] & 0xc0) == 0x80; len--)
+            ;
+    for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c == '"' || c == '\\')
             buf_char(out, '\\');
@@ -95,7 +90,7 @@ uint64_t shop_begin(struct shops *s, struct shop *shop, const struct shop_reques
     if (++shop->in_flight > shop->in_flight_max)
         shop->in_flight_max = shop->in_flight;
     uint64_t number = ++s->log->last;
-    struct entry *e = &s->log->entry[number % s->log->max];
+    struct entry *e = &s->log->entry[number % LOG_MAX];
     free(e->text);
     *e = (struct entry){number, buf_take(&b, NULL), shop->in_flight, -1, q->at_us, 0};
     buf_fini(&b);
@@ -109,7 +104,7 @@ void shop_end(struct shops *s, struct shop *shop, uint64_t number, int status, i
         shop->answered++;
     else
         shop->aborted++;
-    struct entry *e = &s->log->entry[number % s->log->max];
+    struct entry *e = &s->log->entry[number % LOG_MAX];
     if (e->number == number) {
         e->status = status;
         e->took_us = at_us - e->at_us;
@@ -188,11 +183,11 @@ void shops_print_log(const struct shops *s, const char *only, struct buf *out)
     buf_init(&wanted, 256);
     buf_text(&wanted, "\"shop\":");
     json_text(only, SHOP_NAME, &wanted);
-    uint64_t last = s->log->last, first = last > s->log->max ? last - s->log->max + 1 : 1;
+    uint64_t last = s->log->last, first = last > LOG_MAX ? last - LOG_MAX + 1 : 1;
     bool any = false;
     buf_char(out, '[');
     for (uint64_t n = first; n <= last; n++) {
-        const struct entry *e = &s->log->entry[n % s->log->max];
+        const struct entry *e = &s->log->entry[n % LOG_MAX];
         if (e->number != n || !e->text)
             continue;
         if (*only && strncmp(e->text, buf_str(&wanted), wanted.len) != 0)

@@ -35,8 +35,7 @@ struct shop_request {
     int64_t at_us; /* Unix time */
 };
 
-void shops_init(struct shops *s, int delay_ms, size_t log_max);
-void shops_fini(struct shops *s);
+void shops_init(struct shops *s, int delay_ms);
 
 /* The shop of a path ("/a-mart/..."), made if there is room and create is set. Else NULL. */
 struct shop *shops_find(struct shops *s, const char *path, bool create);
@@ -53,4 +52,5 @@ int shop_answer(struct shops *s, const struct shop *shop, const struct shop_requ
 void shops_print_stats(const struct shops *s, struct buf *out); /* one JSON object by shop */
 void shops_print_log(const struct shops *s, const char *only, struct buf *out); /* "" = all */
 void shops_clear(struct shops *s); /* log and counters; what is in flight stays counted */
-void json_text(const char *text, size_t max, struct buf *out); /* quoted, at most max bytes of it */
+/* Quoted; at most max bytes of it, and no part of a character. */
+void json_text(const char *text, size_t max, struct buf *out);

@@ -93,7 +93,7 @@ static void control_script(struct server *s, struct conn *c, const struct http_r
     const char *why = NULL;
     size_t len = q->size - (size_t)(q->body - c->in.data);
     struct reply *list = put ? script_parse(q->body, len, &why) : NULL;
-    if (why || (put && !shop)) {
+    if (why || (!shop && (put || *name))) {
         script_free(list);
         say(c, 400, why ? why : "no such shop, and no room for another");
         return;
@@ -411,18 +411,17 @@ static void prepare(void)
 
 static int usage(void)
 {
-    fputs("usage: offpath-standin [--port N] [--ports-file F] [--delay-ms N] [--log N]\n"
+    fputs("usage: offpath-standin [--port N] [--ports-file F] [--delay-ms N]\n"
           "  --port N        loopback port, 0 = any free one (default 0)\n"
           "  --ports-file F  JSON {pid, listen}, written once ready\n"
-          "  --delay-ms N    delay of the shops' own answers (default: a natural one)\n"
-          "  --log N         requests the log keeps (default 50000)\n",
+          "  --delay-ms N    delay of the shops' own answers (default: a natural one)\n",
           stderr);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    long port = 0, delay_ms = -1, log_max = 50000;
+    long port = 0, delay_ms = -1;
     const char *ports_file = NULL;
     for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -435,8 +434,6 @@ int main(int argc, char **argv)
             port = n;
         else if (strcmp(argv[i], "--delay-ms") == 0 && number)
             delay_ms = n;
-        else if (strcmp(argv[i], "--log") == 0 && number && n > 0)
-            log_max = n;
         else
             return usage();
     }
@@ -447,7 +444,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "offpath-standin: port %ld: %s\n", port, strerror(errno));
         return 5;
     }
-    shops_init(&s.shops, (int)delay_ms, (size_t)log_max);
+    shops_init(&s.shops, (int)delay_ms);
     buf_init(&s.filler, 0);
     for (int i = 0; i < 4096; i++)
         buf_text(&s.filler, "[\"endless\",");

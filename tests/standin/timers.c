@@ -30,12 +30,6 @@ static void sink(struct timers *t, size_t place, struct timer *timer)
     put(t, place, timer);
 }
 
-void timers_fini(struct timers *t)
-{
-    free(t->heap);
-    *t = (struct timers){0};
-}
-
 void timer_set(struct timers *t, struct timer *timer, int64_t due)
 {
     timer_stop(t, timer);

@@ -13,7 +13,6 @@ struct timers {
     size_t count, cap;
 };
 
-void timers_fini(struct timers *t);
 void timer_set(struct timers *t, struct timer *timer, int64_t due); /* also when set already */
 void timer_stop(struct timers *t, struct timer *timer);             /* fine if not set */
 /* The next one due at now, taken out; or NULL. */

@@ -106,3 +106,26 @@ def test_an_answer_is_held_until_it_is_let_go(standin):
     assert standin.in_flight() == 1
     standin.let_go("a-mart")
     assert asked.join().results[0].json() == {"price": 7}
+
+
+def test_a_long_body_is_logged_as_far_as_whole_characters_go(standin):
+    body = "x" * 2047 + "\u00e9 and more"
+    assert request(standin.address(), "POST", "/c-store/quote", body.encode()).status == 400
+    entry, = standin.log_of("c-store")
+    assert entry["body"] == "x" * 2047
+
+
+def test_a_script_of_a_shop_there_is_no_room_for_is_refused_and_changes_no_other(work_folder, binaries):
+    folder = work_folder / "stand-in-full"
+    folder.mkdir()
+    s = StandIn(folder, binaries / "tests/standin/offpath-standin")
+    try:
+        s.script("a-mart", {"status": 503, "repeat": -1})
+        for n in range(40):
+            request(s.address(), "PUT", f"/_script/shop-{n}", "[]")
+        assert request(s.address(), "DELETE", "/_script/another").status == 400
+        assert request(s.address(), "GET", "/a-mart/products/1/price").status == 503
+        s.mend()
+        assert request(s.address(), "GET", "/a-mart/products/1/price").status == 200
+    finally:
+        s.stop()
