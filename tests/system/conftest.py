@@ -40,11 +40,16 @@ def release():
 @pytest.fixture(scope="session")
 def stack():
     given = os.environ.get("OFFPATH_TEST_STACK")
+    for old in (ROOT / "build").glob("system-stack-*"):
+        if not pathlib.Path(f"/proc/{old.name.rsplit('-', 1)[1]}").exists():  # its run was killed
+            Stack(old, mine=True).stop()
     s = Stack(given or ROOT / f"build/system-stack-{os.getpid()}", mine=not given)
-    s.start()
-    yield s
-    if not given:
-        s.stop()
+    try:
+        s.start()
+        yield s
+    finally:
+        if not given:
+            s.stop()
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +78,11 @@ def new_site(stack, work_folder, binaries):
 @pytest.fixture(scope="module")
 def shared(stack, work_folder, binaries):
     """One gateway, one worker, one stand-in for all tests of a module."""
-    site = Site(stack, work_folder, binaries).open()
-    yield site
-    closing([site])
+    site = Site(stack, work_folder, binaries)
+    try:
+        yield site.open()
+    finally:
+        closing([site])
 
 
 @pytest.fixture
@@ -106,9 +113,11 @@ def browser(chromium):
 @pytest.fixture(scope="module")
 def all_flows(stack, work_folder, binaries):
     """The eight flows with one gateway and one worker, for all tests of a module."""
-    site = Systems(stack, work_folder, binaries).open()
-    yield site
-    closing([site])
+    site = Systems(stack, work_folder, binaries)
+    try:
+        yield site.open()
+    finally:
+        closing([site])
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ are spoken to with the command line clients mariadb and kcat.
 A Site is one installation of its own: flow files, topics, database, Redis database, stand-in,
 gateways and workers. Sites share the servers and nothing else, so tests do not meet each other.
 Nothing here sleeps to let something happen: wait_for looks again until it is true or too late."""
+import atexit
 import contextlib
 import http.client
 import itertools
@@ -288,6 +289,7 @@ class Program:
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen([str(w) for w in command], env=env, stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, start_new_session=True)
+        atexit.register(self.process.kill)  # whatever becomes of its test
         self.pid = self.process.pid
 
     def wait_ready(self, timeout=60):

@@ -15,7 +15,7 @@ from harness import ROOT, request, wait_for
 
 class QuickStart:
     def __init__(self, folder, release):
-        self.folder = folder
+        self.folder, self.shown = folder, str(folder).removeprefix(f"{ROOT}/")
         self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("OFFPATH_")},
                     "QUICKSTART_DIR": str(folder), "QUICKSTART_BUILD": str(release)}
         if "OFFPATH_CACHE" in os.environ:

@@ -307,7 +307,7 @@ def test_what_it_started_stops_when_a_server_of_yours_does_not_answer(work_folde
     assert done.returncode == 3, done
     lines = done.stderr.splitlines()
     assert lines[0] == "5/6 start      FAILED  offpath-worker topics apply --yes said no"
-    assert lines[-1] == f"  try: is that your server? see {q.folder}/quickstart.log"
+    assert lines[-1] == f"  try: is that your server? see {q.shown}/quickstart.log"
     assert (q.folder / "stack/mysql").exists() and not (q.folder / "stack/kafka").exists()
     assert not left(q.folder) and not list(q.folder.rglob("*.pid")) and not list(q.folder.glob("*.ports"))
     shutil.rmtree(q.folder)

@@ -7,12 +7,14 @@ import shutil
 import signal
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 
 import pytest
 
 from harness import ROOT, Stack, wait_for
+from test_quickstart import is_alive
 
 
 def program(folder, name, text):
@@ -274,3 +276,11 @@ def test_a_folder_by_another_name_is_the_same(tmp_path):
         assert "redis runs, pid " in server.call("status", tmp_path / "link", "--only", "redis")
     finally:
         server.stop()
+
+
+def test_a_program_of_the_tests_ends_with_its_run(tmp_path):
+    text = "import pathlib; from harness import Program; print(Program('it', pathlib.Path('.'), ['sleep', '60'], {}).pid); 1 / 0"
+    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "tests/system")},
+                          capture_output=True, text=True, timeout=60)
+    assert "ZeroDivisionError" in done.stderr
+    wait_for("it has ended", lambda: not is_alive(int(done.stdout)), 10)
