@@ -95,6 +95,13 @@ def test_a_broken_shop_is_named_and_mended(running):
     assert re.search(r"succeeded .*3 of 3, saved", done.stdout), done
 
 
+def test_the_callers_curlrc_is_not_read(running, tmp_path, monkeypatch):
+    (tmp_path / ".curlrc").write_text("output = /dev/null\n")
+    monkeypatch.setitem(running.env, "HOME", str(tmp_path))
+    done = running.call("send", "45")
+    assert done.returncode == 0 and re.search(r"succeeded .*3 of 3, saved", done.stdout), done
+
+
 def test_the_systems_are_named(running):
     assert running.call("try").stdout.split() == ["price-compare", "resume-advice", "template-design",
                                                   "interview-questions", "sign-up"]

@@ -1,6 +1,7 @@
 """What the quick start says when something is missing or taken: the exact words, the exit code, and
 that nothing it started stays. The machine it meets is made of stubs: programs, memory, system."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -272,6 +273,22 @@ def test_a_program_that_has_the_number_of_one_of_ours_is_left_alone(tmp_path):
         other.wait()
 
 
+def test_stop_signals_nobody_but_a_quick_start(tmp_path):
+    """It runs where its number is another's: in a container with the same clone."""
+    q = QuickStart(tmp_path / "run", tmp_path / "no-build")
+    q.folder.mkdir()
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        (q.folder / "pid").write_text(f"{other.pid}\n")
+        with open(q.folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = q.call("stop")
+        assert (done.returncode, done.stderr) == (1, "it cannot be reached\n") and other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_no_maven_central(machine):
     machine.stub("mvn", "echo 'Unknown host repo.example' >&2; exit 1")
     done = machine.call()
@@ -284,10 +301,7 @@ def test_no_maven_central(machine):
 
 def test_a_build_that_breaks_in_a_folder_that_no_preset_has(machine):
     del machine.env["QUICKSTART_BUILD"]
-    (machine.folder.parent / "cache/kafka-4.2.0").mkdir(parents=True)
-    (machine.folder.parent / "cache/kafka-4.2.0/complete").touch()
-    machine.stub("cmake", "")
-    machine.stub("ninja", "echo boom; exit 1")
+    building(machine, "echo boom; exit 1")
     done = machine.call()
     lines = done.stderr.splitlines()
     assert (done.returncode, lines[0]) == (1, "4/6 build      FAILED  the build broke"), done
@@ -296,6 +310,40 @@ def test_a_build_that_breaks_in_a_folder_that_no_preset_has(machine):
                                       "command-line-offpath-gateway command-line-offpath-worker"]
     presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
     assert "quickstart" not in {p["name"] for p in presets}
+
+
+def building(machine, ninja):
+    (machine.folder.parent / "cache/kafka-4.2.0").mkdir(parents=True)
+    (machine.folder.parent / "cache/kafka-4.2.0/complete").touch()
+    machine.stub("cmake", "")
+    machine.stub("ninja", ninja)
+
+
+def test_stop_does_not_wait_for_a_build(machine):
+    building(machine, "exec sleep 300")
+    start = subprocess.Popen([ROOT / "deploy/quickstart"], env=machine.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for("it builds", lambda: machine.calls("ninja"), 20)
+    done = machine.call("stop")
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done
+    assert b"FAILED" not in start.communicate(timeout=20)[1] and start.returncode == 130
+
+
+def test_what_a_build_leaves_running_is_no_quick_start(machine):
+    building(machine, "setsid sleep 20 > /dev/null 2>&1 & exit 1")
+    for _ in range(2):
+        assert machine.call().returncode == 1
+    assert len(machine.calls("ninja")) == 2
+
+
+def test_a_copied_clone_is_built_from_its_own_sources(machine):
+    building(machine, "exit 1")
+    folder = pathlib.Path(machine.env["QUICKSTART_BUILD"])
+    folder.mkdir()
+    (folder / "build.ninja").touch()
+    for home, configured in ((ROOT, 0), ("/somewhere/else", 1)):
+        (folder / "CMakeCache.txt").write_text(f"CMAKE_HOME_DIRECTORY:INTERNAL={home}\n")
+        machine.call()
+        assert len(machine.calls("cmake")) == configured
 
 
 def test_what_it_started_stops_when_a_server_of_yours_does_not_answer(work_folder, release):
