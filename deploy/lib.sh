@@ -17,7 +17,7 @@ port_rows() # PORT
 
 port_is_taken() # PORT: anything but a connection that is over (06) keeps it from us
 {
-    port_rows "$1" | grep -qv '^06'
+    [ -n "$(port_rows "$1" | grep -v '^06')" ]
 }
 
 port_sockets() # PORT: of who listens there, as /proc/PID/fd shows them

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import socketserver
 import subprocess
 import sys
@@ -284,3 +285,13 @@ def test_a_program_of_the_tests_ends_with_its_run(tmp_path):
                           capture_output=True, text=True, timeout=60)
     assert "ZeroDivisionError" in done.stderr
     wait_for("it has ended", lambda: not is_alive(int(done.stdout)), 10)
+
+
+def test_a_taken_port_is_seen_without_ipv6():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        look = f"port_is_taken {s.getsockname()[1]} && port_sockets {s.getsockname()[1]}"
+        done = subprocess.run(["bash", "-c", f'set -o pipefail; cat() {{ command cat "${{@/tcp6/none}}"; }}; . deploy/lib.sh; {look}'],
+                              cwd=ROOT, capture_output=True, text=True)
+        assert done.stdout.strip() == os.readlink(f"/proc/self/fd/{s.fileno()}"), done
