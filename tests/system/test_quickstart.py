@@ -1,4 +1,5 @@
 """deploy/quickstart as a newcomer meets it; its servers are its own."""
+import atexit
 import contextlib
 import os
 import random
@@ -30,6 +31,7 @@ class QuickStart:
         self.process = subprocess.Popen([ROOT / "deploy/quickstart", "--offline", *words], env=self.env,
                                         stdin=subprocess.DEVNULL, stdout=open(self.out, "w"),
                                         stderr=subprocess.STDOUT, start_new_session=True)
+        atexit.register(self.process.terminate)  # whatever becomes of its test
 
         def look():
             assert self.process.poll() is None, self.out.read_text()

@@ -144,9 +144,11 @@ def test_a_list_of_stages_leaves_the_servers_of_a_run_alone(clone):
 def test_a_second_run_leaves_the_first_alone_and_what_outlives_a_run_is_none(clone):
     clone.put("tests/lint", "setsid sleep 20 > /dev/null 2>&1 & touch began; until [ -e go ]; do sleep 0.02; done; echo ok it")
     first = clone.start("--stage", "lint")
-    wait_for("it has begun", lambda: (clone.folder / "began").exists(), 20)
-    second = clone.run("--stage", "lint")
-    (clone.folder / "go").touch()
+    try:
+        wait_for("it has begun", lambda: (clone.folder / "began").exists(), 20)
+        second = clone.run("--stage", "lint")
+    finally:
+        (clone.folder / "go").touch()
     assert (second.returncode, second.out, second.err) == (2, "", "another tests/run goes on here\n")
     assert first.communicate(timeout=20)[0].endswith("1 passed, 0 failed\n")
     assert clone.run("--stage", "lint").returncode == 0
