@@ -1,6 +1,7 @@
 # pages_embed.cmake - writes the files of gateway/pages as C, without what only a reader of the
-# source needs: indentation, // comments, ends of lines, spaces around some operators and in style sheets
-# (so no text of ours may hold " = ", " && ", " : ", "{ " and the like, nor " // "). All modules become one, main.js, main's
+# source needs: indentation, // comments, ends of lines, spaces around some operators, behind names of members,
+# behind commas of code and in style sheets (so no text of ours may hold " = ", " && ", " : ", "{ ", ", name: " and the
+# like, nor " // "; in text.js a comma's space goes only between texts). All modules become one, main.js, main's
 # own text last: a page is three files, not twelve, and no name may stand at the top of two modules.
 # cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
 set(HERE ${CMAKE_CURRENT_LIST_DIR}/pages)
@@ -17,6 +18,9 @@ foreach(MODULE ${MODULES})
   file(READ ${MODULE} FILE)
   string(REGEX REPLACE "(^|\n)import {[^}]*} from \"\\./[a-z]+\\.js\";" "\\1" FILE "${FILE}")
   string(REGEX REPLACE "\nexport " "\n" FILE "${FILE}")
+  if(NOT MODULE MATCHES "text\\.js$")
+    string(REGEX REPLACE ", ([A-Za-z0-9_$({'`!.-]|\\[)" ",\\1" FILE "${FILE}")
+  endif()
   string(APPEND ALL_MODULES "${FILE}")
 endforeach()
 set(TEXT "#include \"gateway/pages.h\"\n\n")
@@ -34,13 +38,16 @@ foreach(NAME ${FILES})
     string(REGEX REPLACE " (=>|===|!==|&&|[|][|]|[?][?]|[=?:<>+]) " "\\1" FILE "${FILE}")
     string(REGEX REPLACE "(if|for|while) [(]" "\\1(" FILE "${FILE}")
     string(REPLACE ") {" "){" FILE "${FILE}")
+    string(REGEX REPLACE "[(]([A-Za-z]+)[)]=>" "\\1=>" FILE "${FILE}")
     string(REPLACE "{ " "{" FILE "${FILE}")
     string(REPLACE " }" "}" FILE "${FILE}")
-    string(REGEX REPLACE "([;,{])\n" "\\1" FILE "${FILE}")
-    string(REPLACE "\n}" "}" FILE "${FILE}")
+    string(REGEX REPLACE "([^(]\"|\\]), " "\\1," FILE "${FILE}")
+    string(REGEX REPLACE "([{,\n])([A-Za-z0-9_]+|\"[^\"]+\"): " "\\1\\2:" FILE "${FILE}")
+    string(REGEX REPLACE "([;,{})])\n" "\\1" FILE "${FILE}")
+    string(REGEX REPLACE "[;\n]+}" "}" FILE "${FILE}")
   elseif(NAME MATCHES "\\.css$")
     string(REGEX REPLACE "([{}:,;]) +" "\\1" FILE "${FILE}")
-    string(REGEX REPLACE " +([{}])" "\\1" FILE "${FILE}")
+    string(REGEX REPLACE "[; ]*([{}])\n*" "\\1" FILE "${FILE}")
   endif()
   string(REGEX REPLACE "\n\n+" "\n" FILE "${FILE}")
   string(SHA256 HASH "${FILE}")
