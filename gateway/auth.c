@@ -110,8 +110,14 @@ int auth_request(const struct auth *a, const struct http_request *q, struct toke
 
 void auth_refuse(const struct http_request *q, struct http_reply *r, int err, const char *why)
 {
-    if (err == ERR_SIGNED_OUT)
+    const char *bearer, *ignored;
+    char cookie[COOKIE_TOKEN];
+    if (err == ERR_SIGNED_OUT) {
         http_reply_header(r, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+        /* No script can take the cookie away, and with it each request is refused. */
+        if (find_token(q, &bearer, &ignored) == 0 && !bearer && cookie_read(q, cookie))
+            cookie_set(q, r, "", 0);
+    }
     problem_simple(q, r, err, why);
 }
 

@@ -22,7 +22,8 @@ struct auth {
  * for ever. */
 int auth_request(const struct auth *a, const struct http_request *q, struct token_user *user,
                  const char **why) must_use;
-/* Answer 401 with a challenge, 403 or 503, as auth_request said. */
+/* Answer 401 with a challenge, 403 or 503, as auth_request said. A cookie that was refused is taken
+ * away. */
 void auth_refuse(const struct http_request *q, struct http_reply *r, int err, const char *why);
 /* 401 for a guest where a user is needed. */
 void auth_challenge(const struct http_request *q, struct http_reply *r);

@@ -82,9 +82,24 @@ static void makes_nobody_a_guest_by_a_bad_cookie(void **state)
     struct stage *s = *state;
     static const char *const bad[] = {"Cookie: offpath=", "Cookie: offpath=x.y.z",
                                       "Cookie: a=b\nCookie: offpath=eyJ"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(stage_ask(s, "GET", "/v1/flows", bad[i]), 401);
+        assert_non_null(strstr(reply_headers(s), "Set-Cookie: offpath=; Path=/; Max-Age=0; "));
+    }
     assert_int_equal(stage_ask(s, "GET", "/v1/flows", "Cookie: xoffpath=eyJ; offpat=1"), 200);
+    assert_null(strstr(reply_headers(s), "Set-Cookie"));
+}
+
+/* A program's token that is refused says nothing of the cookie beside it, nor does another site's
+ * request. */
+static void takes_only_a_refused_cookie_away(void **state)
+{
+    struct stage *s = *state;
+    assert_int_equal(
+        stage_ask(s, "GET", "/v1/flows", cookie_of(s, "alice", "Authorization: Bearer x")), 401);
+    assert_null(strstr(reply_headers(s), "Set-Cookie"));
+    assert_int_equal(stage_post(s, "mine", "{\"n\":1}", cookie_of(s, "alice", NULL)), 403);
+    assert_null(strstr(reply_headers(s), "Set-Cookie"));
 }
 
 static void refuses_what_other_sites_send(void **state)
@@ -233,6 +248,8 @@ int main(void)
                                         stage_teardown),
         cmocka_unit_test_setup_teardown(knows_the_user_by_the_cookie, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(prefers_the_bearer, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(takes_only_a_refused_cookie_away, stage_setup,
+                                        stage_teardown),
         cmocka_unit_test_setup_teardown(makes_nobody_a_guest_by_a_bad_cookie, stage_setup,
                                         stage_teardown),
         cmocka_unit_test_setup_teardown(refuses_what_other_sites_send, stage_setup, stage_teardown),
