@@ -1,7 +1,7 @@
 # pages_embed.cmake - writes the files of gateway/pages as C, without what only a reader of the
 # source needs: indentation, // comments, ends of lines, spaces around some operators, behind names of members,
-# behind commas of code and in style sheets (so no text of ours may hold " = ", " && ", " : ", "{ ", ", name: " and the
-# like, nor " // "; in text.js a comma's space goes only between texts). All modules become one, main.js, main's
+# behind marks of code and in style sheets (so no text of ours may hold " = ", " && ", " : ", "{ ", ", name: " and the
+# like, nor " // "; in text.js the space behind a mark goes only between texts). All modules become one, main.js, main's
 # own text last: a page is three files, not twelve, and no name may stand at the top of two modules.
 # cmake -DOUT=FILE.c -P gateway/pages_embed.cmake
 set(HERE ${CMAKE_CURRENT_LIST_DIR}/pages)
@@ -19,7 +19,10 @@ foreach(MODULE ${MODULES})
   string(REGEX REPLACE "(^|\n)import {[^}]*} from \"\\./[a-z]+\\.js\";" "\\1" FILE "${FILE}")
   string(REGEX REPLACE "\nexport " "\n" FILE "${FILE}")
   if(NOT MODULE MATCHES "text\\.js$")
-    string(REGEX REPLACE ", ([A-Za-z0-9_$({'`!.-]|\\[)" ",\\1" FILE "${FILE}")
+    string(REGEX REPLACE "([,;]) ([A-Za-z0-9_$({'`!.-]|\\[)" "\\1\\2" FILE "${FILE}")
+    string(REGEX REPLACE "([A-Za-z0-9_)}]), \"" "\\1,\"" FILE "${FILE}")
+    string(REGEX REPLACE "[)] ([a-z])" ")\\1" FILE "${FILE}")
+    string(REGEX REPLACE "(return|const|catch|else|await) ([{(]|\\[)" "\\1\\2" FILE "${FILE}")
   endif()
   string(APPEND ALL_MODULES "${FILE}")
 endforeach()
@@ -35,7 +38,7 @@ foreach(NAME ${FILES})
   string(REGEX REPLACE "\n +" "\n" FILE "${FILE}")
   if(NAME MATCHES "\\.js$")
     string(REGEX REPLACE "(^|[\n ])// [^\n]*" "" FILE "${FILE}")
-    string(REGEX REPLACE " (=>|===|!==|&&|[|][|]|[?][?]|[=?:<>+]) " "\\1" FILE "${FILE}")
+    string(REGEX REPLACE " (=>|===|!==|&&|[|][|]=?|[?][?]=?|[+<>-]=|[=?:<>+*]) " "\\1" FILE "${FILE}")
     string(REGEX REPLACE "(if|for|while) [(]" "\\1(" FILE "${FILE}")
     string(REPLACE ") {" "){" FILE "${FILE}")
     string(REGEX REPLACE "[(]([A-Za-z]+)[)]=>" "\\1=>" FILE "${FILE}")

@@ -10,6 +10,29 @@ export class Problem extends Error {
 
 export const offline = () => new Problem(0, { code: "offline", title: "no answer" });
 
+// ---- the server's clock: ours may be wrong, by more than its Date header can tell
+
+let ahead = 0;
+export const clock = () => Date.now() + ahead;
+function hear(r) {
+  const off = Date.parse(r.headers.get("date")) + 500 - Date.now();
+  if (Math.abs(off - ahead) > 2000) ahead = off;
+}
+
+// fetch, as whoever this browser has signed in: where his session is over nothing is sent, so nobody becomes a
+// guest by accident. Throws Problem: that, or no answer.
+export async function send(path, options) {
+  const user = load("me"), goes = !/^\/v1\/log(in|out)/.test(path);
+  if (goes && isOver()) throw new Problem(401, { code: "signed-out" });
+  let r;
+  try {
+    r = await fetch(path, { cache: "no-store", ...options });
+  } catch { throw offline(); }
+  hear(r);
+  if (r.status === 401 && goes && user && load("me")?.expires === user.expires) setMe({ ...user, expires: "1970" });
+  return r;
+}
+
 async function read(r) {
   const type = r.headers.get("content-type") || "";
   try {
@@ -18,20 +41,15 @@ async function read(r) {
   return null;
 }
 
+const ANSWER_MS = 30000;
+
 // -> {status, body, headers}; throws Problem, also when nobody answers (code offline)
 export async function call(method, path, { body, headers, signal } = {}) {
-  let r;
-  const head = { ...headers };
+  const head = { ...headers }, late = AbortSignal.timeout(ANSWER_MS);
   if (body !== undefined) head["Content-Type"] = "application/json";
-  try {
-    r = await fetch(path, { method, body, headers: head, signal, cache: "no-store", credentials: "same-origin" });
-  } catch (e) {
-    if (signal?.aborted) throw e;
-    throw offline();
-  }
+  const r = await send(path, { method, body, headers: head, signal: signal ? AbortSignal.any([signal, late]) : late });
   if (r.status === 304) return { status: 304, body: null, headers: r.headers };
   const got = await read(r);
-  if (r.status === 401 && me()) setMe(null);
   if (!r.ok) {
     const retry = Number(r.headers.get("retry-after"));
     throw new Problem(r.status, { retry_after: retry || undefined, ...got });
@@ -42,31 +60,33 @@ export async function call(method, path, { body, headers, signal } = {}) {
 
 export const get = (path, more) => call("GET", path, more).then((a) => a.body);
 
-// ---- kept here; a browser without storage keeps it for this page only
+// ---- kept here; what a browser does not keep, without storage or with a full one, this page does
 
 const memory = new Map();
+addEventListener("storage", (e) => memory.delete(e.key?.slice(8)));
 export function load(key, fallback = null) {
+  if (memory.has(key)) return memory.get(key) ?? fallback;
   try {
-    const text = localStorage.getItem("offpath." + key);
-    return text === null ? fallback : JSON.parse(text);
-  } catch { return memory.get(key) ?? fallback; }
+    return JSON.parse(localStorage.getItem("offpath." + key)) ?? fallback;
+  } catch { return fallback; }
 }
 
 export function save(key, v) {
-  memory.set(key, v);
-  try {
-    if (v === null) localStorage.removeItem("offpath." + key);
-    else localStorage.setItem("offpath." + key, JSON.stringify(v));
-  } catch { /* full, or not allowed */ }
+  memory.delete(key);
+  const put = () => (v === null ? localStorage.removeItem("offpath." + key) : localStorage.setItem("offpath." + key, JSON.stringify(v)));
+  try { put(); } catch {
+    try { // full: what is easiest to do without goes
+      localStorage.removeItem("offpath.inputs");
+      put();
+    } catch { memory.set(key, v); }
+  }
 }
 
-// ---- who
+// ---- who: {user, expires} from sign-in to sign-out. Behind expires (of this browser's clock) the session is over,
+// and he is still asked for: to sign in again, or to sign out.
 
-export function me() {
-  const user = load("me");
-  return user && Date.parse(user.expires) > Date.now() ? user : null;
-}
-export const who = () => me()?.user || "";
+export const isOver = () => Date.parse(load("me")?.expires) <= Date.now();
+export const who = () => load("me")?.user || "";
 export function setMe(user) {
   save("me", user);
   dispatchEvent(new Event("offpath-user"));
@@ -85,7 +105,7 @@ export async function signOut() {
 // Who comes, or leaves, finds nothing kept of other users' jobs. An expired session leaves it: "your form is kept".
 function enter(user) {
   keepLinks((l) => !l.user || l.user === user?.user);
-  setMe(user);
+  setMe(user && { ...user, expires: new Date(Date.parse(user.expires) - ahead).toISOString() });
 }
 
 // ---- links of jobs this device started, newest first; their input for "Run again"
@@ -135,7 +155,7 @@ export async function flowTitle(name) {
 
 export function curl(method, path, body) {
   const quote = (s) => `'${s.replace(/'/g, "'\\''")}'`;
-  const auth = me() ? ' -H "Authorization: Bearer $OFFPATH_TOKEN"' : "";
+  const auth = who() ? ' -H "Authorization: Bearer $OFFPATH_TOKEN"' : "";
   const data = body === undefined ? "" : ` -H 'Content-Type: application/json' -d ${quote(body)}`;
   return `curl${method === "GET" ? "" : ` -X ${method}`}${auth}${data} ${quote(location.origin + path)}`;
 }

@@ -1,19 +1,21 @@
 // live.js - what happens while a page is open: the stream of a job, of all my jobs, and what to do
 // when there is none. fetch, not EventSource, which hides the status and the problem.
-import { call, Problem, offline, who } from "./api.js";
+import { call, send, Problem, who } from "./api.js";
 
 const POLL_MS = 3000, FIRST_MS = 500, LAST_MS = 15000, HIDDEN_MS = 15000, SILENT_MS = 45000, POLLS = 10, SLOTS = 4;
 
-// Until so many ms have passed, or the event that makes waiting pointless.
-function pause(ms, signal, event) {
+// Until the event, if it is enough, or so many ms have passed, or nobody waits any more.
+function until(signal, target, event, enough, ms) {
   return new Promise((resolve) => {
-    const done = () => { clearTimeout(timer); removeEventListener(event, done); signal.removeEventListener("abort", done); resolve(); };
-    const timer = setTimeout(done, ms);
-    if (event) addEventListener(event, done);
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
+    const all = new AbortController(), on = { signal: all.signal };
+    const end = () => { clearTimeout(timer); all.abort(); resolve(); };
+    const timer = ms && setTimeout(end, ms);
+    target.addEventListener(event, () => enough() && end(), on);
+    signal.addEventListener("abort", end, on);
+    if (signal.aborted) end();
   });
 }
+const pause = (ms, signal) => until(signal, self, "online", () => true, ms);
 
 // One stream to its end: on(event, data, id), of an id that comes alone, too. Throws Problem; a broken one ends like a whole one.
 async function stream(path, last, signal, on, opened) {
@@ -24,10 +26,7 @@ async function stream(path, last, signal, on, opened) {
   signal.addEventListener("abort", stop);
   try {
     alive();
-    let r;
-    try {
-      r = await fetch(path, { signal: inner.signal, cache: "no-store", headers: { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) } });
-    } catch { throw offline(); }
+    const r = await send(path, { signal: inner.signal, headers: { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) } });
     const type = r.headers.get("content-type") || "";
     if (!r.ok || !type.startsWith("text/event-stream")) {
       throw new Problem(r.status, type.includes("json") ? await r.json().catch(() => ({})) : {});
@@ -72,16 +71,11 @@ function whileShown(signal, listens, onhide) {
     clearTimeout(timer);
     if (!listens()) timer = setTimeout(onhide, HIDDEN_MS);
   };
-  document.addEventListener("visibilitychange", look);
-  signal.addEventListener("abort", () => { clearTimeout(timer); document.removeEventListener("visibilitychange", look); });
+  document.addEventListener("visibilitychange", look, { signal });
+  signal.addEventListener("abort", () => clearTimeout(timer));
   look();
 }
-const shown = (signal, listens) => new Promise((resolve) => {
-  const look = () => { if (listens() || signal.aborted) { document.removeEventListener("visibilitychange", look); resolve(); } };
-  document.addEventListener("visibilitychange", look);
-  signal.addEventListener("abort", look);
-  look();
-});
+const shown = async (signal, listens) => listens() || until(signal, document, "visibilitychange", listens);
 
 // A browser has six connections for one host and all tabs: streams of jobs get four of them. Who
 // gets none polls.
@@ -144,7 +138,7 @@ export function watchJob(id, on) {
       await shown(all.signal, listens);
       try {
         await inSlot(once);
-        if (!over && listens()) await pause(wait, all.signal, "online");
+        if (!over && listens()) await pause(wait, all.signal);
       } catch (e) {
         if (all.signal.aborted) return;
         if (e.code === "no-job" || e.code === "signed-out") { on.problem(e); return; }
@@ -156,7 +150,7 @@ export function watchJob(id, on) {
           if (all.signal.aborted) return;
           if (again.code === "no-job" || again.code === "signed-out") { on.problem(again); return; }
           on.mode(again.code === "offline" ? "offline" : "unavailable");
-          await pause(again.retryAfter * 1000 || wait, all.signal, "online");
+          await pause(again.retryAfter * 1000 || wait, all.signal);
         }
       }
       wait = Math.min(wait * 2, LAST_MS);
@@ -192,9 +186,10 @@ export function watchMine(ready) {
           channel?.postMessage(news);
         }, () => {});
       } catch (e) {
+        if (e.code === "signed-out") return; // sign-in begins anew
         if (e.code !== "offline") wait = e.retryAfter * 1000 || LAST_MS * 4;
       }
-      await pause(wait, signal, "online");
+      await pause(wait, signal);
       wait = Math.min(wait * 2, LAST_MS * 4);
     }
   }

@@ -1,7 +1,7 @@
 // main.js - the frame: addresses, sign-in, language, colours, keys, and "your answer is ready".
-import { $, h, empty, button, link, ask, problem, toast, say, clean } from "./dom.js";
+import { $, h, empty, button, link, ask, problem, toast, say, clean, refreshTimes } from "./dom.js";
 import { t, lang, chooseLanguage, sentence } from "./text.js";
-import { load, save, me, signIn, signOut, beDemoUser } from "./api.js";
+import { load, save, isOver, who, signIn, signOut, beDemoUser } from "./api.js";
 import { watchMine } from "./live.js";
 import { flowPage } from "./flow.js";
 import { jobPage, isFinal } from "./job.js";
@@ -9,7 +9,7 @@ import { homePage, mePage } from "./lists.js";
 
 const main = $("main"), header = $("top");
 const READ_AGAIN = ["unavailable", "overloaded", "offline"];
-let page = {}, turn = 0, first = true, timer = 0, shownAt = "";
+let page = {}, turn = 0, first = true, timer = 0, ends = 0, shownAt = "", wrong = "";
 
 // ---- addresses
 
@@ -23,7 +23,7 @@ export function go(path, replace) {
   return show();
 }
 
-async function show() {
+async function show(quiet) { // quiet: nobody has asked for another page
   const mine = ++turn;
   const draw = (...children) => mine === turn && empty(main, children);
   shownAt = address();
@@ -33,7 +33,7 @@ async function show() {
   main.classList.remove("stale");
   frame();
   const old = main.firstChild; // what the page has drawn by then stays
-  const wait = setTimeout(() => main.firstChild === old && empty(main, h("h1", { tabindex: "-1" }, t("loading")), h("div", { class: "grey" }), h("div", { class: "grey" })), 300);
+  const wait = quiet ? 0 : setTimeout(() => main.firstChild === old && empty(main, h("h1", { tabindex: "-1" }, t("loading")), h("div", { class: "grey" }), h("div", { class: "grey" })), 300);
   try {
     const found = ROUTES.map(([re, f]) => [re.exec(location.pathname), f]).find(([m]) => m);
     const next = found ? await found[1](draw, found[0]) : draw(h("h1", { tabindex: "-1" }, t("gone")), link("/", t("flows")));
@@ -41,17 +41,21 @@ async function show() {
     else next?.close?.();
   } catch (e) {
     if (!(e.code || e.status)) console.error(e);
-    else if (mine === turn && READ_AGAIN.includes(e.code)) timer = setTimeout(show, (e.retryAfter || 3) * 1000);
-    draw(h("h1", { tabindex: "-1" }, t("failed")), problem(e, [e.code === "signed-out" && button(t("signIn"), signInDialog), button(t("retry"), show)]));
+    else if (mine === turn) timer = tryAgain(e, () => show(true));
+    if (!quiet || wrong !== e.code) draw(h("h1", { tabindex: "-1" }, t("failed")), trouble(e, () => show()));
+    wrong = e.code;
   }
   clearTimeout(wait);
   if (mine !== turn) return;
   shownAt = address(); // a form has forgotten what it was filled from
   const h1 = main.querySelector("h1");
   if (!location.pathname.startsWith("/j/")) document.title = `${h1.textContent} - Offpath`;
-  if (!first && !main.querySelector(".marked")) h1.focus();
+  if (!first && !quiet && !main.querySelector(".marked")) h1.focus();
   first = false;
 }
+
+export const trouble = (e, again) => problem(e, [e.code === "signed-out" && button(t("signIn"), signInDialog), button(t("retry"), again)]);
+export const tryAgain = (e, again) => READ_AGAIN.includes(e.code) && setTimeout(again, (e.retryAfter || 3) * 1000);
 
 document.addEventListener("click", (e) => {
   const a = e.target.closest?.("a[href]");
@@ -66,23 +70,32 @@ addEventListener("popstate", () => { if (address() !== shownAt) show(); });
 // ---- frame
 
 function frame() {
-  const theme = load("theme", "auto"), user = me();
+  const theme = load("theme", "auto"), user = load("me"), over = isOver(), other = lang() === "ko" ? "en" : "ko";
+  const all = () => [...header.querySelectorAll("a, button")], at = all().reverse().indexOf(document.activeElement);
   document.documentElement.dataset.theme = theme;
   $("skip").textContent = t("skip");
-  const at = (href) => ({ href, "aria-current": location.pathname === href ? "page" : null });
+  const to = (href) => ({ href, "aria-current": location.pathname === href ? "page" : null });
   empty(header, h("a", { href: "/", class: "brand" }, "Offpath"),
-    h("nav", {}, h("a", at("/"), t("flows")), h("a", at("/me"), t("myJobs"))),
+    h("nav", {}, h("a", to("/"), t("flows")), h("a", to("/me"), t("myJobs"))),
     h("div", { class: "tools" },
-      DEMO.length ? demoSwitch(user) : user ? button(`${clean(user.user)} · ${t("signOut")}`, leave) : button(t("signIn"), signInDialog),
-      button(t("language"), () => { const next = lang() === "ko" ? "en" : "ko"; save("lang", next); chooseLanguage(next); show(); }, { lang: lang() === "ko" ? "en" : "ko", class: "plain" }),
+      DEMO.length ? demoSwitch(over ? null : who()) : [user && button(`${clean(user.user)} · ${t("signOut")}`, leave), (!user || over) && button(t("signIn"), signInDialog)],
+      button(t("language"), () => { save("lang", other); chooseLanguage(other); show(true); }, { lang: other, class: "plain" }),
       button(`${t("theme")}: ${t("theme." + theme)}`, () => { save("theme", { auto: "light", light: "dark", dark: "auto" }[theme]); frame(); }, { class: "plain" }),
       button("?", showKeys, { class: "plain", "aria-label": t("keys") })));
+  if (at >= 0) all().at(-1 - at)?.focus(); // the same control, drawn anew
+  clearTimeout(ends);
+  if (user && !over) ends = setTimeout(sessionEnds, Math.min(Date.parse(user.expires) - Date.now() + 1, 2 ** 31 - 1));
+}
+
+function sessionEnds() { // or it is too far away for one timer
+  frame();
+  if (isOver()) toast(sentence("signed-out")[0]);
 }
 
 // The quick start's: who sits at its machine may be any of these. No other gateway names them.
 const DEMO = document.documentElement.dataset.demo?.split(",") || [];
 function demoSwitch(user) {
-  const one = (name, sub, text) => button(text, () => be(name), { "aria-pressed": String((user?.user || "") === sub) });
+  const one = (name, sub, text) => button(text, () => be(name), { "aria-pressed": String(user === sub) });
   return h("div", { class: "switch", role: "group", "aria-label": t("tryAs") },
     DEMO.map((n) => n.split("=")).map(([n, sub = n]) => one(n, sub, n[0].toUpperCase() + n.slice(1))), one("", "", t("guest")));
 }
@@ -97,8 +110,9 @@ async function leave() {
   show();
 }
 
-function showUser() { // a form stays as it is filled in
-  if (location.pathname.startsWith("/f/")) frame();
+function showUser() { // a form stays as it is filled in, but not for somebody else
+  if (isOver()) return;
+  if (page.user === "" || page.user === who()) page.user = who();
   else show();
 }
 
@@ -119,7 +133,7 @@ export async function signInDialog() {
 
 // ---- your answer is ready
 
-const told = new Set(), listeners = new Set();
+const told = new Map(), listeners = new Set();
 export function onReady(f) {
   listeners.add(f);
   return () => listeners.delete(f);
@@ -127,9 +141,10 @@ export function onReady(f) {
 
 export function ready(job, here) {
   for (const f of listeners) f(job);
-  if (!isFinal(job.state) || told.has(job.id)) return;
+  const finished = Date.parse(job.finished);
+  if (!isFinal(job.state) || told.get(job.id) >= finished - 1000) return; // redriven, it ends once more
   if (!here && !document.hidden && location.pathname === `/j/${job.id}`) return; // its own page says it, if it is awake
-  told.add(job.id);
+  told.set(job.id, finished);
   const text = clean(job.message || t("isDone", { flow: job.title || job.flow, state: t("state." + job.state) }));
   toast(text, here ? null : `/j/${job.id}`);
   if (!document.hidden) return;
@@ -144,7 +159,7 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden) docu
 // ---- keys
 
 const KEYS = ["?", "g f", "g j", "/", "j k", "Enter", "c", "x", "Esc"];
-let before = "";
+let before = -Infinity;
 async function showKeys() {
   const on = load("keys", true);
   const flip = await ask(t("keys"), [h("p", {}, t(on ? "keysOn" : "keysOff")), h("dl", { class: "keys" }, KEYS.map((k) => h("div", {}, h("dt", {}, k.split(" ").map((x) => [h("kbd", {}, x), " "])), h("dd", {}, t("k." + k)))))],
@@ -163,14 +178,13 @@ function step(by) {
 }
 
 document.addEventListener("keydown", (e) => {
-  const busy = e.target.closest?.("input,textarea,select,dialog") || e.ctrlKey || e.metaKey || e.altKey;
-  if (e.key === "?" && !busy) { e.preventDefault(); showKeys(); return; }
-  if (busy || !load("keys", true)) return;
-  const key = before === "g" ? "g " + e.key : e.key;
-  before = e.key === "g" && before !== "g" ? "g" : "";
-  const acts = { "g f": () => go("/"), "g j": () => go("/me"), j: () => step(1), k: () => step(-1),
+  if (e.target.closest?.("input,textarea,select") || $("dialog").open || e.ctrlKey || e.metaKey || e.altKey || !load("keys", true)) return;
+  const g = e.timeStamp - before < 2000;
+  before = e.key === "g" && !g ? e.timeStamp : -Infinity;
+  const acts = { "g f": () => go("/"), "g j": () => go("/me"), j: () => step(1), k: () => step(-1), "?": showKeys,
     "/": () => main.querySelector("input,textarea,select")?.focus(), c: () => $("copy-link")?.click(), x: () => $("cancel")?.click() };
-  if (Object.hasOwn(acts, key)) { e.preventDefault(); acts[key](); }
+  const act = acts[g ? "g " + e.key : e.key];
+  if (act) { e.preventDefault(); act(); }
 });
 
 // ---- begin
@@ -181,11 +195,13 @@ function again() {
   dispatchEvent(new Event("offpath-user"));
   showUser();
 }
+addEventListener("offpath-user", frame);
 addEventListener("storage", (e) => {
   if (e.key === "offpath.theme") frame();
   if (e.key === "offpath.me") again();
 });
 addEventListener("pageshow", (e) => { if (e.persisted) again(); });
+setInterval(() => refreshTimes(main), 1000);
 addEventListener("offline", () => { if (!location.pathname.startsWith("/j/")) say(t("offlinePage")); });
 const begin = () => { watchMine((job) => ready(job, false)); show(); };
 if (document.hidden) begin();

@@ -31,7 +31,7 @@ class Browser:
         with contextlib.suppress(WebDriverException):
             self.d.quit()
 
-    def cdp(self, name, **args):
+    def cdp(self, name, /, **args):
         return self.d.execute_cdp_cmd(name, args)
 
     def size(self, width, height, mobile=False):

@@ -61,12 +61,53 @@ calls:
     result: $body.price
 result: $calls.ask.result
 """
+MANY = r"""
+flow: many
+title: Many
+access: guests
+topic: {name: many-MARK, group: many-MARK}
+request: {schema: {type: object, required: [n], properties: {n: {type: integer}}}}
+deadline: 3m
+calls:
+  each:
+    for_each: '[range($request.n)]'
+    max_items: 1000
+    parallel: PARALLEL
+    upstream: a-mart
+    request: {path: /products/1/price}
+    timeout: 2m
+    result: $body.price
+result: $calls.each | length
+"""
+FORM = r"""
+flow: form
+title: Form
+access: guests
+topic: {name: form-MARK, group: form-MARK}
+request:
+  schema:
+    type: object
+    required: [must]
+    properties:
+      must: {type: string}
+      n: {type: integer}
+      on: {type: boolean, default: true}
+      maybe: {type: boolean}
+calls:
+  ask:
+    upstream: a-mart
+    request: {path: /products/1/price}
+    result: $body.price
+result: $request
+"""
 
 
 @pytest.fixture(scope="module")
 def signed(stack, work_folder, release):
     site = make_site(stack, work_folder, release)
-    for name, text in (("text", TEXT), ("told", NOTIFY), ("secrets", SECRETS)):
+    for name, text in (("text", TEXT), ("told", NOTIFY), ("secrets", SECRETS), ("form", FORM),
+                       ("many", MANY.replace("PARALLEL", "50")),
+                       ("few", MANY.replace("PARALLEL", "1").replace("many", "few").replace("Many", "Few"))):
         (site.folder / f"flows/{name}.yaml").write_text(text.replace("MARK", site.mark))
     flow = site.folder / "flows/price-compare.yaml"  # what a shop holds back is waited for, however slow the browser is
     flow.write_text(flow.read_text().replace("deadline: 12s", "deadline: 3m").replace("timeout: 8s", "timeout: 2m"))
@@ -104,10 +145,27 @@ def hold_all_but_a_mart(site):
 
 def sign_in(site, browser, user):
     browser.go(f"{site.base}/")
+    sign_in_here(browser, user)
+
+
+def sign_in_here(browser, user, ttl=600):
+    """On the page that is shown, by its first "Sign in"."""
+    browser.js("arguments[0].focus()", browser.button("Sign in"))
     browser.click("Sign in")
-    browser.one("#token").send_keys(token(user))
+    browser.one("#token").send_keys(token(user, ttl))
     browser.button("Sign in", "dialog button").click()
     browser.sees(user, "header")
+
+
+def field(browser, label):
+    """The field of this label, by the place it says."""
+    return wait_for(f"the field {label}", lambda: browser.js(
+        "return [...document.querySelectorAll('main label')].find((l) => l.textContent.trim().startsWith(arguments[0]))?.control", label))
+
+
+def write_json(browser, text):
+    browser.click("JSON")
+    browser.js("const a = document.querySelector('textarea.code'); a.value = arguments[0]; a.dispatchEvent(new Event('input'))", text)
 
 
 def hide(browser, yes=True):
@@ -140,6 +198,25 @@ window.fetch = async (url, options) => {
   return answer;
 };
 """  # the next answer to an address with window.holdNext in it waits for window.letGo()
+
+
+# window.posts: key and body of each start; window.plan: what comes of the next ones. {wait}: not before
+# window.letGo(); {reaches}: the gateway has it; {status, code}: this problem; none: the connection breaks.
+POSTS = """
+window.posts = []; window.plan = [];
+const ask = window.fetch;
+window.fetch = async (url, options) => {
+  if (options?.method !== "POST" || !String(url).endsWith("/jobs")) return ask(url, options);
+  posts.push([options.headers["Idempotency-Key"], options.body]);
+  const next = plan.shift();
+  if (!next) return ask(url, options);
+  if (next.wait) await new Promise((go) => { window.letGo = go; });
+  if (next.reaches) await ask(url, options);
+  if (!next.status) throw new TypeError("cut");
+  return new Response(JSON.stringify({ code: next.code, title: next.code }),
+    { status: next.status, headers: { "content-type": "application/problem+json", "retry-after": next.after || "1" } });
+};
+"""
 
 
 def holds(browser):

@@ -1,0 +1,110 @@
+"""Who the console goes on as: a session that ends, a cookie that is refused, a clock that is wrong, a browser
+that keeps nothing more."""
+from console import before_pages, field, sign_in, sign_in_here, signed, site
+from harness import wait_for
+from test_signed_in import accept, ask, token, wait_state
+
+__all__ = ["before_pages", "signed", "site"]  # fixtures
+
+ASKED = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/')).map(e => e.name)"
+
+
+def jobs(site, flow):
+    return int(site.sql(f"SELECT COUNT(*) FROM op_job WHERE flow='{flow}'")[0][0])
+
+
+def test_a_session_that_ends_makes_nobody_a_guest(site, browser):
+    """Not of the form, though guests may start it: the job would be nobody's."""
+    browser.go(f"{site.base}/f/open")
+    field(browser, "n").send_keys("7")
+    before = jobs(site, "open")
+    sign_in_here(browser, "alice", ttl=3)
+    browser.sees("Sign in again; your form is kept", "#toasts")
+    browser.button("Sign in", "header button")
+    browser.button("alice · Sign out")
+    browser.click("Start")
+    browser.sees("Sign in again; your form is kept")
+    assert jobs(site, "open") == before and field(browser, "n").get_attribute("value") == "7"
+    browser.button("Sign in", ".problem button").click()
+    browser.one("#token").send_keys(token("alice"))
+    browser.button("Sign in", "dialog button").click()
+    browser.sees("only you can read it")  # it repeats what was clicked
+    id = browser.d.current_url.rsplit("/", 1)[1]
+    assert wait_state(site, id, "alice", ("succeeded",))["result"] == {"user": "alice", "price": 18900}
+    assert ask(site, "GET", f"/v1/jobs/{id}").status == 404
+
+
+def test_behind_its_end_nothing_is_asked_as_a_guest(site, browser):
+    id = accept(site, "mine", "alice")
+    browser.go(f"{site.base}/f/open")
+    field(browser, "n")
+    sign_in_here(browser, "alice", ttl=2)
+    browser.sees("Sign in again; your form is kept", "#toasts")
+    for path in (f"/j/{id}", "/me", "/", "/f/mine"):
+        browser.go(site.base + path)
+        browser.sees("Sign in again; your form is kept", "main")
+        assert browser.js(ASKED) == [], path
+    browser.go(f"{site.base}/j/{id}")
+    sign_in_here(browser, "alice")
+    browser.sees("succeeded", "h1")
+
+
+def test_a_stream_does_not_go_on_as_a_guests(site, browser):
+    site.standin.hold("a-mart")
+    id = accept(site, "told", "alice")
+    browser.go(f"{site.base}/j/{id}")
+    browser.sees("Not found, or not yours")
+    sign_in_here(browser, "alice", ttl=4)
+    browser.sees("running", "h1")
+    browser.sees("Sign in again; your form is kept", "#toasts")
+    assert "Sign in again" not in browser.text("main")  # what is there can be read on
+    browser.offline(True)  # its stream breaks, and is to go on
+    browser.sees("Sign in again; your form is kept", ".problem")
+    assert "Not found" not in browser.text()
+
+
+def test_who_signs_out_of_a_session_that_ended_is_a_guest(site, browser):
+    browser.go(f"{site.base}/f/open")
+    field(browser, "n")
+    sign_in_here(browser, "alice", ttl=2)
+    browser.sees("Sign in again; your form is kept", "#toasts")
+    browser.click("alice · Sign out")
+    wait_for("nobody is named", lambda: "alice" not in browser.text("header"))
+    field(browser, "n").send_keys("7")
+    browser.click("Start")
+    browser.sees("anyone with the link can read it")
+
+
+def test_a_cookie_that_is_refused_locks_nobody_out(site, browser):
+    browser.go(f"{site.base}/console/icon.svg")
+    browser.cdp("Network.setCookie", name="offpath", value="x.y.z", url=site.base, httpOnly=True, sameSite="Strict")
+    browser.go(f"{site.base}/")
+    browser.sees("Sign in again")
+    browser.click("Try again")
+    browser.sees("Flow open")
+    assert "Sign in again" not in browser.text()
+
+
+def test_a_refused_user_stays_signed_out_until_he_says_so(site, browser):
+    """The gateway no longer takes his token: his next request is not a guest's."""
+    sign_in(site, browser, "alice")
+    browser.sees("Last jobs")
+    browser.cdp("Network.setCookie", name="offpath", value="x.y.z", url=site.base, httpOnly=True, sameSite="Strict")
+    browser.click("My jobs")
+    browser.sees("Sign in again")
+    browser.click("Try again")
+    browser.button("alice · Sign out")
+    browser.sees("Sign in again")
+    sign_in_here(browser, "alice")
+    browser.sees("My jobs", "h1")
+    assert browser.one(".filters")
+
+
+def test_a_full_browser_still_signs_in(site, browser, before_pages):
+    before_pages("Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };")
+    sign_in(site, browser, "alice")
+    browser.click("Flow mine")
+    field(browser, "n").send_keys("7")
+    browser.click("Start")
+    browser.sees("succeeded", "h1")
+    assert "alice" in browser.text("header")
