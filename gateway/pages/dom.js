@@ -1,8 +1,9 @@
 // dom.js - elements, and text of others shown safely. Nothing here reads or makes markup: what
 // comes from a server becomes text nodes only.
 import { t, lang, sentence } from "./text.js";
+import { clock, load } from "./api.js";
 
-const SHOWN_MAX = 64 * 1024, NODES_MAX = 1500, DEPTH_MAX = 4, COLUMNS_MAX = 8;
+const SHOWN_MAX = 64 * 1024, NODES_MAX = 1500, DEPTH_MAX = 4, COLUMNS_MAX = 8, MEMBERS_MAX = 200;
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(e, props, children) {
@@ -11,7 +12,7 @@ function fill(e, props, children) {
     if (k.startsWith("on")) e.addEventListener(k.slice(2), v);
     else if (k === "class") e.setAttribute("class", v);
     else if (k === "value") e.value = v;
-    else e.setAttribute(k, v === true ? "" : v);
+    else e.setAttribute(k, v === true && !k.startsWith("aria-") ? "" : v);
   }
   add(e, children);
   return e;
@@ -50,41 +51,53 @@ export const foreign = (s, max = 400) => h("bdi", { class: "foreign" }, clean(cu
 const isFlat = (v) => v === null || typeof v !== "object";
 const isRow = (v) => v && typeof v === "object" && !Array.isArray(v) && Object.values(v).every(isFlat);
 
+const numbers = {};
+export const number = (v) => (numbers[lang()] ||= new Intl.NumberFormat(lang(), { maximumFractionDigits: 10 })).format(v);
+
+function some(list, max, left) { // or some of a text
+  if (list.length > max) left.cut = true;
+  return list.slice(0, max);
+}
+
+function part(s, left) {
+  const text = clean(some(s, Math.max(left.bytes, 0), left));
+  left.bytes -= text.length;
+  return text;
+}
+
 function scalar(v, left) {
   if (v === null || v === undefined) return h("span", { class: "quiet" }, t("none"));
-  if (typeof v === "number") return new Intl.NumberFormat(lang(), { maximumFractionDigits: 10 }).format(v);
+  if (typeof v === "number") return part(number(v), left);
   if (typeof v === "boolean") return t(v ? "yes" : "no");
-  const text = clean(v.slice(0, Math.max(left.bytes, 0)));
-  left.bytes -= text.length;
-  if (text.length < v.length) left.cut = true;
+  const text = part(v, left);
   return h("bdi", { class: text.length > 80 || text.includes("\n") ? "foreign long" : "foreign" }, text);
 }
 
-function table(rows, left) {
-  const keys = [...new Set(rows.flatMap(Object.keys))];
+function table(all, left) {
+  const keys = [...new Set(all.flatMap(Object.keys))];
   if (keys.length > COLUMNS_MAX || !keys.length) return null;
+  const rows = some(all, Math.ceil(left.nodes / keys.length), left);
+  left.nodes -= rows.length * keys.length;
   const numeric = (k) => rows.every((r) => typeof r[k] === "number");
   return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("table") }, h("table", {},
     h("thead", {}, h("tr", {}, keys.map((k) => h("th", { scope: "col", class: numeric(k) && "number" }, clean(cut(k, 60)))))),
-    h("tbody", {}, rows.map((r) => h("tr", {}, keys.map((k) => h("td", { class: numeric(k) && "number" }, k in r ? scalar(r[k], left) : "")))))));
+    h("tbody", {}, rows.map((r) => h("tr", {}, keys.map((k) => h("td", { class: numeric(k) && "number" }, Object.hasOwn(r, k) ? scalar(r[k], left) : "")))))));
 }
 
 function tree(v, left, depth) {
   left.nodes -= 1;
   if (left.nodes < 0 || left.bytes < 0) { left.cut = true; return ""; }
   if (isFlat(v)) return scalar(v, left);
-  if (depth > DEPTH_MAX) return h("code", { class: "foreign" }, clean(cut(JSON.stringify(v), 500)));
-  if (Array.isArray(v)) {
-    if (!v.length) return h("span", { class: "quiet" }, t("none"));
-    const shown = v.slice(0, left.nodes);
-    if (shown.length < v.length) left.cut = true;
-    const rows = shown.every(isRow) && table(shown, left);
-    if (rows) return rows;
-    return h("ul", { class: "values" }, shown.map((x) => h("li", {}, tree(x, left, depth + 1))));
+  if (depth > DEPTH_MAX) {
+    const text = JSON.stringify(v);
+    return h("code", { class: "foreign" }, part(some(text, 500, left), left));
   }
   const entries = Object.entries(v);
   if (!entries.length) return h("span", { class: "quiet" }, t("none"));
-  return h("dl", { class: "values" }, entries.slice(0, 200).map(([k, x]) =>
+  if (Array.isArray(v)) {
+    return (v.every(isRow) && table(v, left)) || h("ul", { class: "values" }, some(v, left.nodes, left).map((x) => h("li", {}, tree(x, left, depth + 1))));
+  }
+  return h("dl", { class: "values" }, some(entries, MEMBERS_MAX, left).map(([k, x]) =>
     h("div", {}, h("dt", {}, clean(cut(k, 80))), h("dd", {}, tree(x, left, depth + 1)))));
 }
 
@@ -115,26 +128,27 @@ export function firstLine(v) {
 
 // ---- time
 
-export function took(ms) {
-  if (ms === null || ms === undefined || Number.isNaN(ms)) return "";
-  if (ms < 1000) return t("ms", { n: Math.max(0, Math.round(ms)) });
-  if (ms < 60000) return t("s", { n: ms < 10000 ? (ms / 1000).toFixed(1) : Math.round(ms / 1000) });
-  if (ms < 3600000) return t("minS", { m: Math.floor(ms / 60000), s: Math.round(ms % 60000 / 1000) });
-  return t("hMin", { h: Math.floor(ms / 3600000), m: Math.round(ms % 3600000 / 60000) });
+export function took(time) {
+  if (time === null || time === undefined || Number.isNaN(time)) return "";
+  const ms = Math.max(0, Math.round(time)), s = Math.round(ms / 1000), m = Math.round(s / 60);
+  if (ms < 1000) return t("ms", { n: ms });
+  if (s < 60) return t("s", { n: ms < 9950 ? (ms / 1000).toFixed(1) : s });
+  if (m < 60) return t("minS", { m: Math.floor(s / 60), s: s % 60 });
+  return t("hMin", { h: Math.floor(m / 60), m: m % 60 });
 }
 
-export function clockTime(date) {
-  return new Intl.DateTimeFormat(lang(), { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(date);
-}
+// Dates go by the browser's language, unless its reader has chosen another here.
+const locale = () => (load("lang") && !navigator.language.startsWith(lang()) ? lang() : navigator.language);
+export const clockTime = (date) => new Intl.DateTimeFormat(locale(), { timeStyle: "medium" }).format(date);
 
 function words(date) {
-  const s = (Date.now() - date) / 1000;
-  const rtf = new Intl.RelativeTimeFormat(lang(), { numeric: "auto" });
+  const s = (clock() - date) / 1000;
+  const rtf = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });
   if (s < 5 && s > -5) return t("now");
   if (Math.abs(s) < 60) return rtf.format(-Math.round(s), "second");
   if (Math.abs(s) < 3600) return rtf.format(-Math.round(s / 60), "minute");
   const today = new Date().toDateString() === date.toDateString();
-  return new Intl.DateTimeFormat(lang(), today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" }).format(date);
+  return new Intl.DateTimeFormat(locale(), { timeStyle: "short", ...(!today && { dateStyle: "medium" }) }).format(date);
 }
 
 export function time(text) {
@@ -184,24 +198,18 @@ export function toast(text, href) {
   setTimeout(() => box.remove(), href ? 30000 : 5000);
 }
 
-// buttons: [text, value, {class, focus}]; resolves to the value, null on Esc
+// buttons: [text, value, {class, focus}]; resolves to the value, null on Esc, and when another question comes
+let answer = null;
 export function ask(title, content, buttons) {
-  const d = $("dialog");
-  const id = "dialog-title";
-  const answers = buttons.map(([text, v, more]) => {
-    const b = button(text, () => { d.returnValue = ""; done(v); }, { class: more?.class });
-    if (more?.focus) b.setAttribute("autofocus", "");
-    return b;
-  });
-  let done;
+  const d = $("dialog"), id = "dialog-title";
+  answer?.(null);
   d.setAttribute("aria-labelledby", id);
-  empty(d, h("h2", { id }, title), content, h("div", { class: "actions" }, answers));
-  if (d.open) d.close();
+  empty(d, h("h2", { id }, title), content, h("div", { class: "actions" },
+    buttons.map(([text, v, more]) => button(text, () => answer(v), { class: more?.class, autofocus: more?.focus }))));
   d.showModal();
   return new Promise((resolve) => {
-    const onclose = () => { d.removeEventListener("close", onclose); resolve(done.value ?? null); };
-    done = (v) => { done.value = v; d.close(); };
-    d.addEventListener("close", onclose);
+    answer = (v) => { answer = null; d.close(); resolve(v); };
+    d.onclose = () => !d.open && answer?.(null); // the event comes late: another may be open
   });
 }
 

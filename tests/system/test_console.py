@@ -168,7 +168,7 @@ def test_everything_works_by_keyboard_alone(site, browser):
     wait_for("it is closed", lambda: not browser.find("dialog[open]"), 10)
 
 
-SMALL = "return [...document.querySelectorAll('button, input, select, textarea, .button, nav a, .row > a')]" \
+SMALL = "return [...document.querySelectorAll('button, input, select, textarea, .button, nav a, .row > a, .call-name')]" \
         ".filter(e => e.checkVisibility() && !e.closest('label') && e.getBoundingClientRect().height < 44)" \
         ".map(e => e.outerHTML.slice(0, 100))"
 
@@ -197,13 +197,15 @@ HOSTILE = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script> \u2
 
 def test_text_of_upstreams_stays_text(site, browser):
     """HTML, scripts, text that turns around or hides, a line of almost a megabyte."""
-    site.standin.script("a-mart", {"body": {"note": HOSTILE, "<b>key</b>": [HOSTILE], "line": "x" * 900_000}})
+    rows = [{"constructor": "members of all"}, {"toString": 1, "__proto__": 2}, {"a": 3}]
+    site.standin.script("a-mart", {"body": {"note": HOSTILE, "<b>key</b>": [HOSTILE], "rows": rows, "line": "x" * 900_000}})
     browser.go(f"{site.base}/f/text")
     browser.sees("Check only")
     browser.click("Start")
     browser.sees("succeeded", "h1")
     browser.sees("<script>window.pwned=1</script> [U+202E]gnp.exe a[U+200B]b")
     browser.sees("<b>key</b>")
+    browser.sees("members of all", "table")
     browser.sees("Cut at 64 KB")
     assert browser.js("return window.pwned") is None
     assert not browser.find("main img, main script, main b")
@@ -211,6 +213,21 @@ def test_text_of_upstreams_stays_text(site, browser):
     browser.go(f"{site.base}/me")
     browser.sees("<script>")
     assert browser.js("return window.pwned") is None
+
+
+def test_a_value_is_said_to_be_cut_where_it_is(site, browser):
+    def said(body):
+        site.standin.script("a-mart", {"body": body})
+        browser.go(f"{site.base}/f/text")
+        browser.sees("Check only")
+        browser.click("Start")
+        browser.sees("succeeded", "h1")
+        return "Cut at 64 KB" in browser.text()
+    assert not said({"note": "line\r\n" * 1000})
+    assert said({"note": "\u200b" * 70_000})
+    assert said({f"member-{n}": n for n in range(201)})
+    assert said({"rows": [{"a": n, "b": n, "c": n} for n in range(900)]})
+    assert len(browser.find(".final td")) <= 1500
 
 
 class Evil(http.server.BaseHTTPRequestHandler):
