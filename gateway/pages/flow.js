@@ -1,15 +1,15 @@
 // flow.js - /f/{flow}: the form, its draft, and what comes of Start.
-import { $, h, empty, button, link, copy, ask, problem, value, time, clean, say } from "./dom.js";
+import { $, h, empty, button, link, copy, problem, value, time, clean, say } from "./dom.js";
 import { t } from "./text.js";
-import { allFlows, call, curl, load, save, remember, uuid, who, flowTitle, inputOf } from "./api.js";
-import { makeForm, withoutSecrets } from "./form.js";
+import { allFlows, call, clock, curl, load, save, remember, uuid, who, flowTitle, inputOf } from "./api.js";
+import { makeForm, readJson, withoutSecrets } from "./form.js";
 import { signInDialog } from "./main.js";
 
 const AGAIN = ["overloaded", "not-durable", "outcome-unknown", "offline"];
 
 export function etaWords(eta) {
   if (!eta || !eta.p90) return "";
-  const short = (ms) => (ms < 10000 ? (ms / 1000).toFixed(ms < 1000 ? 1 : 0) : String(Math.round(ms / 1000)));
+  const short = (ms) => (ms < 10000 ? Math.max(ms / 1000, 0.1).toFixed(ms < 1000 ? 1 : 0) : String(Math.round(ms / 1000)));
   const [a, b] = [short(eta.p50 ?? eta.p90), short(eta.p90)];
   return t("usually", { a: a === b ? "" : a, b: t("s", { n: b }) }).replace(" -", " ").replace(" ~", " ");
 }
@@ -26,7 +26,7 @@ export async function flowPage(draw, name, go) {
 
 class FlowPage {
   constructor(draw, heading, flow, go) {
-    Object.assign(this, { flow, go, busy: false, timer: 0, slot: `${flow.flow}.${who()}` });
+    Object.assign(this, { flow, go, user: who(), busy: false, left: 0 });
     this.form = makeForm(flow.schema || {}, flow.set || [], () => this.edited());
     this.area = h("textarea", { class: "code", rows: 14, spellcheck: "false", "aria-label": t("jsonHint"), oninput: () => this.edited() });
     this.problems = h("div", { class: "problems" });
@@ -47,28 +47,26 @@ class FlowPage {
     const shown = draw(heading, h("p", { class: "quiet" }, etaWords(flow.eta)), this.problems, this.el, this.outcome);
     if (!shown) return; // the address is another page's
     const again = new URLSearchParams(location.search).get("again");
-    const draft = again ? inputOf(again) : load("draft." + this.slot);
-    if (draft !== null && draft !== undefined) this.form.set(draft);
+    const input = again ? inputOf(again) : undefined, draft = input ?? load("draft." + this.slot());
+    this.key = input === undefined ? load("key." + this.slot()) : null;
+    if (draft !== null) this.form.set(draft);
     try { this.before = JSON.stringify(this.form.get()); } catch { /* an empty JSON box */ }
     if (again) history.replaceState(null, "", location.pathname);
   }
 
   close() { clearTimeout(this.timer); this.closed = true; }
 
+  slot() { return `${this.flow.flow}.${who()}`; } // who signs in keeps what is in the form
+
   // ---- what is in it
 
-  read() { // throws with .field when the JSON is none
-    if (!this.asJson) return this.form.get();
-    try {
-      return JSON.parse(this.area.value);
-    } catch (e) { throw new Error(t("jsonBad", { why: e.message })); }
-  }
+  read() { return this.asJson ? readJson(this.area.value) : this.form.get(); } // throws with .field
 
   show(asJson) {
     if (asJson === this.asJson) return;
     try {
       if (asJson) this.area.value = JSON.stringify(this.form.get() ?? {}, null, 2);
-      else this.form.set(JSON.parse(this.area.value || "{}"));
+      else this.form.set(readJson(this.area.value || "{}"));
     } catch (e) { this.refuse([[e.message, e.field]]); return; }
     this.asJson = asJson;
     this.views.forEach((b, i) => b.setAttribute("aria-pressed", String((i === 1) === asJson)));
@@ -90,29 +88,27 @@ class FlowPage {
     const text = v && JSON.stringify(v);
     if (text && text === this.before) return; // a change event comes without a change, too
     this.before = text;
-    save("key." + this.slot, null);
-    this.stopRetry();
+    this.keep(null);
+    this.stop();
     if (v === null) return;
-    save("draft." + this.slot, withoutSecrets(this.flow.schema, v) ?? null);
+    save("draft." + this.slot(), withoutSecrets(this.flow.schema, v) ?? null);
     this.kept.textContent = t("draftKept");
   }
 
-  // One key per filled form: a double click, a retry and a reload give the same job.
-  key() {
-    let k = load("key." + this.slot);
-    if (!k) save("key." + this.slot, k = uuid());
-    return k;
-  }
+  // One key per filled form: a double click, a retry and a reload give the same job; other tabs have theirs.
+  keep(key) { save("key." + this.slot(), this.key = key); }
 
   // ---- sending
 
   path(dry) { return `/v1/flows/${this.flow.flow}/jobs${dry ? "?dry_run=true" : ""}`; }
 
-  text() {
+  text() { // JSON goes as it was written
     try {
-      return JSON.stringify(this.read() ?? {});
+      if (!this.asJson) return JSON.stringify(this.form.get() ?? {});
+      JSON.parse(this.area.value);
+      return this.area.value;
     } catch (e) {
-      this.refuse([[e.message, e.field]]);
+      this.refuse([[this.asJson ? t("jsonBad", { why: e.message }) : e.message, e.field]]);
       return null;
     }
   }
@@ -134,53 +130,55 @@ class FlowPage {
         b.calls?.length > 0 && h("p", {}, t("plan", { list: b.calls.map((c) => c.name).join(", ") })),
         limits.map((l) => h("p", {}, t("left", { n: l.left, all: l.count })))));
       say(t("valid"));
-    } catch (e) { this.failed(e, true); }
+    } catch (e) { this.failed(e, { dry: true }); }
   }
 
-  async start() {
-    if (this.busy || this.locked) return;
+  async start(again) { // again: by itself, nothing moves meanwhile
+    if (this.busy || this.left || this.closed) return;
     const body = this.text();
     if (body === null) return;
-    this.reset();
+    if (!again) this.reset();
+    if (!this.key) this.keep(uuid());
+    const { key } = this;
     this.busy = true;
-    this.startButton.setAttribute("aria-disabled", "true");
-    this.startButton.textContent = t("starting");
+    this.showStart();
     try {
-      const a = await call("POST", this.path(false), { body, headers: { "Idempotency-Key": this.key() } });
-      if (!this.closed) this.started(a.body, JSON.parse(body));
+      const a = await call("POST", this.path(false), { body, headers: { "Idempotency-Key": key } });
+      if (!this.closed) this.started(a.body, body, this.key === key);
     } catch (e) {
-      if (!this.closed) this.failed(e, false);
+      if (!this.closed) this.failed(e, { again, changed: this.key !== key });
     } finally {
       this.busy = false;
-      this.idle();
+      this.showStart();
     }
   }
 
-  idle() {
-    if (this.locked) return;
-    this.startButton.removeAttribute("aria-disabled");
-    this.startButton.textContent = t("start");
+  showStart() {
+    this.startButton.ariaDisabled = this.busy || this.left ? "true" : null;
+    this.startButton.textContent = this.busy ? t("starting") : this.left ? t("wait", { n: this.left }) : t("start");
   }
 
-  started(a, input) {
-    save("key." + this.slot, null);
+  started(a, body, same) { // what was typed meanwhile is another request's
+    if (same) this.keep(null);
     if (!a.id) { // a hit: nothing was started, the answer is here
+      empty(this.problems);
       empty(this.outcome, h("section", { class: "card ok" }, h("h2", { tabindex: "-1" }, t("result")),
         h("p", { class: "quiet" }, t("fromCache", { age: "" }), time(a.cached_at)), value(a.result)));
       this.outcome.querySelector("h2").focus();
       say(t("inCache"));
       return;
     }
-    save("draft." + this.slot, null);
-    remember({ id: a.id, flow: this.flow.flow, title: this.flow.title, at: new Date().toISOString(), user: who(), shared: this.flow.shared === true },
-      withoutSecrets(this.flow.schema, input));
+    if (same) save("draft." + this.slot(), null);
+    let input; // kept if it can be kept as it was sent
+    try { input = withoutSecrets(this.flow.schema, readJson(body)); } catch { /* it cannot */ }
+    remember({ id: a.id, flow: this.flow.flow, title: this.flow.title, at: new Date(clock()).toISOString(), user: who(), shared: this.flow.shared === true }, input);
     this.go(`/j/${a.id}`);
   }
 
   // ---- what went wrong
 
   reset() {
-    this.stopRetry();
+    this.stop();
     empty(this.problems);
     empty(this.outcome);
     this.form.clearErrors();
@@ -194,53 +192,50 @@ class FlowPage {
     box.focus();
   }
 
-  failed(e, dry) {
+  failed(e, { dry, again, changed } = {}) {
     if (!e.code && !e.status) throw e;
     if (e.errors?.length) {
+      this.stop();
       this.refuse(this.asJson ? e.errors.map((x) => [clean(`${x.pointer}: ${x.detail}`), null]) : this.form.showErrors(e.errors));
       return;
     }
+    const wait = e.retryAfter || 3;
+    if (again && this.row && this.row.code === e.code) { this.repeat(wait); return; }
+    this.stop();
     const extra = [];
-    if (e.code === "key-reused") extra.push(button(t("keyUsed"), () => { save("key." + this.slot, null); this.start(); }));
-    if (e.code === "signed-out") extra.push(button(t("signIn"), async () => { if (await signInDialog()) (dry ? this.tryOut() : this.start()); }));
-    if (AGAIN.includes(e.code) && !dry) extra.push(this.retry(e.retryAfter || 3));
-    if (e.code === "rate-limited") this.lock(e.retryAfter || 1);
+    if (e.code === "key-reused") extra.push(button(t("keyUsed"), () => { this.keep(null); this.start(); }));
+    if (e.code === "signed-out") extra.push(button(t("signIn"), async () => { if (await signInDialog() && !this.closed) (dry ? this.tryOut() : this.start()); }));
+    if (AGAIN.includes(e.code) && !dry && !changed) {
+      const stop = button(t("stop"), () => { this.stop(); this.startButton.focus(); });
+      extra.push(this.row = h("p", { class: "actions" }, h("span"), stop));
+      this.row.code = e.code;
+      this.repeat(wait);
+    }
+    if (e.code === "rate-limited") this.countdown(wait, (n) => { this.left = n; this.showStart(); });
     if (e.id) extra.push(h("p", {}, link(`/j/${e.id}`, t("job"))));
     const box = problem(e, extra);
     empty(this.problems, box);
-    box.focus();
+    if (!changed) box.focus(); // else somebody types
   }
 
-  retry(seconds) { // with the same key; can be stopped
-    const line = h("span", {});
-    const stop = button(t("stop"), () => { this.stopRetry(); row.remove(); });
-    const row = h("p", { class: "actions" }, line, stop);
-    let left = seconds;
-    const tick = () => {
-      line.textContent = t("retrying", { n: left });
-      if (left-- > 0) this.timer = setTimeout(tick, 1000);
-      else this.start();
-    };
-    tick();
-    return row;
-  }
-
-  stopRetry() {
+  countdown(n, tick, end) {
     clearTimeout(this.timer);
-    this.timer = 0;
-    this.locked = false;
-    if (!this.busy) this.idle();
+    const step = () => {
+      tick(n);
+      if (n-- > 0) this.timer = setTimeout(step, 1000);
+      else end?.();
+    };
+    step();
   }
 
-  lock(seconds) { // 429: the button counts down, then works
-    let left = seconds;
-    this.locked = true;
-    const tick = () => {
-      if (left <= 0) { this.stopRetry(); return; }
-      this.startButton.setAttribute("aria-disabled", "true");
-      this.startButton.textContent = t("wait", { n: left-- });
-      this.timer = setTimeout(tick, 1000);
-    };
-    tick();
+  repeat(seconds) { // with the same key; can be stopped
+    this.countdown(seconds, (n) => { this.row.firstChild.textContent = t("retrying", { n }); }, () => this.start(true));
+  }
+
+  stop() { // a limit's time goes on
+    if (!this.row) return;
+    clearTimeout(this.timer);
+    this.row.remove();
+    this.row = null;
   }
 }

@@ -1,7 +1,7 @@
 // form.js - a form from a JSON Schema. The server validates; this only asks for the right things.
 // Each field is {el, get(), set(v), fields}: get gives undefined for what was left empty.
 import { $, h, add, empty, button, clean } from "./dom.js";
-import { t } from "./text.js";
+import { t, sentence } from "./text.js";
 
 const RADIOS_MAX = 5, LINE_MAX = 200, ITEMS_MAX = 200;
 
@@ -44,6 +44,19 @@ function keep(root, schemas, v) { // undefined: nothing of it
 
 // The value without what is secret, or may be.
 export const withoutSecrets = (schema, v) => keep(schema, [schema], v);
+
+// ---- numbers that JavaScript would round, and say nothing
+
+const digits = (s) => s.replace(/e.*/i, "").replace(/[-.]/g, "").replace(/^0+|0+$/g, "");
+const isExact = (s) => digits(s) === digits(String(Number(s)));
+export function readJson(text, field) { // throws with the field
+  let v, wrong;
+  try { v = JSON.parse(text); } catch (e) { wrong = t("jsonBad", { why: e.message }); }
+  const rounded = !wrong && text.replace(/\x22(\\.|[^\x22\\])*\x22/g, "").match(/-?\d[\d.eE+-]*/g)?.find((s) => !isExact(s));
+  if (rounded) wrong = `${sentence("big-number")[0]}: ${rounded}`;
+  if (wrong) throw Object.assign(new Error(wrong), { field });
+  return v;
+}
 
 function describe(ctx, schema, id) { // hint and place for an error, both read out with the field
   const hint = schema.description && h("p", { class: "hint", id: id + "-hint" }, clean(schema.description));
@@ -91,11 +104,12 @@ function choices(ctx, schema, name, required) {
 function check(ctx, schema, name, required) {
   const id = ctx.id();
   const { hint, error, by } = describe(ctx, schema, id);
-  const box = changed(ctx, h("input", { type: "checkbox", id, "aria-describedby": by }));
+  const box = changed(ctx, h("input", { type: "checkbox", id, "aria-describedby": by, oninput: () => { given = true; } }));
+  let given = required; // a box nobody has touched says nothing
   return {
     el: h("div", { class: "field" }, h("label", { class: "choice" }, box, " ", clean(schema.title || name)), hint, error),
-    get: () => (box.checked || required ? box.checked : undefined),
-    set: (v) => { box.checked = v === true; },
+    get: () => (given ? box.checked : undefined),
+    set: (v) => { box.checked = v === true; given = required || typeof v === "boolean"; },
   };
 }
 
@@ -113,9 +127,9 @@ function line(ctx, schema, name, required) {
   return {
     el: h("div", { class: "field" }, label(ctx, schema, name, required, id), hint, error, input),
     get: () => {
-      const text = input.value;
-      if (number) return text.trim() === "" ? undefined : /^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(text.trim()) ? Number(text) : text;
-      return text === "" && !required ? undefined : text;
+      const text = number ? input.value.trim() : input.value;
+      if (text === "" && (number || !required)) return undefined;
+      return number && /^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(text) && isExact(text) ? Number(text) : text;
     },
     set: (v) => { input.value = v === undefined || v === null ? "" : String(v); },
   };
@@ -127,12 +141,7 @@ function box(ctx, schema, name, required) {
   const area = changed(ctx, h("textarea", { id, rows: 5, spellcheck: "false", class: "code", "aria-describedby": by }));
   return {
     el: h("div", { class: "field" }, h("label", { for: id }, clean(schema.title || name || t("whole")), h("span", { class: "quiet" }, " JSON")), hint, error, area),
-    get: () => {
-      if (area.value.trim() === "") return required ? null : undefined;
-      try { return JSON.parse(area.value); } catch (e) {
-        throw Object.assign(new Error(t("jsonBad", { why: e.message })), { field: id });
-      }
-    },
+    get: () => (area.value.trim() === "" ? (required ? null : undefined) : readJson(area.value, id)),
     set: (v) => { area.value = v === undefined ? "" : JSON.stringify(v, null, 2); },
   };
 }
