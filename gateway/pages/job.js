@@ -1,7 +1,7 @@
 // job.js - /j/{id}: one job, while it runs and afterwards.
-import { h, empty, add, button, link, copy, ask, problem, value, json, toast, time, clean, took, say, clockTime, state, refreshTimes, foreign } from "./dom.js";
+import { h, empty, add, button, link, copy, ask, problem, value, json, toast, time, clean, took, say, clockTime, state, number, foreign } from "./dom.js";
 import { t, reason, sentence } from "./text.js";
-import { call, curl, inputOf, links, remember, flowTitle, allFlows, who } from "./api.js";
+import { call, clock, curl, inputOf, links, remember, flowTitle, allFlows, who } from "./api.js";
 import { watchJob } from "./live.js";
 import { etaWords } from "./flow.js";
 import { segments, draw, why } from "./waterfall.js";
@@ -9,7 +9,7 @@ import { ready, signInDialog } from "./main.js";
 
 const FINAL = ["succeeded", "partial", "failed", "cancelled", "expired"];
 const ENDED = ["succeeded", "failed", "skipped", "cancelled"];
-const ROWS_MAX = 200, GREY_MS = 300;
+const ROWS = 200, GREY_MS = 300, RENDER_MS = 80, AGAIN_MS = 2000, AHEAD_MS = 10000;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export const isFinal = (s) => FINAL.includes(s);
@@ -29,17 +29,23 @@ export async function jobPage(draw, id, go) {
 
 class JobPage {
   constructor(draw, id, go) {
-    Object.assign(this, { id, go, job: null, calls: new Map(), rows: new Map(), shownResults: new Set(), fresh: 0, mode: "", closed: false });
+    Object.assign(this, { id, go, job: null, calls: new Map(), rows: new Map(), shownResults: new Set(), most: ROWS, fresh: 0, mode: "", closed: false });
     this.title = h("h1", { tabindex: "-1" }, `${t("job")} ${id.slice(-8)}`);
     this.facts = h("p", { class: "facts" }, h("code", { title: id }, id.slice(-8)));
     this.deadline = h("div", { class: "deadline", hidden: true });
     this.connection = h("p", { class: "connection", hidden: true });
     this.note = h("div", { class: "note" });
-    this.actions = h("div", { class: "actions bottom" });
+    this.cancelButton = button(t("cancel"), () => this.cancel(), { class: "danger", id: "cancel" });
+    this.tellButton = button("", () => this.tellMe());
+    this.againLink = h("a", { class: "button primary" }, t("again"));
+    this.readers = h("span", { class: "quiet", id: "who-reads" });
+    this.actions = h("div", { class: "actions bottom", hidden: true }, this.cancelButton, this.tellButton, this.againLink,
+      button(t("copyLink"), () => copy(`${location.origin}/j/${this.id}`), { id: "copy-link", "aria-describedby": "who-reads" }),
+      button(t("curl"), () => copy(curl("GET", `/v1/jobs/${this.id}`))), this.readers);
     this.callList = h("ol", { class: "calls" });
     this.resultList = h("ol", { class: "results" });
-    this.callSection = h("section", { hidden: true, "aria-labelledby": "h-calls" }, h("h2", { id: "h-calls" }, t("calls")), this.callList);
-    this.partSection = h("section", { hidden: true, "aria-labelledby": "h-parts" }, h("h2", { id: "h-parts" }, t("results")), this.resultList);
+    this.callSection = h("section", { hidden: true, "aria-labelledby": "h-calls" }, h("h2", { id: "h-calls" }, t("calls")), this.callList, this.moreCalls = this.rest());
+    this.partSection = h("section", { hidden: true, "aria-labelledby": "h-parts" }, h("h2", { id: "h-parts" }, t("results")), this.resultList, this.moreResults = this.rest());
     this.finalSection = h("section", { hidden: true, class: "final", id: "result", tabindex: "-1", "aria-labelledby": "h-result" });
     this.more = h("section", { hidden: true });
     this.body = h("div", { class: "job" }, this.note, this.callSection, this.partSection, this.finalSection, this.more);
@@ -47,19 +53,19 @@ class JobPage {
   }
 
   async open() {
-    const grey = setTimeout(() => add(this.note, [1, 2, 3].map(() => h("div", { class: "grey" }))), GREY_MS);
-    this.grey = grey;
+    this.grey = setTimeout(() => add(this.note, [1, 2, 3].map(() => h("div", { class: "grey" }))), GREY_MS);
     try {
       await this.load();
     } catch (e) {
       if (this.closed) return;
       if (e.code === "no-job" || e.code === "signed-out" || !(e.code || e.status)) { this.fail(e); return; }
       this.setMode(e.code === "offline" ? "offline" : "unavailable");
-    } finally { clearTimeout(grey); }
+    } finally { clearTimeout(this.grey); }
     if (this.closed) return;
+    if (this.job) this.render();
     this.askReaders();
     this.timer = setInterval(() => this.tick(), calm.matches ? 1000 : 250);
-    this.onhash = () => this.markCall();
+    this.onhash = () => this.job && this.render();
     addEventListener("hashchange", this.onhash);
     if (!this.job || !isFinal(this.job.state)) this.follow();
   }
@@ -70,8 +76,8 @@ class JobPage {
   async askReaders() {
     if (!who() || this.known()) return;
     const r = await fetch(`/v1/jobs/${this.id}`, { credentials: "omit", cache: "no-store" }).catch(() => null);
-    this.readers = r?.ok ? "anyone" : r?.status === 404 && "onlyYou";
-    if (!this.closed && this.job) this.renderActions();
+    this.asNobody = r?.ok ? "anyone" : r?.status === 404 && "onlyYou";
+    this.schedule();
   }
 
   follow() {
@@ -86,6 +92,7 @@ class JobPage {
 
   close() {
     this.closed = true;
+    clearTimeout(this.pending);
     clearInterval(this.timer);
     removeEventListener("hashchange", this.onhash);
     this.watch?.stop();
@@ -104,65 +111,75 @@ class JobPage {
       this.loading = false;
       const again = this.loadAgain;
       this.loadAgain = false;
-      if (again && !this.closed) this.reload();
+      if (again) setTimeout(() => this.closed || this.reload(), this.calls.size > ROWS ? AGAIN_MS : 0); // it is long
     });
   }
 
   fail(p) {
     this.watch?.stop();
-    const extra = p.code === "signed-out" ? button(t("signIn"), async () => { if (await signInDialog()) this.go(location.pathname, true); })
+    clearTimeout(this.pending);
+    this.pending = true; // nothing is drawn over it
+    const extra = p.code === "signed-out" ? button(t("signIn"), signInDialog)
       : h("p", {}, link("/me", t("myJobs")), " · ", link("/", t("flows")));
     empty(this.note, problem(p, extra));
-    empty(this.actions);
+    this.actions.hidden = true;
   }
 
   // ---- what comes
 
   onEvent(name, data) {
     if (name === "state" && data) {
-      const began = this.job && this.job.state !== data.state;
+      if (this.job?.state !== data.state) this.reload();
       if (this.job && !isFinal(this.job.state)) this.job.state = data.state;
-      if (began || !this.job) this.reload();
-      if (this.job) this.render();
     } else if (name === "call" && data) {
       this.take(data);
       if (data.attempts > 1) this.reload();
-      this.render();
       this.sayProgress();
     } else if (name === "gap") {
       this.reload();
     } else if (name === "done" && data) {
       this.job ||= { id: this.id, calls: [] };
       Object.assign(this.job, { state: data.state, reason: data.reason, message: data.message, result: data.result });
-      this.job.finished ||= new Date().toISOString();
+      this.job.finished ||= new Date(clock()).toISOString();
       this.ended();
-      this.render();
     }
+    this.schedule();
+  }
+
+  // Many events in a row are drawn once; a hidden tab has no frames, but a title.
+  schedule() {
+    this.pending ||= setTimeout(() => {
+      this.pending = 0;
+      if (this.job && !this.closed) this.render();
+    }, RENDER_MS);
   }
 
   apply(job) {
     const was = this.job;
     if (was && isFinal(was.state) && !isFinal(job.state)) { this.loadAgain = true; return; } // overtaken: attempts come with another look
     this.job = job;
-    this.seen = Date.now();
+    this.seen = this.readAt = clock();
+    if (!isFinal(job.state)) this.wasOpen = true;
     for (const c of job.calls || []) this.take(c);
     if (isFinal(job.state)) this.ended();
     if (isFinal(job.state) && !was) this.body.classList.add("settled");
-    this.render();
+    this.schedule();
     if (was && was.state !== job.state) this.sayProgress();
   }
 
   take(c) {
     const key = keyOf(c), old = this.calls.get(key);
     if (old && ENDED.includes(old.state) && !ENDED.includes(c.state)) return;
-    const now = Date.now();
+    const now = clock();
     const call = { ...old, ...c, key };
     if (!c.tries?.length && old?.tries?.length) call.tries = old.tries;
     if (c.state === "running") call.since ||= Date.parse(this.job?.started) || now;
     if (ENDED.includes(c.state)) call.until ||= this.job?.finished ? Date.parse(this.job.finished) : now;
     this.calls.set(key, call);
-    if (call.item !== null && call.item !== undefined && !this.calls.has(c.name) && !isFinal(this.job?.state)) {
-      this.calls.set(c.name, { name: c.name, item: null, key: c.name, state: "running", open: true, attempts: 0, since: call.since || now });
+    if (call.item !== null && call.item !== undefined && !isFinal(this.job?.state)) { // how many will come is not known
+      const whole = this.calls.get(c.name) || { name: c.name, item: null, key: c.name, state: "running", attempts: 0, since: call.since || now };
+      whole.open = !ENDED.includes(whole.state);
+      this.calls.set(c.name, whole);
     }
     if (ENDED.includes(c.state) && !(old && ENDED.includes(old.state)) && this.away) this.fresh += 1;
   }
@@ -172,8 +189,9 @@ class JobPage {
     this.over = true;
     for (const [key, c] of this.calls) {
       if (ENDED.includes(c.state)) continue;
-      const items = [...this.calls.values()].some((o) => o.name === c.name && o.key !== key);
-      if (items) this.calls.delete(key); // it only stood for those to come
+      const items = [...this.calls.values()].some((o) => o.name === c.name && o !== c);
+      if (items && c.key === c.name) this.calls.delete(key); // it only stood for those to come
+      else if (!["succeeded", "partial"].includes(this.job.state)) c.state = "cancelled"; // nobody makes it any more
     }
     if (this.wasOpen) ready({ ...this.job, id: this.id, title: this.name }, true);
   }
@@ -181,7 +199,7 @@ class JobPage {
   setMode(mode) {
     const was = this.mode;
     this.mode = mode;
-    if (mode === "offline" && was !== "offline") { this.away = true; this.fresh = 0; this.awaySince = new Date(); }
+    if (mode === "offline" && was !== "offline") { this.away = true; this.fresh = 0; }
     if (mode !== "offline" && mode !== "unavailable" && this.away) {
       this.back = true;
       clearTimeout(this.backTimer);
@@ -232,15 +250,16 @@ class JobPage {
     if (this.name || !this.job.flow) return;
     this.name = this.known()?.title || this.job.flow;
     this.name = (await flowTitle(this.job.flow)) || this.name;
-    this.shared = (await allFlows().catch(() => [])).find((f) => f.flow === this.job.flow)?.shared;
-    if (!this.closed) this.render();
+    this.shared = (await allFlows().catch(() => [])).some((f) => f.flow === this.job.flow && f.shared);
+    this.schedule();
   }
 
   render() {
     const j = this.job;
     clearTimeout(this.grey);
-    this.seen = Date.now();
-    if (!isFinal(j.state)) this.wasOpen = true;
+    clearTimeout(this.pending);
+    this.pending = 0;
+    this.seen = clock();
     this.named();
     empty(this.title, clean(this.name || j.flow || t("job")), " ", state(j.state));
     const told = /^\(\d+\) /.exec(document.title)?.[0] || ""; // by ready, until somebody looks
@@ -296,23 +315,21 @@ class JobPage {
     return [t("attemptOf", { n: c.attempts, max: c.max_attempts }), c.ms > 0 && took(c.ms)].filter(Boolean).join(", ");
   }
 
-  renderActions() {
-    const j = this.job, final = isFinal(j.state), known = this.known();
-    const readers = !who() || this.shared ? "anyone" : !known ? this.readers : known.user === who() ? "onlyYou" : "anyone";
-    const stamp = [final, this.shared, this.asked, this.told, readers].join();
-    if (stamp === this.actionStamp) return;
-    this.actionStamp = stamp;
-    const may = !final && !this.shared;
-    empty(this.actions,
-      may && button(t("cancel"), () => this.cancel(), { class: "danger", id: "cancel", "aria-disabled": this.asked }),
-      !final && button(t(this.told ? "willTell" : "tellMe"), () => this.tellMe(), { "aria-pressed": String(Boolean(this.told)) }),
-      j.flow && final && h("a", { class: "button primary", href: `/f/${j.flow}?again=${this.id}` }, t("again")),
-      button(t("copyLink"), () => this.copyLink(), { id: "copy-link", "aria-describedby": "who-reads" }),
-      button(t("curl"), () => copy(curl("GET", `/v1/jobs/${this.id}`))),
-      h("span", { class: "quiet", id: "who-reads" }, readers && t(readers)));
+  renderActions() { // a button stays the one it was, and so does the focus
+    const j = this.job, final = isFinal(j.state), known = this.known(), shared = this.shared ?? known?.shared;
+    const readers = !who() || shared ? "anyone" : !known ? this.asNobody : known.user === who() ? "onlyYou" : "anyone";
+    const lost = final && [this.cancelButton, this.tellButton].includes(document.activeElement);
+    this.actions.hidden = false;
+    this.cancelButton.hidden = final || shared !== false;
+    this.cancelButton.ariaDisabled = this.asked ? "true" : null;
+    this.tellButton.hidden = final;
+    this.tellButton.textContent = t(this.told ? "willTell" : "tellMe");
+    this.tellButton.ariaPressed = String(Boolean(this.told));
+    this.againLink.hidden = !j.flow || !final;
+    this.againLink.href = `/f/${j.flow}?again=${this.id}`;
+    this.readers.textContent = readers && shared !== undefined ? t(readers) : "";
+    if (lost) this.title.focus();
   }
-
-  copyLink() { copy(`${location.origin}/j/${this.id}`); }
 
   async cancel() {
     if (this.asked || !this.job || isFinal(this.job.state)) return;
@@ -338,50 +355,70 @@ class JobPage {
     if (!this.closed) this.renderActions();
   }
 
+  rest() { // what is not shown is counted, and can be; the focus goes on there
+    const more = (e) => {
+      const list = e.target.parentNode.previousSibling, n = list.children.length;
+      this.most += ROWS;
+      this.render();
+      list.children[n]?.focus();
+    };
+    return h("p", { class: "actions", hidden: true }, h("span", { class: "quiet" }), button(t("showMore"), more));
+  }
+
+  count(rest, n, all) {
+    rest.hidden = n >= all;
+    rest.firstChild.textContent = t("shownOf", { n: number(n), all: number(all) });
+  }
+
   renderCalls() {
-    const order = [...this.calls.values()];
-    const names = [...new Set(order.map((c) => c.name))];
-    const sorted = names.flatMap((n) => order.filter((c) => c.name === n).sort((a, b) => (a.item ?? Infinity) - (b.item ?? Infinity)));
-    const shown = sorted.length <= ROWS_MAX ? sorted : [...sorted.filter((c) => c.state === "failed"), ...sorted.filter((c) => c.state !== "failed")].slice(0, ROWS_MAX);
-    const keys = new Set(shown.map((c) => c.key));
+    const byName = Map.groupBy(this.calls.values(), (c) => c.name), marked = this.calls.get(markOf(location.hash));
+    const sorted = [...byName.values()].flatMap((calls) => calls.sort((a, b) => (a.item ?? Infinity) - (b.item ?? Infinity)));
+    const rank = (c) => (c === marked ? 0 : c.state === "failed" ? 1 : 2); // who is shown, in any case
+    const keys = new Set([...sorted].sort((a, b) => rank(a) - rank(b)).slice(0, this.most).map((c) => c.key));
     for (const [key, row] of this.rows) if (!keys.has(key)) { row.el.remove(); this.rows.delete(key); }
     let before = null;
-    for (const c of shown) {
-      let row = this.rows.get(c.key);
-      if (!row) {
-        row = { bar: h("div", { class: "track" }), line: h("div", { class: "call-head" }), why: h("p", { class: "why" }) };
-        row.el = h("li", { id: `call=${c.key}`, tabindex: "-1", class: "row" }, row.line, row.bar, row.why);
-        this.rows.set(c.key, row);
-      }
+    for (const c of sorted) {
+      if (!keys.has(c.key)) continue;
+      const row = Object.assign(this.rows.get(c.key) || this.newRow(c), { call: c });
       const next = before ? before.nextSibling : this.callList.firstChild;
       if (next !== row.el) this.callList.insertBefore(row.el, next); // moved only when it is new
       before = row.el;
       this.renderCall(row, c);
     }
-    this.callSection.hidden = !shown.length;
+    this.callSection.hidden = !keys.size;
+    this.count(this.moreCalls, keys.size, sorted.length);
+  }
+
+  newRow(c) {
+    const row = { bar: h("div", { class: "track" }), state: state(c.state), tries: h("span", { class: "quiet call-tries" }), why: h("p", { class: "why" }) };
+    const line = h("div", { class: "call-head" }, h("a", { href: `#call=${encodeURIComponent(c.key)}`, class: "call-name" }, foreign(c.key)), row.state, row.tries);
+    row.el = h("li", { id: `call=${c.key}`, tabindex: "-1" }, line, row.bar, row.why);
+    this.rows.set(c.key, row);
+    return row;
   }
 
   renderCall(row, c) {
-    const stamp = [c.state, c.attempts, c.ms, c.max_attempts, c.tries?.length, c.error?.code, document.documentElement.lang].join();
+    const stamp = [c.state, c.open, c.attempts, c.ms, c.max_attempts, c.error?.code].join();
     if (row.stamp === stamp) return;
     row.stamp = stamp;
-    row.el.className = `row call ${c.state}`;
-    empty(row.line, h("a", { href: `#call=${encodeURIComponent(c.key)}`, class: "call-name" }, foreign(c.key)), state(c.state),
-      h("span", { class: "quiet call-tries" }, ENDED.includes(c.state) ? this.rowWords(c) : c.open ? t("andMore") : ""));
-    const text = why(c);
-    empty(row.why, clean(text));
+    row.el.className = `row call ${c.state}${this.marked === row.el ? " marked" : ""}`;
+    const old = row.state, text = why(c);
+    old.replaceWith(row.state = state(c.state));
+    row.tries.textContent = ENDED.includes(c.state) ? this.rowWords(c) : c.open ? t("andMore") : "";
+    row.why.textContent = clean(text);
     row.why.hidden = !text;
   }
 
   renderResults() {
-    const list = [...this.calls.values()].filter((c) => c.state === "succeeded" && c.result !== null && c.result !== undefined && !this.shownResults.has(c.key));
+    const good = [...this.calls.values()].filter((c) => c.state === "succeeded" && c.result !== null && c.result !== undefined);
+    const list = good.filter((c) => !this.shownResults.has(c.key));
     const end = (c) => { const last = c.tries?.[c.tries.length - 1]; return last ? Date.parse(last.start) + last.ms : c.until || 0; };
     if (!this.shownResults.size) list.sort((a, b) => end(a) - end(b));
-    for (const c of list) { // in order of completion
+    for (const c of list.slice(0, this.most - this.shownResults.size)) { // in order of completion
       this.shownResults.add(c.key);
-      if (this.shownResults.size > ROWS_MAX) continue;
-      this.resultList.append(h("li", { class: this.back && this.away ? "row new" : "row" }, h("h3", {}, `${this.shownResults.size}. `, foreign(c.key)), value(c.result)));
+      this.resultList.append(h("li", { tabindex: "-1", class: this.back && this.away ? "row new" : "row" }, h("h3", {}, `${this.shownResults.size}. `, foreign(c.key)), value(c.result)));
     }
+    this.count(this.moreResults, this.shownResults.size, good.length);
     const { result, state: now } = this.job;
     this.partSection.firstChild.textContent = t(isFinal(now) ? "resultsAll" : "results");
     const whole = isFinal(now) && result !== null && result !== undefined;
@@ -392,7 +429,7 @@ class JobPage {
     }
     if (whole && this.body.classList.contains("settled") && this.shownResults.size && !this.folded) {
       this.folded = true;
-      this.finalSection.append(h("details", {}, h("summary", {}, `${t("resultsAll")}: ${this.shownResults.size}`), this.resultList));
+      this.finalSection.append(h("details", {}, h("summary", {}, `${t("resultsAll")}: ${number(good.length)}`), this.resultList, this.moreResults));
     }
   }
 
@@ -412,19 +449,24 @@ class JobPage {
   tick() {
     const j = this.job;
     if (!j) return;
-    const now = Date.now(), begun = Date.parse(j.started || j.created) || now;
-    const end = isFinal(j.state) ? Date.parse(j.finished) || now : now;
-    if (!isFinal(j.state) && this.eta) this.eta.textContent = this.etaText(now);
-    const stamp = isFinal(j.state) ? `${this.calls.size} ${[...this.calls.values()].map((c) => c.tries?.length).join()}` : now;
-    if (stamp !== this.drawn) {
-      this.drawn = stamp;
-      const parts = [...this.rows.keys()].map((key) => [key, segments(this.calls.get(key), now)]);
-      const from = Math.min(begun, ...parts.flatMap(([, p]) => p.map((x) => x.from)));
-      const to = Math.max(isFinal(j.state) ? from + 1 : end, ...parts.flatMap(([, p]) => p.map((x) => x.to)));
-      for (const [key, p] of parts) draw(this.rows.get(key).bar, key, p, from, to);
+    const now = clock(), final = isFinal(j.state), begun = Date.parse(j.started || j.created) || now;
+    if (final) clearInterval(this.timer);
+    else if (this.eta) this.eta.textContent = this.etaText(now);
+    const parts = [...this.rows].map(([key, row]) => [key, row, segments(row.call, now)]);
+    const from = Math.min(begun, ...parts.flatMap(([, , p]) => p.map((x) => x.from)));
+    let to = Math.max(final ? from + 1 : now, ...parts.flatMap(([, , p]) => p.map((x) => x.to)));
+    if (!final) { // the scale goes by steps: bars of calls that have ended are drawn at each of them only
+      const step = 2 ** Math.floor(Math.log2(Math.max(to - from, 16))) / 16;
+      to = from + Math.ceil((to - from) / step) * step;
+    }
+    for (const [key, row, p] of parts) {
+      const drawn = [from, to, p.length, p.at(-1)?.to].join();
+      if (row.drawn === drawn) continue;
+      row.drawn = drawn;
+      draw(row.bar, key, p, from, to);
     }
     this.tickDeadline(now);
-    if (now - (this.timesAt || 0) > 1000) { this.timesAt = now; refreshTimes(this.facts); }
+    if (j.state === "queued" && j.eta?.ahead > 0 && now - this.readAt > AHEAD_MS) { this.readAt = now; this.reload(); }
   }
 
   tickDeadline(now) {
@@ -437,7 +479,7 @@ class JobPage {
   etaText(now) {
     const j = this.job, eta = j.eta, parts = [];
     const so = now - Date.parse(j.created);
-    if (j.retry_at) parts.push(t("retryAt", { at: clockTime(new Date(j.retry_at)) }));
+    if (Date.parse(j.retry_at) > now) parts.push(t("retryAt", { at: clockTime(new Date(j.retry_at)) }));
     else if (eta?.p90 && so <= eta.p90) parts.push(etaWords(eta));
     else if (eta?.p90) parts.push(j.deadline ? t("longerUntil", { at: clockTime(new Date(j.deadline)) }) : t("longer"));
     else parts.push(t("elapsed", { t: took(Math.floor(so / 1000) * 1000) }));

@@ -42,7 +42,7 @@ const TEXTS = {
   waited: ["waited {t}", "{t} 대기"], backoff: ["pause {t}", "{t} 쉼"], bar: ["{name}: {parts}", "{name}: {parts}"],
   gone: ["Not found, or not yours.", "없거나 내 것이 아닙니다."],
   filter: ["Filters", "조건"], flow: ["Flow", "종류"], stateWord: ["State", "상태"], all: ["all", "모두"], sinceWord: ["Since", "부터"], idWord: ["Id", "아이디"], show: ["Show", "보기"],
-  older: ["Load older", "더 보기"], more: ["{n} new - show", "새 작업 {n}개 - 보기"],
+  shownOf: ["{n} of {all} shown", "{all}개 중 {n}개 표시"], showMore: ["Show more", "더 보기"], older: ["Load older", "더 보기"], more: ["{n} new - show", "새 작업 {n}개 - 보기"],
   device: ["Started from this device", "이 기기에서 시작한 작업"], deviceText: ["Jobs without an owner (guests', and those everybody shares) are listed from the links this device keeps.", "주인이 없는 작업(손님, 공유)은 이 기기에 남은 링크로 보여 줍니다."],
   forget: ["Forget these links", "링크 지우기"], signInList: ["Sign in to see your jobs on every device.", "로그인하면 모든 기기에서 볼 수 있습니다."],
   signIn: ["Sign in", "로그인"], signOut: ["Sign out", "로그아웃"], guest: ["Guest", "손님"], tryAs: ["Try it as", "사용자 바꾸기"], token: ["Token", "토큰"], tokenHint: ["A bearer token (JWT). It is kept in a cookie no script can read, until it expires.", "베어러 토큰(JWT). 만료될 때까지 스크립트가 읽을 수 없는 쿠키에 보관됩니다."],

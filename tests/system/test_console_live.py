@@ -2,7 +2,7 @@
 the record, and pages that are left before they are there."""
 import pytest
 
-from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, hide, holds, sign_in, signed, site
+from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, field, hide, holds, sign_in, signed, site
 from harness import FINAL, wait_for, wait_held
 from streams import wait_open
 from test_signed_in import accept, wait_state
@@ -184,3 +184,54 @@ def test_a_job_that_cannot_be_read_is_no_empty_page(site, browser, way):
         assert "Live updates are off" not in browser.text()
     browser.sees("All 3 worked.", timeout=60)
     assert "Cannot be read now" not in browser.text()
+
+
+# ---- a call for each of many
+
+def begin_each(site, browser, flow, n):
+    browser.go(f"{site.base}/f/{flow}")
+    field(browser, "n").send_keys(str(n))
+    browser.click("Start")
+    browser.sees("Calls")
+
+
+def test_how_many_calls_will_come_is_not_guessed(site, browser):
+    """The call itself stands for those that come: it is none of them."""
+    site.standin.hold("a-mart")
+    begin_each(site, browser, "few", 7)
+    browser.one('[id="call=each"]')
+    site.standin.hold("a-mart", *[{"body": {"price": 1}}] * 4)  # the first is let go, and the sixth waits
+    browser.sees("5 done", ".eta")
+    browser.d.refresh()
+    browser.sees("5 done", ".eta")
+    browser.sees("more may come")
+    assert "5 done" in browser.text(".eta")
+    site.standin.let_go("a-mart")
+    browser.sees("All 7 worked.", timeout=40)
+
+
+RENDERS = """
+window.drawn = 0;
+new MutationObserver((all) => { drawn += all.some((m) => m.target.className?.startsWith?.("note")) ? 1 : 0; })
+  .observe(document.documentElement, { childList: true, subtree: true });
+"""  # how often the page was drawn anew
+
+
+def test_a_job_of_a_thousand_calls(site, browser, before_pages):
+    """None vanishes without a word, an address of one leads to it, and events are not drawn one by one."""
+    before_pages(f"document.addEventListener('DOMContentLoaded', () => {{ {RENDERS} }});")
+    begin_each(site, browser, "many", 1000)
+    browser.sees("All 1000 worked.", timeout=60)
+    assert browser.js("return drawn") < 300
+    browser.sees("200 of 1,000 shown")
+    id = browser.d.current_url.rsplit("/", 1)[1]
+    browser.go(f"{site.base}/j/{id}#call=each%5B777%5D")
+    browser.one('.marked[id="call=each[777]"]')
+    browser.counts(".call", 200)
+    browser.js("location.hash = '#call=each%5B888%5D'")
+    browser.one('.marked[id="call=each[888]"]')
+    browser.sees("200 of 1,000 shown")
+    browser.click("Show more")
+    browser.sees("400 of 1,000 shown")
+    browser.counts(".call", 400)
+    browser.focuses("LI call=each[")

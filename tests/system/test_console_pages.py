@@ -1,11 +1,12 @@
 """The console's pages one by one: addresses, what a shared device keeps and shows to whom, what moves."""
 import json
 
-from console import begin, sign_in, signed, site
+from browser import Keys
+from console import before_pages, begin, sign_in, signed, site
 from harness import wait_for
 from test_signed_in import accept, ask, wait_state
 
-__all__ = ["signed", "site"]  # fixtures
+__all__ = ["before_pages", "signed", "site"]  # fixtures
 
 KEPT = "return JSON.stringify(localStorage)"
 
@@ -120,6 +121,11 @@ def test_new_jobs_are_counted_once_each(site, browser):
         browser.sees(f"{n} new - show")
     browser.click("2 new - show")
     assert browser.counts(".job-row", 2)
+    browser.go(f"{site.base}/me?flow=mine")
+    browser.sees("No job fits these filters.")
+    id = accept(site, "told", "erin")
+    browser.one(f'#toasts a[href$="/j/{id}"]', 40)
+    assert "new - show" not in browser.text()
 
 
 def test_nothing_moves_where_a_listed_job_ends(site, browser):
@@ -155,6 +161,66 @@ def test_jobs_of_this_device_keep_their_place(site, browser):
     assert browser.js("return [...document.querySelectorAll('.job-row')].map((r) => r.dataset.id)") == [newer, older]
 
 
+def test_load_older_goes_on_where_the_rows_begin(site, browser):
+    sign_in(site, browser, "olga")
+    ids = [accept(site, "told", "olga") for _ in range(22)]
+    browser.go(f"{site.base}/me")
+    browser.counts(".job-row", 20)
+    browser.click("Load older")
+    browser.counts(".job-row", 22)
+    wait_for("the focus on the first new row", lambda: ids[1] in browser.js("return document.activeElement.href || ''"))
+
+
+def test_a_filter_whose_pages_are_empty_is_not_at_its_end(site, browser, before_pages):
+    """What has few jobs that fit may have pages without one, and others behind them."""
+    before_pages("""window.pages = 0; const real = fetch;
+        window.fetch = (url, how) => (String(url).startsWith("/v1/jobs?") && ++pages < 9 ?
+          Promise.resolve(new Response('{"items": [], "next": "x"}', {headers: {"content-type": "application/json"}})) : real(url, how));""")
+    sign_in(site, browser, "nora")
+    browser.go(f"{site.base}/me?state=failed")
+    browser.sees("Load older")
+    assert "No job fits" not in browser.text()
+
+
+def test_a_job_that_was_redriven_is_asked_for_again(site, browser):
+    id = site.run()["id"]
+    browser.go(f"{site.base}/me")
+    browser.js("localStorage.setItem('offpath.links', arguments[0])", json.dumps(
+        [{"id": id, "flow": "price-compare", "user": "", "state": "failed", "job": {"state": "failed"}}]))
+    browser.d.refresh()
+    assert browser.one(f'[data-id="{id}"] .state.succeeded')
+
+
+def test_without_the_record_a_member_can_still_start(site, browser):
+    """Only the list says that it cannot be read; nothing else moves, and it comes when it can."""
+    sign_in(site, browser, "mia")
+    browser.sees("Last jobs")
+    for path in ("/", "/me"):
+        with site.stack.dead("mysql"):
+            browser.go(site.base + path)
+            browser.sees("Cannot be read now", timeout=40)
+            browser.js("document.querySelector('h1').same = true")
+            assert browser.find('a[href="/f/mine"], .filters'), browser.text()
+        browser.sees("No jobs yet", timeout=60)
+        assert browser.js("return document.querySelector('h1').same")
+        assert "Cannot be read now" not in browser.text()
+
+
+def test_a_control_keeps_the_focus_when_it_changes(site, browser):
+    site.standin.hold("a-mart")
+    id = begin(site, browser)
+    browser.sees("2 of 3 done", ".eta")
+    for old, new in (("Colours: Auto", "Colours: Light"), ("Tell me when done", "Will tell you")):
+        browser.js("arguments[0].focus()", browser.button(old))
+        browser.press(Keys.ENTER)
+        browser.focuses("BUTTON  " + new)
+    browser.js("arguments[0].focus()", browser.one('[id="call=a-mart"] a'))
+    site.standin.let_go("a-mart")
+    browser.sees("succeeded", '[id="call=a-mart"]', timeout=40)
+    browser.focuses("A  a-mart")
+    assert id in browser.d.current_url
+
+
 # ---- a job that was cancelled
 
 def test_a_cancelled_job_says_who_cancelled_it(site, browser):
@@ -174,6 +240,39 @@ def test_a_cancelled_job_says_who_cancelled_it(site, browser):
     browser.d.refresh()
     browser.sees("by its owner or an operator", ".note")
     assert "It was cancelled." not in browser.text(".note")  # said already
+
+
+# ---- an answer that does not come, keys that are off
+
+def test_an_answer_that_does_not_come_is_none(site, browser, before_pages):
+    """After 30 s (here 0.3 s) it is asked for again."""
+    before_pages("""
+        const timeout = AbortSignal.timeout, real = fetch; let hangs = true;
+        AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms === 30000 ? 300 : ms);
+        window.fetch = (url, how) => {
+          if (!hangs || url !== "/v1/flows") return real(url, how);
+          hangs = false;
+          return new Promise((_, no) => how.signal?.addEventListener("abort", () => no(how.signal.reason)));
+        };""")
+    browser.go(f"{site.base}/")
+    browser.sees("No answer from the server")
+    browser.sees("Flow open")
+    assert "No answer" not in browser.text()
+
+
+def test_keys_that_are_off_do_nothing(site, browser):
+    browser.go(f"{site.base}/me")
+    browser.sees("Started from this device")
+    browser.press("?")
+    browser.one("dialog[open] kbd")
+    browser.press("g")
+    browser.press("f")  # the page behind the question stays
+    browser.click("Switch them off")
+    wait_for("it is closed", lambda: not browser.find("dialog[open]"), 10)
+    browser.press("?")
+    browser.press("g")
+    browser.press("f")
+    assert not browser.find("dialog[open]") and browser.d.current_url == f"{site.base}/me"
 
 
 # ---- what moves

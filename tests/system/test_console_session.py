@@ -1,12 +1,20 @@
 """Who the console goes on as: a session that ends, a cookie that is refused, a clock that is wrong, a browser
 that keeps nothing more."""
-from console import before_pages, field, sign_in, sign_in_here, signed, site
+from console import before_pages, begin, field, sign_in, sign_in_here, signed, site
 from harness import wait_for
 from test_signed_in import accept, ask, token, wait_state
 
 __all__ = ["before_pages", "signed", "site"]  # fixtures
 
 ASKED = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/')).map(e => e.name)"
+# Two hours ahead, in every page of this tab.
+AHEAD = """
+const Right = Date;
+window.Date = class extends Right {
+  constructor(...words) { if (words.length) super(...words); else super(Right.now() + 7200000); }
+  static now() { return Right.now() + 7200000; }
+};
+"""
 
 
 def jobs(site, flow):
@@ -98,6 +106,23 @@ def test_a_refused_user_stays_signed_out_until_he_says_so(site, browser):
     sign_in_here(browser, "alice")
     browser.sees("My jobs", "h1")
     assert browser.one(".filters")
+
+
+def test_a_clock_that_is_wrong_changes_nothing(site, browser, before_pages):
+    before_pages(AHEAD)
+    sign_in(site, browser, "alice")
+    browser.button("alice · Sign out")
+    site.standin.hold("a-mart")
+    begin(site, browser)
+    browser.sees("2 of 3 done", ".eta")
+    browser.sees("so far", ".eta")
+    assert "min" not in browser.text(".eta") and " h " not in browser.text(".eta"), browser.text(".eta")
+    seen = browser.text(".facts")
+    assert "now" in seen or "ago" in seen, seen
+    site.standin.let_go("a-mart")
+    browser.sees("All 3 worked.", timeout=40)
+    browser.go(f"{site.base}/me")
+    browser.button("alice · Sign out")
 
 
 def test_a_full_browser_still_signs_in(site, browser, before_pages):
