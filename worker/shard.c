@@ -22,9 +22,6 @@ struct shard {
     bool leaving, giving_back, gone;
     bool walking; /* over all jobs: none may be added */
     struct cancels_shard *cancels;
-    _Atomic int64_t beat_ms;
-    _Atomic uint64_t worker;
-    _Atomic(const char *) trouble;
     struct metric *records;
     struct shard_gauges gauges;
 };
@@ -175,13 +172,13 @@ static bool may_start(void *arg)
 
 static uint64_t whose(void *arg)
 {
-    return ((const struct shard *)arg)->worker;
+    return ((const struct shard *)arg)->s.signs->worker;
 }
 
 static void lease_held(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
-    s->worker = worker;
+    s->s.signs->worker = worker;
     call_gates_look(&s->env.calls, *s->s.shares); /* before its first call */
     log_info("lease-held", "worker", log_number((long long)worker));
     job_env_resume(&s->env);
@@ -204,7 +201,7 @@ static void restart(void *arg, struct job_run *j)
 static void lease_lost(void *arg, uint64_t worker)
 {
     struct shard *s = arg;
-    s->worker = 0;
+    s->s.signs->worker = 0;
     log_error("lease-lost", "worker", log_number((long long)worker));
     each_job(s, restart, s);
 }
@@ -226,7 +223,7 @@ static void show(struct shard *s)
 static void tick(void *arg)
 {
     struct shard *s = arg;
-    s->beat_ms = loop_now_ms(s->s.loop);
+    s->s.signs->beat_ms = loop_now_ms(s->s.loop);
     if (s->leaving && s->consumers_n)
         leave_group(s);
     const char *trouble = NULL;
@@ -234,7 +231,7 @@ static void tick(void *arg)
         consumer_tick(s->consumers[i]);
         trouble = trouble ? trouble : consumer_trouble(s->consumers[i]);
     }
-    s->trouble = trouble;
+    s->s.signs->trouble = trouble;
     call_gates_look(&s->env.calls, *s->s.shares);
     if (s->env.held.head && !s->leaving && lease_good(s->env.lease))
         job_env_resume(&s->env);
@@ -322,19 +319,11 @@ static void fill_env(struct shard *s)
     s->env.arg = s;
 }
 
-static void given_up(void *arg)
-{
-    shard_free(arg);
-}
-
 static void give_up(struct shard *s)
 {
     for (size_t i = 0; i < s->consumers_n; i++)
         consumer_close(s->consumers[i]);
-    if (s->env.lease)
-        lease_leave(s->env.lease, given_up, s);
-    else
-        shard_free(s);
+    shard_free(s);
 }
 
 int shard_open(const struct shard_settings *settings, struct shard **out)
@@ -343,7 +332,7 @@ int shard_open(const struct shard_settings *settings, struct shard **out)
     if (!s)
         return ERR_NOMEM;
     s->s = *settings;
-    s->beat_ms = loop_now_ms(settings->loop);
+    s->s.signs->beat_ms = loop_now_ms(settings->loop);
     intake_init(&s->intake, settings->jobs_max ? settings->jobs_max : SHARD_JOBS,
                 settings->bytes_max ? settings->bytes_max : SHARD_BYTES);
     s->records = metrics_counter("offpath_records_total", "", "records taken from Kafka");
@@ -357,11 +346,11 @@ int shard_open(const struct shard_settings *settings, struct shard **out)
     if (!err)
         err = job_env_open(&s->env);
     if (!err)
-        err = lease_join(s->s.lease, s->s.loop, &events, &s->env.lease);
-    if (!err)
         err = cancels_join(s->s.cancels, s->s.loop, asked_to_cancel, s, &s->cancels);
     if (!err)
         err = open_consumers(s);
+    if (!err) /* last: it is not left without the loop */
+        err = lease_join(s->s.lease, s->s.loop, &events, &s->env.lease);
     if (!err && s->s.cache && cache_subscribe(s->s.cache, "op:ctl", control, s))
         log_warn("no-control-channel"); /* cancels are read from the record as well */
     if (err)
@@ -476,22 +465,7 @@ void shard_free(struct shard *s)
     free(s);
 }
 
-uint64_t shard_worker(const struct shard *s)
-{
-    return s->worker;
-}
-
-const char *shard_trouble(const struct shard *s)
-{
-    return s->trouble;
-}
-
 size_t shard_jobs(const struct shard *s)
 {
     return s->jobs.n;
-}
-
-int64_t shard_beat_ms(const struct shard *s)
-{
-    return s->beat_ms;
 }

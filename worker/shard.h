@@ -1,6 +1,6 @@
 /* shard.h - one loop thread's worth of worker: consumers in, jobs through their calls, offsets out.
- * Everything in it belongs to that thread, but what is said. Nothing is shared with other shards
- * but the writer, lease, watch and metrics.
+ * Everything in it belongs to that thread; others see its signs. With other shards it shares the
+ * writer, lease, watch, cancels, relay, databases, and metrics.
  *
  *   open -> (runs in its loop) -> drain: leave the groups, finish, give back the rest -> closed */
 #pragma once
@@ -14,6 +14,12 @@
 #include "worker/topic_limits.h"
 
 enum { SHARD_JOBS = 16384, SHARD_BYTES = 256 << 20 };
+
+struct shard_signs {               /* zeros at first; written in the shard's thread, any may read */
+    _Atomic int64_t beat_ms;       /* loop time of its last tick, for the health check */
+    _Atomic uint64_t worker;       /* id it writes with; 0: none now */
+    _Atomic(const char *) trouble; /* as consumer_trouble, of the first consumer that has some */
+};
 
 struct shard;
 struct shard_settings { /* all lent until closed, but what is said */
@@ -36,6 +42,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     const _Atomic int64_t *ahead_us; /* of the record's clock (record_clock.h) */
     const _Atomic unsigned *shares;  /* shards of all workers, for limits */
     const char *issuer;              /* of topic.user; NULL: "" */
+    struct shard_signs *signs;
     int64_t retention_ms;
     int64_t jobs_max, bytes_max;                /* 0: SHARD_JOBS, SHARD_BYTES */
     unsigned calls_max;                         /* in flight; 0: no limit */
@@ -44,7 +51,7 @@ struct shard_settings { /* all lent until closed, but what is said */
     void *arg;
 };
 
-/* 0, or what a consumer or the lease says; ERR_NOMEM. */
+/* 0, or what a consumer says; ERR_NOMEM: then nothing is left of it, and its loop need not run. */
 int shard_open(const struct shard_settings *s, struct shard **out) must_use;
 /* Leave the groups, finish for at most drain_ms, release what is left, end the lease; then
  * `closed`. Asking again with 0 cuts the time short. */
@@ -53,11 +60,4 @@ void shard_free(struct shard *s); /* after `closed` */
 
 /* Somebody asked to cancel this job: no change if it is not here. */
 void shard_cancel(struct shard *s, const struct job_id *id);
-
-/* Id it writes with, 0: none now. Any thread. */
-uint64_t shard_worker(const struct shard *s);
-size_t shard_jobs(const struct shard *s);
-/* As consumer_trouble, of the first consumer that has some. Any thread. */
-const char *shard_trouble(const struct shard *s);
-/* Loop time of its last tick, for the health check. Any thread. */
-int64_t shard_beat_ms(const struct shard *s);
+size_t shard_jobs(const struct shard *s); /* for tests */

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct shard_thread {
     struct shard_thread_settings s;
@@ -13,8 +14,8 @@ struct shard_thread {
     struct cache_async *cache;
     struct admin *admin;
     struct shard *shard;
-    bool over;                             /* ran and closed: only the loop is left */
-    _Atomic(const struct shard *) visible; /* for other threads, while it is open */
+    struct shard_signs signs; /* other threads may read them when the shard is gone */
+    atomic_bool open;         /* it takes orders */
 };
 
 struct order { /* posted to the loop */
@@ -36,9 +37,19 @@ static void fatal(void *arg, const char *why)
     t->s.fatal(t->s.arg, why);
 }
 
+static int open_admin(struct shard_thread *t)
+{
+    int fd = t->s.admin_fd;
+    t->s.admin_fd = -1;
+    return fd < 0 ? 0 : admin_open(t->loop, fd, t->s.answer, t->s.answer_arg, &t->admin);
+}
+
+/* The shard is last: once it is open it is closed by draining only. */
 static int open_all(struct shard_thread *t)
 {
     int err = loop_uv_open(&t->loop);
+    if (!err)
+        err = open_admin(t);
     if (!err)
         err = http_client_curl_open(t->loop, FILES_IDLE_CONNECTIONS, HTTP_REST_MS, NULL, &t->http);
     if (!err)
@@ -53,33 +64,33 @@ static int open_all(struct shard_thread *t)
     s.closed = closed;
     s.fatal = fatal;
     s.arg = t;
-    err = shard_open(&s, &t->shard);
-    if (!err && t->s.admin_fd >= 0)
-        err = admin_open(t->loop, t->s.admin_fd, t->s.answer, t->s.answer_arg, &t->admin);
-    return err;
+    s.signs = &t->signs;
+    return shard_open(&s, &t->shard);
 }
 
 static void close_all(struct shard_thread *t)
 {
-    t->visible = NULL;
+    t->open = false;
     admin_close(t->admin);
+    if (t->s.admin_fd >= 0)
+        close(t->s.admin_fd);
     shard_free(t->shard);
+    t->signs.beat_ms = 0;
+    t->signs.worker = 0;
+    t->signs.trouble = NULL;
     cache_async_close(t->cache);
     http_client_close(t->http);
-    t->over = true;
 }
 
 static void *body(void *arg)
 {
     struct shard_thread *t = arg;
     int err = open_all(t);
-    if (!err)
-        t->visible = t->shard;
+    t->open = err == 0;
     t->s.opened(t->s.arg, err);
-    if (!err) {
+    if (!err)
         loop_run(t->loop);
-        close_all(t);
-    }
+    close_all(t);
     t->s.ended(t->s.arg);
     return NULL;
 }
@@ -111,7 +122,7 @@ static void drain(void *arg)
 
 static void post(struct shard_thread *t, int64_t drain_ms, bool retire)
 {
-    struct order *o = t->visible ? malloc(sizeof *o) : NULL;
+    struct order *o = t->open ? malloc(sizeof *o) : NULL;
     if (!o)
         return;
     *o = (struct order){t, drain_ms, retire};
@@ -140,30 +151,27 @@ void shard_thread_free(struct shard_thread *t)
 {
     if (!t)
         return;
-    if (t->over)
-        loop_close(t->loop);
+    loop_close(t->loop);
     free(t);
 }
 
 int64_t shard_thread_silence_ms(const struct shard_thread *t)
 {
-    const struct shard *s = t->visible;
-    return s ? clock_mono_ms(clock_real()) - shard_beat_ms(s) : 0;
+    int64_t beat_ms = t->signs.beat_ms;
+    return beat_ms ? clock_mono_ms(clock_real()) - beat_ms : 0;
 }
 
 uint64_t shard_thread_worker(const struct shard_thread *t)
 {
-    const struct shard *s = t->visible;
-    return s ? shard_worker(s) : 0;
+    return t->signs.worker;
 }
 
 const char *shard_thread_trouble(const struct shard_thread *t)
 {
-    const struct shard *s = t->visible;
-    return s ? shard_trouble(s) : NULL;
+    return t->signs.trouble;
 }
 
 bool shard_thread_redis_up(const struct shard_thread *t)
 {
-    return t->visible && cache_async_obeys(t->cache);
+    return cache_async_obeys(t->cache);
 }

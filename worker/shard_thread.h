@@ -7,7 +7,7 @@
 
 struct shard_thread;
 struct shard_thread_settings {   /* lent until joined, but what is said */
-    struct shard_settings shard; /* loop, http, cache, closed, fatal are filled in */
+    struct shard_settings shard; /* loop, http, cache, signs, closed, fatal are filled in */
     struct cache_settings redis;
     /* the admin port, for the first thread: -1 none; taken */
     int admin_fd;
@@ -34,10 +34,10 @@ void shard_thread_retire(struct shard_thread *t, int64_t drain_ms);
 void shard_thread_join(struct shard_thread *t);
 void shard_thread_free(struct shard_thread *t); /* the writer is stopped */
 
-/* Milliseconds since its loop last ticked; any thread. */
+/* The shard's signs, until shard_thread_free; any thread. Silence: milliseconds since its loop last
+ * ticked, 0 while it does not run. */
 int64_t shard_thread_silence_ms(const struct shard_thread *t);
-uint64_t shard_thread_worker(const struct shard_thread *t);     /* as shard_worker; any thread */
-const char *shard_thread_trouble(const struct shard_thread *t); /* as shard_trouble; any thread */
-/* Redis is there and refuses nothing. For the admin answers, in the thread of the first shard;
- * false before it opened. */
+uint64_t shard_thread_worker(const struct shard_thread *t);
+const char *shard_thread_trouble(const struct shard_thread *t);
+/* Redis is there and refuses nothing. For the admin answers, in the thread of the first shard. */
 bool shard_thread_redis_up(const struct shard_thread *t);

@@ -41,6 +41,7 @@ struct trial {
     struct cancels *cancels;
     struct rng_seeded rng;
     struct shard *shard;
+    struct shard_signs signs;
     struct broker_consumer *consumers[CONSUMERS_MAX];
     size_t consumers_n;
     bool closed, failed;
@@ -166,6 +167,7 @@ static int open_shard(struct trial *t)
                                      .rng = &t->rng.rng,
                                      .ahead_us = &t->ahead_us,
                                      .shares = lease_shares(t->lease),
+                                     .signs = &t->signs,
                                      .retention_ms = DAY_MS,
                                      .closed = on_closed,
                                      .fatal = on_fatal,
@@ -191,7 +193,7 @@ int trial_open(struct flow_set *set, const struct flow *f, struct trial **out)
         broker_fake_assign(t->consumers[i]);
     if (!err)
         loop_fake_run_for(t->loop, JOIN_MS);
-    if (!err && (t->failed || !shard_worker(t->shard)))
+    if (!err && (t->failed || !t->signs.worker))
         err = ERR_BUG;
     if (err)
         trial_close(t);
@@ -340,7 +342,7 @@ static int send_again(struct trial *t)
     char retry[300];
     size_t n = 0;
     snprintf(retry, sizeof retry, "%s.retry", t->flow->topic.name);
-    int err = t->eyes->ops->outbox_take(t->eyes, shard_worker(t->shard), &rows, &n);
+    int err = t->eyes->ops->outbox_take(t->eyes, t->signs.worker, &rows, &n);
     for (size_t i = 0; i < n && !err; i++)
         if (strcmp(rows[i].topic, retry) == 0)
             err = put_again(t, &rows[i]);
@@ -380,7 +382,7 @@ static int read_sent(struct trial *t, struct trial_end *out)
     if (t->flow->emits_n == 0 && !t->flow->pool.topic)
         return 0;
     loop_fake_run_for(t->loop, HELD_MS);
-    int err = t->eyes->ops->outbox_take(t->eyes, shard_worker(t->shard), &rows, &n);
+    int err = t->eyes->ops->outbox_take(t->eyes, t->signs.worker, &rows, &n);
     if (err)
         return err;
     for (size_t i = 0; i < n; i++) {

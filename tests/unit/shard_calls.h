@@ -155,7 +155,7 @@ static void leave_rows(struct world *w, const struct event *e, const struct reco
 /* Another worker declares this one dead, and dies itself. */
 static void lose_lease(struct world *w, const struct job_id *id)
 {
-    uint64_t before = shard_worker(w->shard[0]), other;
+    uint64_t before = w->signs[0].worker, other;
     bool taken = false;
     assert_int_equal(w->eyes->ops->worker_start(w->eyes, "other", LEASE_MS, &other), 0);
     record_fake_expire(w->db, before);

@@ -43,6 +43,7 @@ struct world {
     struct relay *relay;
     struct rng_seeded rng;
     struct shard *shard[SHARDS_MAX];
+    struct shard_signs signs[SHARDS_MAX];
     struct broker_consumer *consumer[SHARDS_MAX];
     bool closed[SHARDS_MAX];
     unsigned opening;
@@ -86,7 +87,7 @@ static int world_open_producer(void *arg, broker_report_fn *report, void *report
 static uint64_t world_worker(void *arg)
 {
     struct world *w = arg;
-    return w->shard[0] ? shard_worker(w->shard[0]) : 0;
+    return w->shard[0] ? w->signs[0].worker : 0;
 }
 
 static void world_run(struct world *w, int64_t ms)
@@ -112,6 +113,7 @@ static void world_shard(struct world *w, unsigned i)
                                      .rng = &w->rng.rng,
                                      .ahead_us = &w->ahead_us,
                                      .shares = lease_shares(w->lease),
+                                     .signs = &w->signs[i],
                                      .retention_ms = 86400000,
                                      .jobs_max = w->jobs_max,
                                      .bytes_max = world_bytes_max,
@@ -196,7 +198,7 @@ static struct world *world_new_with(int64_t jobs_max, const struct flow_load_set
     world_shard(w, 0);
     broker_fake_assign(w->consumer[0]);
     world_run(w, 2000);
-    assert_true(shard_worker(w->shard[0]) != 0);
+    assert_true(w->signs[0].worker != 0);
     return w;
 }
 

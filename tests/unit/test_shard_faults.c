@@ -333,7 +333,7 @@ static void a_lease_may_be_lost_at_any_moment(void **state)
         e.deadline_us = e.created_us + 600000000;
         world_put(w, &e, BODY, 0);
         world_run(w, ms);
-        uint64_t before = shard_worker(w->shard[0]), other;
+        uint64_t before = w->signs[0].worker, other;
         bool taken = false;
         size_t flying = http_client_fake_running(w->http);
         assert_int_equal(w->eyes->ops->worker_start(w->eyes, "other", 15000, &other), 0);

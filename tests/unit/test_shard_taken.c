@@ -46,7 +46,7 @@ static void a_later_round_that_nobody_runs_is_given_back(void **state)
     struct rule rule = {.delay_ms = 50};
     struct world *w = world_of(CALLS, &rule);
     struct event e = long_job(w);
-    claim_round(w, &e, shard_worker(w->shard[0]), 1);
+    claim_round(w, &e, w->signs[0].worker, 1);
     world_put(w, &e, REQUEST, 0);
     world_run(w, 3000);
     struct record_job row = row_of(w, &e);
@@ -76,7 +76,7 @@ static void a_later_round_that_runs_here_runs_on(void **state)
     world_run(w, 2000);
     struct record_job row = row_of(w, &e);
     assert_int_equal(row.state, JOB_RUNNING);
-    assert_int_equal(row.worker, shard_worker(w->shard[0]));
+    assert_int_equal(row.worker, w->signs[0].worker);
     assert_int_equal(world_committed(w, 1), 1);
     struct seen s = world_final(w, &e.job);
     assert_int_equal(s.job.state, JOB_SUCCEEDED);

@@ -479,13 +479,13 @@ static void a_shard_that_its_group_forgot_is_in_trouble(void **state)
     struct world *w = world_new(0);
     world_shard(w, 1);
     world_run(w, 25000);
-    assert_null(shard_trouble(w->shard[1]));
+    assert_null(w->signs[1].trouble);
     world_run(w, 10000);
-    assert_string_equal(shard_trouble(w->shard[1]), "not-assigned");
-    assert_null(shard_trouble(w->shard[0]));
+    assert_string_equal(w->signs[1].trouble, "not-assigned");
+    assert_null(w->signs[0].trouble);
     broker_fake_assign_none(w->consumer[1]);
     world_run(w, 2000);
-    assert_null(shard_trouble(w->shard[1]));
+    assert_null(w->signs[1].trouble);
     world_free(w);
 }
 
@@ -635,7 +635,7 @@ static void a_lost_lease_drops_and_starts_over(void **state)
     e.deadline_us = e.created_us + 120000000;
     world_put(w, &e, "{\"productId\":\"42\"}", 0);
     world_run(w, 1000);
-    uint64_t before = shard_worker(w->shard[0]), other;
+    uint64_t before = w->signs[0].worker, other;
     bool taken = false;
     /* another worker declares this one dead, and dies itself */
     assert_int_equal(w->eyes->ops->worker_start(w->eyes, "other", 15000, &other), 0);
@@ -645,7 +645,7 @@ static void a_lost_lease_drops_and_starts_over(void **state)
     record_fake_expire(w->db, other);
     struct seen s = world_final(w, &e.job);
     assert_int_equal(s.job.state, JOB_SUCCEEDED);
-    assert_true(shard_worker(w->shard[0]) != before);
+    assert_true(w->signs[0].worker != before);
     assert_int_equal(s.job.crashes, 2);
     assert_int_equal(http_client_fake_calls(w->http), 6);
     assert_int_equal(world_committed(w, 0), 1);
