@@ -65,6 +65,12 @@ static void text_member(struct buf *out, const char *key, const char *text)
         buf_text(out, "null");
 }
 
+void live_print_state(enum job_state state, struct buf *out)
+{
+    text_member(out, "{\"state\":", job_state_name(state));
+    buf_char(out, '}');
+}
+
 void live_print_done(const struct live_done *d, struct buf *out)
 {
     buf_text(out, "{\"id\":\"");

@@ -30,11 +30,13 @@ void live_channel_of_user(const struct owner *o, char out[LIVE_CHANNEL]);
 /* The messages themselves, appended. */
 void live_print(uint32_t seq, const char *event, const struct buf *data, struct buf *out);
 void live_print_job(const struct live_job *j, struct buf *out);
+/* {"state":".."}: the data of `state`, and of `done`, whose reader goes to the record. */
+void live_print_state(enum job_state state, struct buf *out);
 struct live_done {                              /* all borrowed */
     const char *id, *reason, *message, *result; /* reason "", message NULL, result NULL: null */
     enum job_state state;
 };
-/* {"id","state","reason","message","result"}: the data of `done`. */
+/* {"id","state","reason","message","result"}: the data of `done` on a stream. */
 void live_print_done(const struct live_done *d, struct buf *out);
 
 struct live_message { /* what live_print made; lent with the message */

@@ -36,9 +36,7 @@ static void add_publish(struct cache_command *c, const char *channel, const stru
 static void print_done(const struct wish *w, struct buf *out)
 {
     struct buf data = {0};
-    const struct live_done done = {
-        .id = w->id, .state = JOB_CANCELLED, .reason = reason_code(REASON_CANCELLED)};
-    live_print_done(&done, &data);
+    live_print_state(JOB_CANCELLED, &data);
     live_print(w->cancel.seq + 1, "done", &data, out);
     buf_fini(&data);
 }

@@ -217,13 +217,10 @@ static void to_cache(struct job_run *j, enum job_state state, const char *result
 static void tell(struct job_run *j, const struct record_finish *f, enum job_state state)
 {
     struct buf data;
-    const char *result = state == f->state ? f->result : NULL;
     const char *reason = state == f->state ? f->reason : reason_code(REASON_CANCELLED);
     const char *message = state == f->state ? f->detail : NULL;
-    const struct live_done done = {
-        .id = j->id, .state = state, .reason = reason, .message = message, .result = result};
-    buf_init(&data, FINISH_RESULT_MAX + 4096);
-    live_print_done(&done, &data);
+    buf_init(&data, 64);
+    live_print_state(state, &data);
     live_publish(j->env->cache, &j->claim.event.job, f->seq, "done", &data);
     buf_fini(&data);
     const struct live_job l = {.id = &j->claim.event.job,

@@ -260,7 +260,7 @@ static void tell_running(struct job_run *j)
 {
     struct buf data;
     buf_init(&data, 64);
-    buf_text(&data, "{\"state\":\"running\"}");
+    live_print_state(JOB_RUNNING, &data);
     live_publish(j->env->cache, &j->claim.event.job, 0, "state", &data);
     buf_fini(&data);
     const struct live_job l = {.id = &j->claim.event.job,
