@@ -145,10 +145,10 @@ void job_claim_begin(struct job_run *j)
 
 /* Who had the turn has ended; or has left with its partition, which this one may be losing in the
  * same moment: then it waits for the shard's next look. */
-static void turn_came(void *arg)
+static void turn_came(void *arg, bool ended)
 {
     struct job_run *j = arg;
-    if (!j->env->undone)
+    if (ended)
         job_run_enter(j, PHASE_HELD);
 }
 

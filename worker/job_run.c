@@ -120,9 +120,7 @@ void job_leave(struct job_run *j, bool done)
     struct job_env *env = j->env;
     stop(j);
     j->phase = PHASE_SETTLED;
-    env->undone = !done;
-    turns_leave(&env->turns, &j->turn_of_key);
-    env->undone = false;
+    turns_leave(&env->turns, &j->turn_of_key, done);
     FAILPOINT("before-settle");
     env->gone(env->arg, j, done);
     job_run_free(j);

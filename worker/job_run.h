@@ -115,7 +115,6 @@ struct job_env { /* what all jobs of a shard share; borrowed parts outlive the j
     const struct jobs *jobs;         /* all of the shard (jobs.h) */
     struct job_list held, queued;
     struct turns turns;      /* refills of a key; jobs of a key where that is their order */
-    bool undone;             /* who leaves its turn now has not ended */
     int64_t kept;            /* bytes that jobs hold besides their records */
     struct job_run *suspect; /* the one of `queued` that runs now */
     bool draining;           /* nothing is claimed any more */

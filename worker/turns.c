@@ -68,7 +68,7 @@ bool turn_has(const struct turn *turn)
     return turn->lane && turn->lane->head == turn;
 }
 
-void turns_leave(struct turns *t, struct turn *turn)
+void turns_leave(struct turns *t, struct turn *turn, bool ended)
 {
     struct turn_lane *l = turn->lane;
     struct turn *before = NULL;
@@ -87,5 +87,5 @@ void turns_leave(struct turns *t, struct turn *turn)
     if (!l->head)
         lane_free(t, l);
     else if (!before)
-        l->head->fn(l->head->arg);
+        l->head->fn(l->head->arg, ended);
 }

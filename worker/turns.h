@@ -9,7 +9,8 @@ struct turn_lane;
 struct turn { /* embedded in whoever goes; zeros: not in line */
     struct turn *next;
     struct turn_lane *lane;
-    void (*fn)(void *arg); /* it is this one's turn */
+    /* it is this one's turn; ended: as who had it before said of itself */
+    void (*fn)(void *arg, bool ended);
     void *arg;
 };
 
@@ -23,5 +24,6 @@ struct turns { /* zeros: nobody */
 int turns_enter(struct turns *t, struct turn *turn, const void *key, size_t len,
                 bool *first) must_use;
 bool turn_has(const struct turn *turn); /* it is in line, and it is its turn */
-/* Out of line, wherever it stood; fine for one that is not. The next one's fn may be called. */
-void turns_leave(struct turns *t, struct turn *turn);
+/* Out of line, wherever it stood; fine for one that is not. ended: it did what it came for. The
+ * next one's fn may be called. */
+void turns_leave(struct turns *t, struct turn *turn, bool ended);
