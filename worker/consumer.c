@@ -88,6 +88,7 @@ static struct partition *partition_new(struct consumer *c, const char *topic, in
     }
     p->consumer = c;
     p->number = number;
+    p->span.max = OFFSETS_SPAN;
     p->late = c->s.events.is_late && c->s.events.is_late(c->s.events.arg, p->topic);
     p->next = c->partitions;
     c->partitions = p;
@@ -99,12 +100,8 @@ static void pause_as_needed(struct partition *p)
     struct consumer *c = p->consumer;
     if (p->past)
         return;
-    int64_t span = offsets_span(&p->offsets);
-    if (span >= OFFSETS_SPAN)
-        p->spread = true;
-    else if (span <= OFFSETS_SPAN / 2)
-        p->spread = false;
-    bool pause = c->shut[p->late] || p->spread || p->parked;
+    gate_set(&p->span, offsets_span(&p->offsets));
+    bool pause = c->shut[p->late] || p->span.shut || p->parked;
     if (pause == p->paused)
         return;
     p->paused = pause;

@@ -4,6 +4,7 @@
 #pragma once
 #include "common/broker.h"
 #include "common/loop.h"
+#include "worker/intake.h"
 #include "worker/offsets.h"
 
 struct consumer;
@@ -20,7 +21,7 @@ struct partition { /* lent until it is revoked */
     int64_t seen;      /* one after the newest record that came; -1: none */
     struct offsets offsets;
     bool paused;           /* as told to the broker */
-    bool spread;           /* the span is used up; until half of it is free again */
+    struct gate span;      /* between what is committed and what is read */
     struct parked *parked; /* records that could not be taken yet; owned */
 };
 

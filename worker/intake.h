@@ -1,6 +1,7 @@
 /* intake.h - when to stop taking records (protocols: Offsets, Bounds).
  * Full at 100 % of jobs or bytes, open again at 50 % of both, so that partitions do not flap.
- * The same hysteresis serves the span of one partition. Pure; belongs to its shard's thread. */
+ * The span of one partition has a gate of its own (consumer.c). Pure; belongs to its shard's
+ * thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -10,8 +10,7 @@
  *     |     WATCHING    QUEUED (jobs that killed workers run one at a time)
  *     +--- lease lost, from anywhere: calls stop, and it is claimed anew
  *
- * HELD waits for the lease. What the flow language gets later (pool) are
- * further phases in the one switch of job_run.c. */
+ * HELD waits for the lease, or for its turn among those of its key. */
 #pragma once
 #include "common/cache.h"
 #include "common/eta.h"
@@ -230,7 +229,7 @@ void job_held_begin(struct job_run *j); /* job_claim.c */
 void job_claim_begin(struct job_run *j);
 void job_watch_begin(struct job_run *j);
 void job_calls_begin(struct job_run *j); /* job_calls.c */
-/* From now on its deadline ends it. False: it has passed. */
+/* From now on its deadline ends it. False: it has passed, or there is no memory to wait for it. */
 bool job_deadline_arm(struct job_run *j) must_use;
 /* Something ended: start what waited for it, or finish. */
 void job_calls_go_on(struct job_run *j);

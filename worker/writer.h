@@ -56,6 +56,7 @@ bool writer_up(const struct writer *w);                  /* last operation went 
 /* Operations not done, the savers' too, and what they weigh: for intake's limits. Any thread. */
 size_t writer_waiting(const struct writer *w);
 size_t writer_waiting_bytes(const struct writer *w);
-/* Finish what waits (at most wait_ms, and what a statement under way takes), stop the threads.
- * Operations still open are not called back. With a loop: stops at once. NULL is fine. */
+/* Finish what waits (at most wait_ms, and what a statement under way takes; the savers only what
+ * they are at), stop the threads. Operations still open are not called back. With a loop: stops at
+ * once. NULL is fine. */
 void writer_stop(struct writer *w, int64_t wait_ms);
