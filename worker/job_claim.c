@@ -105,23 +105,19 @@ static void claim_refused(struct job_run *j, int err)
     job_give_up(j);
 }
 
-static void claim_back(void *arg)
+static void claim_back(struct job_run *j, struct job_op *op)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    struct log_ids before = job_scope(j);
-    if (job_op_back(op, op->op.claim.status)) {
-        if (op->op.claim.status)
-            claim_refused(j, op->op.claim.status);
-        else
-            claimed(j, &op->op.claim);
-    } else if (j->dropped) {
-        if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
-            j->worker = j->release ? op->op.claim.worker : 0;
-        job_op_dropped(j);
-    }
-    job_op_free(op);
-    log_scope_restore(&before);
+    if (op->op.claim.status)
+        claim_refused(j, op->op.claim.status);
+    else
+        claimed(j, &op->op.claim);
+}
+
+/* What came to us all the same is given back with the job. */
+static void claim_too_late(struct job_run *j, struct job_op *op)
+{
+    if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
+        j->worker = j->release ? op->op.claim.worker : 0;
 }
 
 void job_claim_begin(struct job_run *j)
@@ -131,6 +127,7 @@ void job_claim_begin(struct job_run *j)
         job_hold(j); /* the shard's tick tries again */
         return;
     }
+    op->too_late = claim_too_late;
     struct record_claim *c = &op->op.claim;
     claim_refill(&j->claim, job_env_now_us(j->env));
     claim_columns(&j->claim, j->env->retention_ms, &c->job);

@@ -202,6 +202,17 @@ void job_lead_done(struct job_run *j, const char *value, size_t len, int64_t ttl
         return;
 }
 
+static const char *message_of(const struct job_ending *e)
+{
+    return e->detail ? e->detail : e->notice;
+}
+
+/* `done` has one. */
+static uint32_t number_of(const struct job_run *j, const struct job_ending *e)
+{
+    return j->seq + (e->state != JOB_QUEUED);
+}
+
 static void to_cache(struct job_run *j, enum job_state state, const char *result)
 {
     int64_t ttl_ms = finish_cache_ms(j->claim.flow, state);
@@ -214,14 +225,15 @@ static void to_cache(struct job_run *j, enum job_state state, const char *result
     buf_fini(&value);
 }
 
-static void tell(struct job_run *j, const struct record_finish *f, enum job_state state)
+static void tell(struct job_run *j, const struct job_ending *e)
 {
     struct buf data;
-    const char *reason = state == f->state ? f->reason : reason_code(REASON_CANCELLED);
-    const char *message = state == f->state ? f->detail : NULL;
+    enum job_state state = e->stored;
+    const char *reason = reason_code(state == e->state ? e->reason : REASON_CANCELLED);
+    const char *message = state == e->state ? message_of(e) : NULL;
     buf_init(&data, 64);
     live_print_state(state, &data);
-    live_publish(j->env->cache, &j->claim.event.job, f->seq, "done", &data);
+    live_publish(j->env->cache, &j->claim.event.job, number_of(j, e), "done", &data);
     buf_fini(&data);
     const struct live_job l = {.id = &j->claim.event.job,
                                .owner = &j->claim.event.owner,
@@ -263,10 +275,9 @@ static void refused(struct job_run *j)
     job_run_enter(j, PHASE_FINISHING);
 }
 
-void job_finish_tell(struct job_run *j, struct job_op *ended)
+void job_finish_tell(struct job_run *j)
 {
-    tell(j, &ended->op.finish, ended->op.finish.stored);
-    job_op_free(ended);
+    tell(j, j->ending);
     job_run_enter(j, PHASE_SETTLED);
 }
 
@@ -286,24 +297,26 @@ static void queued_again(struct job_run *j, const struct record_finish *f)
     job_run_enter(j, PHASE_SETTLED);
 }
 
-static void finished(void *arg)
+static void ended(struct job_run *j, struct job_ending *e)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    struct record_finish *f = &op->op.finish;
-    struct log_ids before = job_scope(j);
-    if (!job_op_back(op, f->status)) {
-        job_op_dropped(j);
-    } else if (f->status == 0 && f->state == JOB_QUEUED) {
+    FAILPOINT("after-finish");
+    if (e->stored == e->state)
+        job_emits_publish(&e->emits, j->env->relay);
+    count(j, e->stored);
+    to_cache(j, e->stored, e->stored == e->state ? e->result : NULL);
+    job_save_optional(j);
+}
+
+static void finished(struct job_run *j, struct job_op *op)
+{
+    const struct record_finish *f = &op->op.finish;
+    if (f->status == 0 && f->state == JOB_QUEUED) {
         queued_again(j, f);
     } else if (f->status == 0) {
-        FAILPOINT("after-finish");
-        if (f->stored == f->state)
-            job_emits_publish(&op->ending->emits, j->env->relay);
-        count(j, f->stored);
-        to_cache(j, f->stored, f->stored == f->state ? f->result : NULL);
-        job_save_optional(j, op);
-        op = NULL;
+        j->ending = op->ending;
+        op->ending = NULL;
+        j->ending->stored = f->stored;
+        ended(j, j->ending);
     } else if (job_save_was_refused(j, op)) {
         log_debug("finish-anew", "flow", j->claim.flow->name);
     } else if (f->status == ERR_CONFLICT) {
@@ -311,9 +324,6 @@ static void finished(void *arg)
     } else {
         refused(j);
     }
-    if (op)
-        job_op_free(op);
-    log_scope_restore(&before);
 }
 
 static void dead_letter(struct job_run *j, struct job_op *op, const struct job_ending *e)
@@ -362,13 +372,13 @@ void job_finish_write(struct job_run *j)
     f->state = e->state;
     f->flow = j->claim.flow->name;
     f->reason = reason_code(e->reason);
-    f->seq = j->seq + (e->state != JOB_QUEUED); /* `done` has a number */
+    f->seq = number_of(j, e);
     f->due_us = e->due_us;
     f->sweep_at_us = job_sweep_at_us(e->due_us, j->claim.event.deadline_us, j->env->retention_ms);
     f->keep_ms = j->claim.flow->keep_ms;
     f->calls = e->calls;
     f->calls_len = e->calls_len;
-    f->detail = e->detail ? e->detail : e->notice;
+    f->detail = message_of(e);
     f->result = e->result;
     f->result_len = e->result_len;
     f->posts = e->emits.posts;

@@ -32,28 +32,19 @@ static const char *stored(struct job_run *j, struct plan_item *i, const struct r
     return row->result;
 }
 
-static void written(void *arg)
+static void written(struct job_run *j, struct job_op *op)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    struct record_ledger *l = &op->op.ledger;
-    struct log_ids before = job_scope(j);
-    if (job_op_back(op, l->status)) {
-        FAILPOINT("after-ledger");
-        const char *result = l->call.result;
-        op->item->unsaved = false;
-        job_outcome(j, op->item)->in_ledger = l->status == 0;
-        if (l->status == ERR_EXISTS)
-            result = stored(j, op->item, &l->stored);
-        else if (l->status)
-            log_error("ledger-refused", "call", l->call.name, "why", err_text(l->status));
-        tell(j, op->item, result);
-        job_calls_go_on(j);
-    } else {
-        job_op_dropped(j);
-    }
-    job_op_free(op);
-    log_scope_restore(&before);
+    const struct record_ledger *l = &op->op.ledger;
+    FAILPOINT("after-ledger");
+    const char *result = l->call.result;
+    op->item->unsaved = false;
+    job_outcome(j, op->item)->in_ledger = l->status == 0;
+    if (l->status == ERR_EXISTS)
+        result = stored(j, op->item, &l->stored);
+    else if (l->status)
+        log_error("ledger-refused", "call", l->call.name, "why", err_text(l->status));
+    tell(j, op->item, result);
+    job_calls_go_on(j);
 }
 
 static void print_tries(struct job_op *op, const struct tries *t)
@@ -67,9 +58,9 @@ static void print_tries(struct job_op *op, const struct tries *t)
 }
 
 static struct job_op *row_new(struct job_run *j, struct plan_item *i, const uint8_t key[CALL_KEY],
-                              loop_fn *done)
+                              job_op_fn *back)
 {
-    struct job_op *op = job_op_new(j, WRITE_LEDGER, done);
+    struct job_op *op = job_op_new(j, WRITE_LEDGER, back);
     if (!op)
         return NULL;
     op->item = i;
@@ -129,26 +120,17 @@ static void ended_before(struct job_run *j, struct plan_item *i, const struct re
     job_calls_go_on(j);
 }
 
-static void marked(void *arg)
+static void marked(struct job_run *j, struct job_op *op)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    struct record_ledger *l = &op->op.ledger;
-    struct log_ids before = job_scope(j);
-    if (job_op_back(op, l->status)) {
-        FAILPOINT("after-mark");
-        struct call_run *run = *job_call_run(j, op->item);
-        if (!run)
-            job_calls_go_on(j); /* stopped meanwhile */
-        else if (l->status == ERR_EXISTS)
-            ended_before(j, op->item, &l->stored);
-        else
-            call_run_marked(run, l->status == 0);
-    } else {
-        job_op_dropped(j);
-    }
-    job_op_free(op);
-    log_scope_restore(&before);
+    const struct record_ledger *l = &op->op.ledger;
+    FAILPOINT("after-mark");
+    struct call_run *run = *job_call_run(j, op->item);
+    if (!run)
+        job_calls_go_on(j); /* stopped meanwhile */
+    else if (l->status == ERR_EXISTS)
+        ended_before(j, op->item, &l->stored);
+    else
+        call_run_marked(run, l->status == 0);
 }
 
 void job_ledger_mark(void *arg, struct call_run *run)

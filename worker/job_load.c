@@ -110,7 +110,7 @@ static void again(void *arg)
     log_scope_restore(&before);
 }
 
-static void take(struct job_run *j, struct job_sql *s)
+static void loaded(struct job_run *j, struct job_sql *s)
 {
     struct json *rows = s->op.rows;
     s->op.rows = NULL;
@@ -129,17 +129,6 @@ static void take(struct job_run *j, struct job_sql *s)
     } else if (!job_sql_again(j, s->op.status, again)) {
         load_failed(j, s->op.why);
     }
-}
-
-static void loaded(void *arg)
-{
-    struct job_sql *s = arg;
-    struct job_run *j = s->job;
-    struct log_ids before = job_scope(j);
-    if (job_sql_back(s))
-        take(j, s);
-    job_sql_free(s);
-    log_scope_restore(&before);
 }
 
 static int ask(struct job_run *j, const struct flow_load *l, struct expr_error *error)

@@ -3,7 +3,30 @@
 
 #include <stdlib.h>
 
-struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *done)
+/* It is back, in the loop. Who is fenced out is not heard: `lost` follows, and starts all anew; but
+ * a job that was given back is gone, whatever came of it. */
+static void done(void *arg)
+{
+    struct job_op *op = arg;
+    struct job_run *j = op->job;
+    struct log_ids before = job_scope(j);
+    bool fenced = *writer_op_status(&op->op) == ERR_FENCED;
+    bool leaves = op->op.kind == WRITE_RELEASE;
+    j->writes--;
+    if (fenced && j->worker)
+        lease_fenced(j->env->lease, j->worker);
+    if (j->dropped && !leaves) {
+        if (op->too_late)
+            op->too_late(j, op);
+        job_dropped(j);
+    } else if (!fenced || leaves) {
+        op->back(j, op);
+    }
+    job_op_free(op);
+    log_scope_restore(&before);
+}
+
+struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, job_op_fn *back)
 {
     struct job_op *op = calloc(1, sizeof *op);
     if (!op)
@@ -12,6 +35,7 @@ struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *don
     op->op.loop = j->env->loop;
     op->op.done = done;
     op->op.arg = op;
+    op->back = back;
     op->op.bytes = sizeof *op;
     op->job = j;
     return op;
@@ -21,15 +45,6 @@ void job_op_put(struct job_op *op)
 {
     op->job->writes++;
     writer_put(op->job->env->writer, &op->op);
-}
-
-bool job_op_back(struct job_op *op, int status)
-{
-    struct job_run *j = op->job;
-    j->writes--;
-    if (status == ERR_FENCED && j->worker)
-        lease_fenced(j->env->lease, j->worker); /* `lost` follows and starts all jobs anew */
-    return !j->dropped && status != ERR_FENCED;
 }
 
 void job_op_free(struct job_op *op)

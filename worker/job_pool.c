@@ -166,27 +166,20 @@ static void go_on(struct job_run *j, const char *text, size_t len)
     job_run_enter(j, PHASE_FINISHING);
 }
 
-static void taken(void *arg)
+static void taken(struct job_run *j, struct job_op *op)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
     const struct record_pool *p = &op->op.pool;
-    struct log_ids before = job_scope(j);
-    if (!job_op_back(op, p->status)) {
-        job_op_dropped(j);
-    } else if (p->status == ERR_EXISTS) {
+    if (p->status == ERR_EXISTS) {
         go_on(j, p->stored.result, p->stored.result_len);
-    } else {
-        FAILPOINT("after-take");
-        if (p->status)
-            log_error("pool-refused", "flow", j->claim.flow->name, "why", err_text(p->status));
-        if (p->lost)
-            log_warn("pool-item-used", "flow", j->claim.flow->name);
-        bool mine = !p->status && !p->lost;
-        go_on(j, mine ? op->text : NULL, p->call.result_len);
+        return;
     }
-    job_op_free(op);
-    log_scope_restore(&before);
+    FAILPOINT("after-take");
+    if (p->status)
+        log_error("pool-refused", "flow", j->claim.flow->name, "why", err_text(p->status));
+    if (p->lost)
+        log_warn("pool-item-used", "flow", j->claim.flow->name);
+    bool mine = !p->status && !p->lost;
+    go_on(j, mine ? op->text : NULL, p->call.result_len);
 }
 
 static struct job_op *row_new(struct job_run *j)

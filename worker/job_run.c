@@ -160,12 +160,9 @@ static void start_over(struct job_run *j)
 
 /* ---- giving back */
 
-static void released(void *arg)
+static void released(struct job_run *j, struct job_op *op)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
-    j->writes--;
-    job_op_free(op);
+    (void)op;
     job_leave(j, j->settle);
 }
 
@@ -181,7 +178,7 @@ static void give_back(struct job_run *j)
     job_op_put(op);
 }
 
-void job_op_dropped(struct job_run *j)
+void job_dropped(struct job_run *j)
 {
     if (j->writes || !j->dropped)
         return;
@@ -366,7 +363,7 @@ void job_run_restart(struct job_run *j)
     j->worker = 0;
     j->phase = PHASE_HELD;
     j->dropped = true;
-    job_op_dropped(j);
+    job_dropped(j);
 }
 
 /* Its row may be ours: who forgets the job must give the row back, or nobody would run it. */
@@ -401,7 +398,7 @@ void job_run_release(struct job_run *j)
     stop(j);
     j->release = true;
     j->dropped = true;
-    job_op_dropped(j);
+    job_dropped(j);
 }
 
 void job_run_cancel(struct job_run *j)

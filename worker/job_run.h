@@ -94,6 +94,7 @@ struct job_ending { /* what a job comes to, from when it is computed until T6 ha
     bool applied;           /* some of them are, or may be */
     bool elsewhere;         /* none is left but on the record's server */
     bool forget;            /* `$save` goes with T6 */
+    enum job_state stored;  /* by T6: another than `state` where a cancel came first */
 };
 
 struct job_env { /* what all jobs of a shard share; borrowed parts outlive the jobs */
@@ -248,10 +249,9 @@ bool job_pool_put(struct job_run *j);
 void job_pool_stop(struct job_run *j);
 void job_finish_begin(struct job_run *j); /* job_finish.c: compute, */
 void job_finish_write(struct job_run *j); /* and T6 of its ending */
-/* All is written: tell everybody and settle. ended: T6, taken. */
-void job_finish_tell(struct job_run *j, struct job_op *ended);
-void job_load_begin(struct job_run *j); /* job_load.c: `load` and `check`, then the calls */
-void job_load_stop(struct job_run *j);  /* its time is over, or it is cancelled */
+void job_finish_tell(struct job_run *j);  /* all is written: tell everybody and settle */
+void job_load_begin(struct job_run *j);   /* job_load.c: `load` and `check`, then the calls */
+void job_load_stop(struct job_run *j);    /* its time is over, or it is cancelled */
 /* ---- job_save.c. All parameters of `save`, with `$calls` and `$result` in the job's variables. */
 void job_save_compute(struct job_run *j, struct job_ending *e);
 bool job_save_is_elsewhere(const struct job_ending *e); /* PHASE_SAVING comes before T6 */
@@ -262,8 +262,7 @@ bool job_save_resume(struct job_run *j);
 void job_save_add(struct job_op *op); /* what of its ending belongs into T6 */
 /* T6 is back because a user's statement was refused: the job fails with that, written anew. */
 bool job_save_was_refused(struct job_run *j, struct job_op *op);
-/* What is optional, then job_finish_tell. ended: T6, taken. */
-void job_save_optional(struct job_run *j, struct job_op *ended);
+void job_save_optional(struct job_run *j); /* T6 is written: what is optional, then it is told */
 void job_ending_fail(struct job_ending *e, enum job_reason reason);
 void job_ending_free(struct job_ending *e); /* NULL is fine */
 /* The text of `notify` for an end as it is now, where there is one (job_notify.c). One that cannot
@@ -305,23 +304,23 @@ static inline struct call_run **job_call_run(const struct job_run *j, const stru
     return &c->runs[i - c->items];
 }
 
-/* An operation for the writer, with its job; freed by its done. */
+/* An operation for the writer, with its job. j may be gone after either call; op is freed then. */
+typedef void job_op_fn(struct job_run *j, struct job_op *op);
 struct job_op {
     struct writer_op op; /* first */
     struct job_run *job;
-    struct plan_item *item;    /* ledger: which call; lent with the job's calls */
-    char *tries, *text;        /* owned: what the row borrows */
+    job_op_fn *back;        /* it is back, and the job waits for it */
+    job_op_fn *too_late;    /* it is back, and the job was dropped meanwhile; NULL: nothing to do */
+    struct plan_item *item; /* ledger: which call; lent with the job's calls */
+    char *tries, *text;     /* owned: what the row borrows */
     struct job_ending *ending; /* owned: what T6 borrows */
     struct record_saves saves; /* of T6 */
     struct record_dead dead;
     struct job_emits posts; /* pool: what it borrows */
 };
-struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, loop_fn *done);
-void job_op_put(struct job_op *op);
-/* An operation is back. False: the job was dropped meanwhile (j may be gone), only free the op. */
-bool job_op_back(struct job_op *op, int status);
-void job_op_free(struct job_op *op);
+struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, job_op_fn *back);
+void job_op_put(struct job_op *op);  /* taken */
+void job_op_free(struct job_op *op); /* one that was not put */
 /* Fill op->dead with the job's record, lent with the job. */
 void job_op_dead(struct job_op *op, enum job_reason reason, const char *upstream);
-void job_op_dropped(
-    struct job_run *j); /* after job_op_back said false: goes on if it was the last */
+void job_dropped(struct job_run *j); /* it goes on, or away, if no write of it is under way */

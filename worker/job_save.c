@@ -101,7 +101,7 @@ static void again(void *arg)
     log_scope_restore(&before);
 }
 
-static void take(struct job_run *j, const struct job_sql *s)
+static void applied(struct job_run *j, struct job_sql *s)
 {
     int err = s->op.status;
     if (err == 0 || err == ERR_OUTCOME_UNKNOWN)
@@ -116,26 +116,15 @@ static void take(struct job_run *j, const struct job_sql *s)
     }
 }
 
-static void applied(void *arg)
-{
-    struct job_sql *s = arg;
-    struct job_run *j = s->job;
-    struct log_ids before = job_scope(j);
-    if (job_sql_back(s))
-        take(j, s);
-    job_sql_free(s);
-    log_scope_restore(&before);
-}
-
-static bool put(struct job_run *j, struct saves *saves, size_t at, loop_fn *done,
-                struct job_op *ended)
+static bool put(struct job_run *j, struct saves *saves, size_t at, job_sql_fn *back,
+                job_sql_fn *too_late)
 {
     const struct save_group *g = &saves->groups[at];
-    struct job_sql *s = job_sql_new(j, SQL_APPLY, done);
+    struct job_sql *s = job_sql_new(j, SQL_APPLY, back);
     if (!s)
         return false;
+    s->too_late = too_late;
     s->saves = saves_get(saves);
-    s->ended = ended;
     s->at = at;
     s->op.database = g->database;
     s->op.list = g->list;
@@ -209,15 +198,10 @@ static void take_row(struct job_run *j, const struct record_call *row)
     apply(j);
 }
 
-static void written(void *arg)
+static void written(struct job_run *j, struct job_op *op)
 {
-    struct job_op *op = arg;
-    struct job_run *j = op->job;
     const struct record_ledger *l = &op->op.ledger;
-    struct log_ids before = job_scope(j);
-    if (!job_op_back(op, l->status)) {
-        job_op_dropped(j);
-    } else if (l->status == 0) {
+    if (l->status == 0) {
         FAILPOINT("after-save");
         j->ending->recorded = true;
         apply(j);
@@ -230,8 +214,6 @@ static void written(void *arg)
     } else {
         fail(j, REASON_TOO_BIG, "", err_text(l->status));
     }
-    job_op_free(op);
-    log_scope_restore(&before);
 }
 
 static void write_row(struct job_run *j)
@@ -309,7 +291,7 @@ bool job_save_resume(struct job_run *j)
 
 /* ---- optional ones, behind T6 */
 
-static void optional_next(struct job_run *j, struct saves *saves, size_t at, struct job_op *ended);
+static void optional_next(struct job_run *j, struct saves *saves, size_t at);
 
 static void optional_failed(const struct job_run *j, const char *database, const char *why)
 {
@@ -321,39 +303,34 @@ static void optional_failed(const struct job_run *j, const char *database, const
     log_warn("optional-save-failed", "flow", j->claim.flow->name, "database", database, "why", why);
 }
 
-static void optional_back(void *arg)
+static void optional_done(struct job_run *j, struct job_sql *s)
 {
-    struct job_sql *s = arg;
-    struct job_run *j = s->job;
-    struct log_ids before = job_scope(j);
     if (s->op.status)
         optional_failed(j, s->op.database->name, s->op.why[0] ? s->op.why : err_text(s->op.status));
-    if (job_sql_back(s)) {
-        struct job_op *ended = s->ended;
-        s->ended = NULL;
-        optional_next(j, s->saves, s->at + 1, ended);
-    }
-    job_sql_free(s);
-    log_scope_restore(&before);
 }
 
-static void optional_next(struct job_run *j, struct saves *saves, size_t at, struct job_op *ended)
+static void optional_back(struct job_run *j, struct job_sql *s)
+{
+    optional_done(j, s);
+    optional_next(j, s->saves, s->at + 1);
+}
+
+static void optional_next(struct job_run *j, struct saves *saves, size_t at)
 {
     for (; at < saves->groups_n + saves->optional_n; at++) {
         const struct save_group *g = &saves->groups[at];
-        if (g->database && put(j, saves, at, optional_back, ended))
+        if (g->database && put(j, saves, at, optional_back, optional_done))
             return;
         optional_failed(j, g->name, "it cannot be tried");
     }
-    job_finish_tell(j, ended);
+    job_finish_tell(j);
 }
 
-void job_save_optional(struct job_run *j, struct job_op *ended)
+void job_save_optional(struct job_run *j)
 {
-    struct saves *saves = ended->ending->saves;
-    bool done_well = ended->op.finish.stored == ended->op.finish.state;
-    if (saves && done_well)
-        optional_next(j, saves, saves->groups_n, ended);
+    const struct job_ending *e = j->ending;
+    if (e->saves && e->stored == e->state)
+        optional_next(j, e->saves, e->saves->groups_n);
     else
-        job_finish_tell(j, ended);
+        job_finish_tell(j);
 }

@@ -4,7 +4,24 @@
 
 enum { AGAIN_MIN_MS = 100, AGAIN_MAX_MS = 2000 };
 
-struct job_sql *job_sql_new(struct job_run *j, enum sql_kind kind, loop_fn *done)
+static void done(void *arg)
+{
+    struct job_sql *s = arg;
+    struct job_run *j = s->job;
+    struct log_ids before = job_scope(j);
+    j->writes--;
+    if (!j->dropped) {
+        s->back(j, s);
+    } else {
+        if (s->too_late)
+            s->too_late(j, s);
+        job_dropped(j);
+    }
+    job_sql_free(s);
+    log_scope_restore(&before);
+}
+
+struct job_sql *job_sql_new(struct job_run *j, enum sql_kind kind, job_sql_fn *back)
 {
     struct job_sql *s = calloc(1, sizeof *s);
     if (!s)
@@ -16,6 +33,7 @@ struct job_sql *job_sql_new(struct job_run *j, enum sql_kind kind, loop_fn *done
     s->op.step = -1;
     s->op.job = j->claim.event.job;
     s->job = j;
+    s->back = back;
     return s;
 }
 
@@ -25,22 +43,11 @@ void job_sql_put(struct job_sql *s)
     databases_put(s->job->env->databases, &s->op);
 }
 
-bool job_sql_back(struct job_sql *s)
-{
-    s->job->writes--;
-    if (!s->job->dropped)
-        return true;
-    job_op_dropped(s->job);
-    return false;
-}
-
 void job_sql_free(struct job_sql *s)
 {
     json_free(s->op.rows);
     json_free(s->params);
     saves_put(s->saves);
-    if (s->ended)
-        job_op_free(s->ended);
     free(s);
 }
 

@@ -111,7 +111,7 @@ static void batch_next(struct desk *d)
     d->chunk = d->batch_n;
 }
 
-static int *status_of(struct writer_op *op)
+int *writer_op_status(struct writer_op *op)
 {
     switch (op->kind) {
     case WRITE_CLAIM:
@@ -267,7 +267,7 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
     if (err && !is_refused(err))
         return err;
     if (err)
-        *status_of(ops[0]) = err;
+        *writer_op_status(ops[0]) = err;
     metrics_add(d->rows[ops[0]->kind], (int64_t)n);
     d->batch_at += n;
     deliver(d, ops, n);

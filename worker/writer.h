@@ -39,6 +39,7 @@ struct writer_op {
     struct writer_op *next; /* the writer's, as is order */
     uint64_t order;
 };
+int *writer_op_status(struct writer_op *op); /* its row's; lent with it */
 
 struct writer;
 struct writer_settings {
