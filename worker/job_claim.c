@@ -52,9 +52,8 @@ static void go_on(struct job_run *j, unsigned crashes)
 /* Settled, once its row is given back if that came to us. */
 static void settle(struct job_run *j, uint64_t worker)
 {
-    j->settle = true;
     j->worker = worker;
-    job_run_enter(j, worker ? PHASE_RELEASING : PHASE_SETTLED);
+    job_give_back(j, AFTER_SETTLE);
 }
 
 /* If not, a row of ours came by a take-over that was meant for this round: the other one's record
@@ -116,8 +115,9 @@ static void claim_back(struct job_run *j, struct job_op *op)
 /* What came to us all the same is given back with the job. */
 static void claim_too_late(struct job_run *j, struct job_op *op)
 {
-    if (!op->op.claim.status && claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
-        j->worker = j->release ? op->op.claim.worker : 0;
+    if (j->after == AFTER_GIVE_BACK && !op->op.claim.status &&
+        claim_decide(&j->claim, &op->op.claim) == CLAIM_RUN)
+        j->worker = op->op.claim.worker;
 }
 
 void job_claim_begin(struct job_run *j)

@@ -278,7 +278,7 @@ static void refused(struct job_run *j)
 void job_finish_tell(struct job_run *j)
 {
     tell(j, j->ending);
-    job_run_enter(j, PHASE_SETTLED);
+    job_leave(j, true);
 }
 
 /* T7 is written; or a cancel came first, and the job ends here. */
@@ -294,7 +294,7 @@ static void queued_again(struct job_run *j, const struct record_finish *f)
     log_info("job-again", "flow", j->claim.flow->name, "round",
              log_number(j->claim.event.round + 1), "in_ms",
              log_number((f->due_us - job_env_now_us(j->env)) / 1000));
-    job_run_enter(j, PHASE_SETTLED);
+    job_leave(j, true);
 }
 
 static void ended(struct job_run *j, struct job_ending *e)

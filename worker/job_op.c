@@ -4,22 +4,21 @@
 #include <stdlib.h>
 
 /* It is back, in the loop. Who is fenced out is not heard: `lost` follows, and starts all anew; but
- * a job that was given back is gone, whatever came of it. */
+ * a job that was given back leaves, whatever came of it. */
 static void done(void *arg)
 {
     struct job_op *op = arg;
     struct job_run *j = op->job;
     struct log_ids before = job_scope(j);
     bool fenced = *writer_op_status(&op->op) == ERR_FENCED;
-    bool leaves = op->op.kind == WRITE_RELEASE;
     j->writes--;
     if (fenced && j->worker)
         lease_fenced(j->env->lease, j->worker);
-    if (j->dropped && !leaves) {
+    if (j->phase == PHASE_DROPPED) {
         if (op->too_late)
             op->too_late(j, op);
         job_dropped(j);
-    } else if (!fenced || leaves) {
+    } else if (!fenced || j->phase == PHASE_RELEASING) {
         op->back(j, op);
     }
     job_op_free(op);

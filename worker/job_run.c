@@ -6,6 +6,7 @@
 #include "common/live.h"
 #include "common/record_clock.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,38 @@ struct log_ids job_scope(const struct job_run *j)
 int64_t job_env_now_us(const struct job_env *env)
 {
     return record_clock_now_us(env->calls.clock, env->ahead_us);
+}
+
+/* ---- phases */
+
+#define TO(phase) (1u << PHASE_##phase)
+/* A job is dropped from anywhere; it is given back only from where its row may be ours and it does
+ * not run. */
+static const unsigned moves[] = {
+    [PHASE_HELD] = TO(HELD) | TO(CLAIMING) | TO(DROPPED) | TO(RELEASING) | TO(SETTLED),
+    [PHASE_CLAIMING] = TO(HELD) | TO(WATCHING) | TO(QUEUED) | TO(LOADING) | TO(DROPPED) |
+                       TO(RELEASING) | TO(SETTLED),
+    [PHASE_WATCHING] = TO(HELD) | TO(DROPPED) | TO(RELEASING) | TO(SETTLED),
+    [PHASE_QUEUED] = TO(LOADING) | TO(DROPPED),
+    [PHASE_LOADING] = TO(POOL) | TO(CALLING) | TO(SAVING) | TO(FINISHING) | TO(DROPPED),
+    [PHASE_POOL] = TO(CALLING) | TO(FINISHING) | TO(DROPPED),
+    [PHASE_CALLING] = TO(FINISHING) | TO(DROPPED),
+    [PHASE_SAVING] = TO(FINISHING) | TO(DROPPED),
+    [PHASE_FINISHING] =
+        TO(HELD) | TO(SAVING) | TO(FINISHING) | TO(DROPPED) | TO(RELEASING) | TO(SETTLED),
+    [PHASE_DROPPED] = TO(HELD) | TO(DROPPED) | TO(RELEASING) | TO(SETTLED),
+    [PHASE_RELEASING] = TO(SETTLED),
+    [PHASE_SETTLED] = 0,
+};
+
+static void set_phase(struct job_run *j, enum job_phase p)
+{
+    bool may = (moves[j->phase] >> p & 1u) != 0;
+    assert(may);
+    (void)may;
+    j->phase = (uint8_t)p;
+    if (p != PHASE_DROPPED && p != PHASE_RELEASING)
+        j->after = AFTER_GO_ON;
 }
 
 /* ---- lists */
@@ -52,7 +85,7 @@ static void list_remove(struct job_list *l, struct job_run *j)
 
 void job_hold(struct job_run *j)
 {
-    j->phase = PHASE_HELD;
+    set_phase(j, PHASE_HELD);
     list_push(&j->env->held, j);
 }
 
@@ -119,7 +152,7 @@ void job_leave(struct job_run *j, bool done)
 {
     struct job_env *env = j->env;
     stop(j);
-    j->phase = PHASE_SETTLED;
+    set_phase(j, PHASE_SETTLED);
     turns_leave(&env->turns, &j->turn_of_key, done);
     FAILPOINT("before-settle");
     env->gone(env->arg, j, done);
@@ -140,7 +173,6 @@ void job_run_free(struct job_run *j)
 /* As it came; what was claimed is claimed anew. */
 static void reset(struct job_run *j)
 {
-    j->dropped = false;
     j->worker = 0;
     j->late = false;
     j->stopped = REASON_NONE;
@@ -163,29 +195,38 @@ static void start_over(struct job_run *j)
 static void released(struct job_run *j, struct job_op *op)
 {
     (void)op;
-    job_leave(j, j->settle);
+    job_leave(j, j->after == AFTER_SETTLE);
 }
 
-static void give_back(struct job_run *j)
+void job_give_back(struct job_run *j, enum after_write after)
 {
     struct job_op *op = j->worker ? job_op_new(j, WRITE_RELEASE, released) : NULL;
     if (!op) {
-        job_leave(j, j->settle);
+        job_leave(j, after == AFTER_SETTLE);
         return;
     }
-    j->phase = PHASE_RELEASING;
+    set_phase(j, PHASE_RELEASING);
+    j->after = (uint8_t)after;
     op->op.release = (struct record_release){.worker = j->worker, .id = j->claim.event.job};
     job_op_put(op);
 }
 
 void job_dropped(struct job_run *j)
 {
-    if (j->writes || !j->dropped)
+    if (j->writes)
         return;
-    if (j->release)
-        give_back(j);
+    if (j->after == AFTER_GIVE_BACK)
+        job_give_back(j, AFTER_GIVE_BACK);
     else
         start_over(j);
+}
+
+static void drop(struct job_run *j, enum after_write after)
+{
+    stop(j);
+    set_phase(j, PHASE_DROPPED);
+    j->after = (uint8_t)after;
+    job_dropped(j);
 }
 
 /* ---- load */
@@ -270,7 +311,7 @@ static void tell_running(struct job_run *j)
 
 static void begin(struct job_run *j, enum job_phase p)
 {
-    j->phase = (uint8_t)p;
+    set_phase(j, p);
     switch (p) {
     case PHASE_HELD:
         job_held_begin(j);
@@ -304,12 +345,10 @@ static void begin(struct job_run *j, enum job_phase p)
         due_stop(j->env->due, &j->deadline);
         job_finish_begin(j);
         break;
+    case PHASE_DROPPED:
     case PHASE_RELEASING:
-        give_back(j);
-        break;
     case PHASE_SETTLED:
-        job_leave(j, true);
-        break;
+        break; /* these have functions of their own */
     }
 }
 
@@ -356,21 +395,18 @@ void job_env_resume(struct job_env *env)
 
 void job_run_restart(struct job_run *j)
 {
-    if (j->phase == PHASE_HELD && j->listed)
-        return;
+    if (j->phase == PHASE_HELD || j->phase == PHASE_RELEASING)
+        return; /* it is nowhere yet; or it leaves anyway */
     metrics_add(j->env->metrics.restarted, 1);
-    stop(j);
     j->worker = 0;
-    j->phase = PHASE_HELD;
-    j->dropped = true;
-    job_dropped(j);
+    drop(j, j->phase == PHASE_DROPPED ? (enum after_write)j->after : AFTER_START_OVER);
 }
 
 /* Its row may be ours: who forgets the job must give the row back, or nobody would run it. */
 static void forget(struct job_run *j)
 {
     stop(j);
-    give_back(j);
+    job_give_back(j, AFTER_GIVE_BACK);
 }
 
 void job_give_up(struct job_run *j)
@@ -387,7 +423,7 @@ void job_give_up(struct job_run *j)
 
 void job_run_abandon(struct job_run *j)
 {
-    if ((j->phase == PHASE_HELD && !j->dropped) || j->phase == PHASE_WATCHING)
+    if (j->phase == PHASE_HELD || j->phase == PHASE_WATCHING)
         forget(j);
 }
 
@@ -395,10 +431,7 @@ void job_run_release(struct job_run *j)
 {
     if (j->phase == PHASE_FINISHING || j->phase == PHASE_RELEASING)
         return; /* its last write is on its way */
-    stop(j);
-    j->release = true;
-    j->dropped = true;
-    job_dropped(j);
+    drop(j, AFTER_GIVE_BACK);
 }
 
 void job_run_cancel(struct job_run *j)

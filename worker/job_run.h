@@ -8,8 +8,11 @@
  *     ^        |  ^        ^
  *     |        v  |        |
  *     |     WATCHING    QUEUED (jobs that killed workers run one at a time)
- *     +--- lease lost, from anywhere: calls stop, and it is claimed anew
+ *     +-- DROPPED <- from anywhere: calls stop; once its last write is back it is claimed anew
+ *            |       (lease lost), or given back (drain)
+ *            +----> RELEASING -> SETTLED; also from where a row came to it that it does not run
  *
+ * The moves there are stand in a table of job_run.c.
  * HELD waits for the lease, or for its turn among those of its key. */
 #pragma once
 #include "common/cache.h"
@@ -33,8 +36,17 @@ enum job_phase {
     PHASE_CALLING,
     PHASE_SAVING,
     PHASE_FINISHING,
+    PHASE_DROPPED,
     PHASE_RELEASING,
     PHASE_SETTLED
+};
+
+/* What follows its last write, while it is dropped or given back. */
+enum after_write {
+    AFTER_GO_ON,      /* it is neither */
+    AFTER_START_OVER, /* dropped: claimed anew */
+    AFTER_GIVE_BACK,  /* dropped: released; released: it leaves, its records are for others */
+    AFTER_SETTLE      /* released: its records are done: another body's, or a round that is over */
 };
 
 struct partition;
@@ -144,14 +156,12 @@ struct job_run {
     char id[ID_TEXT];          /* for log lines */
     struct job_place place;    /* the first of its list; .partition NULL: revoked */
     struct job_record *record; /* owned */
-    uint8_t phase;
-    uint8_t refused; /* how often the server refused its end */
-    bool bad_record; /* claim.bad came with the record, not from a later look */
-    bool late;       /* the deadline passed while calls were open */
-    bool cancel;     /* asked for */
-    bool dropped;    /* start over, or go, when the last write is back */
-    bool release;    /* then: give it back */
-    bool settle;     /* of another body, or a round that is over: settled when it is given back */
+    uint8_t phase;             /* set by set_phase of job_run.c only */
+    uint8_t after;             /* enum after_write */
+    uint8_t refused;           /* how often the server refused its end */
+    bool bad_record;           /* claim.bad came with the record, not from a later look */
+    bool late;                 /* the deadline passed while calls were open */
+    bool cancel;               /* asked for */
     bool listed;
     unsigned writes; /* operations lent to the writer */
     uint64_t worker; /* claimed under this id, or held since it was; 0: not claimed */
@@ -190,7 +200,8 @@ void job_env_close(struct job_env *env);
  * off. record: taken. *out: lent until `gone`. 0 or ERR_NOMEM. */
 int job_run_new(struct job_env *env, const struct claim *c, struct job_record *record,
                 struct job_run **out) must_use;
-void job_run_enter(struct job_run *j, enum job_phase p); /* j may be gone afterwards */
+/* Not DROPPED and what is behind it. j may be gone afterwards. */
+void job_run_enter(struct job_run *j, enum job_phase p);
 void job_run_free(struct job_run *j); /* one that never entered; others end by themselves */
 /* Copy what a dead letter would need; headers that do not fit one are left out (claim_decode calls
  * such a record bad). *out: owned (free). 0 or ERR_NOMEM. */
@@ -222,7 +233,9 @@ int64_t job_env_bytes(const struct job_env *env);
 struct log_ids job_scope(const struct job_run *j);
 struct flow_facts *job_facts(const struct job_run *j);
 void job_leave(struct job_run *j, bool done); /* frees it */
-bool job_is_wanted(const struct job_run *j);  /* one of its partitions is ours */
+/* T8 of a row that is ours under j->worker (0: it is not), then it leaves, settled or not. */
+void job_give_back(struct job_run *j, enum after_write after);
+bool job_is_wanted(const struct job_run *j); /* one of its partitions is ours */
 void job_hold(struct job_run *j);
 /* For a second: claimed anew then, or given back if its record went elsewhere. */
 void job_give_up(struct job_run *j);
@@ -323,4 +336,4 @@ void job_op_put(struct job_op *op);  /* taken */
 void job_op_free(struct job_op *op); /* one that was not put */
 /* Fill op->dead with the job's record, lent with the job. */
 void job_op_dead(struct job_op *op, enum job_reason reason, const char *upstream);
-void job_dropped(struct job_run *j); /* it goes on, or away, if no write of it is under way */
+void job_dropped(struct job_run *j); /* dropped: it goes on or away, if none is under way */

@@ -186,16 +186,17 @@ static int read_row(struct job_run *j, struct job_ending *e, const struct record
     return err ? err : job_state_parse(state, &e->state);
 }
 
-static void take_row(struct job_run *j, const struct record_call *row)
+/* False: it cannot be read, and the job fails. */
+static bool take_row(struct job_run *j, const struct record_call *row)
 {
     struct job_ending *e = j->ending;
     if (read_row(j, e, row)) {
         fail(j, REASON_SAVE_FAILED, "", "what was to be saved cannot be read");
-        return;
+        return false;
     }
     e->reason = REASON_NONE;
     e->recorded = true;
-    apply(j);
+    return true;
 }
 
 static void written(struct job_run *j, struct job_op *op)
@@ -206,7 +207,8 @@ static void written(struct job_run *j, struct job_op *op)
         j->ending->recorded = true;
         apply(j);
     } else if (l->status == ERR_EXISTS) {
-        take_row(j, &l->stored);
+        if (take_row(j, &l->stored))
+            apply(j);
     } else if (l->status == ERR_CONFLICT) { /* a cancel came first */
         job_ending_fail(j->ending, REASON_CANCELLED);
         j->ending->state = JOB_CANCELLED;
@@ -284,8 +286,8 @@ bool job_save_resume(struct job_run *j)
     e->called = true;
     e->applied = true; /* perhaps: who recorded it did not say */
     j->ending = e;
-    j->phase = PHASE_SAVING;
-    take_row(j, row);
+    if (take_row(j, row))
+        job_run_enter(j, PHASE_SAVING);
     return true;
 }
 

@@ -10,7 +10,7 @@ static void done(void *arg)
     struct job_run *j = s->job;
     struct log_ids before = job_scope(j);
     j->writes--;
-    if (!j->dropped) {
+    if (j->phase != PHASE_DROPPED) {
         s->back(j, s);
     } else {
         if (s->too_late)

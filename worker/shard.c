@@ -54,9 +54,10 @@ static int join(struct shard *s, struct job_run *j, const struct claim *c, struc
                 int64_t offset)
 {
     bool differs = claim_differs(c, j->claim.event.mac, j->claim.event.has_mac);
-    bool unclear = j->settle || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING);
+    bool unclear =
+        j->after == AFTER_SETTLE || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING);
     /* it leaves without settling who joins now; or: the row will say whose id it is */
-    if ((j->phase == PHASE_RELEASING && !j->settle) || (differs && unclear))
+    if (j->after == AFTER_GIVE_BACK || (differs && unclear))
         return ERR_FULL;
     if (differs) {
         metrics_add(s->env.metrics.verdict[CLAIM_CONFLICT], 1);

@@ -163,6 +163,51 @@ static void taken_held_and_revoked_is_given_back(void **state)
     world_free(w);
 }
 
+/* Ours is declared dead at once, by one that takes nothing over. */
+static void declare_dead(struct world *w, uint64_t worker)
+{
+    uint64_t other;
+    bool taken;
+    const struct job_id none = {{9}};
+    assert_int_equal(w->eyes->ops->worker_start(w->eyes, "other", LEASE_MS, &other), 0);
+    record_fake_expire(w->db, worker);
+    assert_int_equal(w->eyes->ops->take_over(w->eyes, worker, other, &none, 1, &taken), 0);
+}
+
+/* It is being given back when the lease is lost, and its partition comes again: its record must not
+ * join what leaves without it. */
+static void a_record_that_comes_while_its_job_is_given_back_is_run(void **state)
+{
+    (void)state;
+    for (int ms = 0; ms <= 6000; ms += 250) {
+        struct rule rule = {.delay_ms = 50};
+        struct world *w = world_of(CALLS, &rule);
+        struct event e = long_job(w);
+        struct death death = {.w = w};
+        world_run(w, 16000);
+        assert_int_equal(w->eyes->ops->worker_start(w->eyes, "dead", LEASE_MS, &death.worker), 0);
+        claim_round(w, &e, death.worker, 0);
+        record_fake_expire(w->db, death.worker);
+        world_put(w, &e, REQUEST, 0);
+        world_run(w, 2000);                /* watches; */
+        record_fake_poison(w->db, &e.job); /* taken over, it is held: its claim is refused */
+        assert_true(loop_fake_run_until(w->loop, is_declared, &death, 20000));
+        world_run(w, 500);
+        declare_dead(w, w->signs[0].worker);
+        record_fake_poison(w->db, NULL);
+        record_fake_down(w->db, true);
+        broker_fake_revoke(w->consumer[0], false);
+        world_run(w, ms);
+        broker_fake_assign(w->consumer[0]);
+        record_fake_down(w->db, false);
+        struct seen s = world_final(w, &e.job);
+        assert_int_equal(s.job.state, JOB_SUCCEEDED);
+        assert_int_equal(world_committed(w, 0), 1);
+        seen_fini(&s);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_later_round_that_runs_here_runs_on),
         cmocka_unit_test(a_later_round_is_left_to_its_own_record),
         cmocka_unit_test(taken_held_and_revoked_is_given_back),
+        cmocka_unit_test(a_record_that_comes_while_its_job_is_given_back_is_run),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
