@@ -303,6 +303,8 @@ static int worker_renew(struct record *r, uint64_t worker, int64_t lease_ms)
         return err;
     if (!fake_alive(f, worker))
         return fake_end(f, ERR_FENCED);
+    if (f->locked == worker)
+        return fake_end(f, ERR_TIMEOUT);
     f->workers[worker - 1].lease_until = fake_now(f) + lease_ms * 1000;
     return fake_end(f, 0);
 }

@@ -56,11 +56,17 @@ static void settle(struct job_run *j, uint64_t worker)
     job_give_back(j, AFTER_SETTLE);
 }
 
-/* If not, a row of ours came by a take-over that was meant for this round: the other one's record
- * is elsewhere, and waits there. */
-static bool round_is_here(const struct job_run *j, uint16_t round)
+/* A row of ours in another round came by a take-over that was meant for this one. Where that
+ * round's record is here, the row is its job's, to run or to give back. Else it is this one's to
+ * give back: the record waits elsewhere. The worker it is to be given back from, or 0. */
+static uint64_t give_to_round(const struct job_run *j, uint16_t round, uint64_t worker)
 {
-    return jobs_find(j->env->jobs, &j->claim.event.job, round) != NULL;
+    struct job_run *other = jobs_find(j->env->jobs, &j->claim.event.job, round);
+    if (!other || other->after != AFTER_GO_ON)
+        return worker;
+    if (!job_run_is_claimed(other))
+        other->worker = worker;
+    return 0;
 }
 
 static void claimed(struct job_run *j, struct record_claim *c)
@@ -82,7 +88,7 @@ static void claimed(struct job_run *j, struct record_claim *c)
         job_leave(j, true);
         break;
     case CLAIM_STALE:
-        settle(j, mine && !round_is_here(j, c->row.round) ? c->worker : 0);
+        settle(j, mine ? give_to_round(j, c->row.round, c->worker) : 0);
         break;
     case CLAIM_CONFLICT:
         /* the row came to us for another body: whose record it is must find it free */
@@ -191,9 +197,10 @@ static void decided(void *arg, enum watch_verdict v, const struct record_watch *
     struct job_run *j = arg;
     j->watched = NULL;
     struct log_ids before = job_scope(j);
-    if (row->state == JOB_RUNNING && row->worker == lease_worker(j->env->lease) &&
-        row->round == j->claim.event.round)
-        j->worker = row->worker; /* taken over: whoever forgets the job gives it back */
+    if (row->state == JOB_RUNNING && row->worker == lease_worker(j->env->lease))
+        j->worker = row->round == j->claim.event.round
+                        ? row->worker /* taken over: whoever forgets the job gives it back */
+                        : give_to_round(j, row->round, row->worker);
     if (v == WATCH_CLAIM || row->state == JOB_EXPIRED) {
         job_run_enter(j,
                       PHASE_HELD); /* the sweep's end: the claim keeps the record for redriving */

@@ -208,12 +208,84 @@ static void a_record_that_comes_while_its_job_is_given_back_is_run(void **state)
     }
 }
 
+/* The row comes to us as if a take-over that was asked for in its first round got the second. */
+static void take_over(struct world *w, const struct event *e, uint64_t dead)
+{
+    bool taken = false;
+    record_fake_expire(w->db, dead);
+    assert_int_equal(w->eyes->ops->take_over(w->eyes, dead, w->signs[0].worker, &e->job, 1, &taken),
+                     0);
+    assert_true(taken);
+}
+
+/* The later round is watched here when the row comes, and its partition leaves before the watch has
+ * looked again. */
+static void a_later_round_that_is_only_watched_here_is_given_back(void **state)
+{
+    (void)state;
+    for (int ms = 0; ms < 1000; ms += 100) {
+        struct rule rule = {.delay_ms = 50};
+        struct world *w = world_of(CALLS, &rule);
+        struct event e = long_job(w);
+        uint64_t there;
+        assert_int_equal(w->eyes->ops->worker_start(w->eyes, "there", LEASE_MS, &there), 0);
+        claim_round(w, &e, there, 0);
+        record_fake_requeue(w->db, &e.job);
+        claim_round(w, &e, there, 1);
+        e.round = 1;
+        world_put(w, &e, REQUEST, 1);
+        world_run(w, 2000 + ms);
+        assert_int_equal(shard_jobs(w->shard[0]), 1); /* watches */
+        take_over(w, &e, there);
+        e.round = 0;
+        world_put(w, &e, REQUEST, 0);
+        world_run(w, 50);
+        broker_fake_revoke(w->consumer[0], false);
+        world_run(w, 3000);
+        struct record_job row = row_of(w, &e);
+        assert_int_not_equal(row.state, JOB_RUNNING);
+        assert_int_equal(shard_jobs(w->shard[0]), 0);
+        world_free(w);
+    }
+}
+
+/* Its watch finds the row ours in a later round, which may not be claimed now, and its partition
+ * leaves. */
+static void a_later_round_found_while_the_lease_is_late_is_given_back(void **state)
+{
+    (void)state;
+    struct world *w = world_of(CALLS, NULL);
+    struct event e = long_job(w);
+    uint64_t there;
+    assert_int_equal(w->eyes->ops->worker_start(w->eyes, "there", 60000, &there), 0);
+    claim_round(w, &e, there, 0);
+    world_put(w, &e, REQUEST, 0);
+    world_run(w, 2000);
+    record_fake_lock(w->db, w->signs[0].worker);
+    world_run(w, 10100); /* late, but not out */
+    record_fake_requeue(w->db, &e.job);
+    claim_round(w, &e, there, 1);
+    take_over(w, &e, there);
+    world_run(w, 1100); /* the watch has looked */
+    assert_int_equal(shard_jobs(w->shard[0]), 1);
+    broker_fake_revoke(w->consumer[0], false);
+    record_fake_lock(w->db, 0);
+    world_run(w, 3000);
+    struct record_job row = row_of(w, &e);
+    assert_int_equal(row.state, JOB_QUEUED);
+    assert_int_equal(row.round, 1);
+    assert_int_equal(shard_jobs(w->shard[0]), 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_later_round_that_nobody_runs_is_given_back),
         cmocka_unit_test(a_later_round_that_runs_here_runs_on),
         cmocka_unit_test(a_later_round_is_left_to_its_own_record),
+        cmocka_unit_test(a_later_round_that_is_only_watched_here_is_given_back),
+        cmocka_unit_test(a_later_round_found_while_the_lease_is_late_is_given_back),
         cmocka_unit_test(taken_held_and_revoked_is_given_back),
         cmocka_unit_test(a_record_that_comes_while_its_job_is_given_back_is_run),
     };
