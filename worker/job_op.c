@@ -1,6 +1,7 @@
 /* Operations lent to the writer: each carries its job, and comes back once. */
 #include "worker/job_run.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* It is back, in the loop. Who is fenced out is not heard: `lost` follows, and starts all anew; but
@@ -42,6 +43,9 @@ struct job_op *job_op_new(struct job_run *j, enum writer_kind kind, job_op_fn *b
 
 void job_op_put(struct job_op *op)
 {
+    bool ends = op->op.kind == WRITE_FINISH || op->op.kind == WRITE_RELEASE;
+    assert(!ends || op->job->writes == 0); /* the writer lets kinds pass each other */
+    (void)ends;
     op->job->writes++;
     writer_put(op->job->env->writer, &op->op);
 }

@@ -53,24 +53,15 @@ struct writer {
     atomic_size_t waiting, bytes; /* the desks' */
     pthread_mutex_t lock;
     pthread_cond_t idle;
-    uint64_t order;
     struct bucket buckets[BUCKETS];
 };
 
 /* ---- batches */
 
-/* A job that ends must not overtake its own ledger rows. */
-static bool may_go(const struct desk *d, const struct writer_op *op)
-{
-    const struct writer_op *ledger = d->queues[WRITE_LEDGER].first;
-    bool ends = op->kind == WRITE_FINISH || op->kind == WRITE_RELEASE;
-    return !ends || !ledger || op->order < ledger->order;
-}
-
 static void take(struct desk *d, struct queue *q)
 {
     size_t bytes = 0;
-    while (q->first && d->batch_n < BATCH_ROWS && may_go(d, q->first) &&
+    while (q->first && d->batch_n < BATCH_ROWS &&
            (d->batch_n == 0 || bytes + q->first->bytes <= BATCH_BYTES)) {
         bytes += q->first->bytes;
         d->batch[d->batch_n++] = q->first;
@@ -81,13 +72,13 @@ static void take(struct desk *d, struct queue *q)
         q->last = NULL;
 }
 
-/* The fullest, or one that was passed over too often; NULL: nothing may go. */
+/* The fullest, or one that was passed over too often; NULL: nothing waits. */
 static struct queue *choose(struct desk *d)
 {
     struct queue *best = NULL;
     for (int i = 0; i < WRITE_KINDS; i++) {
         struct queue *q = &d->queues[i];
-        if (!q->first || !may_go(d, q->first))
+        if (!q->first)
             continue;
         if (q->passed >= PASSED_MAX)
             return q;
@@ -361,7 +352,6 @@ void writer_put(struct writer *w, struct writer_op *op)
         b->desk = (unsigned)(b - w->buckets) % w->active;
     struct desk *d = &w->desks[b->desk];
     struct queue *q = &d->queues[op->kind];
-    op->order = w->order++;
     if (q->last)
         q->last->next = op;
     else

@@ -1,7 +1,8 @@
 /* writer.h - the threads that write to the record for all shards of a process.
  * Each thread has its own connection; a job keeps its thread while an operation of it waits, so its
- * rows commit in order. The second thread works only when the first is three batches behind.
- * A finish or release is never written before a ledger row that was put earlier.
+ * ledger rows commit in order. The second thread works only when the first is three batches behind.
+ * Operations of different kinds may pass each other: a job puts its finish or release when nothing
+ * else of it waits.
  * A finish that saves in users' databases goes to the savers instead (savers.h).
  * A batch is all that waits of the fullest kind, up to 100 rows and 4 MB, taken when the thread is
  * free: no timer. An operation is embedded in its owner's struct and lent to the writer until its
@@ -36,8 +37,7 @@ struct writer_op {
         struct record_release release;
     };
     size_t bytes;           /* weight for the 4 MB limit, and intake's; stays until done */
-    struct writer_op *next; /* the writer's, as is order */
-    uint64_t order;
+    struct writer_op *next; /* the writer's */
 };
 int *writer_op_status(struct writer_op *op); /* its row's; lent with it */
 
