@@ -1,6 +1,6 @@
 /* A job that runs again later (T7): may it, when, and the record that brings it back: what came,
  * with its new round. */
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 
 #include <stdio.h>
 #include <string.h>

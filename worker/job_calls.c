@@ -2,7 +2,7 @@
  * open. What the ledger has of an earlier worker is not made again. */
 #include "common/log.h"
 #include "worker/each.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "worker/plan.h"
 #include "worker/weight.h"
 

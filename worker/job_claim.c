@@ -1,6 +1,7 @@
 /* The claiming phases of a job: wait for the lease, claim, obey the row (protocols: Claim). */
 #include "common/log.h"
 #include "common/metrics.h"
+#include "worker/job_parts.h"
 #include "worker/jobs.h"
 
 /* A job that outlived this many dead workers runs alone; after five it is a poison record. */
@@ -64,7 +65,7 @@ static uint64_t give_to_round(const struct job_run *j, uint16_t round, uint64_t 
     struct job_run *other = jobs_find(j->env->jobs, &j->claim.event.job, round);
     if (!other || other->after != AFTER_GO_ON)
         return worker;
-    if (!job_run_is_claimed(other))
+    if (!other->worker)
         other->worker = worker;
     return 0;
 }

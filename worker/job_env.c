@@ -1,6 +1,6 @@
 /* What all jobs of a shard share: facts of the flows, counters, the copy of a record. */
 #include "common/metrics.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "worker/shard.h"
 #include "worker/weight.h"
 

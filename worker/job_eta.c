@@ -1,7 +1,7 @@
 /* How long the flow's jobs take, told to gateways through Redis. */
 #include "common/eta.h"
 #include "common/log.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 
 enum { TELL_EVERY_MS = 10000 };
 

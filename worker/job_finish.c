@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "worker/finish.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "common/live.h"
 #include "worker/plan.h"
 #include "worker/saves.h"

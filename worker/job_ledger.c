@@ -2,7 +2,7 @@
  * when a call is over; whoever waits for a call goes on behind its row. */
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "common/live.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The text of `notify`: for the owner's stream, and the job's message. */
 #include "common/log.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Operations lent to the writer: each carries its job, and comes back once. */
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * record. */
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "worker/outcome.h"
 #include "worker/weight.h"
 

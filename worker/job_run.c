@@ -1,4 +1,4 @@
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "common/failpoint.h"
 #include "common/job_value.h"
 #include "common/log.h"
@@ -363,21 +363,32 @@ void job_run_enter(struct job_run *j, enum job_phase p)
 
 /* ---- from outside */
 
-int job_run_new(struct job_env *env, const struct claim *c, struct job_record *record,
-                struct job_run **out)
+int job_run_new(struct job_env *env, const struct claim *c, struct partition *p,
+                const struct broker_record *r, struct job_run **out)
 {
     struct job_run *j = calloc(1, sizeof *j);
-    if (!j) {
-        free(record);
-        return ERR_NOMEM;
+    int err = j ? job_record_copy(r, &j->record) : ERR_NOMEM;
+    if (err) {
+        free(j);
+        return err;
     }
     j->env = env;
     j->claim = *c;
     j->bad_record = c->bad != REASON_NONE;
-    j->record = record;
+    j->place = (struct job_place){NULL, p, r->offset};
     id_format(&c->event.job, j->id);
     *out = j;
     return 0;
+}
+
+void job_run_begin(struct job_run *j)
+{
+    job_run_enter(j, PHASE_HELD);
+}
+
+const char *job_run_id(const struct job_run *j)
+{
+    return j->id;
 }
 
 void job_env_resume(struct job_env *env)

@@ -2,7 +2,7 @@
  * (job_save.c). Between the files of job_run.h only. */
 #pragma once
 #include "worker/databases.h"
-#include "worker/job_run.h"
+#include "worker/job_parts.h"
 #include "worker/saves.h"
 
 /* Lent to the databases with its job. j may be gone after either call; s is freed then. */

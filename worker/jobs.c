@@ -1,4 +1,5 @@
 #include "worker/jobs.h"
+#include "worker/job_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,18 @@ void jobs_fini(struct jobs *t)
     *t = (struct jobs){0};
 }
 
+static bool is(const struct job_run *j, const struct job_id *id, uint16_t round)
+{
+    return id_equal(&j->claim.event.job, id) && j->claim.event.round == round &&
+           j->phase != PHASE_SETTLED;
+}
+
 struct job_run *jobs_find(const struct jobs *t, const struct job_id *id, uint16_t round)
 {
     if (!t->size)
         return NULL;
     struct job_run *j = t->slots[slot_of(t->size, id)];
-    while (j && !(id_equal(&j->claim.event.job, id) && j->claim.event.round == round))
+    while (j && !is(j, id, round))
         j = j->chain;
     return j;
 }

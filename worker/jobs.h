@@ -8,7 +8,7 @@ struct jobs {               /* zeroed: empty */
 };
 
 void jobs_fini(struct jobs *t);
-/* NULL if it is not here. */
+/* NULL if it is not here, or on its way out. */
 struct job_run *jobs_find(const struct jobs *t, const struct job_id *id, uint16_t round);
 /* Any round of it that nobody cancelled yet; NULL: none. */
 struct job_run *jobs_find_uncancelled(const struct jobs *t, const struct job_id *id);

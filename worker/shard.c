@@ -49,42 +49,19 @@ static bool is_late(void *arg, const char *topic)
     return groups_is_refill(((const struct shard *)arg)->s.set, topic);
 }
 
-/* ERR_FULL: offer it again. */
-static int join(struct shard *s, struct job_run *j, const struct claim *c, struct partition *p,
-                int64_t offset)
-{
-    bool differs = claim_differs(c, j->claim.event.mac, j->claim.event.has_mac);
-    bool unclear =
-        j->after == AFTER_SETTLE || (!job_run_is_claimed(j) && j->phase != PHASE_WATCHING);
-    /* it leaves without settling who joins now; or: the row will say whose id it is */
-    if (j->after == AFTER_GIVE_BACK || (differs && unclear))
-        return ERR_FULL;
-    if (differs) {
-        metrics_add(s->env.metrics.verdict[CLAIM_CONFLICT], 1);
-        consumer_done(p, offset);
-        return 0;
-    }
-    return job_place_add(j, p, offset);
-}
-
 static int begin(struct shard *s, const struct claim *c, struct partition *p,
                  const struct broker_record *r)
 {
-    struct job_record *record = NULL;
     struct job_run *j = NULL;
-    int err = job_record_copy(r, &record);
-    if (!err)
-        err = job_run_new(&s->env, c, record, &j);
+    int err = job_run_new(&s->env, c, p, r, &j);
     if (err)
         return err;
     if (jobs_add(&s->jobs, j)) {
         job_run_free(j);
         return ERR_NOMEM;
     }
-    j->place.partition = p;
-    j->place.offset = r->offset;
     s->bytes += job_run_bytes(j);
-    job_run_enter(j, PHASE_HELD);
+    job_run_begin(j);
     return 0;
 }
 
@@ -100,8 +77,8 @@ static int take(void *arg, struct partition *p, const struct broker_record *r)
     }
     claim_foreign(&c, r, s->s.issuer);
     struct job_run *here = jobs_find(&s->jobs, &c.event.job, c.event.round);
-    if (here && here->phase != PHASE_SETTLED)
-        return join(s, here, &c, p, r->offset);
+    if (here)
+        return job_run_join(here, &c, p, r->offset);
     return begin(s, &c, p, r);
 }
 
@@ -130,11 +107,8 @@ static void gone(void *arg, struct job_run *j, bool done)
 {
     struct shard *s = arg;
     struct log_ids before = log_scope(NULL, NULL); /* other records may come in now */
-    struct job_place *p = &j->place;
-    do {
-        if (p->partition && done)
-            consumer_done(p->partition, p->offset);
-    } while ((p = p->next) != NULL);
+    if (done)
+        job_run_done(j);
     jobs_remove(&s->jobs, j);
     s->bytes -= job_run_bytes(j);
     if (!s->walking)
@@ -147,9 +121,7 @@ static void gone(void *arg, struct job_run *j, bool done)
 
 static void lose_place(void *arg, struct job_run *j)
 {
-    job_place_remove(j, arg);
-    if (!job_is_wanted(j))
-        job_run_abandon(j);
+    job_run_lose(j, arg);
 }
 
 static void partition_revoked(void *arg, struct partition *p)
@@ -388,7 +360,7 @@ static void release(void *arg, struct job_run *j)
 static void forget_all(void *arg, struct job_run *j)
 {
     (void)arg;
-    log_warn("job-left-behind", "job", j->id); /* its last write never came back */
+    log_warn("job-left-behind", "job", job_run_id(j)); /* its last write never came back */
 }
 
 static void abandon(void *arg, struct job_run *j)

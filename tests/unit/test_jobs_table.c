@@ -10,6 +10,7 @@
 #include "common/loop_fake.h"
 #include "common/record_fake.h"
 #include "worker/due_timer.h"
+#include "worker/job_parts.h"
 #include "worker/jobs.h"
 #include "common/record_clock.h"
 #include "worker/server_clock.h"
