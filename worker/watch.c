@@ -4,7 +4,6 @@
 #include "worker/watch.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { PERIOD_MS = 1000, STATEMENT_MAX = 500, TAKE_MAX = 100, SEEN_APART_MS = 5000 };
@@ -38,7 +37,6 @@ struct watch {
     struct list waiting, decided;
     struct list orphans; /* taken over, then forgotten: to be released */
     unsigned round;
-    atomic_size_t count;
     /* the clerk's */
     struct watched *batch[STATEMENT_MAX];
     struct record_watch rows[STATEMENT_MAX];
@@ -266,7 +264,6 @@ static void on_decided(void *arg)
     pthread_mutex_unlock(&w->lock);
     if (forgotten)
         return;
-    atomic_fetch_sub(&w->count, 1);
     e->order.decided(e->order.arg, e->verdict, &e->row);
     free(e);
 }
@@ -278,7 +275,6 @@ int watch_add(struct watch *w, const struct watch_order *o, struct watched **out
         return ERR_NOMEM;
     e->watch = w;
     e->order = *o;
-    atomic_fetch_add(&w->count, 1);
     pthread_mutex_lock(&w->lock);
     e->round = w->round - 1;
     append(&w->waiting, e);
@@ -289,7 +285,6 @@ int watch_add(struct watch *w, const struct watch_order *o, struct watched **out
 
 void watch_remove(struct watch *w, struct watched *e)
 {
-    atomic_fetch_sub(&w->count, 1);
     pthread_mutex_lock(&w->lock);
     bool mine = !e->is_decided && !e->busy;
     e->forgotten = true;
@@ -298,11 +293,6 @@ void watch_remove(struct watch *w, struct watched *e)
     if (mine)
         drop(w, e);
     pthread_mutex_unlock(&w->lock);
-}
-
-size_t watch_count(const struct watch *w)
-{
-    return atomic_load(&w->count);
 }
 
 /* ---- */

@@ -42,4 +42,3 @@ int watch_add(struct watch *w, const struct watch_order *o, struct watched **out
 /* Forget it: `decided` will not come; taken over in this very moment, it is released again. The
  * shard's loop. Before lease_leave for all. */
 void watch_remove(struct watch *w, struct watched *e);
-size_t watch_count(const struct watch *w); /* any thread */

@@ -97,6 +97,15 @@ static void on_left(void *arg)
         loop_stop(b->loop);
 }
 
+static bool follows(const struct bench *b)
+{
+    for (size_t i = 0; i < SHARDS; i++)
+        for (size_t k = 0; k < JOBS; k++)
+            if (b->shards[i].watched[k])
+                return true;
+    return false;
+}
+
 /* All decided and told: leave. */
 static void on_tick(void *arg)
 {
@@ -104,7 +113,7 @@ static void on_tick(void *arg)
     for (size_t i = 0; i < SHARDS; i++)
         if (!b->shards[i].watched_n || !b->shards[i].told)
             return;
-    if (watch_count(b->watch) > 0 || b->leaving)
+    if (follows(b) || b->leaving)
         return;
     b->leaving = true;
     for (size_t i = 0; i < SHARDS; i++) {

@@ -144,7 +144,6 @@ static void a_job_of_a_living_worker_is_only_watched(void **state)
     assert_in_range(record_fake_calls(b->db) - before, 155,
                     165); /* 60 of them are theirs, 20 T1, 20 counts */
     assert_int_equal(s->n, 0);
-    assert_int_equal(watch_count(b->watch), 1);
 }
 
 static void its_end_comes_within_a_second(void **state)
@@ -160,7 +159,6 @@ static void its_end_comes_within_a_second(void **state)
     assert_int_equal(s->n, 1);
     assert_int_equal(s->verdict, WATCH_FINAL);
     assert_int_equal(s->row.state, JOB_PARTIAL);
-    assert_int_equal(watch_count(b->watch), 0);
 }
 
 static void released_or_without_a_row_it_is_to_be_claimed(void **state)
@@ -278,7 +276,6 @@ static void a_forgotten_job_is_never_called_back(void **state)
     loop_fake_run_for(b->loop, 1000);
     assert_int_equal(decided->n, 1);
     assert_int_equal(s->n, 0);
-    assert_int_equal(watch_count(b->watch), 0);
 }
 
 static void hundreds_are_read_500_at_a_time_and_none_is_missed(void **state)
