@@ -7,7 +7,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "gateway/attempt.h"
+#include "gateway/accept_run.h"
 #include "gateway/auth.h"
 #include "gateway/request_id.h"
 
@@ -17,24 +17,24 @@ static_assert(sizeof(((struct event *)0)->flow) == sizeof(((struct flow *)0)->na
 
 static const int64_t LEAD_GRACE_MS = 10000, LEAD_FOREVER_MS = 3600000;
 
-int attempt_finish(struct attempt *t, enum accept_outcome o)
+int accept_run_finish(struct accept_run *t, enum accept_outcome o)
 {
     accept_metrics_count(t->a->metrics, t->flow, o, clock_mono_us(t->a->clock) - t->started_us);
-    return ATTEMPT_DONE;
+    return ACCEPT_RUN_DONE;
 }
 
-int attempt_refuse(struct attempt *t, const struct problem *p)
+int accept_run_refuse(struct accept_run *t, const struct problem *p)
 {
     problem_reply(t->q, t->r, p);
-    return attempt_finish(t, INVALID);
+    return accept_run_finish(t, INVALID);
 }
 
-int attempt_refuse_simply(struct attempt *t, int err, const char *detail)
+int accept_run_refuse_simply(struct accept_run *t, int err, const char *detail)
 {
-    return attempt_refuse(t, &(struct problem){.err = err, .detail = detail});
+    return accept_run_refuse(t, &(struct problem){.err = err, .detail = detail});
 }
 
-void attempt_set_id(struct attempt *t, const struct job_id *id)
+void accept_run_set_id(struct accept_run *t, const struct job_id *id)
 {
     t->has_id = true;
     t->id = *id;
@@ -42,49 +42,49 @@ void attempt_set_id(struct attempt *t, const struct job_id *id)
     log_scope(t->id_text, t->q->id);
 }
 
-void attempt_need_id(struct attempt *t)
+void accept_run_need_id(struct accept_run *t)
 {
     if (t->has_id)
         return;
     struct job_id id = id_new(t->a->secret, &t->owner, t->a->clock, t->a->rng);
-    attempt_set_id(t, &id);
+    accept_run_set_id(t, &id);
 }
 
 /* ---- Redis */
 
 /* What the mark says: 0 to go on. Takes its value. */
-static int judge(struct attempt *t, struct mark *mark)
+static int judge(struct accept_run *t, struct mark *mark)
 {
     if (mark->state == MARK_PENDING || mark->state == MARK_ACKNOWLEDGED)
-        attempt_set_id(t, &mark->id);
+        accept_run_set_id(t, &mark->id);
     if (mark->state == MARK_ACKNOWLEDGED || mark->state == MARK_OTHER_BODY || t->late_err) {
         free(mark->value);
         if (mark->state == MARK_ACKNOWLEDGED)
-            return attempt_known(t);
+            return accept_run_known(t);
         if (mark->state == MARK_OTHER_BODY)
-            return attempt_refuse_simply(t, ERR_KEY_REUSED,
-                                         "this key came with another body before");
-        return attempt_refuse_simply(t, t->late_err, t->late_detail);
+            return accept_run_refuse_simply(t, ERR_KEY_REUSED,
+                                            "this key came with another body before");
+        return accept_run_refuse_simply(t, t->late_err, t->late_detail);
     }
-    return mark->value ? attempt_cached(t, mark) : 0;
+    return mark->value ? accept_run_cached(t, mark) : 0;
 }
 
 /* The lead finds a value, too. But a job that is over a limit, or of a flow too far behind, leads
  * nobody, and must still get the value that is there. */
-static bool goes_straight(const struct attempt *t)
+static bool goes_straight(const struct accept_run *t)
 {
     return t->has_hash && !t->has_key && !t->late_err && t->flow->limits_n == 0 &&
            marks_missed(t->a->marks) && !admission_overloaded(t->a->admission, t->flow);
 }
 
-static int ask(struct attempt *t)
+static int ask(struct accept_run *t)
 {
     struct mark mark;
     (void)marks_ask(t->a->marks, t->has_key ? &t->key : NULL, t->has_hash ? t->hash : NULL, &mark);
     return judge(t, &mark);
 }
 
-static void confirm(struct attempt *t)
+static void confirm(struct accept_run *t)
 {
     struct marks_done done = {
         .has_key = t->has_key, .has_hash = t->has_hash, .key = t->key, .id = t->id};
@@ -96,7 +96,7 @@ static void confirm(struct attempt *t)
 
 /* A job that ended without a result worth sharing (it was cancelled) leads nobody; its worker would
  * end its lead later. MySQL away: nothing is known, so it leads. */
-static bool is_over(struct attempt *t, const struct job_id *id)
+static bool is_over(struct accept_run *t, const struct job_id *id)
 {
     struct record_job row;
     if (t->flow->cache.scope == SCOPE_SHARED) /* nobody cancels these */
@@ -105,7 +105,7 @@ static bool is_over(struct attempt *t, const struct job_id *id)
            row.state != JOB_SUCCEEDED && row.state != JOB_PARTIAL;
 }
 
-static void ask_lead(struct attempt *t, struct mark *mark)
+static void ask_lead(struct accept_run *t, struct mark *mark)
 {
     int64_t ttl = t->flow->deadline_ms ? t->flow->deadline_ms + LEAD_GRACE_MS : LEAD_FOREVER_MS;
     if (marks_lead(t->a->marks, t->hash, &t->id, ttl, mark) != 0)
@@ -117,29 +117,29 @@ static void ask_lead(struct attempt *t, struct mark *mark)
     (void)marks_lead(t->a->marks, t->hash, &t->id, ttl, mark);
 }
 
-static int lead(struct attempt *t)
+static int lead(struct accept_run *t)
 {
     struct mark mark = {.state = MARK_NONE};
     if (!t->has_hash)
         return 0;
     ask_lead(t, &mark);
     if (mark.value)
-        return attempt_cached(t, &mark);
+        return accept_run_cached(t, &mark);
     if (mark.state == MARK_NONE)
         return 0;
-    attempt_set_id(t, &mark.id);
+    accept_run_set_id(t, &mark.id);
     if (mark.state == MARK_PENDING)
         return 0;
     t->has_hash = false; /* its leader has confirmed it already */
     confirm(t);
     t->counted = false; /* it is taken for good */
-    attempt_listen(t);
-    return attempt_settle(t, JOB_QUEUED, KNOWN);
+    accept_run_listen(t);
+    return accept_run_settle(t, JOB_QUEUED, KNOWN);
 }
 
 /* ---- limits */
 
-static int limit(struct attempt *t)
+static int limit(struct accept_run *t)
 {
     struct limits_who who = {t->flow, &t->user, t->q->client, buf_str(&t->record_key),
                              t->record_key.len};
@@ -152,12 +152,12 @@ static int limit(struct attempt *t)
         return 0;
     }
     problem_reply(t->q, t->r, &(struct problem){.err = err, .retry_s = limits_retry_s(&t->taken)});
-    return attempt_finish(t, LIMITED);
+    return accept_run_finish(t, LIMITED);
 }
 
 /* ---- Kafka, and what follows */
 
-static int make_event(struct attempt *t, struct event_headers *headers)
+static int make_event(struct accept_run *t, struct event_headers *headers)
 {
     struct event e = {.ours = true,
                       .job = t->id,
@@ -179,7 +179,7 @@ static int make_event(struct attempt *t, struct event_headers *headers)
 }
 
 /* Whoever shares a job may have sent other bytes for the same question: the key is the same. */
-static void make_mac(struct attempt *t)
+static void make_mac(struct accept_run *t)
 {
     if (t->has_hash)
         id_mac(t->a->secret, t->hash, strlen(t->hash), t->mac);
@@ -191,7 +191,8 @@ static void make_mac(struct attempt *t)
         id_mac(t->a->secret, t->body, t->body_len, t->mac);
 }
 
-int attempt_record(struct attempt *t, struct event_headers *headers, struct broker_record *record)
+int accept_run_record(struct accept_run *t, struct event_headers *headers,
+                      struct broker_record *record)
 {
     bool own_key = t->flow->key != NULL, own_value = t->value.len > 0;
     make_mac(t);
@@ -208,18 +209,18 @@ int attempt_record(struct attempt *t, struct event_headers *headers, struct brok
     return 0;
 }
 
-static int publish(struct attempt *t)
+static int publish(struct accept_run *t)
 {
     struct event_headers headers;
     struct broker_record record;
-    int err = attempt_record(t, &headers, &record);
+    int err = accept_run_record(t, &headers, &record);
     if (err)
         return err;
     FAILPOINT("before-publish");
     return publish_wait(t->a->publisher, &record);
 }
 
-static void enroll(struct attempt *t)
+static void enroll(struct accept_run *t)
 {
     struct register_row row = {.id = t->id,
                                .owner = t->owner,
@@ -230,23 +231,23 @@ static void enroll(struct attempt *t)
     registrar_put(t->a->registrar, &row);
 }
 
-static int refuse_publish(struct attempt *t, int err)
+static int refuse_publish(struct accept_run *t, int err)
 {
     struct problem p = {.err = err};
     if (err == ERR_OUTCOME_UNKNOWN) { /* if no record came, the sweep will end it */
         t->counted = false;
         enroll(t);
-        attempt_location(t);
+        accept_run_location(t);
         p.job = t->id_text;
     }
     log_warn("not-accepted", "flow", t->flow->name, "why", err_text(err));
     problem_reply(t->q, t->r, &p);
-    return attempt_finish(t, err == ERR_OUTCOME_UNKNOWN ? UNKNOWN
-                             : err == ERR_OVERLOADED    ? SHED
-                                                        : UNDURABLE);
+    return accept_run_finish(t, err == ERR_OUTCOME_UNKNOWN ? UNKNOWN
+                                : err == ERR_OVERLOADED    ? SHED
+                                                           : UNDURABLE);
 }
 
-int attempt_published(struct attempt *t, int err)
+int accept_run_published(struct accept_run *t, int err)
 {
     if (err)
         return refuse_publish(t, err);
@@ -254,44 +255,44 @@ int attempt_published(struct attempt *t, int err)
     t->counted = false;
     confirm(t);
     enroll(t);
-    return attempt_settle(t, JOB_QUEUED, ACCEPTED);
+    return accept_run_settle(t, JOB_QUEUED, ACCEPTED);
 }
 
-static int publish_and_answer(struct attempt *t)
+static int publish_and_answer(struct accept_run *t)
 {
-    int err = attempt_hash(t);
+    int err = accept_run_hash(t);
     if (!err)
-        err = attempt_value(t);
+        err = accept_run_value(t);
     if (err)
         return refuse_publish(t, err == ERR_OVERLOADED ? err : ERR_NOT_DURABLE);
-    attempt_listen(t);
-    return attempt_published(t, publish(t));
+    accept_run_listen(t);
+    return accept_run_published(t, publish(t));
 }
 
-static int shed(struct attempt *t)
+static int shed(struct accept_run *t)
 {
     if (!admission_overloaded(t->a->admission, t->flow))
         return 0;
     problem_simple(t->q, t->r, ERR_OVERLOADED, "this flow is too far behind to meet its deadline");
-    return attempt_finish(t, SHED);
+    return accept_run_finish(t, SHED);
 }
 
-void attempt_told(struct attempt *t, struct mark *mark)
+void accept_run_told(struct accept_run *t, struct mark *mark)
 {
     (void)judge(t, mark);
 }
 
-static int run(struct attempt *t)
+static int run(struct accept_run *t)
 {
-    int rc = attempt_read(t);
+    int rc = accept_run_read(t);
     if (!rc)
-        rc = attempt_hide(t);
+        rc = accept_run_hide(t);
     if (rc)
         return rc;
-    attempt_compute(t);
+    accept_run_compute(t);
     if (t->dry)
-        return attempt_dry(t);
-    rc = attempt_leave(t);
+        return accept_run_dry(t);
+    rc = accept_run_leave(t);
     if (!rc && !goes_straight(t)) {
         rc = ask(t);
         if (!rc)
@@ -300,7 +301,7 @@ static int run(struct attempt *t)
     if (!rc)
         rc = limit(t);
     if (!rc) {
-        attempt_need_id(t);
+        accept_run_need_id(t);
         rc = lead(t);
     }
     return rc ? rc : publish_and_answer(t);
@@ -325,7 +326,7 @@ static bool may_start(struct http_request *q, struct http_reply *r, const struct
     return false;
 }
 
-static void post(struct attempt *t)
+static void post(struct accept_run *t)
 {
     struct accept *a = t->a;
     if (!may_start(t->q, t->r, t->flow))
@@ -335,13 +336,13 @@ static void post(struct attempt *t)
         t->owner = t->user;
     t->created_us = registrar_now_us(a->registrar);
     t->deadline_us = t->flow->deadline_ms ? t->created_us + t->flow->deadline_ms * 1000 : 0;
-    buf_init(&t->record_key, ATTEMPT_KEY_MAX);
-    attempt_read_wait(t);
+    buf_init(&t->record_key, ACCEPT_RUN_KEY_MAX);
+    accept_run_read_wait(t);
     (void)run(t);
     if (t->counted) /* nothing came of it: a retry must not meet 429 */
         limits_refund(a->limits, t->flow, &t->taken);
     waiter_end(t->waiter);
-    attempt_wipe(t);
+    accept_run_wipe(t);
     buf_fini(&t->record_key);
     buf_fini(&t->value);
     json_free(t->request);
@@ -351,7 +352,7 @@ static void post(struct attempt *t)
 void accept_post(struct accept *a, struct http_request *q, struct http_reply *r,
                  const struct flow *flow)
 {
-    struct attempt t = {
+    struct accept_run t = {
         .a = a, .q = q, .r = r, .flow = flow, .started_us = clock_mono_us(a->clock)};
     post(&t);
 }
@@ -359,7 +360,7 @@ void accept_post(struct accept *a, struct http_request *q, struct http_reply *r,
 void accept_try(struct accept *a, struct http_request *q, struct http_reply *r,
                 const struct flow *flow)
 {
-    struct attempt t = {
+    struct accept_run t = {
         .a = a, .q = q, .r = r, .flow = flow, .dry = true, .started_us = clock_mono_us(a->clock)};
     post(&t);
 }

@@ -1,4 +1,4 @@
-#include "gateway/attempt.h"
+#include "gateway/accept_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 enum { WAIT_MAX_MS = 30000 };
 
-void attempt_location(struct attempt *t)
+void accept_run_location(struct accept_run *t)
 {
     struct buf *b = &t->r->headers;
     buf_text(b, "Location: ");
@@ -19,22 +19,22 @@ void attempt_location(struct attempt *t)
     buf_add(b, "\r\n", 2);
 }
 
-int attempt_accepted(struct attempt *t, enum job_state state, enum accept_outcome o)
+int accept_run_accepted(struct accept_run *t, enum job_state state, enum accept_outcome o)
 {
     t->r->status = 202;
     t->r->type = "application/json";
-    attempt_location(t);
+    accept_run_location(t);
     job_view_accepted(&t->id, t->flow->name, state, t->q->public_url, &t->r->body);
-    return attempt_finish(t, o);
+    return accept_run_finish(t, o);
 }
 
-int attempt_cached(struct attempt *t, struct mark *mark)
+int accept_run_cached(struct accept_run *t, struct mark *mark)
 {
     t->r->status = 200;
     t->r->type = "application/json";
     buf_add(&t->r->body, mark->value, mark->value_len);
     free(mark->value);
-    return attempt_finish(t, CACHED);
+    return accept_run_finish(t, CACHED);
 }
 
 static void free_calls(struct record_call *calls, size_t n)
@@ -44,32 +44,33 @@ static void free_calls(struct record_call *calls, size_t n)
     free(calls);
 }
 
-static int answer_job(struct attempt *t, const struct record_job *job,
+static int answer_job(struct accept_run *t, const struct record_job *job,
                       const struct record_call *calls, size_t n, enum accept_outcome o)
 {
     struct job_view view = {job, calls, n, t->flow, t->q->public_url, false, NULL};
     t->r->status = 200;
     t->r->type = "application/json";
-    attempt_location(t);
+    accept_run_location(t);
     if (job_view_print(&view, &t->r->body) != 0)
         problem_simple(t->q, t->r, ERR_BUG, NULL);
-    return attempt_finish(t, o);
+    return accept_run_finish(t, o);
 }
 
-int attempt_known(struct attempt *t)
+int accept_run_known(struct accept_run *t)
 {
     struct record_job job;
     struct record_call *calls = NULL;
     size_t n = 0;
     http_reply_header(t->r, "Idempotent-Replayed", "true");
     if (reader_read(t->a->reader, &t->id, NULL, &job, &calls, &n) != 0)
-        return attempt_accepted(t, JOB_QUEUED, KNOWN);
+        return accept_run_accepted(t, JOB_QUEUED, KNOWN);
     int rc;
     if (strcmp(job.reason, "gone") == 0) {
-        rc = attempt_refuse_simply(t, ERR_KEY_REUSED, "its job is kept no longer; use a new key");
+        rc =
+            accept_run_refuse_simply(t, ERR_KEY_REUSED, "its job is kept no longer; use a new key");
     } else if (!job_is_final(job.state)) {
-        attempt_listen(t);
-        rc = attempt_settle(t, job_view_state(&job), KNOWN);
+        accept_run_listen(t);
+        rc = accept_run_settle(t, job_view_state(&job), KNOWN);
     } else {
         rc = answer_job(t, &job, calls, n, KNOWN);
     }
@@ -97,7 +98,7 @@ static int64_t preferred_ms(const char *value)
     return -1;
 }
 
-void attempt_read_wait(struct attempt *t)
+void accept_run_read_wait(struct accept_run *t)
 {
     t->wait_ms = t->flow->wait_ms;
     for (size_t i = 0; i < t->q->headers_n; i++) {
@@ -113,14 +114,14 @@ void attempt_read_wait(struct attempt *t)
 }
 
 /* Where too many wait nobody is kept: 202, as without the wish. */
-void attempt_listen(struct attempt *t)
+void accept_run_listen(struct accept_run *t)
 {
     if (t->wait_ms > 0 && waiter_begin(t->a->waiters, &t->id, &t->waiter) != 0)
         t->prefers = false;
 }
 
 /* true: it is final, and answered. */
-static bool answer_final(struct attempt *t, enum job_state *state, enum accept_outcome o)
+static bool answer_final(struct accept_run *t, enum job_state *state, enum accept_outcome o)
 {
     struct record_job job;
     struct record_call *calls = NULL;
@@ -137,7 +138,7 @@ static bool answer_final(struct attempt *t, enum job_state *state, enum accept_o
     return final;
 }
 
-int attempt_settle(struct attempt *t, enum job_state state, enum accept_outcome o)
+int accept_run_settle(struct accept_run *t, enum job_state state, enum accept_outcome o)
 {
     int64_t end_ms = clock_mono_ms(t->a->clock) + t->wait_ms;
     bool final = false;
@@ -151,5 +152,5 @@ int attempt_settle(struct attempt *t, enum job_state state, enum accept_outcome 
         err = waiter_sleep(t->waiter, end_ms - clock_mono_ms(t->a->clock));
         final = err != ERR_CLOSED && answer_final(t, &state, o);
     }
-    return final ? ATTEMPT_DONE : attempt_accepted(t, state, o);
+    return final ? ACCEPT_RUN_DONE : accept_run_accepted(t, state, o);
 }

@@ -1,6 +1,6 @@
 /* ?dry_run=true: what would come of a request. Nothing is counted, marked or published, and no
  * secret is told: a call's address and body may hold one, so only its name and upstream are. */
-#include "gateway/attempt.h"
+#include "gateway/accept_run.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static void member(struct buf *b, const char *name, const char *text)
         buf_text(b, "null");
 }
 
-static void print_cache(struct attempt *t, struct buf *b)
+static void print_cache(struct accept_run *t, struct buf *b)
 {
     struct mark mark;
     if (!t->has_hash) {
@@ -30,7 +30,7 @@ static void print_cache(struct attempt *t, struct buf *b)
     free(mark.value);
 }
 
-static void print_limits(struct attempt *t, struct buf *b)
+static void print_limits(struct accept_run *t, struct buf *b)
 {
     static const char *const pers[] = {"user", "key", "flow"};
     struct limits_who who = {t->flow, &t->user, t->q->client, buf_str(&t->record_key),
@@ -68,11 +68,11 @@ static void print_calls(const struct flow *f, struct buf *b)
     buf_char(b, ']');
 }
 
-int attempt_dry(struct attempt *t)
+int accept_run_dry(struct accept_run *t)
 {
     struct buf *b = &t->r->body;
     if (t->late_err)
-        return attempt_refuse_simply(t, t->late_err, t->late_detail);
+        return accept_run_refuse_simply(t, t->late_err, t->late_detail);
     buf_char(b, '{');
     member(b, "flow", t->flow->name);
     buf_text(b, ",\"valid\":true,");
@@ -87,5 +87,5 @@ int attempt_dry(struct attempt *t)
     buf_char(b, '}');
     t->r->status = 200;
     t->r->type = "application/json";
-    return attempt_finish(t, TRIED);
+    return accept_run_finish(t, TRIED);
 }

@@ -1,4 +1,4 @@
-#include "gateway/attempt.h"
+#include "gateway/accept_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,22 +9,22 @@
 
 enum { IDEMPOTENCY_KEY_MAX = 255, DEPTH_MAX = 64 };
 
-static int read_body(struct attempt *t)
+static int read_body(struct accept_run *t)
 {
     struct json_error where = {0};
     const char *type = http_header(t->q, "content-type");
     char detail[128];
     if (type && !http_is_json(type))
-        return attempt_refuse_simply(t, ERR_MEDIA_TYPE, "Content-Type must be application/json");
+        return accept_run_refuse_simply(t, ERR_MEDIA_TYPE, "Content-Type must be application/json");
     t->q->secret = t->flow->hash_n > 0;
     int err = t->q->read_body(t->q, t->flow->request_max, &t->body, &t->body_len);
     if (err == ERR_TOO_LARGE) {
         snprintf(detail, sizeof detail, "this flow takes at most %zu bytes", t->flow->request_max);
-        return attempt_refuse_simply(t, err, detail);
+        return accept_run_refuse_simply(t, err, detail);
     }
     if (err)
-        return attempt_refuse_simply(t, err,
-                                     err == ERR_BAD_REQUEST ? "the body was cut short" : NULL);
+        return accept_run_refuse_simply(t, err,
+                                        err == ERR_BAD_REQUEST ? "the body was cut short" : NULL);
     err =
         json_parse(t->body, t->body_len,
                    &(struct json_limits){.size_max = t->flow->request_max, .depth_max = DEPTH_MAX},
@@ -33,16 +33,16 @@ static int read_body(struct attempt *t)
         return 0;
     snprintf(detail, sizeof detail, "%s, at byte %zu", where.what ? where.what : err_text(err),
              where.offset);
-    return attempt_refuse(t, &(struct problem){.err = err, .detail = detail, .json = &where});
+    return accept_run_refuse(t, &(struct problem){.err = err, .detail = detail, .json = &where});
 }
 
-static int check_schema(struct attempt *t)
+static int check_schema(struct accept_run *t)
 {
     struct schema_report report;
     report.n = 0;
     if (!t->flow->schema || schema_check(t->flow->schema, t->request, &report) == 0)
         return 0;
-    return attempt_refuse(t, &(struct problem){.err = ERR_SCHEMA, .schema = &report});
+    return accept_run_refuse(t, &(struct problem){.err = ERR_SCHEMA, .schema = &report});
 }
 
 /* Nothing but visible ASCII: it becomes part of an id, and of a log line. */
@@ -57,36 +57,37 @@ static bool is_key(const char *s)
     return true;
 }
 
-static int take_key(struct attempt *t)
+static int take_key(struct accept_run *t)
 {
     const char *key = http_header(t->q, "idempotency-key");
     struct job_id id;
     if (!key)
         return 0;
     if (!is_key(key))
-        return attempt_refuse_simply(t, ERR_BAD_KEY, "1 to 255 visible ASCII characters");
+        return accept_run_refuse_simply(t, ERR_BAD_KEY, "1 to 255 visible ASCII characters");
     if (owner_is_nobody(&t->user) && id_parse(key, &id) != 0)
-        return attempt_refuse_simply(t, ERR_GUEST_KEY, NULL);
+        return accept_run_refuse_simply(t, ERR_GUEST_KEY, NULL);
     t->has_key = true;
     t->key.user = t->user;
     t->key.id = id_from_key(t->a->secret, &t->user, &t->owner, t->flow->name, key);
     id_mac(t->a->secret, t->body, t->body_len, t->key.mac);
-    attempt_set_id(t, &t->key.id);
+    accept_run_set_id(t, &t->key.id);
     return 0;
 }
 
-static int refuse_field(struct attempt *t, const char *field, const char *keyword, const char *text)
+static int refuse_field(struct accept_run *t, const char *field, const char *keyword,
+                        const char *text)
 {
     struct schema_report report = {.n = 1};
     struct schema_problem *p = &report.problems[0];
     snprintf(p->pointer, sizeof p->pointer, "/%s", field);
     snprintf(p->keyword, sizeof p->keyword, "%s", keyword);
     snprintf(p->text, sizeof p->text, "%s", text);
-    return attempt_refuse(t, &(struct problem){.err = ERR_SCHEMA, .schema = &report});
+    return accept_run_refuse(t, &(struct problem){.err = ERR_SCHEMA, .schema = &report});
 }
 
 /* What the schema cannot say: a hash counts bytes. */
-static int check_hashed(struct attempt *t)
+static int check_hashed(struct accept_run *t)
 {
     for (size_t i = 0; i < t->flow->hash_n; i++) {
         const struct flow_hash_field *f = &t->flow->hash[i];
@@ -106,7 +107,7 @@ static int check_hashed(struct attempt *t)
     return 0;
 }
 
-int attempt_read(struct attempt *t)
+int accept_run_read(struct accept_run *t)
 {
     int rc = read_body(t);
     if (!rc)
@@ -118,7 +119,7 @@ int attempt_read(struct attempt *t)
 
 /* ---- what the flow computes from it */
 
-static void note_late(struct attempt *t, int err, const char *what, const struct expr_error *e)
+static void note_late(struct accept_run *t, int err, const char *what, const struct expr_error *e)
 {
     if (!err || t->late_err)
         return;
@@ -126,19 +127,20 @@ static void note_late(struct attempt *t, int err, const char *what, const struct
     snprintf(t->late_detail, sizeof t->late_detail, "%s: %s", what, e->text);
 }
 
-static void compute_key(struct attempt *t, const struct expr_vars *vars)
+static void compute_key(struct accept_run *t, const struct expr_vars *vars)
 {
     struct expr_error error = {0};
     int err = flow_record_key(t->flow, t->id_text, vars, &t->record_key, &error);
     if (t->record_key.failed) {
         err = ERR_EXPRESSION;
-        snprintf(error.text, sizeof error.text, "the key is longer than %d bytes", ATTEMPT_KEY_MAX);
+        snprintf(error.text, sizeof error.text, "the key is longer than %d bytes",
+                 ACCEPT_RUN_KEY_MAX);
     }
     note_late(t, err, "request.key", &error);
 }
 
 /* The fields of request.set, in place. */
-static void compute_set(struct attempt *t, const struct expr_vars *vars)
+static void compute_set(struct accept_run *t, const struct expr_vars *vars)
 {
     struct expr_error error = {0};
     const char *field = "";
@@ -157,14 +159,14 @@ static unsigned uses_of(const struct flow *f, bool cached)
 }
 
 /* What `$user` and `$job` tell of it. */
-static struct event event_of(const struct attempt *t)
+static struct event event_of(const struct accept_run *t)
 {
     struct event e = {.job = t->id, .created_us = t->created_us, .deadline_us = t->deadline_us};
     memcpy(e.sub, t->q->user->sub, sizeof e.sub);
     return e;
 }
 
-void attempt_compute(struct attempt *t)
+void accept_run_compute(struct accept_run *t)
 {
     const struct flow *f = t->flow;
     struct expr_vars vars = {.value[VAR_REQUEST] = t->request, .created_us = t->created_us};
@@ -172,7 +174,7 @@ void attempt_compute(struct attempt *t)
     bool cached = f->cache.key && flow_caches_for(f, &t->owner);
     unsigned uses = uses_of(f, cached);
     if (uses & VAR_BIT(VAR_JOB))
-        attempt_need_id(t);
+        accept_run_need_id(t);
     const struct event e = event_of(t);
     struct json *user = uses & VAR_BIT(VAR_USER) ? job_value_user(&e) : NULL;
     struct json *job = uses & VAR_BIT(VAR_JOB) ? job_value(&e, f->name) : NULL;
@@ -195,7 +197,7 @@ void attempt_compute(struct attempt *t)
 
 /* The tree's own text is wiped and stands in no expression's way; what replaces it keeps its place
  * among the members. */
-int attempt_hide(struct attempt *t)
+int accept_run_hide(struct accept_run *t)
 {
     for (size_t i = 0; i < t->flow->hash_n; i++) {
         const char *name = t->flow->hash[i].name;
@@ -205,7 +207,7 @@ int attempt_hide(struct attempt *t)
         t->plain[i] = strdup(json_text(v));
         json_wipe_text(v);
         if (!t->plain[i] || json_put(t->request, name, json_new_text("***")) != 0)
-            return attempt_refuse_simply(t, ERR_OVERLOADED, NULL);
+            return accept_run_refuse_simply(t, ERR_OVERLOADED, NULL);
     }
     if (t->flow->hash_n) {
         id_mac(t->a->secret, t->body, t->body_len, t->body_mac);
@@ -214,7 +216,7 @@ int attempt_hide(struct attempt *t)
     return 0;
 }
 
-int attempt_hash(struct attempt *t)
+int accept_run_hash(struct accept_run *t)
 {
     for (size_t i = 0; i < t->flow->hash_n; i++) {
         char hash[PASSWORD_HASH];
@@ -230,7 +232,7 @@ int attempt_hash(struct attempt *t)
     return 0;
 }
 
-int attempt_value(struct attempt *t)
+int accept_run_value(struct accept_run *t)
 {
     if (!t->flow->set_n && !t->flow->hash_n)
         return 0;
@@ -239,7 +241,7 @@ int attempt_value(struct attempt *t)
     return buf_ok(&t->value);
 }
 
-void attempt_wipe(struct attempt *t)
+void accept_run_wipe(struct accept_run *t)
 {
     if (!t->flow->hash_n)
         return;

@@ -5,7 +5,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "gateway/attempt.h"
+#include "gateway/accept_run.h"
 #include "gateway/errands.h"
 #include "gateway/lane.h"
 
@@ -18,7 +18,7 @@ struct passages {
 struct passage {
     struct lane_item item; /* first */
     struct errand errand;
-    struct attempt t; /* its own: nothing in it belongs to the request's thread */
+    struct accept_run t; /* its own: nothing in it belongs to the request's thread */
     struct http_due *due;
     struct mark mark; /* for the errand */
     struct event_headers headers;
@@ -29,7 +29,7 @@ struct passage {
 /* One answer, and what the request held is let go before: behind pay the gateway may end. */
 static void answer(struct passage *p)
 {
-    struct attempt *t = &p->t;
+    struct accept_run *t = &p->t;
     const struct passages_settings *s = &t->a->passages->s;
     serve_metrics_count(t->a->served, ROUTE_ACCEPT, t->r->status);
     log_scope(NULL, NULL);
@@ -48,7 +48,7 @@ static void run_errand(struct errand *errand)
 {
     struct passage *p = (struct passage *)((char *)errand - offsetof(struct passage, errand));
     log_scope(p->t.id_text, p->t.q->id);
-    attempt_told(&p->t, &p->mark);
+    accept_run_told(&p->t, &p->mark);
     answer(p);
     free(p);
 }
@@ -69,7 +69,7 @@ static void over(struct lane_item *i, int err)
 {
     struct passage *p = (struct passage *)i;
     log_scope(p->t.id_text, p->t.q->id);
-    (void)attempt_published(&p->t, err);
+    (void)accept_run_published(&p->t, err);
     answer(p);
 }
 
@@ -79,21 +79,21 @@ static void release(struct lane_item *i)
 }
 
 /* What needs no second look at Redis, and nothing but the record of the request. */
-static bool may_leave(const struct attempt *t)
+static bool may_leave(const struct accept_run *t)
 {
     return t->a->passages && t->q->defer && !t->has_hash && t->flow->hash_n == 0 &&
            t->flow->limits_n == 0 && t->wait_ms == 0 && !t->late_err &&
            !admission_overloaded(t->a->admission, t->flow);
 }
 
-static struct passage *make(struct attempt *t)
+static struct passage *make(struct accept_run *t)
 {
     size_t len = t->value.len ? t->value.len : t->body_len;
     struct passage *p = malloc(sizeof *p + len);
     if (!p)
         return NULL;
     memcpy(p->value, t->value.len ? t->value.data : t->body, len);
-    if (attempt_record(t, &p->headers, &p->record) != 0) {
+    if (accept_run_record(t, &p->headers, &p->record) != 0) {
         free(p);
         return NULL;
     }
@@ -105,7 +105,7 @@ static struct passage *make(struct attempt *t)
 }
 
 /* The request's own memory ends with its handler. */
-static void move_in(struct passage *p, struct attempt *t)
+static void move_in(struct passage *p, struct accept_run *t)
 {
     p->t = *t;
     p->t.q = &p->due->q;
@@ -122,14 +122,14 @@ static void move_in(struct passage *p, struct attempt *t)
     t->record_key = (struct buf){0};
 }
 
-int attempt_leave(struct attempt *t)
+int accept_run_leave(struct accept_run *t)
 {
     struct passages *all = t->a->passages;
     struct passage *p = NULL;
     if (!may_leave(t))
         return 0;
-    attempt_need_id(t);
-    if (attempt_value(t) == 0)
+    accept_run_need_id(t);
+    if (accept_run_value(t) == 0)
         p = make(t);
     if (p)
         p->due = t->q->defer(t->q);
@@ -141,7 +141,7 @@ int attempt_leave(struct attempt *t)
     t->r->deferred = true;
     all->s.enter(all->s.arg, t->a);
     lane_put(all->lane, &p->item);
-    return ATTEMPT_DONE;
+    return ACCEPT_RUN_DONE;
 }
 
 /* ---- life */

@@ -1,7 +1,7 @@
 /* passages.h - accepts on their way without a thread of their own: while a job is marked and
  * published, its request's thread reads what comes next. The lane asks Redis and publishes; the
  * client's thread that has Kafka's report answers; what a mark means else needs MySQL and goes to
- * an errand's thread. Flows that count, hash, wait or coalesce keep their thread (attempt.h). */
+ * an errand's thread. Flows that count, hash, wait or coalesce keep their thread (accept_run.h). */
 #pragma once
 #include "gateway/marks.h"
 #include "gateway/publish.h"

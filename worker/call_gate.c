@@ -191,11 +191,11 @@ void call_gates_pump(struct call_env *env)
     }
 }
 
-unsigned call_gates_fill(const struct call_env *env, bool last)
+unsigned call_gates_fill(const struct call_env *env, bool refills)
 {
     unsigned most = 0;
     for (size_t i = 0; i < env->gates_n; i++) {
-        unsigned fill = governor_fill(&env->gates[i].governor, last);
+        unsigned fill = governor_fill(&env->gates[i].governor, refills);
         most = fill > most ? fill : most;
     }
     return most;

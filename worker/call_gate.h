@@ -57,8 +57,8 @@ void call_gate_pump(struct call_gate *g);
 void call_gate_pump_soon(struct call_gate *g); /* the same, from the loop */
 void call_gates_pump(struct call_env *env);    /* the lease is good again */
 
-/* The fullest queue in percent of its bound, of those who are last or of all others; for intake. */
-unsigned call_gates_fill(const struct call_env *env, bool last);
+/* The fullest queue in percent of its bound, of refills' calls or of all others'; for intake. */
+unsigned call_gates_fill(const struct call_env *env, bool refills);
 /* Count an attempt that ended, and free its slot. */
 void call_gate_ended(struct call_gate *g, const struct governor_ticket *t, enum call_code code,
                      int64_t ms);

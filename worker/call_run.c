@@ -381,7 +381,7 @@ int call_run_start(struct call_env *env, const struct call_order *o, struct call
     r->request = *request;
     *request = (struct call_request){0};
     memcpy(r->key, key, CALL_KEY);
-    r->ticket.last = o->last;
+    r->ticket.refill = o->refill;
     r->pause = (struct due_item){.fn = pause_over, .arg = r};
     r->begun_ms = -1;
     r->waited = TRY_SLOT;

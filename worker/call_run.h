@@ -34,7 +34,7 @@ struct call_order {
     call_run_fn *mark;
     const struct job_id *job;
     const char *trace;   /* traceparent; "" none */
-    bool last;           /* others' calls go first at the upstream */
+    bool refill;         /* others' calls go first at the upstream */
     int64_t deadline_ms; /* loop time; INT64_MAX: none. The job stops what is open then */
     size_t *kept;        /* bytes of results the job holds; added to */
     call_run_fn *done;

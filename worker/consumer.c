@@ -14,7 +14,7 @@ struct consumer {
     struct broker_consumer *broker;
     struct loop_io *io;
     struct partition *partitions;
-    bool shut[2]; /* as seen last; by `late` */
+    bool shut[2]; /* as seen last; by `refills` */
     bool posted;  /* another turn is on its way */
     bool closing;
     bool joined;  /* the group has told its partitions, if only that there are none */
@@ -89,7 +89,7 @@ static struct partition *partition_new(struct consumer *c, const char *topic, in
     p->consumer = c;
     p->number = number;
     p->span.max = OFFSETS_SPAN;
-    p->late = c->s.events.is_late && c->s.events.is_late(c->s.events.arg, p->topic);
+    p->refills = c->s.events.is_refills && c->s.events.is_refills(c->s.events.arg, p->topic);
     p->next = c->partitions;
     c->partitions = p;
     return p;
@@ -101,7 +101,7 @@ static void pause_as_needed(struct partition *p)
     if (p->past)
         return;
     gate_set(&p->span, offsets_span(&p->offsets));
-    bool pause = c->shut[p->late] || p->span.shut || p->parked;
+    bool pause = c->shut[p->refills] || p->span.shut || p->parked;
     if (pause == p->paused)
         return;
     p->paused = pause;
@@ -403,10 +403,10 @@ void consumer_done(struct partition *p, int64_t offset)
 
 void consumer_adjust(struct consumer *c)
 {
-    for (int late = 0; late < 2; late++)
-        c->shut[late] = c->s.events.shut(c->s.events.arg, late);
+    for (int refills = 0; refills < 2; refills++)
+        c->shut[refills] = c->s.events.shut(c->s.events.arg, refills);
     for (struct partition *p = c->partitions; p; p = p->next) {
-        if (p->parked && !c->shut[p->late])
+        if (p->parked && !c->shut[p->refills])
             unpark(p);
         pause_as_needed(p);
     }

@@ -15,7 +15,7 @@ struct partition { /* lent until it is revoked */
     char *topic; /* owned */
     int32_t number;
     int64_t committed; /* as last sent; -1: nothing */
-    bool late;         /* of refills: it may be shut while others are not */
+    bool refills;      /* its records are refills: it may be shut while others are not */
     bool past;         /* its log went back: only what came until then is still here */
     bool gone;         /* past, and revoked since: the commit is the new owner's */
     int64_t seen;      /* one after the newest record that came; -1: none */
@@ -31,9 +31,9 @@ struct consumer_events {
     int (*take)(void *arg, struct partition *p, const struct broker_record *r);
     /* Gone: forget all places in it now. Its finished beginning has been committed. */
     void (*revoked)(void *arg, struct partition *p);
-    bool (*is_late)(void *arg, const char *topic); /* of refills? NULL: none is */
-    bool (*shut)(void *arg, bool late);            /* take no more of these (intake) */
-    void (*fatal)(void *arg, const char *why);     /* this consumer will never work again */
+    bool (*is_refills)(void *arg, const char *topic); /* of refills? NULL: none is */
+    bool (*shut)(void *arg, bool refills);            /* take no more of these (intake) */
+    void (*fatal)(void *arg, const char *why);        /* this consumer will never work again */
 };
 
 /* Opens the broker's side; a double in tests. */

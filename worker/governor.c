@@ -122,16 +122,16 @@ static void start(struct governor *g, struct governor_ticket *t, int64_t now_us)
 
 static void push(struct governor *g, struct governor_ticket *t, bool parked)
 {
-    struct governor_list *l = parked ? &g->parked[t->last] : &g->queue[t->last];
+    struct governor_list *l = parked ? &g->parked[t->refill] : &g->queue[t->refill];
     *t = (struct governor_ticket){
-        .prev = l->tail, .queued = true, .parked = parked, .last = t->last};
+        .prev = l->tail, .queued = true, .parked = parked, .refill = t->refill};
     if (l->tail)
         l->tail->next = t;
     else
         l->head = t;
     l->tail = t;
     g->queued++;
-    g->late += t->last;
+    g->refills += t->refill;
 }
 
 void governor_park(struct governor *g, struct governor_ticket *t)
@@ -141,7 +141,7 @@ void governor_park(struct governor *g, struct governor_ticket *t)
 
 void governor_leave(struct governor *g, struct governor_ticket *t)
 {
-    struct governor_list *l = t->parked ? &g->parked[t->last] : &g->queue[t->last];
+    struct governor_list *l = t->parked ? &g->parked[t->refill] : &g->queue[t->refill];
     if (!t->queued)
         return;
     if (t->prev)
@@ -152,19 +152,19 @@ void governor_leave(struct governor *g, struct governor_ticket *t)
         t->next->prev = t->prev;
     else
         l->tail = t->prev;
-    *t = (struct governor_ticket){.last = t->last};
+    *t = (struct governor_ticket){.refill = t->refill};
     g->queued--;
-    g->late -= t->last;
+    g->refills -= t->refill;
 }
 
 /* The first in line; `parked` ones too. */
 static struct governor_ticket *first(const struct governor *g, bool parked)
 {
-    for (int last = 0; last < 2; last++) {
-        if (parked && g->parked[last].head)
-            return g->parked[last].head;
-        if (g->queue[last].head)
-            return g->queue[last].head;
+    for (int refill = 0; refill < 2; refill++) {
+        if (parked && g->parked[refill].head)
+            return g->parked[refill].head;
+        if (g->queue[refill].head)
+            return g->queue[refill].head;
     }
     return NULL;
 }
@@ -172,7 +172,7 @@ static struct governor_ticket *first(const struct governor *g, bool parked)
 /* Does one stand before it? */
 static bool must_line_up(const struct governor *g, const struct governor_ticket *t)
 {
-    return t->last ? g->queued > 0 : g->parked[0].head || g->queue[0].head;
+    return t->refill ? g->queued > 0 : g->parked[0].head || g->queue[0].head;
 }
 
 enum governor_answer governor_ask(struct governor *g, struct governor_ticket *t, int64_t now_us,
@@ -238,10 +238,10 @@ void governor_hold(struct governor *g, int64_t now_us, int64_t ms)
         g->hold_us = until;
 }
 
-unsigned governor_fill(const struct governor *g, bool last)
+unsigned governor_fill(const struct governor *g, bool refills)
 {
     unsigned max = g->upstream->queue ? g->upstream->queue : 1;
-    unsigned waiting = last ? g->late : g->queued - g->late;
+    unsigned waiting = refills ? g->refills : g->queued - g->refills;
     return (unsigned)((uint64_t)waiting * 100 / max);
 }
 

@@ -15,7 +15,7 @@
 struct governor_ticket { /* embedded in whoever waits, and kept until governor_done */
     struct governor_ticket *next, *prev;
     bool queued, parked;
-    bool last;    /* set before it asks: who is not goes first, whenever they came */
+    bool refill;  /* set before it asks: all others go first, whenever they came */
     unsigned era; /* of the breaker, when its attempt started */
 };
 
@@ -36,9 +36,9 @@ struct governor {
     struct governor_list {
         struct governor_ticket *head, *tail;
     } queue[2],
-        parked[2];   /* by `last`. parked: until the breaker lets a call through; first then */
-    unsigned queued; /* in all of them */
-    unsigned late;   /* of these, in the lists of `last` */
+        parked[2];    /* by `refill`. parked: until the breaker lets a call through; first then */
+    unsigned queued;  /* in all of them */
+    unsigned refills; /* of these */
     struct {
         enum breaker_state state;
         bool shared;  /* a probe needs leave: another shard may be probing */
@@ -79,8 +79,8 @@ void governor_hold(struct governor *g, int64_t now_us, int64_t ms);
 bool governor_wants_probe(const struct governor *g, int64_t now_us);
 void governor_probe(struct governor *g, int64_t now_us, bool leave, int64_t wait_ms);
 
-/* Waiting calls in percent of the upstream's bound, which those who are last have for themselves.
+/* Waiting calls in percent of the upstream's bound, which refills have for themselves.
  */
-unsigned governor_fill(const struct governor *g, bool last);
+unsigned governor_fill(const struct governor *g, bool refills);
 /* connect dns tls reset timeout http-5xx are bad signs; an answer is a good one. */
 enum governor_sign governor_sign_of(enum call_code code);

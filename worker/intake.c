@@ -18,7 +18,7 @@ void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max)
                          .rows.max = WRITER_ROWS,
                          .held.max = WRITER_BYTES,
                          .calls.max = 100,
-                         .late.max = 100};
+                         .refills.max = 100};
 }
 
 void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes)
@@ -33,14 +33,14 @@ void intake_rows(struct intake *i, int64_t waiting, int64_t bytes)
     gate_set(&i->held, bytes);
 }
 
-void intake_calls(struct intake *i, int64_t percent, int64_t late)
+void intake_calls(struct intake *i, int64_t percent, int64_t refills)
 {
     gate_set(&i->calls, percent);
-    gate_set(&i->late, late);
+    gate_set(&i->refills, refills);
 }
 
-bool intake_shut(const struct intake *i, bool late)
+bool intake_shut(const struct intake *i, bool refills)
 {
     bool writer = i->rows.shut || i->held.shut;
-    return i->jobs.shut || i->bytes.shut || writer || i->calls.shut || (late && i->late.shut);
+    return i->jobs.shut || i->bytes.shut || writer || i->calls.shut || (refills && i->refills.shut);
 }

@@ -15,12 +15,12 @@ struct gate { /* one bounded amount */
 void gate_set(struct gate *g, int64_t used); /* notes the amount and decides */
 
 struct intake {
-    struct gate jobs;  /* jobs in memory, watched ones too */
-    struct gate bytes; /* records, results, bodies */
-    struct gate rows;  /* waiting for the record's writer, */
-    struct gate held;  /* and their bytes */
-    struct gate calls; /* waiting in the fullest upstream queue, against its bound */
-    struct gate late;  /* the same of refills' calls: these let all others go first */
+    struct gate jobs;    /* jobs in memory, watched ones too */
+    struct gate bytes;   /* records, results, bodies */
+    struct gate rows;    /* waiting for the record's writer, */
+    struct gate held;    /* and their bytes */
+    struct gate calls;   /* waiting in the fullest upstream queue, against its bound */
+    struct gate refills; /* the same of refills' calls: these let all others go first */
 };
 
 /* Bounds of one shard; the writer's and the upstreams' are fixed. */
@@ -28,8 +28,8 @@ void intake_init(struct intake *i, int64_t jobs_max, int64_t bytes_max);
 /* How much of each there is now. */
 void intake_jobs(struct intake *i, int64_t jobs, int64_t bytes);
 void intake_rows(struct intake *i, int64_t waiting, int64_t bytes);
-void intake_calls(struct intake *i, int64_t percent, int64_t late); /* 100 and more: full */
+void intake_calls(struct intake *i, int64_t percent, int64_t refills); /* 100 and more: full */
 
-/* Pause partitions: those of refills (late), all others. Refills that wait hold up no user's job.
+/* Pause partitions: those of refills, all others. Refills that wait hold up no user's job.
  */
-bool intake_shut(const struct intake *i, bool late);
+bool intake_shut(const struct intake *i, bool refills);

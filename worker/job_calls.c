@@ -169,7 +169,7 @@ static void start_item(struct job_run *j, struct plan_item *i)
                                  .mark = call->never_again ? job_ledger_mark : NULL,
                                  .job = &j->claim.event.job,
                                  .trace = j->claim.event.trace,
-                                 .last = j->claim.event.refill,
+                                 .refill = j->claim.event.refill,
                                  .deadline_ms = j->deadline.place ? j->deadline.at_ms : INT64_MAX,
                                  .kept = &j->kept,
                                  .done = call_over,
@@ -294,7 +294,7 @@ static bool start_items(struct job_run *j, unsigned *left)
 static void advance(struct job_run *j)
 {
     const struct flow *f = j->claim.flow;
-    bool may_start = !j->cancel && !j->late, more = !j->advancing;
+    bool may_start = !j->cancel && !j->past_deadline, more = !j->advancing;
     unsigned left = STARTS_MAX;
     while (more) {
         j->advancing = true;
@@ -332,7 +332,7 @@ static void deadline(void *arg)
 {
     struct job_run *j = arg;
     struct log_ids before = job_scope(j);
-    j->late = true;
+    j->past_deadline = true;
     if (j->phase == PHASE_QUEUED) {
         job_run_enter(j, PHASE_LOADING); /* makes no call, so it need not run alone */
     } else if (j->phase == PHASE_LOADING) {
@@ -364,9 +364,9 @@ void job_calls_begin(struct job_run *j)
         return;
     }
     j->turn = (struct due_item){.fn = next_turn, .arg = j};
-    j->late = !job_deadline_arm(j);
+    j->past_deadline = !job_deadline_arm(j);
     advance(j);
-    if (j->cancel || j->late)
+    if (j->cancel || j->past_deadline)
         job_calls_stop(j, j->cancel ? CALL_CANCELLED : CALL_DEADLINE);
     over(j);
 }

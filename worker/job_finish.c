@@ -156,7 +156,7 @@ static void judge(struct job_run *j, struct job_ending *e)
     }
     struct plan_verdict v = {.state = JOB_SUCCEEDED}; /* where no call was wanted */
     if (!pooled)
-        plan_judge(j->claim.flow, j->calls, j->late, &v);
+        plan_judge(j->claim.flow, j->calls, j->past_deadline, &v);
     e->state = v.state;
     e->reason = v.reason;
     e->culprit = v.culprit;

@@ -32,7 +32,7 @@ static void expression_failed(struct job_run *j, const char *where, const struct
 
 static bool is_over(const struct job_run *j)
 {
-    return j->late || j->cancel;
+    return j->past_deadline || j->cancel;
 }
 
 /* ---- check */
@@ -200,7 +200,7 @@ void job_load_begin(struct job_run *j)
     j->load_at = 0;
     j->loaded = 0;
     j->again_ms = 0;
-    j->late |= !job_deadline_arm(j);
+    j->past_deadline |= !job_deadline_arm(j);
     if (is_over(j))
         end(j, REASON_NONE);
     else

@@ -112,7 +112,7 @@ struct job_run {
     uint8_t after;             /* enum after_write */
     uint8_t refused;           /* how often the server refused its end */
     bool bad_record;           /* claim.bad came with the record, not from a later look */
-    bool late;                 /* the deadline passed while calls were open */
+    bool past_deadline;        /* it passed while calls were open */
     bool cancel;               /* asked for */
     bool listed;
     unsigned writes; /* operations lent to the writer */

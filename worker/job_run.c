@@ -174,7 +174,7 @@ void job_run_free(struct job_run *j)
 static void reset(struct job_run *j)
 {
     j->worker = 0;
-    j->late = false;
+    j->past_deadline = false;
     j->stopped = REASON_NONE;
     j->seq = 0;
     if (!j->bad_record)

@@ -174,7 +174,7 @@ static void count(const struct flow_call *call, const struct plan_item *i, struc
         out->culprit = call->upstream;
 }
 
-void plan_judge(const struct flow *f, const struct call_items *calls, bool late,
+void plan_judge(const struct flow *f, const struct call_items *calls, bool past_deadline,
                 struct plan_verdict *out)
 {
     struct tally t = {0};
@@ -186,8 +186,8 @@ void plan_judge(const struct flow *f, const struct call_items *calls, bool late,
         out->state = t.failed ? JOB_PARTIAL : JOB_SUCCEEDED;
         out->reason = REASON_NONE;
     } else {
-        out->state = late ? JOB_EXPIRED : JOB_FAILED;
-        out->reason = late ? REASON_DEADLINE : REASON_NEED_NOT_MET;
-        out->again = !late && t.for_now && need_is_met(f, t.counted, t.hopes);
+        out->state = past_deadline ? JOB_EXPIRED : JOB_FAILED;
+        out->reason = past_deadline ? REASON_DEADLINE : REASON_NEED_NOT_MET;
+        out->again = !past_deadline && t.for_now && need_is_met(f, t.counted, t.hopes);
     }
 }

@@ -25,6 +25,6 @@ struct plan_verdict {
     bool called;                    /* some call may have reached its upstream */
     bool again; /* failed, and would not if what failed for now succeeded in a later round */
 };
-/* All items are over. late: the deadline passed while some were open. */
-void plan_judge(const struct flow *f, const struct call_items *calls, bool late,
+/* All items are over. past_deadline: it passed while some were open. */
+void plan_judge(const struct flow *f, const struct call_items *calls, bool past_deadline,
                 struct plan_verdict *out);

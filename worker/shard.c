@@ -37,14 +37,14 @@ static void look_at_intake(struct shard *s)
                  call_gates_fill(&s->env.calls, true));
 }
 
-static bool is_shut(void *arg, bool late)
+static bool is_shut(void *arg, bool refills)
 {
     struct shard *s = arg;
     look_at_intake(s);
-    return intake_shut(&s->intake, late) || s->leaving;
+    return intake_shut(&s->intake, refills) || s->leaving;
 }
 
-static bool is_late(void *arg, const char *topic)
+static bool is_refills(void *arg, const char *topic)
 {
     return groups_is_refill(((const struct shard *)arg)->s.set, topic);
 }
@@ -248,7 +248,7 @@ static int open_group(struct shard *s, const struct group *g)
         .events = {.arg = s,
                    .take = take,
                    .revoked = partition_revoked,
-                   .is_late = is_late,
+                   .is_refills = is_refills,
                    .shut = is_shut,
                    .fatal = consumer_fatal},
     };

@@ -62,7 +62,7 @@ static void who_is_last_lets_all_others_go_first(void **state)
     struct upstream u = up(1, 0);
     struct governor g;
     governor_init(&g, &u, 1);
-    struct governor_ticket flying = {0}, late[2] = {{.last = true}, {.last = true}}, t[2] = {0};
+    struct governor_ticket flying = {0}, late[2] = {{.refill = true}, {.refill = true}}, t[2] = {0};
     struct governor_ticket *order[] = {&t[0], &t[1], &late[0], &late[1]};
     bool open;
     int64_t wait;
@@ -78,7 +78,7 @@ static void who_is_last_lets_all_others_go_first(void **state)
         assert_ptr_equal(governor_next(&g, 0, &wait, &open), order[i]);
     }
     assert_int_equal(governor_fill(&g, true), 0);
-    assert_true(late[0].last); /* for its next attempt */
+    assert_true(late[0].refill); /* for its next attempt */
     assert_null(governor_next(&g, 0, &wait, &open));
 }
 
@@ -89,7 +89,7 @@ static void who_is_last_blocks_nobody(void **state)
     struct upstream u = up(10, 10);
     struct governor g;
     governor_init(&g, &u, 1);
-    struct governor_ticket flying = {0}, late = {.last = true}, other = {.last = true}, t = {0};
+    struct governor_ticket flying = {0}, late = {.refill = true}, other = {.refill = true}, t = {0};
     assert_int_equal(governor_ask(&g, &flying, 0, true), GOVERNOR_GO);
     assert_int_equal(governor_ask(&g, &late, 0, true), GOVERNOR_WAIT);
     assert_int_equal(governor_ask(&g, &other, SECOND, true), GOVERNOR_WAIT);
@@ -102,7 +102,7 @@ static void the_probe_is_not_one_that_is_last(void **state)
     struct upstream u = up(10, 0);
     struct governor g;
     governor_init(&g, &u, 1);
-    struct governor_ticket bad[4] = {0}, late = {.last = true}, t = {0};
+    struct governor_ticket bad[4] = {0}, late = {.refill = true}, t = {0};
     bool open;
     int64_t wait;
     for (int i = 0; i < 4; i++)
