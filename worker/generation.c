@@ -113,16 +113,14 @@ int generation_start(const struct generation_settings *s, struct generation_flow
     *flows = (struct generation_flows){0};
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
+    *out = g;
     int err = flow_secrets_open(g->flows.set, s->secrets, &g->secrets);
     if (!err)
         err = start_threads(g);
-    if (!err) {
-        *out = g;
-        return 0;
+    if (err) {
+        generation_drain(g, 0);
+        generation_join(g);
     }
-    generation_drain(g, 0);
-    generation_join(g);
-    generation_free(g);
     return err;
 }
 

@@ -28,7 +28,8 @@ struct generation_settings {             /* lent until freed, but what is said *
 
 struct generation;
 /* flows: taken, also on failure. Returns when all shards have opened. *out: owned
- * (generation_free). 0, or what the first one that failed said: then none is left. */
+ * (generation_free). 0, or what the first one that failed said: then *out is NULL or one that was
+ * joined, where some had opened and begun. */
 int generation_start(const struct generation_settings *s, struct generation_flows *flows,
                      struct generation **out) must_use;
 /* Leave the groups, finish what is claimed; the admin port is the next one's. */

@@ -146,10 +146,14 @@ static void read_again(struct reload *r)
         generation_flows_fini(&flows);
     else
         err = generation_start(&r->s.generation, &flows, &next);
-    if (err)
-        refuse(r, why[0] ? why : err_text(err));
-    else
+    if (!err) {
         replace(r, next);
+        return;
+    }
+    if (next) /* some of its shards had begun: it rests as those before */
+        r->retired[r->retired_n++] =
+            (struct retired){.generation = next, .over_ms = clock_mono_ms(clock_real())};
+    refuse(r, why[0] ? why : err_text(err));
 }
 
 void reload_read(struct reload *r)
@@ -212,14 +216,14 @@ int reload_start(const struct reload_settings *s, struct generation_flows *flows
         metrics_counter("offpath_reloads_total", "result=\"failed\"", "sets of files read again");
     struct generation *first = NULL;
     int err = generation_start(&s->generation, flows, &first);
-    if (!err)
-        set_now(r, first);
-    *out = r;
     if (err) {
+        r->now = first;
         reload_free(r);
-        *out = NULL;
+        return err;
     }
-    return err;
+    set_now(r, first);
+    *out = r;
+    return 0;
 }
 
 void reload_drain(struct reload *r, int64_t drain_ms)
