@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
+#include "common/overdue.h"
 #include "common/metrics.h"
 
 static const int64_t EVERY_US = 5000000, RATE_US = 30000000;
@@ -27,7 +29,8 @@ struct admission {
     size_t n;
     pthread_t thread;
     bool started;
-    pthread_mutex_t lock; /* nobody is told to stop while the thread goes to sleep */
+    pthread_mutex_t
+        lock; /* of what is judged; nobody is told to stop as the thread goes to sleep */
     pthread_cond_t wake;
     _Atomic bool stop;
 };
@@ -44,6 +47,14 @@ static size_t before(size_t i)
     return (i + ADMISSION_SAMPLES - 1) % ADMISSION_SAMPLES;
 }
 
+/* Offsets may be set back: then nothing was done. */
+static void count(struct admission_flow *f, int64_t done, int overdue)
+{
+    if (f->n && done > f->done)
+        f->good += (double)(done - f->done) * (100 - overdue) / 100;
+    f->done = done;
+}
+
 static void note(struct admission_flow *f, int64_t at_us, int64_t came, int64_t done)
 {
     /* half: who looks every 5 s is a little early now and then */
@@ -52,6 +63,7 @@ static void note(struct admission_flow *f, int64_t at_us, int64_t came, int64_t 
     f->sample[f->next].at_us = at_us;
     f->sample[f->next].came = came;
     f->sample[f->next].done = done;
+    f->sample[f->next].good = f->good;
     f->next = (f->next + 1) % ADMISSION_SAMPLES;
     if (f->n < ADMISSION_SAMPLES)
         f->n++;
@@ -77,19 +89,18 @@ static bool is_behind(const struct admission_flow *f, int64_t at_us, int64_t don
 }
 
 /* Jobs done per second, over a time in which one that holds the commit has ended. */
-static double rate_of(const struct admission_flow *f, int64_t at_us, int64_t done)
+static double rate_of(const struct admission_flow *f, int64_t at_us)
 {
     int64_t deadline_us = f->deadline_ms * 1000;
     size_t then;
     sample_at(f, at_us - (deadline_us > RATE_US ? deadline_us : RATE_US), &then);
-    int64_t n = done - f->sample[then].done, us = at_us - f->sample[then].at_us;
-    return n > 0 && us > 0 ? (double)n * 1e6 / (double)us : 0; /* offsets may be set back */
+    int64_t us = at_us - f->sample[then].at_us;
+    return us > 0 ? (f->good - f->sample[then].good) * 1e6 / (double)us : 0;
 }
 
-static void learn(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done)
+static void learn(struct admission_flow *f, int64_t at_us, int64_t lag, bool behind)
 {
-    bool behind = is_behind(f, at_us, done);
-    double rate = rate_of(f, at_us, done);
+    double rate = rate_of(f, at_us);
     if (behind || rate > f->capacity)
         f->capacity = rate;
     if (behind || f->shed) /* as long as it sheds, the workers have all they can do */
@@ -98,11 +109,13 @@ static void learn(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t 
         f->known_us = 0;
 }
 
-bool admission_judge(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done)
+bool admission_judge(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done,
+                     int overdue)
 {
     double bound_s = (double)f->deadline_ms / 1000 / (f->shed ? 2 : 1);
+    count(f, done, overdue);
     note(f, at_us, done + lag, done);
-    learn(f, at_us, lag, done);
+    learn(f, at_us, lag, overdue >= ADMISSION_OVERDUE || is_behind(f, at_us, done));
     f->shed =
         f->known_us && f->deadline_ms && lag > f->floor && (double)lag > bound_s * f->capacity;
     return f->shed;
@@ -130,6 +143,24 @@ static void ask_partitions(struct admission *a, struct watched *w)
         w->partitions = (size_t)n;
 }
 
+/* Nobody is asked of a flow that is not shed anyway. */
+static int ask_overdue(const struct admission *a, const struct watched *w, int64_t lag)
+{
+    char name[OVERDUE_NAME];
+    struct cache_command c = {.script = SCRIPT_NONE};
+    struct cache_reply reply = {0};
+    if (!a->s.cache || lag <= a->s.floor)
+        return 0;
+    overdue_name(w->flow->name, name);
+    cache_arg_text(&c, "GET");
+    cache_arg_text(&c, name);
+    if (cache_call(a->s.cache, &c, 1, &reply))
+        return 0;
+    int percent = reply.type == REPLY_TEXT ? overdue_parse(reply.text) : 0;
+    cache_reply_fini(&reply);
+    return percent;
+}
+
 static void measure_flow(struct admission *a, struct watched *w)
 {
     ask_partitions(a, w);
@@ -143,7 +174,10 @@ static void measure_flow(struct admission *a, struct watched *w)
     if (list && w->partitions &&
         broker_lag(a->s.producer, w->flow->topic.group, list, w->partitions, a->s.wait_ms) == 0) {
         admission_sum(list, w->partitions, &lag, &done);
-        shed = admission_judge(&w->judged, clock_mono_us(a->s.clock), lag, done);
+        int overdue = ask_overdue(a, w, lag);
+        pthread_mutex_lock(&a->lock);
+        shed = admission_judge(&w->judged, clock_mono_us(a->s.clock), lag, done, overdue);
+        pthread_mutex_unlock(&a->lock);
     }
     free(list);
     atomic_store(&w->lag, lag);
@@ -193,6 +227,25 @@ static void watch(struct admission *a, size_t i)
     atomic_store(&w->lag, -1);
 }
 
+/* The same records, and as much time for them: so what was judged of one holds for the other. */
+static bool is_same(const struct flow *x, const struct flow *y)
+{
+    return strcmp(x->name, y->name) == 0 && strcmp(x->topic.name, y->topic.name) == 0 &&
+           strcmp(x->topic.group, y->topic.group) == 0 && x->deadline_ms == y->deadline_ms;
+}
+
+static void take_over(struct admission *a, struct admission *before)
+{
+    pthread_mutex_lock(&before->lock);
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t k = 0; k < before->n; k++)
+            if (is_same(a->flows[i].flow, before->flows[k].flow)) {
+                a->flows[i].judged = before->flows[k].judged;
+                a->flows[i].shed = a->flows[i].judged.shed;
+            }
+    pthread_mutex_unlock(&before->lock);
+}
+
 int admission_open(const struct admission_settings *s, struct admission **out)
 {
     struct admission *a = calloc(1, sizeof *a);
@@ -205,7 +258,10 @@ int admission_open(const struct admission_settings *s, struct admission **out)
     clock_cond_init(&a->wake);
     for (size_t i = 0; a->flows && i < a->n; i++)
         watch(a, i);
-    a->s.partitions = NULL; /* the caller's, copied by now */
+    if (s->before && a->flows)
+        take_over(a, s->before);
+    a->s.partitions = NULL; /* the caller's, copied by now; */
+    a->s.before = NULL;     /* and who was before ends */
     if (s->every_ms > 0 && a->flows)
         a->started = pthread_create(&a->thread, NULL, run, a) == 0;
     if (!a->flows || (s->every_ms > 0 && !a->started)) {

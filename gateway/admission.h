@@ -3,17 +3,20 @@
  * nothing, and is never read as 0. */
 #pragma once
 #include "common/broker.h"
+#include "common/cache.h"
 #include "common/clock.h"
 #include "common/flow.h"
 
 /* ---- one flow; pure, belongs to one thread. Zeroed, with floor and deadline: nothing is known.
  *
  * What is in flight and how much is asked for say nothing of being behind: jobs may take until
- * their deadline. Behind is who has records open that came a deadline and some ago. What is done
- * meanwhile is all that the workers can do, their capacity. Shed is while lag / capacity is over
- * the deadline, and from then on until it is under a half of it. */
+ * their deadline. Behind is who has records open that came a deadline and some ago, or whose
+ * workers say that jobs are overdue (overdue.h). What is done meanwhile, but for those, is all
+ * that can be done, the capacity. Shed is while lag / capacity is over the deadline, and from then
+ * on until it is under a half of it. */
 enum {
     ADMISSION_SAMPLES = 61,            /* at least 5 min, and twice the deadline */
+    ADMISSION_OVERDUE = 5,             /* percent from which on workers are believed */
     ADMISSION_SETTLE_US = 10 * 1000000 /* to end a job after its deadline, and commit */
 };
 
@@ -22,14 +25,19 @@ struct admission_flow {
     int64_t deadline_ms; /* 0: none; never shed */
     struct {
         int64_t at_us, came, done; /* records since the topic began */
+        double good;               /* of those done, the ones that were not overdue */
     } sample[ADMISSION_SAMPLES];
     size_t n, next;
+    int64_t done; /* as measured last */
+    double good;
     double capacity;  /* jobs per second, at least */
     int64_t known_us; /* when it was seen; 0: unknown */
     bool shed;
 };
-/* Shed from now on? lag, done: as measured at at_us (admission_sum). */
-bool admission_judge(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done);
+/* Shed from now on? lag, done: as measured at at_us (admission_sum); overdue: percent of the jobs
+ * done lately, 0 where nobody says. */
+bool admission_judge(struct admission_flow *f, int64_t at_us, int64_t lag, int64_t done,
+                     int overdue);
 
 /* Sum of the partitions' lag, and of what is done. No commit, or one of records that are deleted:
  * from the start offset. */
@@ -38,10 +46,12 @@ void admission_sum(const struct broker_lag *list, size_t n, int64_t *lag, int64_
 /* ---- all flows, measured by a thread */
 struct admission;
 struct admission_settings {
-    struct broker_producer *producer; /* borrowed until close */
-    struct flow_set *flows;           /* borrowed until close */
-    const int *partitions;            /* of each flow's topic, in order of flows; copied, and asked
-                                       * for again once a minute */
+    struct broker_producer *producer; /* borrowed until close, as the next two */
+    struct cache *cache;              /* where workers say what is overdue; NULL: nobody does */
+    struct flow_set *flows;
+    const int *partitions;    /* of each flow's topic, in order of flows; copied, and asked
+                               * for again once a minute */
+    struct admission *before; /* whose judgements on flows that are the same go on; may be NULL */
     const struct clock *clock;
     int64_t floor;
     int every_ms; /* 0: no thread; the caller measures (tests) */

@@ -107,6 +107,8 @@ int serving_begin(struct serving *s, const struct options *o, const struct serve
                   struct broker_producer *producer)
 {
     const struct admission_settings lag = {.producer = producer,
+                                           .cache = base->jobs.cache,
+                                           .before = base->accept.admission,
                                            .flows = s->flows,
                                            .partitions = s->partitions,
                                            .clock = clock_real(),

@@ -1,35 +1,55 @@
-/* How long the flow's jobs take, told to gateways through Redis. */
+/* How long the flow's jobs take, and how many came to nothing waiting: told to gateways through
+ * Redis. */
 #include "common/eta.h"
 #include "common/log.h"
 #include "worker/job_parts.h"
 
 enum { TELL_EVERY_MS = 10000 };
 
-static void tell(struct cache_async *cache, const char *flow, const struct eta *eta)
+/* Redis away: nobody is told. */
+static void tell(struct cache_async *cache, const char *name, const char *text, int ttl_s)
 {
-    char name[ETA_NAME], text[ETA_TEXT];
     struct cache_command c = {.script = SCRIPT_NONE};
-    eta_name(flow, name);
-    eta_print(eta, text);
     cache_arg_text(&c, "SET");
     cache_arg_text(&c, name);
     cache_arg_text(&c, text);
     cache_arg_text(&c, "EX");
-    cache_arg_text(&c, log_number(ETA_TTL_S));
-    /* Redis away: nobody says how long it takes */
+    cache_arg_text(&c, log_number(ttl_s));
     if (cache_send(cache, &c, NULL, NULL))
         return;
+}
+
+/* At most every TELL_EVERY_MS. */
+static bool may_tell(const struct job_run *j, int64_t *next_ms)
+{
+    int64_t now_ms = loop_now_ms(j->env->loop);
+    if (!j->env->cache || !cache_async_up(j->env->cache) || now_ms < *next_ms)
+        return false;
+    *next_ms = now_ms + TELL_EVERY_MS;
+    return true;
 }
 
 void job_eta_note(struct job_run *j, int64_t took_ms)
 {
     struct flow_facts *facts = job_facts(j);
-    struct cache_async *cache = j->env->cache;
-    int64_t now_ms = loop_now_ms(j->env->loop);
+    char name[ETA_NAME], text[ETA_TEXT];
     struct eta eta;
     eta_note(&facts->took, took_ms);
-    if (!cache || !cache_async_up(cache) || now_ms < facts->tell_ms || !eta_of(&facts->took, &eta))
+    if (!eta_of(&facts->took, &eta) || !may_tell(j, &facts->tell_ms))
         return;
-    facts->tell_ms = now_ms + TELL_EVERY_MS;
-    tell(cache, j->claim.flow->name, &eta);
+    eta_name(j->claim.flow->name, name);
+    eta_print(&eta, text);
+    tell(j->env->cache, name, text, ETA_TTL_S);
+}
+
+void job_overdue_note(struct job_run *j, bool was)
+{
+    struct flow_facts *facts = job_facts(j);
+    char name[OVERDUE_NAME];
+    overdue_note(&facts->overdue, was);
+    int percent = overdue_percent(&facts->overdue);
+    if (!percent || !may_tell(j, &facts->warn_ms))
+        return;
+    overdue_name(j->claim.flow->name, name);
+    tell(j->env->cache, name, log_number(percent), OVERDUE_TTL_S);
 }

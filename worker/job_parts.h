@@ -15,6 +15,7 @@
 #pragma once
 #include "common/cache.h"
 #include "common/eta.h"
+#include "common/overdue.h"
 #include "common/log.h"
 #include "worker/budget.h"
 #include "worker/job_emit.h"
@@ -68,7 +69,8 @@ struct flow_facts { /* per flow: what is the same for all its jobs; made once */
     unsigned uses; /* OR of VAR_BIT of all its expressions */
     struct metric *by_state[5], *seconds, *again;
     struct eta_recent took; /* by jobs that ended well */
-    int64_t tell_ms;        /* when Redis is told the next time; the loop's clock */
+    struct overdue overdue;
+    int64_t tell_ms, warn_ms; /* when Redis is told of these the next time; the loop's clock */
 };
 
 struct job_ending { /* what a job comes to, from when it is computed until it is told */
@@ -148,6 +150,7 @@ int job_record_copy(const struct broker_record *r, struct job_record **out) must
 void job_run_enter(struct job_run *j, enum job_phase p);
 /* A job of the flow ended well (job_eta.c). */
 void job_eta_note(struct job_run *j, int64_t took_ms);
+void job_overdue_note(struct job_run *j, bool was);
 int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
 /* Whose log lines follow; log_scope_restore with what it returns. */
 struct log_ids job_scope(const struct job_run *j);

@@ -47,7 +47,7 @@ static void step(struct sim *s)
         return;
     int64_t done = s->now_s > s->takes_s ? s->started[s->now_s - s->takes_s] : 0;
     bool before = s->shed;
-    s->shed = admission_judge(&s->f, (1000 + s->now_s) * S, s->came - done, done);
+    s->shed = admission_judge(&s->f, (1000 + s->now_s) * S, s->came - done, done, 0);
     s->turns += s->shed != before;
 }
 
@@ -134,6 +134,37 @@ static void accepts_of_too_much_what_can_be_in_time(void **state)
     assert_int_equal(until(&s, true, 900), -1);
 }
 
+/* Workers end what has waited until its deadline, so that nothing is open for longer: of these they
+ * tell. Twice as much comes as can be done; nearly all that is accepted is done in time. */
+static void sheds_what_waits_for_its_end(void **state)
+{
+    enum { DEADLINE_S = 300, ABLE = 100, LATER_S = 5000 };
+    static int64_t came[SIM_S], over[SIM_S]; /* until then */
+    struct admission_flow f = {.floor = 1000, .deadline_ms = DEADLINE_S * 1000};
+    int64_t all = 0, overdue = 0, lately = 0, done = 0, shed_s = 0;
+    bool shed = false;
+    (void)state;
+    for (int t = 1; t < LATER_S; t++) {
+        came[t] = came[t - 1] + (shed ? 0 : t < 600 ? ABLE : 2 * ABLE);
+        int64_t late = t > DEADLINE_S ? came[t - DEADLINE_S] - over[t - 1] : 0;
+        over[t] = over[t - 1] + (late > 0 ? late : 0);
+        int64_t left = came[t] - over[t];
+        over[t] += left < ABLE ? left : ABLE;
+        overdue += late > 0 ? late : 0;
+        shed_s += shed;
+        if (t % 5 != 0)
+            continue;
+        done = t > 2 ? over[t - 2] : 0;
+        int percent = over[t] > all ? (int)((overdue - lately) * 100 / (over[t] - all)) : 0;
+        all = over[t];
+        lately = overdue;
+        shed = admission_judge(&f, (1000 + t) * S, came[t] - done, done, percent);
+        assert_false(shed && t < 600 + DEADLINE_S / 2); /* those before are all in time */
+    }
+    assert_in_range(shed_s, (LATER_S - 600) / 3, (LATER_S - 600) * 2 / 3);
+    assert_in_range(overdue, 1, DEADLINE_S * ABLE * 5 / 4); /* most of them at the rise */
+}
+
 static void sheds_nothing_up_to_the_floor_or_without_a_deadline(void **state)
 {
     struct sim s = sim(35, 2), none = sim(0, 2);
@@ -152,10 +183,11 @@ static void reads_going_back_as_standing_still(void **state)
     struct admission_flow f = {.floor = 1000, .deadline_ms = 35000};
     (void)state;
     for (int at_s = 1000; at_s < 1100; at_s += 5)
-        assert_false(admission_judge(&f, at_s * S, 100, 50000));
-    assert_true(admission_judge(&f, 1100 * S, 50100, 0)); /* somebody reset the group's offsets */
+        assert_false(admission_judge(&f, at_s * S, 100, 50000, 0));
+    assert_true(
+        admission_judge(&f, 1100 * S, 50100, 0, 0)); /* somebody reset the group's offsets */
     for (int i = 1; i < 10; i++)
-        assert_int_equal(admission_judge(&f, (1100 + i * 5) * S, 50100 - i * 5000, i * 5000),
+        assert_int_equal(admission_judge(&f, (1100 + i * 5) * S, 50100 - i * 5000, i * 5000, 0),
                          i < 7);
 }
 
@@ -350,6 +382,42 @@ static char *scraped(struct buf *text)
     buf_clear(text);
     metrics_print(text);
     return (char *)(uintptr_t)buf_str(text);
+}
+
+static void a_reload_goes_on_with_what_was_judged(void **state)
+{
+    static const struct broker_producer_ops ops = {.lag = fake_lag};
+    struct lagging broker = {.base.ops = &ops, .high = 5000};
+    struct flow before = {.name = "f", .deadline_ms = 1000, .topic = {.name = "t", .group = "g"}};
+    struct flow changed[] = {before, before};
+    struct flow_set flows = {.flows = &before, .flows_n = 1};
+    struct flow_set next_flows = {.flows = changed, .flows_n = 2};
+    struct clock_stepped clock;
+    struct admission *old, *next;
+    int partitions[] = {1, 1};
+    (void)state;
+    changed[1].deadline_ms = 2000; /* another bound: nothing of it is known */
+    clock_stepped_init(&clock, 0);
+    struct admission_settings settings = {.producer = &broker.base,
+                                          .flows = &flows,
+                                          .partitions = partitions,
+                                          .clock = &clock.clock,
+                                          .floor = 100};
+    assert_int_equal(admission_open(&settings, &old), 0);
+    for (int i = 0; i < 4; i++, clock_step(&clock, 5 * S))
+        admission_measure(old);
+    assert_true(admission_overloaded(old, &before));
+    settings.before = old;
+    settings.flows = &next_flows;
+    assert_int_equal(admission_open(&settings, &next), 0);
+    admission_close(old);
+    assert_true(admission_overloaded(next, &changed[0]));
+    assert_false(admission_overloaded(next, &changed[1]));
+    admission_measure(next);
+    assert_true(admission_overloaded(next, &changed[0]));
+    assert_false(admission_overloaded(next, &changed[1]));
+    admission_close(next);
+    metrics_reset();
 }
 
 /* A reload frees sets while others scrape. */
@@ -581,6 +649,7 @@ int main(void)
         cmocka_unit_test(sheds_no_flow_that_wakes_up),
         cmocka_unit_test(sheds_while_nothing_is_done_and_comes_back),
         cmocka_unit_test(accepts_of_too_much_what_can_be_in_time),
+        cmocka_unit_test(sheds_what_waits_for_its_end),
         cmocka_unit_test(sheds_nothing_up_to_the_floor_or_without_a_deadline),
         cmocka_unit_test(reads_going_back_as_standing_still),
         cmocka_unit_test(counts_from_the_start_without_a_commit),
@@ -588,6 +657,7 @@ int main(void)
         cmocka_unit_test(measures_flows_and_never_reads_unknown_as_none),
         cmocka_unit_test(counts_partitions_that_came_later),
         cmocka_unit_test(a_stop_is_not_held_up_by_the_other_flows),
+        cmocka_unit_test(a_reload_goes_on_with_what_was_judged),
         cmocka_unit_test(a_set_that_ended_is_scraped_no_more),
         cmocka_unit_test(accepts_good_topics),
         cmocka_unit_test(names_all_missing_topics_and_what_to_run),

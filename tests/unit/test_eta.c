@@ -1,4 +1,4 @@
-/* eta.h, etas.h: how long jobs usually take. */
+/* eta.h, etas.h: how long jobs usually take. overdue.h: how many came to nothing waiting. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include "common/cache_fake.h"
 #include "common/clock.h"
+#include "common/overdue.h"
 #include "gateway/etas.h"
 
 static void says_nothing_of_too_few(void **state)
@@ -51,6 +52,29 @@ static void forgets_what_is_long_ago(void **state)
         eta_note(&r, 7);
     assert_true(eta_of(&r, &e));
     assert_int_equal(e.p90_ms, 7);
+}
+
+static void counts_those_overdue_of_the_last_ones(void **state)
+{
+    struct overdue o = {0};
+    char name[OVERDUE_NAME];
+    (void)state;
+    assert_int_equal(overdue_percent(&o), 0);
+    overdue_note(&o, true);
+    assert_int_equal(overdue_percent(&o), 100);
+    for (int i = 0; i < 3; i++)
+        overdue_note(&o, false);
+    assert_int_equal(overdue_percent(&o), 25);
+    for (int i = 0; i < OVERDUE_KEPT; i++)
+        overdue_note(&o, i % 2);
+    assert_int_equal(overdue_percent(&o), 50);
+    overdue_name("f", name);
+    assert_string_equal(name, "op:{f:f}:overdue");
+    assert_int_equal(overdue_parse("28"), 28);
+    assert_int_equal(overdue_parse("100"), 100);
+    static const char *const bad[] = {"", "101", "-1", " 5", "5 ", "1000", "x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(overdue_parse(bad[i]), 0);
 }
 
 static void reads_only_what_it_prints(void **state)
@@ -161,6 +185,7 @@ int main(void)
         cmocka_unit_test(says_nothing_of_too_few),
         cmocka_unit_test(gives_the_middle_and_the_slow_tenth),
         cmocka_unit_test(forgets_what_is_long_ago),
+        cmocka_unit_test(counts_those_overdue_of_the_last_ones),
         cmocka_unit_test(reads_only_what_it_prints),
         cmocka_unit_test(asks_redis_once_in_ten_seconds),
         cmocka_unit_test(shows_nothing_where_redis_is_away_or_has_nonsense),

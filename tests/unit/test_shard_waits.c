@@ -74,6 +74,8 @@ static void jobs_that_need_it_wait_behind_the_breaker(void **state)
 
 static void the_deadline_ends_those_that_wait(void **state)
 {
+    static const char key[] = "op:{f:price-compare}:overdue";
+    size_t len;
     (void)state;
     struct world *w = world_new(0);
     small_breaker(w);
@@ -84,9 +86,12 @@ static void the_deadline_ends_those_that_wait(void **state)
     struct event e = later(w, 8000);
     world_run(w, 7900);
     assert_int_equal(world_state(w, &e.job), JOB_RUNNING);
+    assert_null(cache_fake_get(w->redis, key, &len));
     world_run(w, 200);
     assert_int_equal(world_state(w, &e.job), JOB_EXPIRED);
-    assert_int_equal(record_fake_dead(w->db, &e.job), 0); /* before its first call */
+    assert_int_equal(record_fake_dead(w->db, &e.job), 0);            /* before its first call */
+    assert_string_equal(cache_fake_get(w->redis, key, &len), "100"); /* of one; gateways hear it */
+    assert_in_range(cache_fake_ttl_ms(w->redis, key), 29000, 30000);
     world_free(w);
 }
 
