@@ -1,5 +1,5 @@
-/* overdue.h - how many of a flow's jobs lately came to their deadline before their first call: all
- * that time they waited for a worker or for an upstream's turn. Workers note it and tell Redis
+/* overdue.h - how many of a flow's jobs lately came to their deadline after they had waited for
+ * half of that time or more, for a worker or for an upstream's turn. Workers note it and tell Redis
  * (op:{f:FLOW}:overdue, a percentage), gateways judge by it (admission.h). Pure; one thread for
  * what it owns. */
 #pragma once

@@ -294,6 +294,8 @@ static void attempt(struct call_run *r)
     if (r->begun_ms < 0)
         r->begun_ms = r->since_ms;
     r->order.item->began = true;
+    if (r->order.began_ms && !*r->order.began_ms)
+        *r->order.began_ms = r->since_ms;
     int err = send(r);
     if (!err)
         return;

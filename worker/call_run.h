@@ -37,6 +37,7 @@ struct call_order {
     bool refill;         /* others' calls go first at the upstream */
     int64_t deadline_ms; /* loop time; INT64_MAX: none. The job stops what is open then */
     size_t *kept;        /* bytes of results the job holds; added to */
+    int64_t *began_ms;   /* set at the job's first attempt, where it is 0; NULL: nobody asks */
     call_run_fn *done;
     call_wait_fn *must_wait; /* NULL: never */
     void *arg;

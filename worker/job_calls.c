@@ -172,6 +172,7 @@ static void start_item(struct job_run *j, struct plan_item *i)
                                  .refill = j->claim.event.refill,
                                  .deadline_ms = j->deadline.place ? j->deadline.at_ms : INT64_MAX,
                                  .kept = &j->kept,
+                                 .began_ms = &j->began_ms,
                                  .done = call_over,
                                  .must_wait = must_wait,
                                  .arg = j,

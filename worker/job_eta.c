@@ -42,11 +42,18 @@ void job_eta_note(struct job_run *j, int64_t took_ms)
     tell(j->env->cache, name, text, ETA_TTL_S);
 }
 
-void job_overdue_note(struct job_run *j, bool was)
+/* It came to nothing since it had waited for most of its time. */
+static bool is_overdue(const struct job_run *j, bool called, int64_t took_ms)
+{
+    int64_t had_ms = loop_now_ms(j->env->loop) - j->began_ms;
+    return !called || (j->began_ms && had_ms * 2 < took_ms);
+}
+
+void job_overdue_note(struct job_run *j, bool expired, bool called, int64_t took_ms)
 {
     struct flow_facts *facts = job_facts(j);
     char name[OVERDUE_NAME];
-    overdue_note(&facts->overdue, was);
+    overdue_note(&facts->overdue, expired && is_overdue(j, called, took_ms));
     int percent = overdue_percent(&facts->overdue);
     if (!percent || !may_tell(j, &facts->warn_ms))
         return;

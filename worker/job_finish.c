@@ -257,7 +257,7 @@ static void count(struct job_run *j, enum job_state state)
             job_eta_note(j, took_us / 1000);
     }
     if (!j->claim.event.refill)
-        job_overdue_note(j, state == JOB_EXPIRED && !j->ending->called);
+        job_overdue_note(j, state == JOB_EXPIRED, j->ending->called, took_us / 1000);
     metrics_add(facts->by_state[state - JOB_SUCCEEDED], 1);
     metrics_observe_us(facts->seconds, took_us);
 }

@@ -129,6 +129,7 @@ struct job_run {
     struct call_items *calls; /* by place in the flow's; NULL: not yet */
     bool advancing;           /* calls are being started: none of them ends the job meanwhile */
     struct due_item turn;     /* there is more to start than one turn of the loop bears */
+    int64_t began_ms;         /* when its first attempt was made here, of the loop; 0: none was */
     size_t kept;              /* bytes of results as text, */
     size_t trees, copied;     /* as JSON, and of what else it holds */
     struct json *rows;        /* `$rows`, owned */
@@ -150,7 +151,8 @@ int job_record_copy(const struct broker_record *r, struct job_record **out) must
 void job_run_enter(struct job_run *j, enum job_phase p);
 /* A job of the flow ended well (job_eta.c). */
 void job_eta_note(struct job_run *j, int64_t took_ms);
-void job_overdue_note(struct job_run *j, bool was);
+/* It ended; expired: at its deadline. called: an attempt was made, here or before. */
+void job_overdue_note(struct job_run *j, bool expired, bool called, int64_t took_ms);
 int64_t job_env_now_us(const struct job_env *env); /* the record's clock */
 /* Whose log lines follow; log_scope_restore with what it returns. */
 struct log_ids job_scope(const struct job_run *j);

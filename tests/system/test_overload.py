@@ -13,8 +13,8 @@ def refused(answer):
 
 
 def test_jobs_that_would_end_waiting_for_their_upstream_are_refused(new_site):
-    """Of ten jobs a second the shops take two: the others come to their deadline before their first call, and Kafka
-    holds none for longer. That they do, workers tell."""
+    """Of ten jobs a second the shops take two: the others come to their deadline in line, or soon after their turn has
+    come, and Kafka holds none for longer. That they do, workers tell."""
     site = new_site(edit={"deadline: 12s": "deadline: 4s"}, concurrency=2, env={"OFFPATH_OVERLOAD_FLOOR": "10"}).open()
     slow_shops(site, 1000)
     answer = wait_for("it is refused", lambda: refused(site.post()), 90, every=0.1)
