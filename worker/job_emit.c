@@ -127,7 +127,7 @@ static int key_of_flow(const struct emitting *a, const struct event *child,
     int err = user && job ? flow_record_key(to, id, &vars, out, &error) : ERR_NOMEM;
     json_free(user);
     json_free(job);
-    return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
+    return err == ERR_EXPRESSION ? fail(a, err, expr_error_plain(&error)) : err;
 }
 
 static int key_of_topic(const struct emitting *a, const struct expr_vars *vars, struct buf *out)
@@ -138,7 +138,7 @@ static int key_of_topic(const struct emitting *a, const struct expr_vars *vars, 
         return 0;
     int err = expr_eval(a->entry->key, vars, &v, &error);
     if (err)
-        return err == ERR_EXPRESSION ? fail(a, err, error.text) : err;
+        return err == ERR_EXPRESSION ? fail(a, err, expr_error_plain(&error)) : err;
     if (!json_print_scalar(v, out))
         err = fail(a, ERR_EXPRESSION, "the key must be a string, number or boolean");
     json_free(v);
@@ -201,7 +201,7 @@ static int emit_one(const struct emitting *a, const struct expr_vars *vars, uint
     buf_init(&value, EMIT_ALL_MAX);
     int err = template_render(a->entry->value, vars, &v, &error);
     if (err == ERR_EXPRESSION)
-        err = fail(a, err, error.text);
+        err = fail(a, err, expr_error_plain(&error));
     if (!err)
         err = check_schema(a, v);
     if (!err) {
@@ -250,7 +250,7 @@ static int emit_entry(const struct emitting *a)
     if (!err && !once)
         err = each_list(each, a->s->vars, &list, &owned, &error);
     if (err == ERR_EXPRESSION)
-        (void)fail(a, err, error.text);
+        (void)fail(a, err, expr_error_plain(&error));
     if (!err)
         err = once ? emit_one(a, a->s->vars, 0) : emit_each(a, list);
     json_free(owned);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shard_world.h"
+#include "shard_calls.h"
 
 enum { JOBS = 6 };
 
@@ -122,14 +122,40 @@ static void what_a_job_starts_is_not_told_as_its_own(void **state)
     world_free(w);
 }
 
-static int start(void **state)
+/* jq quotes what it could not add. */
+static void no_line_quotes_what_a_record_to_send_holds(void **state)
+{
+    static const char *const emits[] = {
+        "{topic: out, value: '\\($request.name + 1)'}",
+        "{topic: out, key: '$request.name + 1', value: {n: 1}}",
+        "{topic: out, when: '$request.name + 1', value: {n: 1}}",
+        "{topic: out, for_each: '$request.name + 1', value: {n: 1}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof emits / sizeof emits[0]; i++) {
+        char more[200];
+        snprintf(more, sizeof more, "emit:\n  - %s\n", emits[i]);
+        struct world *w = world_of(more, NULL);
+        struct event e = world_event(w, NULL);
+        world_put(w, &e, "{\"name\":\"alice\"}", 0);
+        capture_start();
+        world_run(w, 5000);
+        capture_stop();
+        assert_int_equal(world_state(w, &e.job), JOB_FAILED);
+        assert_int_equal(lines(" emit ", NULL, "cannot be added"), 1);
+        assert_int_equal(lines("alice", NULL, NULL), 0);
+        world_free(w);
+    }
+}
+
+static int log_start(void **state)
 {
     (void)state;
     log_open("worker", false, LOG_INFO);
     return expr_start();
 }
 
-static int stop(void **state)
+static int log_stop(void **state)
 {
     (void)state;
     expr_stop();
@@ -141,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_call_is_told_of_its_own_job),
         cmocka_unit_test(what_a_job_starts_is_not_told_as_its_own),
+        cmocka_unit_test(no_line_quotes_what_a_record_to_send_holds),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, log_start, log_stop);
 }
