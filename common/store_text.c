@@ -96,8 +96,13 @@ int store_err_of_user(unsigned number, const char *sqlstate)
 void store_hide_value(unsigned number, const char *text, char *out, size_t size)
 {
     /* Duplicate entry '%s' for key ..., Incorrect ... value: '%s' for column ..., Truncated ... */
-    static const unsigned quoting[] = {1062, 1292, 1366, 1367, 1411, 1525, 1586, 1690};
+    static const unsigned quoting[] = {1062, 1105, 1292, 1300, 1366, 1367,
+                                       1411, 1525, 1586, 1690, 1918, 3854};
     const char *from = NULL, *to = NULL;
+    if (number == 1526) { /* the one that writes it without quotes */
+        snprintf(out, size, "Table has no partition for value ...");
+        return;
+    }
     for (size_t i = 0; i < sizeof quoting / sizeof *quoting; i++)
         if (quoting[i] == number)
             from = strchr(text, '\'');

@@ -295,6 +295,14 @@ static void a_value_that_an_error_quotes_is_in_no_log(void **state)
          "Truncated incorrect DOUBLE value: '...'"},
         {1062, "Duplicate entry 'cut off in the mid", "Duplicate entry '...'"},
         {1062, "Doppelter Eintrag", "Doppelter Eintrag"},
+        {1300, "Invalid utf8mb4 character string: '\\xE4ann'",
+         "Invalid utf8mb4 character string: '...'"},
+        {3854, "Cannot convert string 'ann\\xE4' from utf8mb4 to latin1",
+         "Cannot convert string '...' from utf8mb4 to latin1"},
+        {1918, "Encountered illegal value 'ann' when converting to DOUBLE",
+         "Encountered illegal value '...' when converting to DOUBLE"},
+        {1105, "XPATH syntax error: 'ann'", "XPATH syntax error: '...'"},
+        {1526, "Table has no partition for value 1970", "Table has no partition for value ..."},
         {1054, "Unknown column 'mail' in 'field list'", "Unknown column 'mail' in 'field list'"},
     };
     char out[STORE_WHY];
