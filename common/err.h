@@ -54,7 +54,8 @@
     X(FENCED, -49, "internal", 500, -1, "this worker was declared dead")                 \
     X(REFUSED, -50, "internal", 500, -1, "refused for good")                             \
     X(EXISTS, -51, "final", 409, -1, "already there")                                    \
-    X(SETUP, -52, "internal", 500, -1, "a topic, table or server is missing")
+    X(SETUP, -52, "internal", 500, -1, "a topic, table or server is missing")            \
+    X(NOT_YET, -53, "signed-out", 401, -1, "a token that may be good later")
 
 enum err {
     ERR_OK = 0,

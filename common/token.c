@@ -154,8 +154,10 @@ static int check_times(const struct json *v, int64_t now_us, const char **why)
         return refuse(why, "the token has expired");
     if (nbf && !is_time(nbf))
         return refuse(why, "the token's nbf is no time");
-    if (nbf && now < json_number(nbf) - TOKEN_LEEWAY_S)
-        return refuse(why, "the token is not valid yet");
+    if (nbf && now < json_number(nbf) - TOKEN_LEEWAY_S) {
+        *why = "the token is not valid yet";
+        return ERR_NOT_YET;
+    }
     return 0;
 }
 

@@ -34,7 +34,7 @@ int token_head(const struct token_rules *r, const char *token, struct token_head
 enum { TOKEN_ISSUER = 512 };
 int token_issuer(const char *token, char out[TOKEN_ISSUER], const char **why) must_use;
 /* Check signature, iss, aud, exp (which must be there), nbf; then fill the user. The key was found
- * by the header of this token. Errors as above. */
+ * by the header of this token. Errors as above; ERR_NOT_YET, with why: by nbf. */
 int token_check(const struct token_rules *r, const struct jose_key *key, const char *token,
                 int64_t now_us, struct token_user *out, const char **why) must_use;
 

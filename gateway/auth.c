@@ -82,8 +82,10 @@ static int check(const struct auth *a, const char *token, struct token_user *use
         *why = "the keys that tokens are checked with cannot be read now";
         return err;
     }
-    if (err)
-        return refuse(why, "the token is signed with a key that is not known here");
+    if (err) { /* new keys are asked for at most every 30 s */
+        *why = "the token is signed with a key that is not known here";
+        return ERR_NOT_YET;
+    }
     err = token_check(&from->rules, key, token, clock_wall_us(a->clock), user, why);
     jwks_put(set);
     return err;
@@ -112,13 +114,13 @@ void auth_refuse(const struct http_request *q, struct http_reply *r, int err, co
 {
     const char *bearer, *ignored;
     char cookie[COOKIE_TOKEN];
-    if (err == ERR_SIGNED_OUT) {
+    if (err == ERR_SIGNED_OUT || err == ERR_NOT_YET)
         http_reply_header(r, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
-        /* No script can take the cookie away, and with it each request is refused. */
-        if (find_token(q, &bearer, &ignored) == 0 && !bearer && cookie_read(q, cookie))
-            cookie_set(q, r, "", 0);
-    }
-    problem_simple(q, r, err, why);
+    /* No script can take the cookie away, and with it each request is refused. */
+    if (err == ERR_SIGNED_OUT && find_token(q, &bearer, &ignored) == 0 && !bearer &&
+        cookie_read(q, cookie))
+        cookie_set(q, r, "", 0);
+    problem_simple(q, r, err == ERR_NOT_YET ? ERR_SIGNED_OUT : err, why);
 }
 
 void auth_challenge(const struct http_request *q, struct http_reply *r)

@@ -17,13 +17,13 @@ struct auth {
     const struct clock *clock;
 };
 
-/* Fill *user (all zero: a guest). 0; ERR_SIGNED_OUT: a bad token; ERR_NOT_ALLOWED: by cookie, from
- * another site; ERR_UNAVAILABLE: the keys cannot be read now. why: a sentence for the client, lent
- * for ever. */
+/* Fill *user (all zero: a guest). 0; ERR_SIGNED_OUT: a bad token; ERR_NOT_YET: one that may be good
+ * later; ERR_NOT_ALLOWED: by cookie, from another site; ERR_UNAVAILABLE: the keys cannot be read
+ * now. why: a sentence for the client, lent for ever. */
 int auth_request(const struct auth *a, const struct http_request *q, struct token_user *user,
                  const char **why) must_use;
-/* Answer 401 with a challenge, 403 or 503, as auth_request said. A cookie that was refused is taken
- * away. */
+/* Answer 401 with a challenge, 403 or 503, as auth_request said. A cookie that will not be
+ * good again is taken away. */
 void auth_refuse(const struct http_request *q, struct http_reply *r, int err, const char *why);
 /* 401 for a guest where a user is needed. */
 void auth_challenge(const struct http_request *q, struct http_reply *r);

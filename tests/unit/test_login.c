@@ -102,6 +102,30 @@ static void takes_only_a_refused_cookie_away(void **state)
     assert_null(strstr(reply_headers(s), "Set-Cookie"));
 }
 
+/* A key that is too new to have been read, a clock that is behind: the same cookie is good soon. */
+static void leaves_a_cookie_that_may_be_good_later(void **state)
+{
+    struct stage *s = *state;
+    static const char later[] = "{\"iss\":\"" STAGE_ISSUER "\",\"sub\":\"alice\","
+                                "\"nbf\":4102444800,\"exp\":4102444900}";
+    const struct jose_key *key = jwks_find(s->keys, JOSE_HS256, "");
+    struct buf cookie = {0};
+    buf_text(&cookie, "Cookie: offpath=");
+    assert_int_equal(jose_sign(key, later, strlen(later), &cookie), 0);
+    assert_int_equal(stage_ask(s, "GET", "/v1/flows", buf_str(&cookie)), 401);
+    assert_string_equal(stage_member(s, "detail"), "the token is not valid yet");
+    assert_string_equal(stage_member(s, "code"), "signed-out");
+    assert_non_null(strstr(reply_headers(s), "error=\"invalid_token\""));
+    assert_null(strstr(reply_headers(s), "Set-Cookie"));
+    buf_fini(&cookie);
+    s->issuer.rules.algorithms |= 1u << JOSE_ES256; /* {"alg":"ES256","kid":"new"} */
+    assert_int_equal(stage_ask(s, "GET", "/v1/flows",
+                               "Cookie: offpath=eyJhbGciOiJFUzI1NiIsImtpZCI6Im5ldyJ9.e30.AAAA"),
+                     401);
+    assert_non_null(strstr(stage_member(s, "detail"), "a key that is not known here"));
+    assert_null(strstr(reply_headers(s), "Set-Cookie"));
+}
+
 static void refuses_what_other_sites_send(void **state)
 {
     struct stage *s = *state;
@@ -249,6 +273,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_the_user_by_the_cookie, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(prefers_the_bearer, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(takes_only_a_refused_cookie_away, stage_setup,
+                                        stage_teardown),
+        cmocka_unit_test_setup_teardown(leaves_a_cookie_that_may_be_good_later, stage_setup,
                                         stage_teardown),
         cmocka_unit_test_setup_teardown(makes_nobody_a_guest_by_a_bad_cookie, stage_setup,
                                         stage_teardown),
