@@ -186,8 +186,8 @@ must_use static inline int broker_lag(struct broker_producer *p, const char *gro
 {
     return p->ops->lag(p, group, list, n, wait_ms);
 }
-/* How many partitions the topic has now (0: there is none); they may grow. Blocks up to wait_ms. 0,
- * ERR_IO, ERR_TIMEOUT. */
+/* How many partitions the topic has now (0: there is none, and none is made); they may grow. Blocks
+ * up to wait_ms. 0, ERR_IO, ERR_TIMEOUT. */
 must_use static inline int broker_partitions(struct broker_producer *p, const char *topic,
                                              int wait_ms, int *n)
 {

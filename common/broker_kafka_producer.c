@@ -203,12 +203,16 @@ static int producer_lag(struct broker_producer *port, const char *group, struct 
     return err;
 }
 
+/* By a client that asks for lag: the producer's own question may create the topic. */
 static int producer_partitions(struct broker_producer *port, const char *topic, int wait_ms, int *n)
 {
     struct producer *p = (struct producer *)port;
     struct broker_topic t = {0};
     snprintf(t.name, sizeof t.name, "%s", topic);
-    int err = kafka_partitions(p->kafka, &t, wait_ms);
+    pthread_mutex_lock(&p->lag_lock);
+    struct kafka *any = p->lag ? p->lag->kafka : lag_client(p, "");
+    int err = any ? kafka_partitions(any, &t, wait_ms) : ERR_IO;
+    pthread_mutex_unlock(&p->lag_lock);
     if (!err)
         *n = t.partitions;
     return err;

@@ -17,6 +17,7 @@
 #include "common/clock.h"
 
 enum {
+    METADATA = 3,
     OFFSET_FETCH = 9,
     JOIN_GROUP = 11,
     PRODUCE = 0,
@@ -281,6 +282,26 @@ static void each_group_keeps_its_client(void **state)
     broker_producer_close(p);
 }
 
+/* The mock makes topics like a broker with auto.create.topics.enable: for who does not forbid it.
+ */
+static void asking_for_a_missing_topic_does_not_make_it(void **state)
+{
+    struct mock *m = *state;
+    atomic_int reports = 0;
+    struct broker_producer *p;
+    int n = -1;
+    rd_kafka_mock_set_apiversion(m->cluster, METADATA, 0, 4); /* where it can be forbidden */
+    assert_int_equal(broker_kafka_producer_open(&m->settings, on_report, &reports, &p), 0);
+    for (int i = 0; i < 2; i++) { /* with a client of its own, with that of a group */
+        assert_int_equal(broker_partitions(p, "missing", WAIT_MS, &n), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(broker_partitions(p, "topic", WAIT_MS, &n), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(ask_lag(p, WAIT_MS), 0);
+    }
+    broker_producer_close(p);
+}
+
 static void publish(struct broker_producer *p)
 {
     struct broker_record r = {
@@ -390,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_group_that_may_not_be_joined_says_so, start, stop),
         cmocka_unit_test_setup_teardown(a_group_on_the_move_makes_lag_unknown, start, stop),
         cmocka_unit_test_setup_teardown(each_group_keeps_its_client, start, stop),
+        cmocka_unit_test_setup_teardown(asking_for_a_missing_topic_does_not_make_it, start, stop),
         cmocka_unit_test_setup_teardown(a_coordinator_that_comes_too_late_makes_lag_unknown, start,
                                         stop),
         cmocka_unit_test_setup_teardown(a_producer_is_up_once_it_can_publish_at_once, start, stop),
