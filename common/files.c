@@ -23,13 +23,14 @@ unsigned files_for_calls(unsigned limit, unsigned shards)
     return calls > CALLS_MIN ? calls : CALLS_MIN;
 }
 
-unsigned files_for_connections(unsigned connections)
+unsigned files_for_connections(unsigned connections, unsigned groups)
 {
-    return connections + RESERVE;
+    return connections + groups * FILES_GROUP + RESERVE;
 }
 
-unsigned files_for_streams(unsigned limit, unsigned threads, unsigned streams)
+unsigned files_for_streams(unsigned limit, unsigned threads, unsigned groups, unsigned streams)
 {
-    unsigned others = files_for_connections(threads), left = limit > others ? limit - others : 0;
+    unsigned others = files_for_connections(threads, groups),
+             left = limit > others ? limit - others : 0;
     return left < streams ? left : streams;
 }

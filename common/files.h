@@ -10,12 +10,15 @@ unsigned files_raise(void);
  * idle connections, servers, the broker's connections and files. Pure. */
 unsigned files_for_calls(unsigned limit, unsigned shards);
 
-/* What a gateway needs that serves so many connections at once; without one left, its listener
- * spins. Pure. */
-unsigned files_for_connections(unsigned connections);
+/* What a gateway needs that serves so many connections at once and asks for the lag of so many
+ * groups; without one left, its listener spins. Pure. */
+unsigned files_for_connections(unsigned connections, unsigned groups);
 
 /* How many of so many live streams there are descriptors for, beside the connections that `threads`
- * serve. Pure. */
-unsigned files_for_streams(unsigned limit, unsigned threads, unsigned streams);
+ * serve and the groups. Pure. */
+unsigned files_for_streams(unsigned limit, unsigned threads, unsigned groups, unsigned streams);
 
-enum { FILES_IDLE_CONNECTIONS = 512 }; /* a shard keeps at most so many to upstreams */
+enum {
+    FILES_IDLE_CONNECTIONS = 512, /* a shard keeps at most so many to upstreams */
+    FILES_GROUP = 16,             /* a group's Kafka client, with three brokers */
+};

@@ -312,11 +312,11 @@ static int await_producers(struct gateway *g, char why[GATEWAY_WHY])
 }
 
 /* A stream too many is refused; without a descriptor it would begin and end at once. */
-static void raise_files(struct gateway *g)
+static void share_files(struct gateway *g, unsigned limit)
 {
-    unsigned limit = files_raise(), threads = g->o->threads;
-    unsigned needed = files_for_connections(threads + g->o->streams);
-    g->streams = files_for_streams(limit, threads, g->o->streams);
+    unsigned threads = g->o->threads, groups = (unsigned)g->first->flows->flows_n;
+    unsigned needed = files_for_connections(threads + g->o->streams, groups);
+    g->streams = files_for_streams(limit, threads, groups, g->o->streams);
     if (limit < needed)
         log_warn(
             "few-descriptors", "limit", log_number(limit), "needed", log_number(needed), "streams",
@@ -327,7 +327,7 @@ static void raise_files(struct gateway *g)
 
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
-    raise_files(g);
+    unsigned limit = files_raise();
     int rc = open_secret(g, why);
     if (rc)
         return rc;
@@ -335,8 +335,10 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     if (rc)
         return rc;
     rc = expr_start() || expr_prove_threads() ? EXIT_BUG : serving_read(g->o, true, &g->first, why);
-    if (!rc)
-        rc = check_record(g, why);
+    if (rc)
+        return rc;
+    share_files(g, limit);
+    rc = check_record(g, why);
     if (!rc)
         rc = producers_open(g->o, producer_lost, g, &g->publisher, why);
     if (!rc)

@@ -36,16 +36,18 @@ static void test_calls_leave_room_for_all_else(void **state)
 static void test_connections_need_as_much_beside_them(void **state)
 {
     (void)state;
-    assert_int_equal(files_for_connections(256), 256 + 256);
+    assert_int_equal(files_for_connections(256, 0), 256 + 256);
+    assert_int_equal(files_for_connections(256, 20), 256 + 256 + 320); /* and their lag's clients */
 }
 
 static void test_streams_take_only_what_is_left(void **state)
 {
     (void)state;
-    assert_int_equal(files_for_streams(20000, 256, 10000), 10000);
-    assert_int_equal(files_for_streams(1024, 256, 10000), 1024 - 256 - 256);
-    assert_int_equal(files_for_streams(512, 256, 10000), 0);
-    assert_int_equal(files_for_streams(62, 256, 10000), 0);
+    assert_int_equal(files_for_streams(20000, 256, 0, 10000), 10000);
+    assert_int_equal(files_for_streams(1024, 256, 0, 10000), 1024 - 256 - 256);
+    assert_int_equal(files_for_streams(1024, 256, 20, 10000), 1024 - 256 - 256 - 320);
+    assert_int_equal(files_for_streams(512, 256, 0, 10000), 0);
+    assert_int_equal(files_for_streams(62, 256, 1, 10000), 0);
 }
 
 static void test_a_few_calls_are_always_possible(void **state)
