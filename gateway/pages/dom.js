@@ -213,6 +213,9 @@ export function ask(title, content, buttons) {
   });
 }
 
+// What is wrong, in one line.
+export const brief = (e) => clean(e.detail || sentence(e.code)?.[0] || e.message);
+
 // A problem+json as people read it: what happened, what it means, what to do.
 export function problem(p, extra) {
   const known = sentence(p.code);

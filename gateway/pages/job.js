@@ -1,5 +1,5 @@
 // job.js - /j/{id}: one job, while it runs and afterwards.
-import { h, empty, add, button, link, copy, ask, problem, value, json, toast, time, clean, took, say, clockTime, state, number, foreign } from "./dom.js";
+import { h, empty, add, button, link, copy, ask, problem, brief, value, json, toast, time, clean, took, say, clockTime, state, number, foreign } from "./dom.js";
 import { t, reason, sentence } from "./text.js";
 import { call, clock, curl, inputOf, links, remember, flowTitle, allFlows, who } from "./api.js";
 import { watchJob } from "./live.js";
@@ -103,22 +103,20 @@ class JobPage {
     if (!this.closed) this.apply(a.body);
   }
 
-  // Several events in a row need one look at the record.
+  // Several events in a row need one look at the record; between two of a long one there is a pause.
   reload() {
     if (this.loading) { this.loadAgain = true; return; }
     this.loading = true;
-    this.load().catch(() => {}).finally(() => {
+    this.load().catch(() => {}).finally(() => setTimeout(() => {
       this.loading = false;
       const again = this.loadAgain;
       this.loadAgain = false;
-      if (again) setTimeout(() => this.closed || this.reload(), this.calls.size > ROWS ? AGAIN_MS : 0); // it is long
-    });
+      if (again && !this.closed) this.reload();
+    }, this.calls.size > ROWS ? AGAIN_MS : 0));
   }
 
   fail(p) {
-    this.watch?.stop();
-    clearTimeout(this.pending);
-    this.pending = true; // nothing is drawn over it
+    this.close(); // nothing is drawn over it
     const extra = p.code === "signed-out" ? button(t("signIn"), signInDialog)
       : h("p", {}, link("/me", t("myJobs")), " · ", link("/", t("flows")));
     empty(this.note, problem(p, extra));
@@ -128,6 +126,7 @@ class JobPage {
   // ---- what comes
 
   onEvent(name, data) {
+    this.seen = clock();
     if (name === "state" && data) {
       if (this.job?.state !== data.state) this.reload();
       if (this.job && !isFinal(this.job.state)) this.job.state = data.state;
@@ -150,7 +149,7 @@ class JobPage {
   schedule() {
     this.pending ||= setTimeout(() => {
       this.pending = 0;
-      if (this.job && !this.closed) this.render();
+      if (this.job) this.render();
     }, RENDER_MS);
   }
 
@@ -255,11 +254,11 @@ class JobPage {
   }
 
   render() {
+    if (this.closed) return;
     const j = this.job;
     clearTimeout(this.grey);
     clearTimeout(this.pending);
     this.pending = 0;
-    this.seen = clock();
     this.named();
     empty(this.title, clean(this.name || j.flow || t("job")), " ", state(j.state));
     const told = /^\(\d+\) /.exec(document.title)?.[0] || ""; // by ready, until somebody looks
@@ -344,7 +343,7 @@ class JobPage {
       if (isFinal(body.state)) this.reload();
       this.render();
     } catch (e) {
-      toast(clean(e.code === "final" ? problem(e).querySelector("h2").textContent : e.detail || e.title || e.message));
+      toast(brief(e));
       if (e.code === "final") this.reload();
     }
   }

@@ -67,6 +67,7 @@ function reading(place) {
     } catch (e) {
       if (!(e.code || e.status)) throw e;
       if (closed) return;
+      place.removeAttribute("aria-busy");
       if (wrong !== e.code) empty(place, trouble(e, () => go(read)));
       wrong = e.code;
       timer = tryAgain(e, () => go(read));

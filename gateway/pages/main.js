@@ -1,5 +1,5 @@
 // main.js - the frame: addresses, sign-in, language, colours, keys, and "your answer is ready".
-import { $, h, empty, button, link, ask, problem, toast, say, clean, refreshTimes } from "./dom.js";
+import { $, h, empty, button, link, ask, problem, brief, toast, say, clean, refreshTimes } from "./dom.js";
 import { t, lang, chooseLanguage, sentence } from "./text.js";
 import { load, save, isOver, who, signIn, signOut, beDemoUser } from "./api.js";
 import { watchMine } from "./live.js";
@@ -37,8 +37,10 @@ async function show(quiet) { // quiet: nobody has asked for another page
   try {
     const found = ROUTES.map(([re, f]) => [re.exec(location.pathname), f]).find(([m]) => m);
     const next = found ? await found[1](draw, found[0]) : draw(h("h1", { tabindex: "-1" }, t("gone")), link("/", t("flows")));
-    if (mine === turn) page = next || {};
-    else next?.close?.();
+    if (mine === turn) {
+      page = next || {};
+      wrong = "";
+    } else next?.close?.();
   } catch (e) {
     if (!(e.code || e.status)) console.error(e);
     else if (mine === turn) timer = tryAgain(e, () => show(true));
@@ -100,13 +102,13 @@ function demoSwitch(user) {
     DEMO.map((n) => n.split("=")).map(([n, sub = n]) => one(n, sub, n[0].toUpperCase() + n.slice(1))), one("", "", t("guest")));
 }
 async function be(name) {
-  try { await (name ? beDemoUser(name) : signOut()); } catch (e) { toast(clean(e.detail || e.message)); }
+  try { await (name ? beDemoUser(name) : signOut()); } catch (e) { toast(brief(e)); }
   await show();
   header.querySelector(".switch [aria-pressed=true]")?.focus();
 }
 
 async function leave() {
-  try { await signOut(); } catch (e) { toast(clean(e.detail || e.message)); }
+  try { await signOut(); } catch (e) { toast(brief(e)); }
   show();
 }
 
@@ -127,7 +129,7 @@ export async function signInDialog() {
       input.value = "";
       showUser();
       return true;
-    } catch (e) { wrong.textContent = clean(e.detail || sentence(e.code)?.[0] || e.message); }
+    } catch (e) { wrong.textContent = brief(e); }
   }
 }
 
@@ -141,8 +143,8 @@ export function onReady(f) {
 
 export function ready(job, here) {
   for (const f of listeners) f(job);
-  const finished = Date.parse(job.finished);
-  if (!isFinal(job.state) || told.get(job.id) >= finished - 1000) return; // redriven, it ends once more
+  const finished = Date.parse(job.finished), before = told.get(job.id);
+  if (!isFinal(job.state) || (before && (here || before >= finished - 1000))) return; // redriven, it ends once more
   if (!here && !document.hidden && location.pathname === `/j/${job.id}`) return; // its own page says it, if it is awake
   told.set(job.id, finished);
   const text = clean(job.message || t("isDone", { flow: job.title || job.flow, state: t("state." + job.state) }));
@@ -190,17 +192,20 @@ document.addEventListener("keydown", (e) => {
 // ---- begin
 
 chooseLanguage(load("lang") || (navigator.language?.startsWith("ko") ? "ko" : "en"));
-// Another tab has changed the user, or the browser brings back a page that it had kept.
-function again() {
-  dispatchEvent(new Event("offpath-user"));
-  showUser();
-}
+const newUser = () => dispatchEvent(new Event("offpath-user"));
 addEventListener("offpath-user", frame);
 addEventListener("storage", (e) => {
   if (e.key === "offpath.theme") frame();
-  if (e.key === "offpath.me") again();
+  if (e.key !== "offpath.me") return; // another tab has changed the user
+  newUser();
+  showUser();
 });
-addEventListener("pageshow", (e) => { if (e.persisted) again(); });
+addEventListener("pageshow", (e) => { // that the browser had kept, without its streams
+  if (!e.persisted) return;
+  newUser();
+  if (page.user === undefined) show(true);
+  else showUser();
+});
 setInterval(() => refreshTimes(main), 1000);
 addEventListener("offline", () => { if (!location.pathname.startsWith("/j/")) say(t("offlinePage")); });
 const begin = () => { watchMine((job) => ready(job, false)); show(); };

@@ -1,8 +1,10 @@
 """The console while things happen: tabs that are hidden, that change their user, that lose the gateway or
 the record, and pages that are left before they are there."""
+import time
+
 import pytest
 
-from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, field, hide, holds, sign_in, signed, site
+from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, field, hide, holds, sign_in, sign_in_here, signed, site
 from harness import FINAL, wait_for, wait_held
 from streams import wait_open
 from test_signed_in import accept, wait_state
@@ -27,6 +29,15 @@ window.fetch = async (url, options) => {
   return new Response(theirs.pipeThrough(new TextEncoderStream()), answer);
 };
 """
+LATER = """
+const Right = Date, ask = window.fetch;
+window.later = 0; window.asked = 0;
+window.Date = class extends Right {
+  constructor(...words) { if (words.length) super(...words); else super(Right.now() + later); }
+  static now() { return Right.now() + later; }
+};
+window.fetch = (...words) => { asked += 1; return ask(...words); };
+"""  # window.later: so many ms pass at once; window.asked: how often something was asked
 READY = "Your answer is ready."
 
 
@@ -54,7 +65,7 @@ def test_who_asked_to_be_told_is_told_however_long_the_tab_was_hidden(site, brow
 
 
 def test_a_member_is_told_by_a_page_that_sleeps(site, browser, before_pages):
-    before_pages(HURRY + NOTIFICATION.replace("PERMISSION", "granted"))
+    before_pages(HURRY + LATER + NOTIFICATION.replace("PERMISSION", "granted"))
     sign_in(site, browser, "gina")
     site.standin.hold("a-mart")
     id = accept(site, "told", "gina")
@@ -66,10 +77,12 @@ def test_a_member_is_told_by_a_page_that_sleeps(site, browser, before_pages):
     site.standin.let_go("a-mart")
     assert told(browser) == [[READY, id]]
     assert browser.js("return document.title").startswith("(1) Told - ")
+    browser.js("later = 1500")
     hide(browser, False)
     browser.sees("succeeded", "h1")
     titled(browser, "Told - succeeded - Offpath")
     assert len(told(browser)) == 1
+    assert browser.text("#toasts").count(READY) == 1
 
 
 def test_a_page_left_while_it_loads_leaves_no_stream(site, browser, before_pages):
@@ -106,6 +119,40 @@ def test_a_page_that_the_browser_keeps_for_back_holds_nothing(site, browser, bef
     wait_open(site.gateways[0], 1)
     site.standin.let_go("a-mart")
     browser.sees("All 3 worked.", timeout=40)
+
+
+def test_a_page_kept_for_back_says_that_the_session_ended_meanwhile(site, browser, before_pages):
+    before_pages("addEventListener('pageshow', (e) => { window.kept = e.persisted; });")
+    site.standin.hold("a-mart")
+    id = accept(site, "told", "alice")
+    browser.go(f"{site.base}/j/{id}")
+    browser.sees("Not found, or not yours")
+    sign_in_here(browser, "alice", ttl=10)
+    browser.sees("running", "h1")
+    browser.go(f"{site.base}/errors/http-5xx")
+    browser.sees("For operators")
+    wait_for("its end", lambda: browser.js("return Date.parse(JSON.parse(localStorage['offpath.me']).expires) < Date.now()"))
+    browser.d.back()
+    browser.sees("Sign in again", ".problem")
+    assert browser.js("return window.kept")
+
+
+def test_what_is_seen_offline_is_as_old_as_it_came(site, browser, before_pages):
+    """Drawing it anew makes it no younger."""
+    before_pages(LATER)
+    site.standin.hold("a-mart")
+    begin(site, browser)
+    browser.sees("2 of 3 done", ".eta")
+    browser.offline(True)
+    browser.sees("as of", ".connection")
+    seen = browser.text(".connection")
+    browser.js("later = 1000000; location.hash = 'call=a-mart'")
+    browser.one(".marked")
+    asked = browser.js("dispatchEvent(new Event('online')); return asked")
+    wait_for("another try", lambda: browser.js("return asked") > asked)
+    time_now = "return new Intl.DateTimeFormat(navigator.language, {timeStyle: 'medium'}).format(new Date())"
+    assert browser.js(time_now) not in seen
+    wait_held("as old", lambda: browser.text(".connection") == seen, 0.5, 5)
 
 
 def test_a_page_that_comes_late_does_not_write_over_the_next(site, browser, before_pages):
@@ -220,9 +267,10 @@ new MutationObserver((all) => { drawn += all.some((m) => m.target.className?.sta
 def test_a_job_of_a_thousand_calls(site, browser, before_pages):
     """None vanishes without a word, an address of one leads to it, and events are not drawn one by one."""
     before_pages(f"document.addEventListener('DOMContentLoaded', () => {{ {RENDERS} }});")
+    begun = time.monotonic()
     begin_each(site, browser, "many", 1000)
     browser.sees("All 1000 worked.", timeout=60)
-    assert browser.js("return drawn") < 300
+    assert browser.js("return drawn") < (time.monotonic() - begun) / 0.08 + 20
     browser.sees("200 of 1,000 shown")
     id = browser.d.current_url.rsplit("/", 1)[1]
     browser.go(f"{site.base}/j/{id}#call=each%5B777%5D")
@@ -235,3 +283,32 @@ def test_a_job_of_a_thousand_calls(site, browser, before_pages):
     browser.sees("400 of 1,000 shown")
     browser.counts(".call", 400)
     browser.focuses("LI call=each[")
+
+
+# Each call of a stream says that it was tried twice; window.loads: how often the record was asked for.
+TWICE = """
+const real = window.fetch;
+window.loads = 0;
+window.fetch = async (url, options) => {
+  loads += String(url).includes("include=attempts") ? 1 : 0;
+  const answer = await real(url, options);
+  if (!/jobs.*events$/.test(url)) return answer;
+  const twice = new TransformStream({ transform: (text, to) => to.enqueue(text.replace(/"attempts":1/g, '"attempts":2')) });
+  return new Response(answer.body.pipeThrough(new TextDecoderStream()).pipeThrough(twice).pipeThrough(new TextEncoderStream()), answer);
+};
+"""
+
+
+def test_a_long_job_is_not_read_again_for_each_call(site, browser, before_pages):
+    before_pages(TWICE)
+    site.standin.hold("a-mart", repeat=-1)
+    begin_each(site, browser, "many", 1000)
+    wait_for("50 calls wait", lambda: site.standin.in_flight() == 50)
+    site.standin.hold("a-mart", {"body": {"price": 1}, "repeat": 250}, repeat=-1)
+    browser.sees("300 done", ".eta", timeout=40)
+    browser.js("loads = 0")
+    begun = time.monotonic()
+    site.standin.script("a-mart", {"body": {"price": 1}, "delay_ms": 300, "repeat": -1})
+    browser.sees("All 1000 worked.", timeout=60)
+    wait_for("a last look", lambda: browser.js("return loads"))
+    assert browser.js("return loads") <= (time.monotonic() - begun) / 2 + 2

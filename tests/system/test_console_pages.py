@@ -201,6 +201,7 @@ def test_without_the_record_a_member_can_still_start(site, browser):
             browser.sees("Cannot be read now", timeout=40)
             browser.js("document.querySelector('h1').same = true")
             assert browser.find('a[href="/f/mine"], .filters'), browser.text()
+            assert not browser.find("[aria-busy]")
         browser.sees("No jobs yet", timeout=60)
         assert browser.js("return document.querySelector('h1').same")
         assert "Cannot be read now" not in browser.text()
@@ -240,6 +241,17 @@ def test_a_cancelled_job_says_who_cancelled_it(site, browser):
     browser.d.refresh()
     browser.sees("by its owner or an operator", ".note")
     assert "It was cancelled." not in browser.text(".note")  # said already
+
+
+def test_a_cancel_that_cannot_be_sent_says_why(site, browser):
+    sign_in(site, browser, "hugo")
+    site.standin.hold("a-mart")
+    browser.go(f"{site.base}/j/{accept(site, 'told', 'hugo')}")
+    browser.sees("running", "h1")
+    browser.offline(True)
+    browser.click("Cancel")
+    browser.click("Cancel the job")
+    assert browser.sees("No answer from the server", "#toasts")
 
 
 # ---- an answer that does not come, keys that are off
