@@ -100,7 +100,7 @@ def test_a_repeat_moves_nothing(site, browser, before_pages):
 
 def test_a_limit_counts_down_on_the_button(site, browser, before_pages):
     """Neither an edit nor a check opens it before its time."""
-    before_pages(POSTS + "plan.push({status: 429, code: 'rate-limited', after: '4'});")
+    before_pages(POSTS + "plan.push({status: 429, code: 'rate-limited', after: '15'});")
     open_form(site, browser, "x")
     browser.click("Start")
     browser.sees("Too many requests just now")
