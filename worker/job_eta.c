@@ -53,6 +53,8 @@ void job_overdue_note(struct job_run *j, bool expired, bool called, int64_t took
 {
     struct flow_facts *facts = job_facts(j);
     char name[OVERDUE_NAME];
+    if (j->claim.event.refill || j->claim.event.round) /* of these the waiting was meant */
+        return;
     overdue_note(&facts->overdue, expired && is_overdue(j, called, took_ms));
     int percent = overdue_percent(&facts->overdue);
     if (!percent || !may_tell(j, &facts->warn_ms))

@@ -256,8 +256,7 @@ static void count(struct job_run *j, enum job_state state)
         if (!j->claim.event.refill)
             job_eta_note(j, took_us / 1000);
     }
-    if (!j->claim.event.refill)
-        job_overdue_note(j, state == JOB_EXPIRED, j->ending->called, took_us / 1000);
+    job_overdue_note(j, state == JOB_EXPIRED, j->ending->called, took_us / 1000);
     metrics_add(facts->by_state[state - JOB_SUCCEEDED], 1);
     metrics_observe_us(facts->seconds, took_us);
 }
@@ -293,6 +292,7 @@ static void queued_again(struct job_run *j, const struct record_finish *f)
         return;
     }
     metrics_add(job_facts(j)->again, 1);
+    job_overdue_note(j, false, false, 0);
     log_info("job-again", "flow", j->claim.flow->name, "round",
              log_number(j->claim.event.round + 1), "in_ms",
              log_number((f->due_us - job_env_now_us(j->env)) / 1000));

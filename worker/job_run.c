@@ -175,7 +175,6 @@ static void reset(struct job_run *j)
 {
     j->worker = 0;
     j->past_deadline = false;
-    j->began_ms = 0;
     j->stopped = REASON_NONE;
     j->seq = 0;
     if (!j->bad_record)

@@ -481,7 +481,7 @@ class JobPage {
     if (Date.parse(j.retry_at) > now) parts.push(t("retryAt", { at: clockTime(new Date(j.retry_at)) }));
     else if (eta?.p90 && so <= eta.p90) parts.push(etaWords(eta));
     else if (eta?.p90) parts.push(j.deadline ? t("longerUntil", { at: clockTime(new Date(j.deadline)) }) : t("longer"));
-    else parts.push(t("elapsed", { t: took(Math.floor(so / 1000) * 1000) }));
+    else parts.push(t("elapsed", { t: took(so < 1000 ? so : Math.floor(so / 1000) * 1000) }));
     if (j.state === "queued" && eta?.ahead > 0) parts.push(t("ahead", { n: eta.ahead }));
     else if (this.doneText && j.state === "running") parts.push(this.doneText);
     return parts.join(" · ");

@@ -144,7 +144,7 @@ export function onReady(f) {
 export function ready(job, here) {
   for (const f of listeners) f(job);
   const finished = Date.parse(job.finished), before = told.get(job.id);
-  if (!isFinal(job.state) || (before && (here || before >= finished - 1000))) return; // redriven, it ends once more
+  if (!isFinal(job.state) || before >= finished - (here ? 60000 : 1000)) return; // redriven, it ends once more
   if (!here && !document.hidden && location.pathname === `/j/${job.id}`) return; // its own page says it, if it is awake
   told.set(job.id, finished);
   const text = clean(job.message || t("isDone", { flow: job.title || job.flow, state: t("state." + job.state) }));

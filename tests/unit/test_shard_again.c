@@ -62,6 +62,28 @@ static void a_failure_that_may_pass_runs_again_later(void **state)
     world_free(w);
 }
 
+/* Nobody is behind when a job waits for its next round, as the flow asks for: gateways hear
+ * nothing. */
+static void a_wait_for_the_next_round_is_not_overdue(void **state)
+{
+    (void)state;
+    struct rule rule = {.bad = {"/b/1"}, .status = 503};
+    struct world *w = world_of(TWO, &rule);
+    struct event e = world_event(w, NULL);
+    e.deadline_us = e.created_us + 16000000;
+    world_put(w, &e, "{}", 0);
+    struct seen s = until_again(w, &e.job);
+    seen_fini(&s);
+    rule.delay_ms = 60000; /* its second round begins late, and is cut by the deadline */
+    s = world_final(w, &e.job);
+    assert_int_equal(s.job.state, JOB_EXPIRED);
+    assert_int_equal(asked(w, "/b/1"), 2);
+    size_t len;
+    assert_null(cache_fake_get(w->redis, "op:{f:price-compare}:overdue", &len));
+    seen_fini(&s);
+    world_free(w);
+}
+
 /* Its worker died between the row and T7: what failed in this round is not made again in it. */
 static void a_take_over_before_it_is_queued_repeats_nothing(void **state)
 {
@@ -350,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failure_that_may_pass_runs_again_later),
+        cmocka_unit_test(a_wait_for_the_next_round_is_not_overdue),
         cmocka_unit_test(a_take_over_before_it_is_queued_repeats_nothing),
         cmocka_unit_test(none_is_queued_while_the_outbox_is_behind),
         cmocka_unit_test(after_the_last_wait_it_is_a_dead_letter),
