@@ -28,3 +28,17 @@ void cache_reply_fini(struct cache_reply *r)
     free(r->text);
     *r = (struct cache_reply){0};
 }
+
+bool cache_get(struct cache *c, const char *name, struct cache_reply *out)
+{
+    struct cache_command get = {.script = SCRIPT_NONE};
+    *out = (struct cache_reply){0};
+    cache_arg_text(&get, "GET");
+    cache_arg_text(&get, name);
+    if (cache_call(c, &get, 1, out))
+        return false;
+    if (out->type == REPLY_TEXT)
+        return true;
+    cache_reply_fini(out);
+    return false;
+}

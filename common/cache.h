@@ -83,6 +83,8 @@ must_use static inline int cache_call(struct cache *c, const struct cache_comman
 {
     return c->ops->call(c, commands, n, replies);
 }
+/* GET. true: *out is a text, owned (cache_reply_fini). false: there is none, or nobody to ask. */
+bool cache_get(struct cache *c, const char *name, struct cache_reply *out) must_use;
 /* Is it there, and has it done for CACHE_REFUSED_MS all that it was asked? For /readyz. */
 static inline bool cache_up(struct cache *c)
 {

@@ -29,8 +29,7 @@ struct admission {
     size_t n;
     pthread_t thread;
     bool started;
-    pthread_mutex_t
-        lock; /* of what is judged; nobody is told to stop as the thread goes to sleep */
+    pthread_mutex_t lock; /* of `judged`, and of going to sleep while told to stop */
     pthread_cond_t wake;
     _Atomic bool stop;
 };
@@ -147,16 +146,11 @@ static void ask_partitions(struct admission *a, struct watched *w)
 static int ask_overdue(const struct admission *a, const struct watched *w, int64_t lag)
 {
     char name[OVERDUE_NAME];
-    struct cache_command c = {.script = SCRIPT_NONE};
-    struct cache_reply reply = {0};
-    if (!a->s.cache || lag <= a->s.floor)
-        return 0;
+    struct cache_reply reply;
     overdue_name(w->flow->name, name);
-    cache_arg_text(&c, "GET");
-    cache_arg_text(&c, name);
-    if (cache_call(a->s.cache, &c, 1, &reply))
+    if (!a->s.cache || lag <= a->s.floor || !cache_get(a->s.cache, name, &reply))
         return 0;
-    int percent = reply.type == REPLY_TEXT ? overdue_parse(reply.text) : 0;
+    int percent = overdue_parse(reply.text);
     cache_reply_fini(&reply);
     return percent;
 }

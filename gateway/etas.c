@@ -46,14 +46,11 @@ void etas_close(struct etas *e)
 static bool ask(const struct etas *e, const char *flow, struct eta *out)
 {
     char name[ETA_NAME];
-    struct cache_command c = {.script = SCRIPT_NONE};
-    struct cache_reply reply = {0};
+    struct cache_reply reply;
     eta_name(flow, name);
-    cache_arg_text(&c, "GET");
-    cache_arg_text(&c, name);
-    if (cache_call(e->cache, &c, 1, &reply))
+    if (!cache_get(e->cache, name, &reply))
         return false;
-    bool known = reply.type == REPLY_TEXT && eta_parse(reply.text, out) == 0;
+    bool known = eta_parse(reply.text, out) == 0;
     cache_reply_fini(&reply);
     return known;
 }

@@ -132,8 +132,7 @@ void generation_retire(struct generation *g)
 
 void generation_look(struct generation *g)
 {
-    if (g->secrets) /* NULL: without memory, and it never ran */
-        flow_secrets_look(g->secrets);
+    flow_secrets_look(g->secrets);
 }
 
 void generation_drain(struct generation *g, int64_t drain_ms)

@@ -190,7 +190,8 @@ void reload_tick(struct reload *r)
     collect(r);
     generation_look(r->now);
     for (size_t i = 0; i < r->retired_n; i++)
-        generation_look(r->retired[i].generation);
+        if (!r->retired[i].over_ms)
+            generation_look(r->retired[i].generation);
     if (flow_watch_changed(&r->watch))
         read_again(r);
 }

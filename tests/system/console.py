@@ -3,7 +3,7 @@ import pytest
 
 from conftest import closing
 from harness import wait_for
-from test_signed_in import make_site, token
+from test_signed_in import accept, make_site, token
 
 TEXT = r"""
 flow: text
@@ -155,6 +155,17 @@ def sign_in_here(browser, user, ttl=600):
     browser.one("#token").send_keys(token(user, ttl))
     browser.button("Sign in", "dialog button").click()
     browser.sees(user, "header")
+
+
+def watch_own(site, browser, ttl):
+    """Alice's job, which runs until the test lets a-mart go: its page, seen in a session of so many seconds."""
+    site.standin.hold("a-mart")
+    id = accept(site, "told", "alice")
+    browser.go(f"{site.base}/j/{id}")
+    browser.sees("Not found, or not yours")
+    sign_in_here(browser, "alice", ttl)
+    browser.sees("running", "h1")
+    return id
 
 
 def field(browser, label):

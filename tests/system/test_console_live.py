@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, field, hide, holds, sign_in, sign_in_here, signed, site
+from console import HOLD_AN_ANSWER, NOTIFICATION, before_pages, begin, field, hide, holds, sign_in, signed, site, watch_own
 from harness import FINAL, wait_for, wait_held
 from streams import wait_open
 from test_signed_in import accept, wait_state
@@ -123,12 +123,7 @@ def test_a_page_that_the_browser_keeps_for_back_holds_nothing(site, browser, bef
 
 def test_a_page_kept_for_back_says_that_the_session_ended_meanwhile(site, browser, before_pages):
     before_pages("addEventListener('pageshow', (e) => { window.kept = e.persisted; });")
-    site.standin.hold("a-mart")
-    id = accept(site, "told", "alice")
-    browser.go(f"{site.base}/j/{id}")
-    browser.sees("Not found, or not yours")
-    sign_in_here(browser, "alice", ttl=10)
-    browser.sees("running", "h1")
+    watch_own(site, browser, ttl=10)
     browser.go(f"{site.base}/errors/http-5xx")
     browser.sees("For operators")
     wait_for("its end", lambda: browser.js("return Date.parse(JSON.parse(localStorage['offpath.me']).expires) < Date.now()"))

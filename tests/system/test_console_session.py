@@ -1,6 +1,6 @@
 """Who the console goes on as: a session that ends, a cookie that is refused, a clock that is wrong, a browser
 that keeps nothing more."""
-from console import before_pages, begin, field, sign_in, sign_in_here, signed, site
+from console import before_pages, begin, field, sign_in, sign_in_here, signed, site, watch_own
 from harness import wait_for
 from test_signed_in import accept, ask, token, wait_state
 
@@ -66,12 +66,7 @@ def test_behind_its_end_nothing_is_asked_as_a_guest(site, browser):
 
 
 def test_a_stream_does_not_go_on_as_a_guests(site, browser):
-    site.standin.hold("a-mart")
-    id = accept(site, "told", "alice")
-    browser.go(f"{site.base}/j/{id}")
-    browser.sees("Not found, or not yours")
-    sign_in_here(browser, "alice", ttl=8)
-    browser.sees("running", "h1")
+    watch_own(site, browser, ttl=8)
     browser.sees("Sign in again; your form is kept", "#toasts")
     assert "Sign in again" not in browser.text("main")  # what is there can be read on
     browser.offline(True)  # its stream breaks, and is to go on

@@ -259,34 +259,37 @@ def test_what_root_left_behind_belongs_to_root(words):
 """
 
 
-def test_a_program_that_has_the_number_of_one_of_ours_is_left_alone(tmp_path):
-    """The build folder is gone, and what a killed quick start wrote down is another program's now."""
-    q = QuickStart(tmp_path / "run", tmp_path / "gone/quickstart")
-    q.folder.mkdir()
+@contextlib.contextmanager
+def a_stranger():
+    """A program that is none of ours, and must go on."""
     other = subprocess.Popen(["sleep", "60"])
     try:
-        (q.folder / "gateway.pid").write_text(f"{other.pid}\n")
-        assert q.call("stop").stdout == "nothing runs\n"
+        yield other
         assert other.poll() is None
     finally:
         other.kill()
         other.wait()
 
 
+def test_a_program_that_has_the_number_of_one_of_ours_is_left_alone(tmp_path):
+    """The build folder is gone, and what a killed quick start wrote down is another program's now."""
+    q = QuickStart(tmp_path / "run", tmp_path / "gone/quickstart")
+    q.folder.mkdir()
+    with a_stranger() as other:
+        (q.folder / "gateway.pid").write_text(f"{other.pid}\n")
+        assert q.call("stop").stdout == "nothing runs\n"
+
+
 def test_stop_signals_nobody_but_a_quick_start(tmp_path):
     """It runs where its number is another's: in a container with the same clone."""
     q = QuickStart(tmp_path / "run", tmp_path / "no-build")
     q.folder.mkdir()
-    other = subprocess.Popen(["sleep", "60"])
-    try:
+    with a_stranger() as other:
         (q.folder / "pid").write_text(f"{other.pid}\n")
         with open(q.folder / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             done = q.call("stop")
-        assert (done.returncode, done.stderr) == (1, "it cannot be reached\n") and other.poll() is None
-    finally:
-        other.kill()
-        other.wait()
+        assert (done.returncode, done.stderr) == (1, "it cannot be reached\n")
 
 
 def test_no_maven_central(machine):
