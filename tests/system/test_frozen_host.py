@@ -7,6 +7,7 @@ from harness import SHOPS, hexid, wait_for
 
 LONG = {"deadline: 12s": "deadline: 3m", "timeout: 8s": "timeout: 60s"}
 TAKEN_S = 35  # 20 for the lease, seen out twice; the rest for machines that are busy
+PARTITIONS = 3  # of the flow's topic
 EVERY_S = 0.3  # who asks InnoDB for its transactions more often than 10 times a second hears nothing new
 
 
@@ -50,12 +51,21 @@ def frozen_in_a_transaction(site, id):
              and not transactions(site, "LOCK WAIT"), every=EVERY_S)
 
 
+def in_every_partition(site):
+    """Accepted jobs, at least six, with a record in each partition, whichever a second worker is given."""
+    ids = [site.accept() for _ in range(6)]
+    while len({r["partition"] for r in site.records()}) < PARTITIONS:
+        assert len(ids) < 100, "their products all have one partition"
+        ids.append(site.accept())
+    return ids
+
+
 def test_what_a_frozen_worker_locked_is_taken_over_in_time(new_site):
     site = new_site(edit=LONG).open(workers=2)
     site.workers[1].stop()
     for shop in SHOPS:
         site.standin.hold(shop, repeat=-1)
-    ids = [site.accept() for _ in range(6)]
+    ids = in_every_partition(site)
     wait_for("all are in their calls", lambda: site.standin.in_flight() == 3 * len(ids))
     site.workers[1] = site.worker()
     wait_for("the second worker follows some", lambda: site.workers[1].metric("offpath_records_total"), 60)

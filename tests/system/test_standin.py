@@ -55,9 +55,8 @@ def test_a_delay_is_kept_and_the_log_says_what_the_answer_took(standin):
     standin.script("a-mart", {"delay_ms": 20})
     began = time.monotonic()
     assert request(standin.address(), "GET", "/a-mart/products/1/price").status == 200
-    took_us = (time.monotonic() - began) * 1e6
     entry, = wait_for("it is logged as ended", lambda: [x for x in standin.log_of("a-mart") if x["status"] == 200])
-    assert 20000 <= entry["took_us"] <= took_us
+    assert 20000 <= entry["took_us"] <= (time.monotonic() - began) * 1e6  # not of the answer: it may be read sooner
 
 
 def test_the_llm_is_scripted_and_remembers(standin):
