@@ -40,6 +40,8 @@ int64_t config_ms(const struct config *c, const char *name); /* DURATION */
 const char *config_origin(const struct config *c,
                           const char *name); /* "flag", "OFFPATH_KAFKA", "file.yaml:3", "default" */
 
+/* Append text as people may see it: the passwords of its URLs and its secret properties as ***. */
+void config_mask(const char *text, struct buf *out);
 void config_show(const struct config *c, struct buf *out); /* name value origin, secrets as *** */
 void config_show_json(const struct config *c,
                       struct buf *out); /* {setting, value, origin} a line */

@@ -65,8 +65,7 @@ static void mask_line(const char *line, size_t len, struct buf *out)
     buf_add(out, to, (size_t)(end - to));
 }
 
-/* A value as `check --show` prints it: properties that are secret, and the passwords of URLs. */
-static void mask_value(const char *text, struct buf *out)
+void config_mask(const char *text, struct buf *out)
 {
     for (bool more = true; more;) {
         size_t len = strcspn(text, "\n");
@@ -86,7 +85,7 @@ static void show_value(const struct config_option *o, const char *text, struct b
     else if (o->kind == CONFIG_SECRET)
         buf_text(shown, "***");
     else
-        mask_value(text, shown);
+        config_mask(text, shown);
 }
 
 void config_show(const struct config *c, struct buf *out)

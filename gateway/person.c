@@ -25,6 +25,13 @@ static char *url_of(const struct config *c)
     return buf_take(&b, NULL);
 }
 
+static char *shown(const char *url)
+{
+    struct buf b = {0};
+    config_mask(url, &b);
+    return buf_take(&b, NULL);
+}
+
 int person_open(const struct verb_call *call, struct person *p)
 {
     const struct config *c = call->config;
@@ -37,10 +44,11 @@ int person_open(const struct verb_call *call, struct person *p)
     }
     log_open("offpath-gateway", false, LOG_ERROR);
     p->url = url_of(c);
-    if (!p->url || talk_open(p->url, p->token, &p->talk) != 0)
+    p->shown = p->url ? shown(p->url) : NULL;
+    if (!p->shown || talk_open(p->url, p->token, &p->talk) != 0)
         return person_no_memory(p);
     if (strncmp(p->url, "http://", 7) != 0 && strncmp(p->url, "https://", 8) != 0)
-        return person_fail(p, EXIT_USAGE, "--url is \"%.80s\"; write http://host:port", p->url);
+        return person_fail(p, EXIT_USAGE, "--url is \"%.80s\"; write http://host:port", p->shown);
     if (timeout_ms > 0)
         p->give_up_ms = clock_mono_ms(clock_real()) + timeout_ms;
     return EXIT_GOOD;
@@ -50,8 +58,9 @@ void person_close(struct person *p)
 {
     talk_close(p->talk);
     free(p->url);
+    free(p->shown);
     p->talk = NULL;
-    p->url = NULL;
+    p->url = p->shown = NULL;
 }
 
 /* ---- what went wrong */
@@ -119,10 +128,10 @@ int person_refused(struct person *p, const struct talk_answer *a)
     if (a->status == 0)
         return person_fail(p, EXIT_DEPENDENCY,
                            "no answer from %s (%s); is the gateway running? --url names another",
-                           p->url, a->why);
+                           p->shown, a->why);
     if (!code[0])
         return person_fail(p, status, "%s answered %d, and not as a gateway does; see --url",
-                           p->url, a->status);
+                           p->shown, a->status);
     if (p->json) {
         terminal_json(p->terminal.err, buf_str(&a->body));
         return status;

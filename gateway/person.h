@@ -11,7 +11,7 @@ struct person {
     const struct verb_call *call;
     struct talk *talk;
     struct terminal terminal;
-    char *url; /* owned */
+    char *url, *shown; /* owned; shown: as people may see it, without a password */
     const char *token;
     bool json;
     int64_t give_up_ms; /* clock_mono_ms when --timeout is over; 0: never */

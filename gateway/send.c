@@ -218,9 +218,9 @@ static int perhaps_accepted(struct sending *s, const struct talk_answer *a)
     const char *code = person_text(a->json, "code");
     struct buf b = {0};
     if (a->status == 0)
-        buf_printf(&b, "no answer from %s (%s): ", p->url, a->why);
+        buf_printf(&b, "no answer from %s (%s): ", p->shown, a->why);
     else if (!code[0])
-        buf_printf(&b, "%s answered %d, and not as a gateway does: ", p->url, a->status);
+        buf_printf(&b, "%s answered %d, and not as a gateway does: ", p->shown, a->status);
     buf_text(&b, "perhaps accepted");
     if (s->id[0])
         buf_printf(&b, " as job %s", s->id);

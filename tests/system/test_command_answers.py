@@ -71,6 +71,14 @@ def test_no_answer_to_what_was_sent_may_be_a_job(binaries):
         assert "perhaps accepted" in said["detail"]
 
 
+def test_the_password_of_a_url_is_in_no_message(binaries):
+    with gateway((404, ["no", "problem"])) as (url, _):
+        there = url.replace("http://", "http://me:hidden@")
+        silent = send(binaries, there, "--timeout", "300ms"), send(binaries, there, "--timeout", "300ms", "--json")
+        for done in (send(binaries, there), *silent, send(binaries, "ftp://me:hidden@host")):
+            assert done.returncode and "://me:***@" in done.stderr and "hidden" not in done.stdout + done.stderr, done
+
+
 def test_no_answer_to_what_was_never_sent_is_none(binaries):
     with socket.socket() as s:  # bound, so nobody else's, and not listening
         s.bind(("127.0.0.1", 0))
