@@ -1,9 +1,11 @@
 """The form of the console: what is sent, how often and as what; what is kept of it, and for whom."""
 import json
+import subprocess
 
 from browser import Keys
-from console import POSTS, before_pages, field, holds, sign_in, sign_in_here, signed, site, write_json
+from console import POSTS, before_pages, field, holds, open_flow, sign_in, sign_in_here, signed, site, write_json
 from harness import wait_for
+from test_signed_in import token
 
 __all__ = ["before_pages", "signed", "site"]  # fixtures
 
@@ -113,6 +115,81 @@ def test_a_limit_counts_down_on_the_button(site, browser, before_pages):
     assert len(browser.js("return posts")) == 1
     browser.click("Start")
     assert result(site, browser)["must"] == "xy"
+
+
+def test_a_key_of_another_request_is_changed_at_a_click(site, browser, before_pages):
+    before_pages(POSTS + "plan.push({status: 422, code: 'key-reused'});")
+    open_form(site, browser, "x")
+    browser.click("Start")
+    browser.sees("This key belongs to another request")
+    browser.click("Start with a new key")
+    first, second = posts(browser, 2)
+    assert first[0] != second[0] and first[1] == second[1]
+    assert result(site, browser)["must"] == "x"
+
+
+def test_an_answer_from_the_cache_is_shown_where_it_was_asked(site, browser):
+    product = site.product()
+    site.run(product)
+    wait_for("it is cached", lambda: site.post(product).status == 200)
+    jobs = site.sql("SELECT COUNT(*) FROM op_job")
+    open_flow(site, browser, product).click("Check only")
+    browser.sees("The answer is in the cache")
+    browser.click("Start")
+    browser.sees("from cache")
+    browser.focuses("H2")
+    assert "/f/price-compare" in browser.d.current_url and "a-mart" in browser.text(".ok")
+    assert site.sql("SELECT COUNT(*) FROM op_job") == jobs
+
+
+# ---- what is copied
+
+COPIED = "window.copied = []; navigator.clipboard.writeText = async (text) => { copied.push(text); };"
+
+
+def copied(browser):
+    return wait_for("something is copied", lambda: browser.js("return copied.pop()"))
+
+
+def run_curl(command, **env):
+    done = subprocess.run(["sh", "-c", command], env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, timeout=30)
+    return json.loads(done.stdout)
+
+
+def test_what_is_copied_as_curl_does_the_same(site, browser):
+    open_form(site, browser, "it's \"$HOME\" `x` \\ 'é'")
+    browser.js(COPIED)
+    browser.click("Copy as curl")
+    command = copied(browser)
+    browser.sees("Copied", ".toast")
+    id = run_curl(command)["id"]
+    assert site.wait_final(id)["result"]["must"] == "it's \"$HOME\" `x` \\ 'é'"
+    browser.go(f"{site.base}/j/{id}")
+    browser.sees("succeeded", "h1")
+    browser.js(COPIED)
+    browser.click("Copy as curl")
+    assert run_curl(copied(browser))["id"] == id
+    browser.press("c")
+    assert copied(browser) == f"{site.base}/j/{id}"
+
+
+def test_a_members_curl_says_where_her_token_goes(site, browser):
+    sign_in(site, browser, "alice")
+    open_form(site, browser, "hers")
+    browser.js(COPIED)
+    browser.click("Copy as curl")
+    command = copied(browser)
+    assert '"Authorization: Bearer $OFFPATH_TOKEN"' in command
+    browser.go(f"{site.base}/j/{run_curl(command, OFFPATH_TOKEN=token('alice'))['id']}")
+    browser.sees("succeeded", "h1")
+
+
+def test_without_a_clipboard_the_text_is_there_to_take(site, browser):
+    open_form(site, browser, "x")
+    browser.js("navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed'))")
+    browser.click("Copy as curl")
+    browser.sees("Copy this", "dialog")
+    assert browser.js("return getSelection().toString() || document.activeElement.value").startswith("curl -X POST")
 
 
 # ---- what is sent

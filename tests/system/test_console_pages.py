@@ -1,4 +1,5 @@
 """The console's pages one by one: addresses, what a shared device keeps and shows to whom, what moves."""
+import datetime
 import json
 
 from browser import Keys
@@ -169,6 +170,22 @@ def test_load_older_goes_on_where_the_rows_begin(site, browser):
     browser.click("Load older")
     browser.counts(".job-row", 22)
     wait_for("the focus on the first new row", lambda: ids[1] in browser.js("return document.activeElement.href || ''"))
+
+
+def test_jobs_since_a_day_are_those_of_the_day_and_later(site, browser):
+    """Yesterday and tomorrow: the test may run over midnight."""
+    sign_in(site, browser, "alice")
+    id = accept(site, "told", "alice")
+    for days, there in ((1, True), (-1, False), (0, True)):
+        day = datetime.date.today() - datetime.timedelta(days) if days else ""
+        browser.go(f"{site.base}/me")
+        browser.js("const [i, day] = arguments; i.value = day; i.form.requestSubmit()", browser.one("#f-since"), str(day))
+        wait_for("the address says it", lambda: (f"since={day}" in browser.d.current_url) == bool(day))
+        if there:
+            browser.one(f"a[href='/j/{id}']")
+        else:
+            browser.sees("No job fits these filters")
+            assert not browser.find(f"a[href='/j/{id}']")
 
 
 def test_a_filter_whose_pages_are_empty_is_not_at_its_end(site, browser, before_pages):
