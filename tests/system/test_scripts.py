@@ -192,6 +192,12 @@ def test_it(server):
     assert (clone.folder / "calls").read_text().split()[:2] == ["stop", "start"], "a killed run's servers"
 
 
+def test_a_stage_that_breaks_off_is_no_pass(clone):
+    """As an interrupt whose clean-up fails, too: pytest has counted what it ran, and ends as if a test had failed."""
+    done = clone.system("import atexit, os\natexit.register(os._exit, 1)\ndef test_it():\n    pass\n")
+    assert "pytest ended with 1" in done.out and done.out.endswith("\n1 passed, 1 failed\n") and done.returncode == 1, done.out
+
+
 def test_a_second_look_that_skips_is_no_pass(clone):
     done = clone.system("""import pathlib, pytest
 from harness import NotInTime
