@@ -1,7 +1,7 @@
 /* http_client.h - the port for calls to upstreams: one attempt = one exchange. Adapter:
  * http_client_curl.c. Fake: http_client_fake.h (scripted replies in virtual time). Belongs to its
  * loop's thread; thousands of exchanges at once, no thread each, and none for a name. Redirects are
- * not followed, proxies of the environment not used, HTTP/2 where a TLS upstream has it,
+ * not followed, proxies of the environment not used, HTTP/1.1 alone (RFC 9112; decision 65),
  * connections kept, the address is checked at connect time, bytes are counted after decompression.
  * It does not queue, limit or retry: governor.h and retry.h do. */
 #pragma once

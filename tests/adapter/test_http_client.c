@@ -136,6 +136,8 @@ static bool answer(int fd, const char *request, unsigned nth)
         say_body(fd, "Content-Type: application/json\r\nX-Two:  a b \r\n", "{\"price\":12}", 12);
     else if (is(request, "/echo"))
         say_body(fd, "", request, strlen(request));
+    else if (is(request, "/lie")) /* some programs print what their proxy said to them */
+        say_text(fd, "HTTP/2 200 OK\r\nContent-Length: 3\r\n\r\nlie");
     else if (is(request, "/bomb"))
         say_body(fd, "Content-Encoding: gzip\r\n", bomb, sizeof bomb);
     else if (is(request, "/packed"))
@@ -622,6 +624,31 @@ static void connections_are_kept_and_used_again(void **state)
     assert_int_equal(server.connections, before + 1);
 }
 
+/* curl took such a host for one that multiplexes, and wrote requests on connections whose answers
+ * were not there yet: calls got one another's. */
+static void who_says_http_2_gets_one_request_at_a_time(void **state)
+{
+    enum { AT_ONCE = 8 };
+    struct world *w = *state;
+    struct seen seen[AT_ONCE];
+    expect(w, "/lie", CALL_OK, 200, true);
+    for (int i = 0; i < AT_ONCE; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/echo/%d", i);
+        struct http_request r = request(path);
+        r.timeout_ms = 20000;
+        start(w, &r, &seen[i]);
+    }
+    run(w, 90000);
+    for (int i = 0; i < AT_ONCE; i++) {
+        char line[32];
+        int n = snprintf(line, sizeof line, "GET /echo/%d HTTP/1.1", i);
+        assert_int_equal(seen[i].code, CALL_OK);
+        assert_memory_equal(seen[i].body, line, (size_t)n);
+        free(seen[i].body);
+    }
+}
+
 static void a_lost_kept_connection_repeats_only_reading(void **state)
 {
     expect(*state, "/once", CALL_OK, 200, true);
@@ -754,6 +781,7 @@ int main(void)
         TEST(a_kept_connection_is_checked_too),
         TEST(bad_requests_are_refused_at_once),
         TEST(connections_are_kept_and_used_again),
+        TEST(who_says_http_2_gets_one_request_at_a_time),
         TEST(a_lost_kept_connection_repeats_only_reading),
         TEST(a_cancelled_exchange_is_silent),
         TEST(many_run_at_once_and_start_others),

@@ -1,19 +1,16 @@
 """tls_server.py FOLDER - an upstream with TLS for test_http_tls.c. Makes certificates in FOLDER (ca.pem,
-server.*, client.*, other.pem) and serves on three ports, which it prints: one with HTTP/2 and HTTP/1.1, one with
-HTTP/1.1 alone, one that wants a client certificate. Each answer is `PROTOCOL CONNECTION CLIENT`. Ends when its
-standard input does. Of HTTP/2 it knows no more than a GET needs."""
+server.*, client.*, other.pem) and serves on three ports, which it prints: one that offers HTTP/2 and HTTP/1.1, one
+with HTTP/1.1 alone, one that wants a client certificate. It speaks HTTP/1.1; each answer is `NEGOTIATED CONNECTION
+CLIENT`. Ends when its standard input does."""
 import contextlib
 import pathlib
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 import threading
 
 FOLDER = pathlib.Path(sys.argv[1])
-DATA, HEADERS, SETTINGS, PING = 0, 1, 4, 6
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 
 def openssl(*words):
@@ -31,35 +28,6 @@ def make_certificate(name, more):
             "-keyout", f"{name}.key", "-out", f"{name}.csr")
     openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days",
             "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
-
-
-def read_all(c, n):
-    got = b""
-    while len(got) < n:
-        part = c.recv(n - len(got))
-        if not part:
-            raise ConnectionError
-        got += part
-    return got
-
-
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def serve_h2(c, text):
-    read_all(c, 24)  # the preface
-    c.sendall(frame(SETTINGS, 0, 0))
-    while True:
-        head = read_all(c, 9)
-        size, (kind, flags, stream) = int.from_bytes(head[:3], "big"), struct.unpack(">BBI", head[3:])
-        payload = read_all(c, size)
-        if kind == SETTINGS and not flags & ACK:
-            c.sendall(frame(SETTINGS, ACK, 0))
-        elif kind == PING and not flags & ACK:
-            c.sendall(frame(PING, ACK, 0, payload))
-        elif kind == HEADERS:  # 0x88: `:status: 200` of the static table
-            c.sendall(frame(HEADERS, END_HEADERS, stream, b"\x88") + frame(DATA, END_STREAM, stream, text))
 
 
 def serve_h1(c, text):
@@ -92,10 +60,9 @@ def serve_one(raw, context, number):
         return
     with c:
         names = dict(x[0] for x in (c.getpeercert() or {}).get("subject", ()))
-        h2 = c.selected_alpn_protocol() == "h2"
-        text = f"{'h2' if h2 else 'h1'} {number} {names.get('commonName', '-')}".encode()
+        text = f"{c.selected_alpn_protocol()} {number} {names.get('commonName', '-')}".encode()
         with contextlib.suppress(OSError):
-            (serve_h2 if h2 else serve_h1)(c, text)
+            serve_h1(c, text)
 
 
 def serve(listener, context):
