@@ -41,6 +41,9 @@ static const struct broker_property consumer_defaults[] = {
     COMMON,
     {"session.timeout.ms", "15000", false},
     {"heartbeat.interval.ms", "3000", false},
+    /* The client's own thread keeps the membership of a loop that hangs: for so long, and so long
+     * must the others wait for it when they share anew. 5 min else. */
+    {"max.poll.interval.ms", "45000", false},
     {"auto.offset.reset", "earliest", false},
     {"queued.max.messages.kbytes", "16384", false},
     {"queued.min.messages", "1000", false},

@@ -1,12 +1,15 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -14,14 +17,21 @@
 #include "common/json.h"
 #include "common/log_mask.h"
 #include "common/log_rate.h"
+#include "common/metrics.h"
 
 enum { PAIRS_MAX = 24, VALUE_MAX = 2048, LINE_MAX_BYTES = 512 * 1024, NUMBERS = 8 };
+enum { STALL_MS = 100 }; /* so long is a reader waited for, once, before lines are dropped */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all of this but `minimum` */
 static struct log_mask mask;
 static struct log_rate rate;
 static char program_name[32] = "offpath";
 static bool as_json;
+static struct {
+    bool stalled, torn;    /* the reader; the last line's end was dropped */
+    uint64_t lines;        /* dropped since the last line that was written */
+    struct metric *metric; /* all of them */
+} dropped;
 static atomic_int minimum = LOG_INFO;
 
 static _Thread_local struct log_ids scope;
@@ -39,6 +49,8 @@ void log_open(const char *program, bool json, enum log_level min)
     as_json = json;
     atomic_store(&minimum, (int)min);
     memset(&rate, 0, sizeof rate);
+    dropped.metric = metrics_counter("offpath_log_dropped_total", "",
+                                     "Log lines dropped because nobody read them");
     pthread_mutex_unlock(&lock);
 }
 
@@ -167,18 +179,47 @@ static void add_pairs(struct line *l, va_list pairs)
         add_pair(l, name, va_arg(pairs, const char *));
 }
 
-/* One write, so that lines of several threads and processes do not mix. */
-static void write_line(const struct buf *out)
+/* Most that a write takes without waiting where there is room at all, which poll tells. */
+static size_t piece_max(void)
+{
+    struct stat st;
+    return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? LINE_MAX_BYTES : PIPE_BUF;
+}
+
+static bool has_room(void)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    dropped.stalled = poll(&p, 1, dropped.stalled ? 0 : STALL_MS) == 0;
+    return !dropped.stalled;
+}
+
+/* One write of a line that is not long, so that those of several processes do not mix. A loop logs,
+ * too: whoever reads and stalls must not stop it. False: dropped, or its end. */
+static bool write_line(const struct buf *out)
 {
     const char *p = out->data;
-    size_t left = out->len;
-    while (left > 0) {
-        ssize_t n = write(STDERR_FILENO, p, left);
+    size_t left = out->len, most = piece_max();
+    while (left > 0 && has_room()) {
+        ssize_t n = write(STDERR_FILENO, p, left < most ? left : most);
         if (n < 0 && errno != EINTR)
-            return; /* nobody to tell */
+            return true; /* nobody to tell */
         p += n > 0 ? n : 0;
         left -= n > 0 ? (size_t)n : 0;
     }
+    if (left < out->len)
+        dropped.torn = left > 0;
+    return left == 0;
+}
+
+static void put_line(struct line *l)
+{
+    if (write_line(&l->out)) {
+        dropped.lines = 0;
+        return;
+    }
+    dropped.lines++;
+    if (dropped.metric)
+        metrics_add(dropped.metric, 1);
 }
 
 void log_write(enum log_level level, const char *event, ...)
@@ -196,16 +237,20 @@ void log_write(enum log_level level, const char *event, ...)
         va_list pairs;
         va_start(pairs, event);
         l.json = as_json;
+        if (dropped.torn)
+            buf_char(&l.out, '\n');
         add_head(&l, level, event);
         add_pairs(&l, pairs);
         va_end(pairs);
         if (suppressed > 0)
             add_pair(&l, "suppressed", log_number((long long)suppressed));
+        if (dropped.lines > 0)
+            add_pair(&l, "dropped", log_number((long long)dropped.lines));
         buf_text(&l.out, l.json ? "}\n" : "\n");
+        if (buf_ok(&l.out) == 0)
+            put_line(&l);
     }
     pthread_mutex_unlock(&lock);
-    if (allowed && buf_ok(&l.out) == 0)
-        write_line(&l.out);
     buf_fini(&l.out);
     buf_fini(&l.value);
     errno = saved;

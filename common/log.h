@@ -3,7 +3,8 @@
  * request's id and stand on every line that has one (log_scope sets them for the thread). Never log
  * secrets, bodies, results or user text: log_secret(value) registers a value that is masked
  * wherever it appears. Repeated lines of one event are rate-limited: 50 at once, then 5 per second,
- * the rest counted ("suppressed"). */
+ * the rest counted ("suppressed"). No line waits for its reader: one that stalls for 100 ms loses
+ * lines until it reads on ("dropped" on the next, offpath_log_dropped_total). */
 #pragma once
 #include <stdbool.h>
 

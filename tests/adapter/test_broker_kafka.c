@@ -141,7 +141,7 @@ static struct broker_consumer *open_consumer(const char *group, const char *topi
     struct broker_settings s = settings();
     struct broker_consumer_events events = {t, on_assigned, on_revoked, on_error};
     struct broker_consumer *c;
-    s.properties = "session.timeout.ms=6000\nheartbeat.interval.ms=500";
+    s.properties = "session.timeout.ms=6000\nheartbeat.interval.ms=500\nmax.poll.interval.ms=6000";
     assert_int_equal(broker_kafka_consumer_open(&s, group, &topic, 1, &events, &c), 0);
     return c;
 }
@@ -502,6 +502,32 @@ static void a_second_member_takes_its_share(void **state)
     broker_consumer_close(a);
 }
 
+/* As of a worker whose loop hangs; it is told when it asks again, and has its share again. */
+static void a_member_that_does_not_ask_loses_its_share(void **state)
+{
+    (void)state;
+    char topic[64];
+    int seen[20] = {0};
+    struct told one = {0}, two = {0};
+    topic_make(fresh(topic), 2);
+    publish_all(topic, 20);
+    struct broker_consumer *a = open_consumer(topic, topic, &one);
+    read_all(a, 20, seen);
+    struct broker_consumer *b = open_consumer(topic, topic, &two);
+    for (int64_t until = now_ms() + WAIT_MS; two.partitions < 2 && now_ms() < until;)
+        (void)next(b, 50);
+    assert_int_equal(two.partitions, 2);
+    assert_int_equal(one.revoked, 0);
+    int again = one.assigned + 1;
+    for (int64_t until = now_ms() + WAIT_MS; one.assigned < again && now_ms() < until;) {
+        (void)next(a, 20);
+        (void)next(b, 20);
+    }
+    assert_true(one.assigned >= again && one.revoked >= 1);
+    broker_consumer_close(a);
+    broker_consumer_close(b);
+}
+
 static void lag_is_read_without_joining(void **state)
 {
     (void)state;
@@ -565,6 +591,7 @@ int main(void)
         cmocka_unit_test(committed_records_do_not_come_again),
         cmocka_unit_test(a_paused_partition_is_silent_and_goes_on_where_it_was),
         cmocka_unit_test(a_second_member_takes_its_share),
+        cmocka_unit_test(a_member_that_does_not_ask_loses_its_share),
         cmocka_unit_test(lag_is_read_without_joining),
         cmocka_unit_test(a_missing_topic_is_told_once_in_a_while),
     };

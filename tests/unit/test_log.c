@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/log_mask.h"
 #include "common/log_rate.h"
+#include "common/metrics.h"
 
 /* What stands on stderr between start and stop. */
 struct capture {
@@ -155,6 +156,49 @@ static void test_long_values_are_cut(void **state)
     assert_true(strlen(text) < 3000);
     assert_non_null(strstr(text, "xxx... next=1\n"));
     free(big);
+}
+
+static const char *read_pipe(int fd)
+{
+    static char text[8192];
+    ssize_t n = read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = 0;
+    return text;
+}
+
+/* A pipe of one page: what is in it, if only a character, leaves no room. */
+static void test_a_reader_that_stalls_stops_nobody(void **state)
+{
+    (void)state;
+    static char big[2001];
+    int ends[2], old = dup(STDERR_FILENO);
+    memset(big, 'x', sizeof big - 1);
+    log_open("worker", false, LOG_INFO);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETPIPE_SZ, 4096), 4096);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    alarm(60); /* it hung here */
+    log_info("first");
+    for (int i = 0; i < 3; i++)
+        log_info("lost");
+    const char *text = read_pipe(ends[0]);
+    bool alone = strstr(text, " first\n") && !strstr(text, "lost");
+    log_info("long", "a", big, "b", big, "c", big); /* its second page is lost */
+    text = read_pipe(ends[0]);
+    bool counted = strstr(text, " worker long a=x") && strlen(text) == 4096;
+    log_info("on");
+    text = read_pipe(ends[0]);
+    bool anew = text[0] == '\n' && strstr(text, " on dropped=4\n");
+    log_info("and-on");
+    text = read_pipe(ends[0]);
+    alarm(0);
+    dup2(old, STDERR_FILENO);
+    assert_true(alone && counted && anew);
+    assert_string_equal(behind_time(text), "info  worker and-on\n");
+    assert_int_equal(metrics_value(metrics_counter("offpath_log_dropped_total", "", "")), 4);
+    close(ends[0]);
+    close(ends[1]);
+    close(old);
 }
 
 static void test_a_flood_of_one_event_is_limited(void **state)
@@ -334,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_lines_below_the_level_are_not_written),
         cmocka_unit_test(test_secrets_are_masked_in_every_value),
         cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_a_reader_that_stalls_stops_nobody),
         cmocka_unit_test(test_a_flood_of_one_event_is_limited),
         cmocka_unit_test(test_rate_is_50_then_5_a_second_and_counts),
         cmocka_unit_test(test_rate_of_too_many_events_stays_bounded),
