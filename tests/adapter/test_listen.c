@@ -165,8 +165,8 @@ static void silence_ends_it_and_ticks_go_on_meanwhile(void **state)
     assert_true(took >= LISTEN_TICK_MS * 3 / 2);
     assert_true(w->ticks >= 2);
     from = clock_mono_ms(clock_real());
-    assert_int_equal(listen_to(w->listen, "/", 60000, 300), LISTEN_ENDED);
-    assert_true(clock_mono_ms(clock_real()) - from >= 300);
+    assert_int_equal(listen_to(w->listen, "/", 60000, 2000), LISTEN_ENDED);
+    assert_true(clock_mono_ms(clock_real()) - from >= 2000);
     assert_string_equal(buf_str(&w->heard), "message:a|message:b|");
 }
 
