@@ -105,10 +105,10 @@ class Clone:
     def put(self, name, text):
         program((self.folder / name).parent, pathlib.Path(name).name, text)
 
-    def system(self, text):
+    def system(self, text, seconds=60):
         (self.folder / "tests/system/harness.py").write_text("class NotInTime(AssertionError):\n    pass\n")
         (self.folder / "tests/system/test_it.py").write_text(text)
-        return self.run("--stage", "system", PYTEST_S="3")
+        return self.run("--stage", "system", PYTEST_S=str(seconds))
 
     def start(self, *words, **more):
         return subprocess.Popen([self.folder / "tests/run", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -186,7 +186,7 @@ def server():
     pathlib.Path("taken-down").touch()
 def test_it(server):
     assert threading.Event().wait(60)
-""")
+""", 15)
     assert (clone.folder / "taken-down").exists(), done.out
     assert done.out.endswith(" failed\n") and done.returncode == 1 and "pytest ended with 124" in done.out, done.out
     assert (clone.folder / "calls").read_text().split()[:2] == ["stop", "start"], "a killed run's servers"
