@@ -37,6 +37,10 @@ class NotInTime(AssertionError):
     """What was waited for did not happen."""
 
 
+class NoAnswer(NotInTime, TimeoutError):
+    """A request was not answered in time: wait_for asks again, as after other errors of a connection."""
+
+
 def wait_for(what, look, timeout=30.0, every=0.02):
     """Calls look() until it gives something true, and returns that."""
     end = time.monotonic() + timeout
@@ -252,6 +256,8 @@ def request(address, method, path, body=None, headers=None, timeout=20, kept=Fal
         c.request(method, path, body=body, headers=headers or {})
         r = c.getresponse()
         return Answer(r.status, {k.lower(): v for k, v in r.getheaders()}, r.read(), time.monotonic() - began)
+    except TimeoutError:
+        raise NoAnswer(f"not within {timeout} s: the answer of {address} to {method} {path}") from None
     finally:
         c.close()
 
@@ -337,13 +343,16 @@ class Program:
         self.thaw()
         self.signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            return self.wait_exit(timeout)
+        except NotInTime:
             self.kill()
-            raise NotInTime(f"{self.name} did not stop within {timeout} s:\n{self.tail()}") from None
+            raise
 
     def wait_exit(self, timeout=60):
-        return self.process.wait(timeout)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise NotInTime(f"{self.name} did not end within {timeout} s:\n{self.tail()}") from None
 
     def text(self):
         return self.log_path.read_text(errors="replace")
@@ -439,13 +448,14 @@ class Site:
         (self.folder / "flows").mkdir(parents=True)
         self.concurrency = concurrency
         self.write_flows(edit, extra_flows or {})
-        self.standin = StandIn(self.folder, self.standin_binary())
-        self.programs.append(self.standin)
-        self.env = self.make_env()
-        self.env.update(env or {})
-        if database:
-            stack.sql(f"CREATE DATABASE {self.database} CHARACTER SET utf8mb4")
-        stack.redis("FLUSHDB", db=self.redis_db)
+        with self.closed_if_it_fails():
+            self.standin = StandIn(self.folder, self.standin_binary())
+            self.programs.append(self.standin)
+            self.env = self.make_env()
+            self.env.update(env or {})
+            if database:
+                stack.sql(f"CREATE DATABASE {self.database} CHARACTER SET utf8mb4")
+            stack.redis("FLUSHDB", db=self.redis_db)
 
     def standin_binary(self):
         return self.binaries / "tests/standin/offpath-standin"
@@ -527,16 +537,26 @@ class Site:
         return p.wait_ready() if wait else p
 
     def open(self, gateways=1, workers=1):
-        self.prepare()
-        self.gateways = [self.gateway(wait=False) for _ in range(gateways)]
-        self.workers = [self.worker(wait=False) for _ in range(workers)]
-        for p in self.gateways + self.workers:
-            p.wait_ready()
+        with self.closed_if_it_fails():
+            self.prepare()
+            self.gateways = [self.gateway(wait=False) for _ in range(gateways)]
+            self.workers = [self.worker(wait=False) for _ in range(workers)]
+            for p in self.gateways + self.workers:
+                p.wait_ready()
         self.address = self.gateways[0].address()
         return self
 
+    @contextlib.contextmanager
+    def closed_if_it_fails(self):
+        """A site that is not there is closed by no test."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
     def close(self):
-        """Stops everything; what a sanitizer reports, and who ended otherwise than told."""
+        """Stops everything; what a sanitizer reports, and who ended otherwise than told or (NotInTime) not."""
         reports = []
         for p in reversed(self.programs):
             ran = p.running()
@@ -545,7 +565,7 @@ class Site:
                 if status in CRASHES or ran and status > 0:
                     reports.append(f"{p.name} ended with {status}:\n{p.tail()}")
             except NotInTime as e:
-                reports.append(str(e))
+                reports.append(e)
             p.log.close()
             text = p.text()
             if SANITIZER.search(text):
@@ -653,7 +673,8 @@ class Background:
         end = time.monotonic() + timeout
         for t in self.threads:
             t.join(max(0.1, end - time.monotonic()))
-            assert not t.is_alive(), "the load did not end in time"
+            if t.is_alive():
+                raise NotInTime(f"the load did not end within {timeout} s")
         return self
 
     def stop(self, timeout=60):

@@ -22,7 +22,8 @@ class Systems(Site):
         self.env.update({"OFFPATH_JWT_HS256_FILE": str(jwt), "OFFPATH_JWT_ISSUER": ISSUER,
                          "OFFPATH_JWT_AUDIENCE": "offpath", "MYSQL_PORT": self.env["OFFPATH_MYSQL"].split(":")[3].split("/")[0],
                          **(env or {})})
-        self.make_databases()
+        with self.closed_if_it_fails():
+            self.make_databases()
 
     def own(self, name):
         return f"{name}-{self.mark}"

@@ -10,6 +10,7 @@ import urllib.parse
 
 import pytest
 
+from conftest import closing
 from harness import CACHE_OF_THE_FLOW, ROOT, SHOPS, Site, call_of, hexid, request, wait_for
 from test_other_programs import AGAIN, GIVER, TAKER, finals, start
 from test_pool import Pool
@@ -117,8 +118,7 @@ def crashed(stack, work_folder, binaries):
     for t in threads:
         t.join()
     yield outs
-    reports = [r for s in sites.values() for r in s.close()]
-    assert not reports, "\n".join(reports)
+    closing(sites.values())
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -330,8 +330,7 @@ def crashed_at_pool(stack, work_folder, binaries):
     for t in threads:
         t.join()
     yield outs
-    reports = [r for s in sites.values() for r in s.close()]
-    assert not reports, "\n".join(reports)
+    closing(sites.values())
 
 
 @pytest.mark.parametrize("point", POOL_POINTS)
@@ -398,8 +397,7 @@ def save_crashed(stack, work_folder, binaries):
     for site in sites.values():
         for name in ("own", "far"):
             site.stack.sql(f"DROP DATABASE {name}_{site.mark}")
-    reports = [r for s in sites.values() for r in s.close()]
-    assert not reports, "\n".join(reports)
+    closing(sites.values())
 
 
 @pytest.mark.parametrize("point", SAVE_POINTS)
@@ -456,8 +454,7 @@ def send_crashed(stack, work_folder, binaries):
     for t in threads:
         t.join()
     yield outs
-    reports = [r for s in sites.values() for r in s.close()]
-    assert not reports, "\n".join(reports)
+    closing(sites.values())
 
 
 @pytest.mark.parametrize("point", SEND_POINTS)

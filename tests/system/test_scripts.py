@@ -14,7 +14,8 @@ import threading
 
 import pytest
 
-from harness import ROOT, Stack, wait_for
+from conftest import closing
+from harness import ROOT, Background, NotInTime, Program, Stack, request, wait_for
 from test_quickstart import is_alive
 
 
@@ -210,6 +211,34 @@ def test_it():
     assert (clone.folder / "seen").exists() and done.out.endswith("\n0 passed, 1 failed\n"), done.out
 
 
+@pytest.mark.parametrize("error, verdict", [("NotInTime", "2 passed, 0 failed"), ("ValueError", "0 passed, 2 failed")])
+def test_what_a_test_stands_on_may_be_late_too(clone, error, verdict):
+    """Only late: another error of a fixture stays one."""
+    done = clone.system(f"""import pathlib, pytest
+from harness import NotInTime
+def once(name):
+    if not pathlib.Path(name).exists():
+        pathlib.Path(name).touch()
+        raise {error}("late")
+@pytest.fixture
+def site():
+    once("begun")
+@pytest.fixture
+def shared(site):
+    yield
+def test_it(shared):
+    pass
+def test_that(closes):
+    once("tried")
+@pytest.fixture
+def closes():
+    yield
+    once("ended")
+""")
+    assert done.out.endswith(f"\n{verdict}\n"), done.out
+    assert done.out.count("failed at first, passed alone") == (2 if error == "NotInTime" else 0), done.out
+
+
 def test_a_database_that_starts_deletes_nothing_in_everybodys_folder(tmp_path):
     """MariaDB removes #sql files from its folder for temporary files: in /tmp they may be another server's, in use."""
     others = pathlib.Path(tempfile.gettempdir()) / f"#sql-temptable-{os.getpid()}-1-0.MAI"
@@ -293,6 +322,40 @@ def test_a_program_of_the_tests_ends_with_its_run(tmp_path):
                           capture_output=True, text=True, timeout=60)
     assert "ZeroDivisionError" in done.stderr
     wait_for("it has ended", lambda: not is_alive(int(done.stdout)), 10)
+
+
+def test_a_missed_deadline_is_not_in_time_and_no_other_error(tmp_path):
+    program, go_on = Program("it", tmp_path, ["sleep", "60"], {}), threading.Event()
+    load = Background(lambda _: go_on.wait(60), 1, count=1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        for wait in (lambda: program.wait_exit(0.1), lambda: load.join(0.1), lambda: request(address, "GET", "/", timeout=0.1)):
+            with pytest.raises(NotInTime):
+                wait()
+        with pytest.raises(NotInTime, match="last seen: NoAnswer"):
+            wait_for("it asks again", lambda: request(address, "GET", "/", timeout=0.1), 0.1)
+    go_on.set()
+    program.kill()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_site_that_does_not_stop_is_late_and_one_that_crashes_is_not(late):
+    class OfReports:
+        def close(self):
+            return [NotInTime("it did not end")] if late else [NotInTime("it did not end"), "it crashed"]
+    with pytest.raises(AssertionError, match="it did not end") as e:
+        closing([OfReports()])
+    assert isinstance(e.value, NotInTime) == late
+
+
+def test_a_site_that_does_not_open_is_closed(new_site):
+    site = new_site(edit={"need: 1": "nead: 1"})
+    with pytest.raises(AssertionError, match="topics apply"):
+        site.open()
+    assert not site.standin.running()
+    assert site.stack.sql(f"SHOW DATABASES LIKE '{site.database}'") == []
 
 
 def test_a_taken_port_is_seen_without_ipv6():
