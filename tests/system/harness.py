@@ -621,6 +621,12 @@ class Site:
     def open_jobs(self):
         return int(self.sql("SELECT COUNT(*) FROM op_job WHERE state < 10")[0][0])
 
+    def wait_registered(self, ids):
+        """Until the record has these jobs: an accepted one is written behind its answer."""
+        mine = ", ".join(f"x'{hexid(id)}'" for id in ids)
+        wait_for("the record has them", lambda: self.sql(
+            f"SELECT COUNT(*) FROM op_job WHERE id IN ({mine})") == [[str(len(ids))]])
+
     def records(self):
         return self.stack.records(self.topic)
 

@@ -41,11 +41,13 @@ class QuickStart:
 
 
 def free_port():
-    """Below the range of outgoing connections: the port after it must be free as well."""
+    """Below where deploy/stack looks for its own, and so below the range of outgoing connections: the port
+    after it must be free as well."""
     while True:
-        port = random.randrange(15000, 31000, 2)
-        with socket.socket() as s, contextlib.suppress(OSError):
+        port = random.randrange(10000, 14990, 2)
+        with socket.socket() as s, socket.socket() as after, contextlib.suppress(OSError):
             s.bind(("127.0.0.1", port))
+            after.bind(("127.0.0.1", port + 1))
             return port
 
 
@@ -73,12 +75,12 @@ def test_it_shows_the_first_job_and_the_second_from_the_cache(running):
     for n, name in enumerate(("check", "packages", "broker", "build", "start", "first job"), 1):
         assert re.search(rf"^{n}/6 {name} ", t, re.M), t
     assert "  8 flows checked  " in t
-    assert re.search(r"accepted +\d+ ms +job \.\.[0-9a-f]{8}, Kafka has it", t)
-    assert re.search(r"a-mart +\d+ ms +18,900", t)
-    assert re.search(r"c-store +\d+ ms +17,450", t)
+    assert re.search(r"accepted +[\d,]+ ms +job \.\.[0-9a-f]{8}, Kafka has it", t)
+    assert re.search(r"a-mart +[\d,]+ ms +18,900", t)
+    assert re.search(r"c-store +[\d,]+ ms +17,450", t)
     assert re.search(r"b-shop +[\d,]+ ms +19,200 +attempt 2 \(attempt 1: http-5xx\)", t)
     assert re.search(r"succeeded +[\d,]+ ms +3 of 3, saved", t)
-    assert re.search(r"again +\d+ ms +from the cache", t)
+    assert re.search(r"again +[\d,]+ ms +from the cache", t)
 
 
 def test_the_addresses_it_ends_with_answer(running):
@@ -110,7 +112,7 @@ def test_the_systems_are_named(running):
 
 
 @pytest.mark.parametrize("name, shows", [
-    ("price-compare", [r"answered +\d+ ms +from the cache", '"productId": "42"']),
+    ("price-compare", [r"answered +[\d,]+ ms +from the cache", '"productId": "42"']),
     ("resume-advice", [r"advice +[\d,]+ ms +{", r"succeeded .*1 of 1, saved", '"improvements": \\[']),
     ("template-design", [r"succeeded .*30 of 30, saved", '"name": "Spring sale"', "      [.]{3}"]),
     ("interview-questions", [r"questions\[1\] +[\d,]+ ms +", r"succeeded .*2 of 2, saved", '"answers": \\[']),

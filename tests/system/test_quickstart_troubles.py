@@ -433,7 +433,7 @@ def test_a_second_time_with_your_redis_it_is_a_new_job(own):
     """It remembers the first answer for 5 minutes."""
     done = own.call(*own.done.args)
     assert done.returncode == 0, done
-    assert re.search(r"accepted +\d+ ms", done.stdout) and re.search(r"again +\d+ ms +from the cache", done.stdout), done
+    assert re.search(r"accepted +[\d,]+ ms", done.stdout) and re.search(r"again +[\d,]+ ms +from the cache", done.stdout), done
 
 
 def test_a_taken_usual_port_is_named_and_the_next_used(own):
