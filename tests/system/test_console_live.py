@@ -242,6 +242,7 @@ def test_how_many_calls_will_come_is_not_guessed(site, browser):
     site.standin.hold("a-mart")
     begin_each(site, browser, "few", 7)
     browser.one('[id="call=each"]')
+    wait_for("it is asked", lambda: site.standin.in_flight() == 1)
     site.standin.hold("a-mart", *[{"body": {"price": 1}}] * 4)  # the first is let go, and the sixth waits
     browser.sees("5 done", ".eta")
     browser.d.refresh()

@@ -25,7 +25,9 @@ def most_within(times, ms):
 
 def check(site, seconds, least):
     """What the shops saw from now on for so long: never too many at once, never too many in two
-    seconds, and at least that part of what they allow."""
+    seconds, and at least that part of what they allow. Calls are counted as they come: on a machine
+    that stood still some come late, and with those of the next moments. Workers that do not share
+    make two or three times as many."""
     site.standin.call("DELETE", "/_log")
     began = time.monotonic()
     wait_for("time to look at", lambda: time.monotonic() - began > seconds, seconds + 10)
@@ -33,7 +35,7 @@ def check(site, seconds, least):
     for shop in SHOPS:
         times = sorted(x["at_ms"] for x in log if x["shop"] == shop)
         assert stats[shop]["in_flight_max"] <= AT_ONCE, stats
-        assert most_within(times, 2000) <= RATE * 2 * 1.05, (shop, most_within(times, 2000))
+        assert most_within(times, 2000) <= RATE * 2 * 1.3, (shop, most_within(times, 2000))
         assert len(times) >= RATE * seconds * least, (shop, len(times))
 
 

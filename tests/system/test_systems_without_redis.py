@@ -10,12 +10,13 @@ MEMBER = "900"
 
 def test_jobs_end_and_are_stored_once_though_redis_is_gone(new_systems):
     site = new_systems(change=GUESTS).open()
-    site.standin.script("v1", {"delay_ms": 1500, "repeat": -1})
+    site.standin.hold("v1", repeat=-1)
     advice = site.started("resume-advice", RESUME, MEMBER)
     asked = site.started("interview-questions", interview(), MEMBER)
     before = sign_up(site)["result"]["uuid"]
     wait_for("calls of both are in flight", lambda: site.standin.in_flight() >= 4, 30)
     with site.stack.dead("redis"):
+        site.standin.mend()
         for id in (advice, asked):
             assert site.ended(id, MEMBER)["state"] == "succeeded"
         assert len(predictions(site, advice)) == 1
