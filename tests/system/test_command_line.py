@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from conftest import closing
-from harness import wait_for
+from harness import undisturbed, wait_for
 from test_signed_in import flow, make_site, token
 
 FAILING = flow("failing", "access: guests\n").replace("a-mart", "b-shop")
@@ -72,8 +72,12 @@ def test_send_takes_the_request_from_a_file_and_from_its_input(site, tmp_path):
 def test_a_key_gives_the_same_job_and_the_cache_gives_none(site):
     first = start(site, "--key", "k1")
     assert start(site, "--key", "k1") == first
-    clash = good(run(site, "send", "mine", '{"n": 2}', "--key", "k1"), 5)
-    assert "(key-reused)" in clash.stderr
+
+    def reused(n):
+        start(site, "--key", f"k2-{n}")
+        clash = run(site, "send", "mine", '{"n": 2}', "--key", f"k2-{n}")
+        assert clash.returncode == 5 and "(key-reused)" in clash.stderr, clash
+    undisturbed(site.gateways, reused)
     asked = json.dumps({"productId": site.product()})
     good(run(site, "send", "price-compare", asked))
     hit = good(run(site, "send", "price-compare", asked))

@@ -70,7 +70,7 @@ def test_redis_that_refuses_costs_speed_only(new_site, how):
 
     def told():
         return ["redis" in str(p.get("/readyz").json()["degraded"]) for p in both]
-    assert told() == [False, False]
+    wait_for("both have Redis", lambda: told() == [False, False])
     began = time.monotonic()
     with site.stack.refusing(how):
         key, product = uuid_key(2), site.product()

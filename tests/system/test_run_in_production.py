@@ -86,7 +86,7 @@ def test_the_rights_of_the_page_are_enough(limited, stack):
     site.sql("UPDATE op_job SET sweep_at=NOW(6)-INTERVAL 1 SECOND")  # the sweep empties, and deletes rows of calls
     wait_for("the sweep was here", lambda: worker.metric("offpath_swept_total", what="emptied") == 3)
     for p in site.programs[1:]:
-        assert json.loads(p.get("/readyz").body)["degraded"] == [], p.tail()
+        wait_for("it has all", lambda: p.get("/readyz").json()["degraded"] == [])
         assert not re.search(r"redis-refused|NOPERM|denied", p.text()), p.tail()
 
 

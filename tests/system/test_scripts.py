@@ -15,7 +15,7 @@ import threading
 import pytest
 
 from conftest import closing
-from harness import ROOT, Background, NotInTime, Program, Stack, request, wait_for
+from harness import ROOT, Answer, Background, NotInTime, Program, Stack, request, undisturbed, wait_for
 from test_quickstart import is_alive
 
 
@@ -338,6 +338,28 @@ def test_a_missed_deadline_is_not_in_time_and_no_other_error(tmp_path):
             wait_for("it asks again", lambda: request(address, "GET", "/", timeout=0.1), 0.1)
     go_on.set()
     program.kill()
+
+
+@pytest.mark.parametrize("away, tries", [((), 1), ((0,), 2), ((0, 1), 3), ((0, 1, 2, 3), 3)])
+def test_what_redis_decides_is_tried_anew_only_while_it_was_away(away, tries):
+    class Gateway:
+        log = ""
+
+        def text(self):
+            return self.log
+
+        def get(self, _):
+            return Answer(200, {}, b'{"degraded": []}', 0)
+    gateway, tried = Gateway(), []
+
+    def act(n):
+        tried.append(n)
+        gateway.log += "warn  offpath cache-away why=late\n" * (n in away)
+        assert n > 3, "never good"
+    with pytest.raises(AssertionError, match="never good"):
+        undisturbed([gateway], act)
+    assert len(tried) == tries
+    assert undisturbed([gateway], str) == "0"
 
 
 @pytest.mark.parametrize("late", [True, False])

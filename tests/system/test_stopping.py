@@ -222,8 +222,8 @@ def test_readiness_and_health_are_told(new_site):
     site = new_site().open()
     for p in (site.workers[0], site.gateways[0]):
         assert p.get("/healthz").status == 200
-        a = p.get("/readyz")
-        assert a.status == 200 and not a.json().get("degraded"), a
+        a = wait_for("it has all", lambda: not (x := p.get("/readyz")).json().get("degraded") and x)
+        assert a.status == 200, a
         assert f"topic {site.topic} has one replica" in a.json()["warnings"], a
         assert b"offpath_" in p.get("/metrics").body
     a = request(site.address, "GET", "/metrics")
