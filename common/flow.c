@@ -148,11 +148,22 @@ static void upstream_fini(struct upstream *u)
     free(u->tls.key);
 }
 
+const char *database_password(const struct database *d)
+{
+    const struct renewed_password *p = d->renewed;
+    return p ? p->text : d->password;
+}
+
 static void database_fini(struct database *d)
 {
-    char *texts[] = {d->name, d->host, d->schema, d->user, d->password, d->ca, d->cert, d->key};
+    char *texts[] = {d->name, d->host, d->schema, d->user, d->password, d->password_source,
+                     d->ca,   d->cert, d->key};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
+    for (struct renewed_password *p = d->renewed, *older; p; p = older) {
+        older = p->older;
+        free(p);
+    }
 }
 
 void flow_set_put(struct flow_set *s)

@@ -68,9 +68,17 @@ struct upstream {
     unsigned index; /* place in flow_set.upstreams */
 };
 
+struct renewed_password {
+    struct renewed_password *older; /* owned: a connection may still read it */
+    char text[];
+};
+
 struct database {
     char *name; /* in upstreams.yaml */
-    char *host, *schema, *user, *password;
+    char *host, *schema, *user;
+    char *password;        /* as first read: ask database_password */
+    char *password_source; /* with its `${file:}` unfilled; NULL: it has none */
+    _Atomic(struct renewed_password *) renewed; /* NULL: not yet (flow_secrets.h) */
     unsigned port;
     bool tls; /* enforced; ca NULL: the system's */
     char *ca, *cert, *key;
@@ -253,6 +261,8 @@ bool flow_set_same(const struct flow_set *a, const struct flow_set *b);
 
 /* What its calls bring now; never NULL. Lent with the set. Any thread. */
 const struct credentials *upstream_credentials(const struct upstream *u);
+/* As its file has it now; lent with the set. NULL: none. Any thread. */
+const char *database_password(const struct database *d);
 void credentials_free(struct credentials *c); /* and all older ones; NULL is fine */
 
 struct flow_set *flow_set_get(struct flow_set *s); /* one more user */

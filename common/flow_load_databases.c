@@ -34,17 +34,22 @@ static char *read_required(struct flow_loader *l, const struct yaml_node *map, c
     return read_text(l, map, key, max - 1);
 }
 
+bool flow_password_is_good(const char *text)
+{
+    const struct store_url *sizes = NULL;
+    return strlen(text) < sizeof sizes->pass;
+}
+
 /* May be empty, may be left out. */
 static char *read_password(struct flow_loader *l, const struct yaml_node *map)
 {
     const struct yaml_node *n = yaml_get(map, "password");
-    const struct store_url *sizes = NULL;
     const char *text = value_text(l, n);
     if (text && text[0] && !n->filled && !strstr(text, "${"))
         findings_add(l->findings, yaml_place(n), FINDING_W_SECRET,
                      "this looks like a secret in plain text\nput it into a file and write "
                      "`${file:name}`");
-    if (text && strlen(text) >= sizeof sizes->pass)
+    if (text && !flow_password_is_good(text))
         findings_add(l->findings, yaml_place(n), FINDING_VALUE, "`password` is too long\nmend it");
     return value_copy(l, text);
 }
@@ -74,6 +79,7 @@ static void read_database(struct flow_loader *l, const struct yaml_node *m)
     d->schema = read_required(l, m, "name", "write `name: SCHEMA`, the database on that server");
     d->user = read_required(l, m, "user", "write `user: ACCOUNT`");
     d->password = read_password(l, m);
+    d->password_source = flow_source(l, yaml_get(m, "password"));
     d->port = (unsigned)value_number(l, yaml_get(m, "port"), (struct value_range){1, 65535, 3306});
     d->connections = (unsigned)value_number(l, yaml_get(m, "connections"),
                                             (struct value_range){1, CONNECTIONS_MAX, 4});

@@ -182,7 +182,8 @@ enum flow_sign_part {
     FLOW_SIGN_SESSION_TOKEN
 };
 bool flow_sign_is_good(enum flow_sign_part part, const char *text);
-bool flow_header_is_good(const char *value); /* the same of a header */
+bool flow_header_is_good(const char *value);  /* the same of a header */
+bool flow_password_is_good(const char *text); /* and of a database's password */
 /* The paths of a `tls` (flow_load_tls.c), owned, of at most max bytes; a file that is not there is
  * a finding unless secrets may be away. false: it is no map; out is untouched. */
 bool flow_load_tls(struct flow_loader *l, const struct yaml_node *map, size_t max,

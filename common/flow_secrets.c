@@ -203,6 +203,33 @@ static bool renew_upstream(struct flow_secrets *s, struct upstream *u)
     return true;
 }
 
+static bool renew_database(struct flow_secrets *s, struct database *d)
+{
+    const char *was = database_password(d);
+    char *text = NULL;
+    int err = d->password_source ? again(s, d->password_source, was, &text) : 0;
+    if (text && !flow_password_is_good(text))
+        err = ERR_INVALID;
+    bool changed = !err && text && !same(text, was);
+    size_t size = changed ? strlen(text) + 1 : 0;
+    struct renewed_password *new = changed ? malloc(sizeof *new + size) : NULL;
+    if (changed && !new)
+        err = ERR_NOMEM;
+    if (new) {
+        memcpy(new->text, text, size);
+        new->older = d->renewed;
+        d->renewed = new;
+        log_info("secret-read-again", "database", d->name);
+    } else {
+        log_secret_passing(was);
+    }
+    if (err)
+        log_warn("secret-not-read", "database", d->name, "why", err_text(err), "means",
+                 "the password read before stays in use");
+    free(text);
+    return new != NULL;
+}
+
 /* ---- the whole */
 
 static int sources_of(struct flow_secrets *s, const struct upstream *u)
@@ -229,6 +256,8 @@ int flow_secrets_open(struct flow_set *set, const char *secrets_dir, struct flow
     int err = 0;
     for (size_t i = 0; i < set->upstreams_n && !err; i++)
         err = sources_of(s, &set->upstreams[i]);
+    for (size_t i = 0; i < set->databases_n && !err; i++)
+        err = each_file(s, set->databases[i].password_source, file_add);
     if (err)
         flow_secrets_close(s);
     else
@@ -248,7 +277,7 @@ unsigned flow_secrets_look(struct flow_secrets *s)
                      "the value read before stays in use");
     }
     for (size_t i = 0; i < s->set->databases_n && changed; i++)
-        log_secret_passing(s->set->databases[i].password);
+        renewed += renew_database(s, &s->set->databases[i]);
     for (size_t i = 0; i < s->set->upstreams_n && changed; i++)
         if (s->set->upstreams[i].sources)
             renewed += renew_upstream(s, &s->set->upstreams[i]);

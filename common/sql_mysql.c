@@ -11,7 +11,8 @@ enum { IDLE_MS = 5000, TRIES = 3 };
 
 struct sql_mysql {
     struct sql sql; /* first */
-    struct store_url url;
+    const struct database *database;
+    struct store_url url; /* its password as of the last connect */
     struct sql_settings settings;
     struct store *store;
     int64_t used_ms;
@@ -37,6 +38,11 @@ static int note(struct sql_mysql *m, int err)
     return err;
 }
 
+static void put(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text ? text : "");
+}
+
 static int connect(struct sql_mysql *m)
 {
     bool stale = m->store && now_ms() - m->used_ms > IDLE_MS;
@@ -45,6 +51,7 @@ static int connect(struct sql_mysql *m)
     store_close(m->store);
     m->store = NULL;
     m->limit = 0;
+    put(m->url.pass, sizeof m->url.pass, database_password(m->database));
     const struct store_settings s = {&m->url, m->settings.connect_ms, m->settings.io_ms};
     return store_open(&s, &m->store, m->why);
 }
@@ -202,11 +209,6 @@ static const struct sql_ops ops = {
     .why = why,
 };
 
-static void put(char *out, size_t size, const char *text)
-{
-    snprintf(out, size, "%s", text ? text : "");
-}
-
 int sql_mysql_open(const struct sql_settings *s, const struct database *d, struct sql **out)
 {
     struct sql_mysql *m = calloc(1, sizeof *m);
@@ -214,9 +216,9 @@ int sql_mysql_open(const struct sql_settings *s, const struct database *d, struc
         return ERR_NOMEM;
     m->sql.ops = &ops;
     m->settings = *s;
+    m->database = d;
     struct store_url *u = &m->url;
     put(u->user, sizeof u->user, d->user);
-    put(u->pass, sizeof u->pass, d->password);
     put(u->host, sizeof u->host, d->host);
     put(u->db, sizeof u->db, d->schema);
     put(u->ca, sizeof u->ca, d->ca);

@@ -11,6 +11,8 @@
 #include "worker/groups.h"
 
 enum { SWEEP_FIRST_MS = 60000, SWEEP_MS = 3600 * 1000, SWEEP_MORE_MS = 1000 };
+/* How long nobody may have asked one that is away, before it is asked for its own sake. */
+enum { LOOK_MS = 5000 };
 #define NEVER INT64_MAX
 
 struct desk { /* a connection and its thread */
@@ -26,11 +28,12 @@ struct counter { /* one database */
     pthread_mutex_t lock; /* of all below */
     struct sql_op *first, *last;
     bool away;
-    int64_t away_until_ms;
+    long error; /* what it said last while away: 2006, 1045 .. */
+    int64_t away_until_ms, look_at_ms;
     struct desk *desks;
     unsigned n;
     int64_t sweep_at_ms; /* its first desk's; NEVER: no offpath_applied */
-    struct metric *seconds[2];
+    struct metric *seconds[2], *gone;
 };
 
 struct databases {
@@ -97,19 +100,26 @@ static struct sql_op *take(struct desk *d, bool *away)
 
 /* ---- one operation */
 
-/* Said once when it goes, and once when it is back. */
-static void note(struct counter *c, const struct sql_op *op)
+/* Said once when it goes, when it is away for another reason (killed connections first, then a
+ * password that is wrong), and once when it is back. */
+static void note(struct counter *c, bool away, const char *why)
 {
-    bool away = op->status == ERR_IO || op->status == ERR_OUTCOME_UNKNOWN;
+    long error = away ? strtol(why, NULL, 10) : 0;
+    int64_t now = clock_mono_ms(c->all->clock);
     pthread_mutex_lock(&c->lock);
-    bool changed = away != c->away;
+    int turn = away - c->away;
+    bool other = away && error != c->error;
     c->away = away;
-    if (away)
-        c->away_until_ms = clock_mono_ms(c->all->clock) + DATABASES_AWAY_MS;
+    c->error = error;
+    if (away) {
+        c->away_until_ms = now + DATABASES_AWAY_MS;
+        c->look_at_ms = now + LOOK_MS;
+    }
     pthread_mutex_unlock(&c->lock);
-    if (changed && away)
-        log_warn("database-away", "database", c->database->name, "why", op->why);
-    else if (changed)
+    metrics_add(c->gone, turn);
+    if (turn > 0 || other)
+        log_warn("database-away", "database", c->database->name, "why", why);
+    else if (turn < 0)
         log_info("database-back", "database", c->database->name);
 }
 
@@ -133,7 +143,32 @@ static void run(struct desk *d, struct sql_op *op)
     metrics_observe_us(c->seconds[op->kind], clock_mono_us(c->all->clock) - from);
     if (op->status)
         snprintf(op->why, sizeof op->why, "%s", d->sql->ops->why(d->sql));
-    note(c, op);
+    note(c, op->status == ERR_IO || op->status == ERR_OUTCOME_UNKNOWN, op->why);
+}
+
+/* ---- is one that is away back, although nobody asks it for anything? */
+
+static int64_t look_in_ms(struct desk *d)
+{
+    struct counter *c = d->counter;
+    pthread_mutex_lock(&c->lock);
+    int64_t left = c->away ? c->look_at_ms - clock_mono_ms(c->all->clock) : NEVER;
+    if (left <= 0) { /* this desk looks, the others wait for the next time */
+        c->look_at_ms += LOOK_MS - left;
+        d->idle = false;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return left < 0 ? 0 : left;
+}
+
+static void look(struct desk *d)
+{
+    int err = open_sql(d);
+    if (err)
+        return;
+    err = d->sql->ops->look(d->sql, false);
+    if (err != ERR_NOMEM)
+        note(d->counter, err != 0, err ? d->sql->ops->why(d->sql) : "");
 }
 
 /* ---- what offpath_applied no longer needs */
@@ -177,7 +212,11 @@ static int step(void *arg, struct record *r, int64_t *next_ms)
         sweep(d);
     struct sql_op *op = take(d, &away);
     if (!op) {
-        *next_ms = sweep_in_ms(d) == NEVER ? CLERK_WAIT : sweep_in_ms(d);
+        int64_t sweep_ms = sweep_in_ms(d), look_ms = look_in_ms(d);
+        int64_t least = look_ms < sweep_ms ? look_ms : sweep_ms;
+        *next_ms = least == NEVER ? CLERK_WAIT : least;
+        if (look_ms == 0)
+            look(d);
         return 0;
     }
     *next_ms = 0;
@@ -202,6 +241,9 @@ static void metrics_name(struct counter *c)
         c->seconds[i] = metrics_histogram("offpath_database_seconds", labels,
                                           "Time of a statement or transaction of a flow.");
     }
+    snprintf(labels, sizeof labels, "database=\"%s\"", c->database->name);
+    c->gone = metrics_gauge("offpath_database_away", labels,
+                            "sets of flows that find the database away; 0: none");
 }
 
 /* With the lock, or before anybody else knows it. */
@@ -261,6 +303,19 @@ void databases_put(struct databases *d, struct sql_op *op)
     give_back(op);
 }
 
+size_t databases_away(struct databases *d, const struct database **out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n && n < max; i++) {
+        struct counter *c = &d->list[i];
+        pthread_mutex_lock(&c->lock);
+        if (c->away)
+            out[n++] = c->database;
+        pthread_mutex_unlock(&c->lock);
+    }
+    return n;
+}
+
 int databases_start(const struct databases_settings *s, struct databases **out)
 {
     struct databases *d = calloc(1, sizeof *d);
@@ -299,6 +354,8 @@ void databases_stop(struct databases *d)
             if (c->desks[k].sql)
                 c->desks[k].sql->ops->close(c->desks[k].sql);
         }
+        if (c->away)
+            metrics_add(c->gone, -1);
         free(c->desks);
         pthread_mutex_destroy(&c->lock);
     }

@@ -4,7 +4,8 @@
  * An operation is embedded in its owner's struct and lent until its done callback, which runs in
  * the loop of the shard that asked. It is tried once: ERR_IO and ERR_CONFLICT are the owner's to
  * repeat. The first thread of each that has offpath_applied deletes its old rows, once an hour.
- * While a database is away all that wait for it fail at once, every AWAY_MS one tries. */
+ * While a database is away all that wait for it fail at once, every AWAY_MS one tries; if none
+ * waits, it is looked for every 5 s. */
 #pragma once
 #include "common/loop.h"
 #include "common/sql.h"
@@ -45,6 +46,8 @@ int databases_start(const struct databases_settings *s, struct databases **out) 
 void databases_put(struct databases *d, struct sql_op *op);
 /* Waits for the statements under way. Operations still open are not called back. NULL is fine. */
 void databases_stop(struct databases *d);
+/* Those that are away; how many, up to max. Any thread. */
+size_t databases_away(struct databases *d, const struct database **out, size_t max);
 /* A save there is a part of T6. */
 bool databases_is_own(const struct databases *d, const struct database *database);
 /* Does a flow of the set, of these only, load from it, or save to it? */

@@ -169,6 +169,11 @@ void generation_free(struct generation *g)
     free(g);
 }
 
+struct databases *generation_databases(const struct generation *g)
+{
+    return g->databases;
+}
+
 void *generation_owner(const struct generation *g)
 {
     return g->s.owner;

@@ -43,6 +43,7 @@ void generation_join(struct generation *g);
 void generation_free(
     struct generation *g); /* the writer has nothing of it any more; NULL is fine */
 
+struct databases *generation_databases(const struct generation *g);             /* any thread */
 void *generation_owner(const struct generation *g);                             /* any thread */
 const struct generation_flows *generation_flows_of(const struct generation *g); /* any thread */
 /* Its shards, for the answers of the admin port; any thread until it is joined. */

@@ -26,7 +26,8 @@ enum {
     PRODUCER_TRIES = 500, /* of 10 ms */
     SILENT_MS = 20000,    /* a loop that did not tick for so long is stuck */
     NAME_MAX_ = 80,
-    ADDRESS = 280 /* host:port */
+    DATABASES_TOLD = 8, /* that are away, in /readyz */
+    ADDRESS = 280       /* host:port */
 };
 
 struct worker {
@@ -111,6 +112,23 @@ static const char *not_ready(const struct worker *w, const struct generation *g)
     return NULL;
 }
 
+static void degraded(const struct generation *g, struct buf *body)
+{
+    const struct database *away[DATABASES_TOLD];
+    const char *comma = "";
+    if (!shard_thread_redis_up(generation_shard(g, 0))) {
+        buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing; each "
+                       "shard takes its share of limits\"}");
+        comma = ",";
+    }
+    size_t n = databases_away(generation_databases(g), away, DATABASES_TOLD);
+    for (size_t i = 0; i < n; i++, comma = ",")
+        buf_printf(body,
+                   "%s{\"name\":\"database %s\",\"means\":\"jobs that load from it or save to it "
+                   "wait; database-away in the log says why\"}",
+                   comma, away[i]->name);
+}
+
 static int readyz(const struct worker *w, const struct generation *g, struct buf *body)
 {
     const char *why = not_ready(w, g);
@@ -119,9 +137,7 @@ static int readyz(const struct worker *w, const struct generation *g, struct buf
     if (why)
         buf_printf(body, "\"reason\":\"%s\",", why);
     buf_text(body, "\"degraded\":[");
-    if (!shard_thread_redis_up(generation_shard(g, 0)))
-        buf_text(body, "{\"name\":\"redis\",\"means\":\"no live events, cache or coalescing; each "
-                       "shard takes its share of limits\"}");
+    degraded(g, body);
     buf_text(body, "],\"warnings\":");
     if (w->reload)
         reload_warnings(w->reload, &warnings);

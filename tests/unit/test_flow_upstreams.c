@@ -174,6 +174,45 @@ static void a_secret_is_read_again_when_its_file_changes(void **state)
     flow_secrets_close(s);
 }
 
+static void a_database_password_is_read_again(void **state)
+{
+    struct fixture *x = *state;
+    struct flow_secrets *s = NULL;
+    char dir[100], path[160], longer[300];
+    put(x, "secrets/shop", "first\n");
+    snprintf(dir, sizeof dir, "%s/secrets", x->dir);
+    snprintf(path, sizeof path, "%s/shop", dir);
+    assert_int_equal(load(x, S3
+                          "databases:\n  d: {host: h, name: n, user: u, password: '${file:shop}'}\n"
+                          "  e: {host: h, name: n, user: u}\n"),
+                     0);
+    const struct database *d = &x->set->databases[0];
+    const char *first = database_password(d);
+    assert_string_equal(first, "first");
+    assert_int_equal(flow_secrets_open(x->set, dir, &s), 0);
+    assert_int_equal(flow_secrets_look(s), 0);
+    put(x, "secrets/shop", "second one\n");
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(database_password(d), "second one");
+    assert_string_equal(first, "first"); /* a connection may be opening with it */
+    assert_null(database_password(&x->set->databases[1]));
+    assert_int_equal(flow_secrets_look(s), 0);
+
+    put(x, "secrets/shop", ""); /* about to be written */
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(flow_secrets_look(s), 0);
+    memset(longer, 'x', 161);
+    longer[161] = 0;
+    put(x, "secrets/shop", longer); /* start-up refuses it */
+    assert_int_equal(flow_secrets_look(s), 0);
+    assert_string_equal(database_password(d), "second one");
+    put(x, "secrets/shop", "third\n");
+    assert_int_equal(flow_secrets_look(s), 1);
+    assert_string_equal(database_password(d), "third");
+    flow_secrets_close(s);
+}
+
 /* What start-up would refuse does not get in later. */
 static void a_secret_that_cannot_be_one_is_not_taken(void **state)
 {
@@ -406,6 +445,7 @@ int main(void)
         TEST(sign_is_read_with_its_secrets),
         TEST(what_is_wrong_with_sign_is_found),
         TEST(a_secret_is_read_again_when_its_file_changes),
+        TEST(a_database_password_is_read_again),
         TEST(a_secret_that_cannot_be_one_is_not_taken),
         TEST(a_file_that_is_emptied_is_about_to_be_written),
         TEST(secrets_are_masked_however_often_one_is_renewed),
