@@ -8,9 +8,11 @@
 #include "common/flow_watch.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "worker/groups.h"
 
 /* REST_MS: the writer, lease and cancels may still look at a loop whose shard has just ended. */
 enum { RUNNING_MAX = 8, RETIRED_MAX = 64, REST_MS = 60000 };
+enum { LEFT_MAX = 4, TOPIC_NAME = 250 };
 
 struct retired {
     struct generation *generation;
@@ -28,8 +30,9 @@ struct reload {
     struct metric *good, *failed;
     pthread_mutex_t lock; /* of what follows, for other threads */
     struct generation *now;
-    int64_t retention_ms;        /* the longest there was */
-    char refused[TOPIC_WARNING]; /* why the files as they are do not run; "": they do */
+    int64_t retention_ms;            /* the longest there was */
+    char refused[TOPIC_WARNING];     /* why the files as they are do not run; "": they do */
+    char left[LEFT_MAX][TOPIC_NAME]; /* topics that flows had before; "": free */
 };
 
 /* ---- reading */
@@ -79,11 +82,51 @@ static void set_now(struct reload *r, struct generation *next)
         r->retention_ms = retention_ms;
 }
 
+/* ---- topics that are read no more: records wait there, and later rounds still go there */
+
+static bool is_read(const struct reload *r, const struct flow_set *set, const char *topic)
+{
+    const struct shard_settings *s = &r->s.generation.thread.shard;
+    for (size_t i = 0; i < set->flows_n; i++)
+        if (groups_wants(&set->flows[i], s->only, s->only_n) &&
+            strcmp(set->flows[i].topic.name, topic) == 0)
+            return true;
+    return false;
+}
+
+/* With the lock. Beyond LEFT_MAX the log alone says it. */
+static void keep_left(struct reload *r, const char *topic)
+{
+    for (int i = 0; i < LEFT_MAX; i++) {
+        if (r->left[i][0])
+            continue;
+        snprintf(r->left[i], TOPIC_NAME, "%s", topic);
+        return;
+    }
+}
+
+/* With the lock. */
+static void find_left(struct reload *r, const struct flow_set *before, const struct flow_set *next)
+{
+    for (int i = 0; i < LEFT_MAX; i++)
+        if (is_read(r, next, r->left[i]))
+            r->left[i][0] = 0;
+    for (size_t i = 0; i < before->flows_n; i++) {
+        const struct flow *f = &before->flows[i];
+        if (!is_read(r, before, f->topic.name) || is_read(r, next, f->topic.name))
+            continue;
+        keep_left(r, f->topic.name);
+        log_warn("topic-left", "flow", f->name, "topic", f->topic.name, "means",
+                 "what it and its .retry still hold, and later rounds of open jobs, are not read");
+    }
+}
+
 static void replace(struct reload *r, struct generation *next)
 {
     size_t flows = generation_flows_of(next)->set->flows_n;
     retire(r);
     pthread_mutex_lock(&r->lock);
+    find_left(r, generation_flows_of(r->now)->set, generation_flows_of(next)->set);
     set_now(r, next);
     r->refused[0] = 0;
     pthread_mutex_unlock(&r->lock);
@@ -268,6 +311,13 @@ void reload_warnings(struct reload *r, struct topic_warnings *out)
 {
     pthread_mutex_lock(&r->lock);
     *out = generation_flows_of(r->now)->topics.warnings;
+    for (int i = 0; i < LEFT_MAX; i++) {
+        char text[TOPIC_WARNING];
+        snprintf(text, sizeof text, "topic-left: nobody here reads %.80s any more, nor its .retry",
+                 r->left[i]);
+        if (r->left[i][0])
+            topic_warnings_say(out, text);
+    }
     if (r->refused[0])
         topic_warnings_say(out, r->refused);
     pthread_mutex_unlock(&r->lock);

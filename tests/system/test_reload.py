@@ -163,3 +163,51 @@ def test_the_longest_retention_there_was_counts(new_site):
         due = f"SELECT TIMESTAMPDIFF(DAY, created, sweep_at) FROM op_job WHERE id = UNHEX('{id}')"
         assert wait_for("it is registered", lambda due=due: site.sql(due)) == [["401"]]
         site.workers[0].thaw()
+
+
+LATER = r"""
+flow: later
+title: Comes again
+access: guests
+topic: {name: TOPIC-MARK, group: later-MARK, partitions: 1}
+deadline: 10m
+request: {schema: {type: object, properties: {}}}
+calls:
+  shop: {upstream: a-mart, request: {path: /products/1/price}, timeout: 5s, retry: {attempts: 1, on: [5xx]}}
+requeue: [8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s, 8s]
+result: $calls.shop.status
+"""
+
+
+def left(program):
+    return [w for w in program.get("/readyz").json()["warnings"] if w.startswith("topic-left")]
+
+
+def test_jobs_of_a_topic_that_a_flow_left_end_where_it_is_still_read(new_site):
+    """As the guide to moving a flow has it: a worker more, with the old file."""
+    site = new_site(extra_flows={"later": LATER.replace("TOPIC", "old")}).open()
+    worker, path = site.workers[0], site.folder / "flows/later.yaml"
+    site.standin.script("a-mart", {"status": 500, "repeat": -1})
+    a = request(site.address, "POST", "/v1/flows/later/jobs", "{}", {"Content-Type": "application/json"})
+    assert a.status == 202, a
+    id = a.json()["id"]
+    wait_for("it waits for its next round", lambda: site.job(id).get("retry_at"))
+    copy = site.folder / "copy"
+    copy.mkdir()
+    (copy / "later.yaml").write_text(path.read_text())
+    path.with_suffix(".part").write_text(LATER.replace("TOPIC", "new").replace("MARK", site.mark))
+    path.with_suffix(".part").rename(path)
+    assert site.verb("offpath-worker", "topics", "apply", "--yes").returncode == 0
+    reloaded(site)
+    wait_for("it is told", lambda: left(worker), 20)
+    assert f"old-{site.mark}" in left(worker)[0] and f"topic-left flow=later topic=old-{site.mark}" in worker.text()
+    site.standin.mend()
+    site.worker(OFFPATH_FLOWS=str(copy), OFFPATH_ONLY="later")
+    job = site.wait_final(id, 60)
+    assert job["state"] == "succeeded", job
+    a = request(site.address, "POST", "/v1/flows/later/jobs", "{}", {"Content-Type": "application/json"})
+    job = site.wait_final(a.json()["id"], 60)
+    assert job["state"] == "succeeded", job
+    path.with_suffix(".part").write_text(LATER.replace("TOPIC", "old").replace("MARK", site.mark))
+    path.with_suffix(".part").rename(path)
+    wait_for("it is read again", lambda: f"new-{site.mark}" in str(left(worker)) and f"old-{site.mark}" not in str(left(worker)), 40)
