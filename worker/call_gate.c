@@ -14,6 +14,12 @@ static void look(void *arg)
     call_gate_pump(arg);
 }
 
+static void hold_over(void *arg)
+{
+    struct call_gate *g = arg;
+    metrics_add(g->metrics.held, -1);
+}
+
 static void gate_init(struct call_gate *g, struct call_env *env, const struct upstream *u,
                       unsigned shares)
 {
@@ -22,6 +28,7 @@ static void gate_init(struct call_gate *g, struct call_env *env, const struct up
     leases_init(&g->leases, &g->governor, env->cache != NULL, clock_mono_us(env->clock));
     g->env = env;
     g->look = (struct due_item){.fn = look, .arg = g};
+    g->hold = (struct due_item){.fn = hold_over, .arg = g};
     metrics_label(name, sizeof name, u->name);
     struct buf b;
     buf_init(&b, sizeof labels);
@@ -34,6 +41,8 @@ static void gate_init(struct call_gate *g, struct call_env *env, const struct up
         metrics_gauge("offpath_calls_queued", buf_str(&b), "calls that wait for their turn");
     g->metrics.breaker = metrics_gauge("offpath_breaker_open", buf_str(&b),
                                        "shards whose breaker of an upstream is open");
+    g->metrics.held = metrics_gauge("offpath_upstream_held", buf_str(&b),
+                                    "shards that wait as an upstream asked (Retry-After)");
     buf_fini(&b);
 }
 
@@ -85,6 +94,8 @@ void call_gates_close(struct call_env *env)
     for (size_t i = 0; i < env->gates_n; i++) {
         struct call_gate *g = &env->gates[i];
         due_stop(env->due, &g->look);
+        metrics_add(g->metrics.held, -(g->hold.place != 0));
+        due_stop(env->due, &g->hold);
         call_leases_close(g);
         metrics_add(g->metrics.breaker, -(g->governor.breaker.state != BREAKER_CLOSED));
     }
@@ -171,9 +182,23 @@ enum governor_answer call_gate_ask(struct call_gate *g, struct governor_ticket *
     return answer;
 }
 
+void call_gate_heed(struct call_gate *g, int64_t ms)
+{
+    bool was = g->hold.place != 0;
+    governor_hold(&g->governor, now_us(g), ms);
+    if (due_set(g->env->due, &g->hold, g->governor.hold_us / 1000 + 1))
+        return; /* without memory it is held all the same, and not counted */
+    metrics_add(g->metrics.held, !was);
+}
+
 void call_gate_hold(struct call_gate *g, int64_t ms)
 {
-    governor_hold(&g->governor, now_us(g), ms);
+    bool was = g->hold.place != 0;
+    call_gate_heed(g, ms);
+    if (!was)
+        log_warn("upstream-held", "upstream", g->governor.upstream->name, "ms",
+                 log_number((long long)(g->governor.hold_us - now_us(g)) / 1000), "means",
+                 "it asked for a pause (Retry-After): no call to it starts before");
     call_leases_hold(g, ms);
 }
 

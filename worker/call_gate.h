@@ -17,10 +17,11 @@ struct call_gate {
     struct lease_ask *slot_ask, *rate_ask, *probe_ask; /* on their way; NULL: none */
     bool probing;                                      /* Redis keeps other shards from it */
     struct due_item look; /* when rate, hold, breaker or a lease may let the next one through */
+    struct due_item hold; /* armed while the upstream is held: its end */
     struct call_env *env;
     struct {
         struct metric *by_code[CALL_CODE_COUNT]; /* made when first needed */
-        struct metric *seconds, *flying, *queued, *breaker;
+        struct metric *seconds, *flying, *queued, *breaker, *held;
     } metrics;
 };
 
@@ -51,6 +52,8 @@ void call_gates_look(struct call_env *env, unsigned shares);  /* the same if it 
 enum governor_answer call_gate_ask(struct call_gate *g, struct governor_ticket *t, bool may_start);
 /* The upstream asked for a pause (Retry-After), of all workers. */
 void call_gate_hold(struct call_gate *g, int64_t ms);
+/* Another shard was asked for it. */
+void call_gate_heed(struct call_gate *g, int64_t ms);
 
 /* Let start who may now, and end as breaker-open who must. */
 void call_gate_pump(struct call_gate *g);

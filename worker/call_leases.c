@@ -102,7 +102,7 @@ static bool read_numbers(const struct cache_reply *r, struct numbers *out)
 static void heed_hold(struct call_gate *g, const struct numbers *n)
 {
     if (n->hold_ms > 0)
-        governor_hold(&g->governor, now_us(g), n->hold_ms);
+        call_gate_heed(g, n->hold_ms);
 }
 
 static void slots_answered(struct call_gate *g, int err, const struct cache_reply *r)

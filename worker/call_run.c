@@ -241,7 +241,8 @@ static void answered(void *arg, struct http_response *a)
     int64_t after_ms = code == CALL_OK ? -1 : retry_after(r, a);
     note_try(r, code, a->status, now_ms(r) - r->since_ms);
     call_gate_ended(g, &r->ticket, code, now_ms(r) - r->since_ms);
-    if (after_ms > 0 && (a->status == 429 || a->status == 503))
+    if (after_ms > 0 && (a->status == 429 || a->status == 503) &&
+        retry_is_obeyed(&r->order.call->retry, after_ms))
         call_gate_hold(g, after_ms);
     go_on(r, code, a->status, after_ms);
     call_gate_pump(g);

@@ -26,15 +26,15 @@ static int64_t ceiling_ms(const struct retry_policy *p, unsigned n)
 }
 
 /* Nobody waits for an upstream as long as it likes: without a deadline that could be for ever. */
-static bool asks_too_much(const struct retry_policy *p, int64_t retry_after_ms)
+bool retry_is_obeyed(const struct retry_policy *p, int64_t retry_after_ms)
 {
-    return retry_after_ms > OBEYED_MAX_MS && retry_after_ms > p->max_ms;
+    return retry_after_ms <= OBEYED_MAX_MS || retry_after_ms <= p->max_ms;
 }
 
 int64_t retry_wait_ms(const struct retry_policy *p, const struct retry_attempt *a, struct rng *r)
 {
     if (a->made >= p->attempts || !retry_is_listed(p, a->code, a->status) ||
-        asks_too_much(p, a->retry_after_ms))
+        !retry_is_obeyed(p, a->retry_after_ms))
         return -1;
     int64_t max = ceiling_ms(p, a->made - 1);
     int64_t wait = max > 0 ? (int64_t)rng_upto(r, (uint64_t)max) : 0;

@@ -16,6 +16,9 @@ struct retry_attempt {
 /* Is this ending listed in `retry.on`? It makes a failed call retryable for the whole job, too. */
 bool retry_is_listed(const struct retry_policy *p, enum call_code code, int status);
 
+/* Is a Retry-After of so many ms obeyed at all? */
+bool retry_is_obeyed(const struct retry_policy *p, int64_t retry_after_ms);
+
 /* Milliseconds to wait before the next attempt, or -1: this was the last. A wait that reaches the
  * deadline is no use: the call ends with the code it has. So it does where the upstream asks for
  * more than an hour, and for more than max. */

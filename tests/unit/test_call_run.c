@@ -10,6 +10,7 @@
 
 #include "common/http_client_fake.h"
 #include "common/loop_fake.h"
+#include "common/metrics.h"
 #include "worker/budget.h"
 #include "worker/call_run.h"
 #include "worker/due_timer.h"
@@ -417,6 +418,47 @@ static void a_pause_that_the_upstream_asks_for_holds_all_calls(void **state)
     }
 }
 
+static long held(void)
+{
+    return (long)metrics_value(
+        metrics_gauge("offpath_upstream_held", "upstream=\"shop\"", "as it is"));
+}
+
+static void a_held_upstream_is_counted_until_it_is_over(void **state)
+{
+    struct world *w = *state;
+    w->call.retry.attempts = 1;
+    assert_int_equal(held(), 0);
+    for (int i = 0; i < 2; i++)
+        reply(w, (struct http_fake_reply){.status = 429,
+                                          .header = {(char[]){"retry-after"}, (char[]){"5"}}});
+    start(w, INT64_MAX);
+    start(w, INT64_MAX);
+    run(w, 4900);
+    assert_int_equal(w->done, 2);
+    assert_int_equal(held(), 1);
+    run(w, 200);
+    assert_int_equal(held(), 0);
+}
+
+/* What is too long for the call that was told is no reason to stop others, either. */
+static void a_pause_that_is_not_obeyed_holds_nobody(void **state)
+{
+    struct world *w = *state;
+    reply(w, (struct http_fake_reply){
+                 .status = 429,
+                 .header = {(char[]){"retry-after"}, (char[]){"99999999999999999999"}}});
+    reply(w, (struct http_fake_reply){.body = "1"});
+    start(w, INT64_MAX);
+    run(w, 10);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->item.code, CALL_HTTP_429);
+    assert_int_equal(held(), 0);
+    start(w, INT64_MAX);
+    run(w, 10);
+    assert_int_equal(w->item.state, ITEM_SUCCEEDED);
+}
+
 /* Neither a second attempt, nor a client that sends again on another connection by itself. */
 static void what_is_made_once_is_sent_as_such(void **state)
 {
@@ -645,6 +687,8 @@ int main(void)
         CASE(repeats_what_is_listed_then_gives_up),
         CASE(counts_its_attempts_anew_when_it_has_waited),
         CASE(a_pause_that_the_upstream_asks_for_holds_all_calls),
+        CASE(a_held_upstream_is_counted_until_it_is_over),
+        CASE(a_pause_that_is_not_obeyed_holds_nobody),
         CASE(what_is_made_once_is_sent_as_such),
         CASE(no_attempt_is_planned_beyond_the_deadline),
         CASE(descriptors_bound_the_calls_in_flight),
