@@ -187,13 +187,24 @@ int preflight_databases(const struct settings *s, const struct flow_set *set, FI
 
 /* ---- check */
 
-static bool kafka_answers(const struct config *c)
+static const char no_answer[] = "does not answer";
+
+static int check_kafka(const struct config *c, const struct flow_set *set, bool json, FILE *out)
 {
     const struct broker_settings b = {.servers = config_text(c, "kafka"),
                                       .client_id = "offpath-check",
                                       .properties = config_text(c, "kafka-properties")};
     struct broker_topic any = {.name = "offpath-check"};
-    return broker_describe(&b, &any, 1, KAFKA_WAIT_MS) == 0;
+    struct preflight_topics topics = {0};
+    char why[PREFLIGHT_WHY] = "";
+    bool up = broker_describe(&b, &any, 1, KAFKA_WAIT_MS) == 0;
+    server_line(out, json, "server", "kafka", up ? NULL : no_answer);
+    if (!up || !set)
+        return up ? 0 : ERR_SETUP;
+    int err = preflight_topics(&b, set, &topics, why);
+    server_line(out, json, "server", "topics", err ? why : NULL);
+    topic_limits_fini(&topics.limits);
+    return err;
 }
 
 /* It connects in the background: asked for as long as a command may take. */
@@ -214,16 +225,13 @@ static bool redis_answers(const struct config *c)
     return up;
 }
 
-int preflight_servers(const struct config *c, bool json, FILE *out)
+int preflight_servers(const struct config *c, const struct flow_set *set, bool json, FILE *out)
 {
-    static const char away[] = "does not answer";
     const struct record_settings r = {
         .url = config_text(c, "mysql"), .connect_ms = CONNECT_MS, .io_ms = CONNECT_MS};
     char why[PREFLIGHT_WHY] = "";
-    const char *kafka = config_text(c, "kafka") && !kafka_answers(c) ? away : NULL;
-    if (config_text(c, "kafka"))
-        server_line(out, json, "server", "kafka", kafka);
-    const char *redis = config_text(c, "redis") && !redis_answers(c) ? away : NULL;
+    int kafka = config_text(c, "kafka") ? check_kafka(c, set, json, out) : 0;
+    const char *redis = config_text(c, "redis") && !redis_answers(c) ? no_answer : NULL;
     if (config_text(c, "redis"))
         server_line(out, json, "server", "redis", redis);
     const char *mysql = r.url && preflight_record(&r, why) ? why : NULL;

@@ -39,6 +39,8 @@ int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY]) m
 int preflight_databases(const struct settings *s, const struct flow_set *set, FILE *away,
                         char why[PREFLIGHT_WHY]) must_use;
 
-/* For `check`: one line (server_line.h) per server that is set. 0, or ERR_SETUP when one does not
- * answer. */
-int preflight_servers(const struct config *c, bool json, FILE *out) must_use;
+/* For `check`: one line (server_line.h) per server that is set, and one for the topics of the flows
+ * if Kafka is. set: NULL: none are known. 0, or ERR_SETUP when one does not answer or a topic is
+ * not as run needs it. */
+int preflight_servers(const struct config *c, const struct flow_set *set, bool json,
+                      FILE *out) must_use;

@@ -70,25 +70,46 @@ static int create(const struct broker_settings *b, const struct broker_topic *to
     return EXIT_GOOD;
 }
 
-static int plan(const struct broker_settings *b, struct broker_topic *want, size_t n,
+/* Said of each once; how many. */
+static size_t missing_of_others(const struct broker_topic *there, size_t n,
+                                const struct operator_io *io)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = strcmp(there[k].name, there[i].name) == 0;
+        if (seen || there[i].partitions > 0)
+            continue;
+        fprintf(io->err,
+                "topics: %s is missing, to which a flow emits; it is of others, ask them to create "
+                "it\n",
+                there[i].name);
+        count++;
+    }
+    return count;
+}
+
+static int plan(const struct broker_settings *b, struct broker_topic *want, size_t ours, size_t all,
                 const struct operator_io *io, bool apply)
 {
-    struct broker_topic *there = calloc(n + 1, sizeof *there);
+    struct broker_topic *there = calloc(all + 1, sizeof *there);
     if (!there)
         return EXIT_DEPENDENCY;
-    memcpy(there, want, n * sizeof *there);
-    if (broker_describe(b, there, n, WAIT_MS)) {
+    memcpy(there, want, all * sizeof *there);
+    if (broker_describe(b, there, all, WAIT_MS)) {
         fprintf(io->err, "topics: Kafka at %s does not answer\n", b->servers);
         free(there);
         return EXIT_DEPENDENCY;
     }
-    n = missing(there, want, n, io);
+    size_t n = missing(there, want, ours, io);
+    size_t others = missing_of_others(there + ours, all - ours, io);
     free(there);
     for (size_t i = 0; i < n; i++)
         fprintf(io->out, "create %s, %d partition%s\n", want[i].name, want[i].partitions,
                 want[i].partitions == 1 ? "" : "s");
     if (n == 0)
-        fprintf(io->out, "nothing to do: all topics exist\n");
+        fprintf(io->out, "nothing to do: all topics%s exist\n", others ? " of the flows" : "");
     return n && apply ? create(b, want, n, io) : EXIT_GOOD;
 }
 
@@ -100,10 +121,12 @@ int topics_run(const struct broker_settings *b, const struct flow_set *set, cons
         fprintf(io->err, "topics: write `topics plan` or `topics apply`\n");
         return EXIT_USAGE;
     }
-    struct broker_topic *want = calloc(TOPICS_EACH * set->flows_n + 1, sizeof *want);
+    size_t most = TOPICS_EACH * set->flows_n + topics_of_others(set, NULL);
+    struct broker_topic *want = calloc(most + 1, sizeof *want);
     if (!want)
         return EXIT_DEPENDENCY;
-    int code = plan(b, want, topics_wanted(set, want), io, apply);
+    size_t ours = topics_wanted(set, want), all = ours + topics_of_others(set, want + ours);
+    int code = plan(b, want, ours, all, io, apply);
     free(want);
     return code;
 }

@@ -156,10 +156,11 @@ int verbs_check_servers(void *arg, FILE *out)
     struct flow_set *set = NULL;
     const char *record = config_text(c, "mysql");
     bool json = config_bool(c, "json");
-    int err = preflight_servers(c, json, out);
     if (expr_start())
         return EXIT_BUG;
-    if (record && !flows_of(c, &set) && set) {
+    int unread = flows_of(c, &set);
+    int err = preflight_servers(c, unread ? NULL : set, json, out);
+    if (record && !unread && set) {
         const struct user_databases users = {
             .set = set, .record = record, .connect = &user_connect};
         err |= user_databases_show(&users, json, out);

@@ -159,6 +159,43 @@ def test_what_check_says_in_json_is_json(new_site):
     assert none.returncode == 2 and "needs a folder" in json.loads(none.stderr)["detail"], none
 
 
+EMITS = """
+flow: teller
+title: Tells others
+access: guests
+topic: {name: teller-MARK, group: teller-MARK, partitions: 1}
+deadline: 3m
+request: {schema: {type: object, properties: {}}}
+result: 1
+emit:
+  - {topic: others-MARK, value: {n: 1}}
+"""
+
+
+def test_check_looks_at_topics_as_run_does(new_site):
+    site = new_site(extra_flows={"teller": EMITS})
+    site.verb("offpath-worker", "migrate", "apply", "--yes").check_returncode()
+
+    def check():
+        done = site.verb("offpath-worker", "check", site.folder / "flows")
+        line = next(x for x in done.stdout.splitlines() if x.startswith("topics"))
+        return done.returncode, line
+    code, line = check()
+    assert code == 3 and "run `offpath-worker topics apply`" in line, line
+    done = site.verb("offpath-worker", "topics", "apply", "--yes")
+    assert done.returncode == 0 and f"others-{site.mark} is missing" in done.stderr, done
+    code, line = check()
+    assert code == 3 and f"others-{site.mark} is missing" in line, line
+    worker = site.worker(wait=False)
+    assert worker.wait_exit(30) == 3 and line.split(None, 1)[1] in worker.text(), worker.text()
+    plan = site.verb("offpath-worker", "topics", "plan")
+    assert plan.stdout == "nothing to do: all topics of the flows exist\n", plan
+    site.stack.java("create", f"others-{site.mark}")
+    assert check() == (0, "topics ok")
+    plan = site.verb("offpath-worker", "topics", "plan")
+    assert (plan.stdout, plan.stderr) == ("nothing to do: all topics exist\n", ""), plan
+
+
 def test_topics_and_tables_are_planned_before_they_are_made(new_site):
     site = new_site()
     for what in ("topics", "migrate"):
