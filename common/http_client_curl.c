@@ -14,6 +14,7 @@
 #include "common/http_shard.h"
 
 enum { IDLE_MAX_S = 30 }; /* a resting connection older than this is not used again */
+enum { TOO_LARGE = 100 }; /* CURLE_TOO_LARGE, which curl has from 8.6 on */
 
 struct http_exchange {
     struct http_route route; /* first: its wait is all that names.h gives back */
@@ -306,6 +307,12 @@ static void take_out(struct http_exchange *x)
 
 /* ---- the end of an exchange */
 
+/* A line of the head above 100 KB, of which we get no part: out of memory to curl before 8.6. */
+static bool is_long_line(CURLcode rc)
+{
+    return rc == CURLE_OUT_OF_MEMORY || (int)rc == TOO_LARGE;
+}
+
 static void end_set(struct http_exchange *x, CURLcode rc)
 {
     static const struct {
@@ -329,7 +336,7 @@ static void end_set(struct http_exchange *x, CURLcode rc)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (kinds[i].rc == rc)
             x->end.kind = kinds[i].kind;
-    x->end.too_big = x->answer.too_big;
+    x->end.too_big = x->answer.too_big || (is_long_line(rc) && x->end.sent && !x->answer.head_done);
     x->end.head_done = x->answer.head_done;
     x->end.text = x->why[0] ? x->why : rc == CURLE_OK ? "" : curl_easy_strerror(rc);
 }

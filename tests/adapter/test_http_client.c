@@ -91,6 +91,17 @@ static bool say_headers(int fd)
     return false;
 }
 
+static bool say_long_header(int fd)
+{
+    static char value[200 * 1024];
+    memset(value, 'x', sizeof value);
+    say_text(fd, "HTTP/1.1 200 OK\r\nX-Long: ");
+    for (size_t at = 0; at < sizeof value && !gone(fd, 0); at += 10 * 1024)
+        say(fd, value + at, 10 * 1024);
+    say_text(fd, "\r\nContent-Length: 0\r\n\r\n");
+    return false;
+}
+
 static bool hang(int fd)
 {
     while (!gone(fd, 100))
@@ -119,6 +130,8 @@ static bool answer_badly(int fd, const char *request, unsigned nth)
         return hang(fd);
     else if (is(request, "/headers"))
         return say_headers(fd);
+    else if (is(request, "/header"))
+        return say_long_header(fd);
     else if (is(request, "/once") && nth == 1)
         return say_body(fd, "", "one", 3), true;
     else if (is(request, "/once"))
@@ -487,6 +500,7 @@ static void too_much_is_cut(void **state)
 {
     expect(*state, "/endless", CALL_TOO_BIG, 200, true);
     expect(*state, "/headers", CALL_TOO_BIG, 200, true);
+    expect(*state, "/header", CALL_TOO_BIG, 200, true); /* one that curl takes no part of */
     struct http_request r = request("/ok");
     r.response_max = 12;
     struct seen s = call(*state, &r);
