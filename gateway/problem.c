@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/log.h"
+
 static void member(struct buf *b, const char *name, const char *text)
 {
     buf_text(b, ",\"");
@@ -35,10 +37,22 @@ static void entries(struct buf *b, const struct problem *p)
     buf_char(b, ']');
 }
 
+/* Who meets it is told to report it with its request_id. */
+static void log_bug(const struct http_request *q, const struct problem *p)
+{
+    struct log_ids before = log_scope(NULL, NULL);
+    log_scope(p->job ? p->job : before.job, q->id);
+    log_error("internal", "method", q->method, "path", q->path, "means",
+              "answered 500: a bug, or the record was edited by hand");
+    log_scope_restore(&before);
+}
+
 void problem_reply(const struct http_request *q, struct http_reply *r, const struct problem *p)
 {
     const struct err_info *info = err_info(p->err);
     struct buf *b = &r->body;
+    if (info->http == 500)
+        log_bug(q, p);
     buf_clear(b);
     r->status = info->http;
     r->type = "application/problem+json";

@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/job.h"
 #include "gateway/error_page.h"
@@ -74,6 +77,33 @@ static void names_the_job_it_is_about(void **state)
     problem_reply(&request, &r, &(struct problem){.err = ERR_OUTCOME_UNKNOWN, .job = "0199"});
     assert_non_null(strstr(buf_str(&r.body), "\"id\":\"0199\"}"));
     http_reply_fini(&r);
+}
+
+/* "Report it with the request_id": then the log must know it. */
+static void what_is_a_bug_is_in_the_log(void **state)
+{
+    char line[1000];
+    struct http_reply r;
+    struct http_request q = request;
+    (void)state;
+    q.method = "GET";
+    q.path = "/v1/jobs/0199";
+    http_reply_init(&r);
+    fflush(stderr);
+    int old = dup(STDERR_FILENO), file = memfd_create("stderr", 0);
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    problem_simple(&q, &r, ERR_BUG, NULL);
+    problem_simple(&q, &r, ERR_NO_JOB, NULL);
+    dup2(old, STDERR_FILENO);
+    ssize_t n = pread(file, line, sizeof line - 1, 0);
+    line[n > 0 ? n : 0] = 0;
+    close(file);
+    close(old);
+    http_reply_fini(&r);
+    assert_non_null(strstr(line, "internal"));
+    assert_non_null(strstr(line, " request=req-1 "));
+    assert_non_null(strstr(line, " path=/v1/jobs/0199 "));
+    assert_ptr_equal(strchr(line, '\n'), strrchr(line, '\n'));
 }
 
 /* The page holds the texts of all tables as they are. */
@@ -220,6 +250,7 @@ int main(void)
         cmocka_unit_test(leaves_out_what_it_does_not_know),
         cmocka_unit_test(points_at_each_place),
         cmocka_unit_test(names_the_job_it_is_about),
+        cmocka_unit_test(what_is_a_bug_is_in_the_log),
         cmocka_unit_test(explains_each_code),
         cmocka_unit_test(writes_head_and_body_at_once),
         cmocka_unit_test(leaves_the_body_out_where_it_must),
