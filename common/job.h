@@ -123,7 +123,7 @@ enum job_reason {
       "An expression of the call failed.")                                                         \
     X(SKIPPED, "skipped", "What it needs did not succeed.", "A call in its `after` failed.")       \
     X(TOO_MANY_ITEMS, "too-many-items", "There are too many items.",                               \
-      "for_each gave more than max_items.")                                                        \
+      "for_each gave more than max_items, or the job would have over 1,000 calls.")                \
     X(UNKNOWN, "unknown", "Whether it was done is not known.",                                     \
       "repeat: never, and the worker died during it.")
 

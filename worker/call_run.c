@@ -83,7 +83,8 @@ static struct json *headers_value(const struct http_response *a)
     return v;
 }
 
-static int parse_body(const struct flow_call *c, const struct http_response *a, struct json **out)
+static int parse_body(const struct flow_call *c, const struct http_response *a, struct json **out,
+                      struct json_error *error)
 {
     const struct json_limits limits = {.size_max = c->response_max, .depth_max = BODY_DEPTH};
     if (c->response == RESPONSE_NONE || (c->response == RESPONSE_JSON && a->body_len == 0))
@@ -91,7 +92,7 @@ static int parse_body(const struct flow_call *c, const struct http_response *a, 
     else if (c->response == RESPONSE_TEXT)
         *out = json_new_text_n(a->body ? a->body : "", a->body_len);
     else
-        return json_parse(a->body, a->body_len, &limits, out, NULL);
+        return json_parse(a->body, a->body_len, &limits, out, error);
     return *out ? 0 : ERR_NOMEM;
 }
 
@@ -141,11 +142,14 @@ static enum call_code evaluate(struct call_run *r, const struct http_response *a
     vars.value[VAR_BODY] = *body;
     if (c->ok)
         code = is_ok(r, &vars) ? CALL_OK : by_status != CALL_OK ? by_status : CALL_BAD_BODY;
+    if (code == CALL_BAD_BODY)
+        r->why = "`ok` is not true";
     if (code == CALL_OK && !c->result) {
         result = *body;
         *body = NULL;
     } else if (code == CALL_OK && expr_eval(c->result, &vars, &result, NULL)) {
         code = CALL_BAD_BODY;
+        r->why = "`result` cannot be computed from it";
     }
     if (code == CALL_OK)
         code = keep(r, result);
@@ -163,8 +167,11 @@ static enum call_code read_answer(struct call_run *r, const struct http_response
     if (!c->ok && by_status != CALL_OK)
         return by_status;
     struct json *body = NULL;
-    if (parse_body(c, a, &body))
+    struct json_error error = {.what = "it cannot be read"};
+    if (parse_body(c, a, &body, &error)) {
+        r->why = error.what;
         return by_status != CALL_OK ? by_status : CALL_BAD_BODY;
+    }
     enum call_code code = evaluate(r, a, &body, by_status);
     json_free(body);
     return code;
@@ -235,6 +242,7 @@ static void answered(void *arg, struct http_response *a)
     struct call_run *r = arg;
     struct call_gate *g = gate_of(r);
     r->exchange = NULL;
+    r->why = a->code == CALL_BAD_BODY ? "it is no HTTP, or its compression is broken" : NULL;
     r->reached |= a->sent;
     r->order.outcome->status = (uint16_t)a->status;
     enum call_code code = a->code == CALL_OK ? read_answer(r, a) : a->code;

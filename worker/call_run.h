@@ -60,6 +60,7 @@ struct call_run {
     int64_t wait_ms;                     /* before the coming attempt */
     struct tries tries;
     unsigned made_before; /* attempts before it was last begun anew */
+    const char *why;      /* what made its last answer bad-body, for logs; lent for ever; or NULL */
     char *result;         /* JSON text, printed once; owned, may be taken */
     size_t result_len;
 };

@@ -28,9 +28,10 @@ static void over(struct job_run *j)
 static void log_failed(const struct call_run *run)
 {
     const struct call_order *o = &run->order;
+    bool bad = o->item->code == CALL_BAD_BODY && run->why;
     log_info("call-failed", "call", o->call->name, "upstream", o->call->upstream->name, "code",
              call_code((enum call_code)o->item->code), "status", log_number(o->outcome->status),
-             "attempts", log_number(o->outcome->attempts));
+             "attempts", log_number(o->outcome->attempts), bad ? "why" : NULL, run->why, NULL);
 }
 
 /* Perhaps in the middle of another job's work: its end gave this call its turn. */
@@ -203,6 +204,9 @@ static enum call_code expand(struct job_run *j, const struct flow_call *call, st
     size_t n = json_size(c->list);
     size_t others = items_count(j->claim.flow, j->calls) - c->n;
     if (n > call->max_items || others + n > FLOW_ITEMS_MAX) {
+        log_info("call-failed", "call", call->name, "code", call_code(CALL_TOO_MANY_ITEMS), "items",
+                 log_number((long long)n), "max_items", log_number(call->max_items), "other_calls",
+                 log_number((long long)others), "calls_max", log_number(FLOW_ITEMS_MAX));
         c->list = NULL;
         return CALL_TOO_MANY_ITEMS;
     }

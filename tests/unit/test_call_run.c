@@ -31,6 +31,7 @@ struct world {
     char *result;
     size_t kept;
     unsigned done, marks;
+    const char *why; /* of the last that was over */
     bool lease;
     call_run_fn *mark;
     call_wait_fn *must_wait;
@@ -118,6 +119,7 @@ static void over(void *arg, struct call_run *r)
 {
     struct world *w = arg;
     w->done++;
+    w->why = r->why;
     free(w->result);
     w->result = r->result;
     r->result = NULL;
@@ -302,6 +304,7 @@ static void what_an_answer_means(void **state)
     open_world(state);
     w = *state;
     assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "<html>"}), CALL_BAD_BODY);
+    assert_non_null(w->why);
     close_world(state);
     open_world(state);
     w = *state;
@@ -326,6 +329,7 @@ static void ok_decides_over_the_status(void **state)
     set_expr(&w->call.ok, "$body.fine");
     assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "{\"fine\":false}"}),
                      CALL_BAD_BODY);
+    assert_string_equal(w->why, "`ok` is not true");
     close_world(state);
     open_world(state);
     w = *state;
@@ -342,6 +346,7 @@ static void a_result_that_fails_or_is_too_big_fails_the_call(void **state)
     set_expr(&w->call.result, "$body.total | tonumber");
     assert_int_equal(ends_with(w, (struct http_fake_reply){.body = "{\"total\":\"x\"}"}),
                      CALL_BAD_BODY);
+    assert_string_equal(w->why, "`result` cannot be computed from it");
     assert_null(w->result);
     close_world(state);
     open_world(state);
