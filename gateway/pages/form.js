@@ -1,5 +1,5 @@
 // form.js - a form from a JSON Schema. The server validates; this only asks for the right things.
-// Each field is {el, get(), set(v), fields}: get gives undefined for what was left empty.
+// Each field is {el, get(), set(v)}: get gives undefined for what was left empty, whether it is required or not.
 import { $, h, add, empty, button, clean } from "./dom.js";
 import { t, sentence } from "./text.js";
 
@@ -128,20 +128,20 @@ function line(ctx, schema, name, required) {
     el: h("div", { class: "field" }, label(ctx, schema, name, required, id), hint, error, input),
     get: () => {
       const text = number ? input.value.trim() : input.value;
-      if (text === "" && (number || !required)) return undefined;
+      if (text === "") return undefined;
       return number && /^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(text) && isExact(text) ? Number(text) : text;
     },
     set: (v) => { input.value = v === undefined || v === null ? "" : String(v); },
   };
 }
 
-function box(ctx, schema, name, required) {
+function box(ctx, schema, name) {
   const id = ctx.id();
   const { hint, error, by } = describe(ctx, schema, id);
   const area = changed(ctx, h("textarea", { id, rows: 5, spellcheck: "false", class: "code", "aria-describedby": by }));
   return {
     el: h("div", { class: "field" }, h("label", { for: id }, clean(schema.title || name || t("whole")), h("span", { class: "quiet" }, " JSON")), hint, error, area),
-    get: () => (area.value.trim() === "" ? (required ? null : undefined) : readJson(area.value, id)),
+    get: () => (area.value.trim() === "" ? undefined : readJson(area.value, id)),
     set: (v) => { area.value = v === undefined ? "" : JSON.stringify(v, null, 2); },
   };
 }
@@ -215,13 +215,13 @@ function list(ctx, schema, name, required) {
 
 function field(ctx, schema, name, required) {
   const type = typeOf(schema);
-  if (MIXED.some((k) => k in schema)) return box(ctx, schema, name, required);
+  if (MIXED.some((k) => k in schema)) return box(ctx, schema, name);
   if (Array.isArray(schema.enum) && schema.enum.every((v) => v === null || typeof v !== "object")) return choices(ctx, schema, name, required);
   if (type === "boolean") return check(ctx, schema, name, required);
   if (type === "string" || type === "integer" || type === "number") return line(ctx, schema, name, required);
   if (type === "object" && schema.properties) return group(ctx, schema, name, required);
   if (type === "array" && schema.items && typeof schema.items === "object") return list(ctx, schema, name, required);
-  return box(ctx, schema, name, required);
+  return box(ctx, schema, name);
 }
 
 // A whole form: {el, get, set, showErrors(errors) -> [[text, field id]], clearErrors()}
@@ -229,7 +229,7 @@ export function makeForm(schema, skip, onchange) {
   let n = 0;
   const ctx = { pointer: "", errors: new Map(), onchange, id: () => `field-${++n}` };
   const object = typeOf(schema) === "object" && schema.properties && !MIXED.some((k) => k in schema);
-  const root = object ? group(ctx, schema, "", true, skip) : box(ctx, schema, "", true);
+  const root = object ? group(ctx, schema, "", true, skip) : box(ctx, schema, "");
   if (schema.default !== undefined) root.set(schema.default);
   else root.set(defaults(schema));
 

@@ -93,6 +93,8 @@ request:
       n: {type: integer}
       on: {type: boolean, default: true}
       maybe: {type: boolean}
+      more: {type: object, required: [word, any], properties: {word: {type: string}, any: {}}}
+      tags: {type: array, items: {type: string}}
 calls:
   ask:
     upstream: a-mart

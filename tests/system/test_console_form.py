@@ -238,6 +238,30 @@ def test_what_must_be_filled_in_is_said_to_be(site, browser):
     assert field(browser, "n").get_attribute("aria-required") is None
 
 
+def error(browser, label):
+    return browser.text(f"#{field(browser, label).get_attribute('id')}-error")
+
+
+def test_what_is_left_empty_is_not_sent(site, browser, before_pages):
+    """So the server asks for what must be there, at its field; who means an empty text writes it as JSON."""
+    before_pages(POSTS)
+    open_form(site, browser, "x")
+    field(browser, "must").clear()
+    browser.click("Start")
+    browser.sees("must: is required", ".problem")
+    assert error(browser, "must") == "is required" and not error(browser, "word")
+    assert json.loads(posts(browser, 1)[0][1]) == {"on": True}  # nor what holds nothing but that
+    field(browser, "word").send_keys("y")
+    browser.click("Add")
+    browser.click("Start")
+    browser.sees("more/any: is required", ".problem")
+    assert error(browser, "any") == "is required" and error(browser, "tags 1")
+    assert json.loads(posts(browser, 2)[1][1]) == {"on": True, "more": {"word": "y"}, "tags": [None]}
+    write_json(browser, '{"must": "", "more": {"word": "", "any": null}}')
+    browser.click("Start")
+    assert result(site, browser) == {"must": "", "more": {"word": "", "any": None}}
+
+
 # ---- whose it is
 
 def test_run_again_fills_the_form_with_what_was_sent(site, browser):
