@@ -77,6 +77,13 @@ def test_e07_another_role_is_refused_by_name(chain):
     assert chain.rows("auth", f"SELECT COUNT(*) FROM member WHERE email = '{body['email']}'") == [["0"]]
 
 
+@pytest.mark.parametrize("wrong", [{"email": ""}, {"email": "kim"}, {"email": "kim @example.com"}, {"birth": ""},
+                                   {"birth": "1999-13-01"}, {"birth": "31.01.1999"}, {"birth": "1999-01-31 "}])
+def test_what_is_no_address_and_no_day_is_refused_by_name(chain, wrong):
+    a = chain.start("sign-up", person(**wrong))
+    assert a.status == 422 and [e["pointer"] for e in a.json()["errors"]] == [f"/{k}" for k in wrong], a
+
+
 def test_e08_another_role_in_a_record_is_a_dead_letter(chain):
     id = str(uuid.uuid4())
     chain.stack.produce(chain.own("profile-insert"), json.dumps(
