@@ -154,12 +154,13 @@ class JobPage {
   }
 
   apply(job) {
-    const was = this.job;
+    const was = this.job, calls = job.calls || [];
     if (was && isFinal(was.state) && !isFinal(job.state)) { this.loadAgain = true; return; } // overtaken: attempts come with another look
     this.job = job;
     this.seen = this.readAt = clock();
     if (!isFinal(job.state)) this.wasOpen = true;
-    for (const c of job.calls || []) this.take(c);
+    for (const c of calls) this.take(c);
+    this.calls = new Map([...calls.map((c) => [keyOf(c)]), ...this.calls]); // in the flow's order, whichever event came first
     if (isFinal(job.state)) this.ended();
     if (isFinal(job.state) && !was) this.body.classList.add("settled");
     this.schedule();
@@ -280,8 +281,7 @@ class JobPage {
   renderNote() {
     const j = this.job, { all, done, open, good, list } = this.counts();
     const bad = list.filter((c) => c.state === "failed" || c.state === "skipped");
-    const message = j.message || (j.reason && reason(j.reason, ""));
-    const lines = [];
+    const message = j.message || (j.reason && reason(j.reason, "")), lines = [];
     if (!isFinal(j.state)) {
       lines.push(h("p", {}, t("accepted")), this.eta = h("p", { class: "eta" }));
       this.doneText = all ? t(open ? "done" : "doneOf", { n: done, all }) : "";
@@ -380,7 +380,7 @@ class JobPage {
       if (!keys.has(c.key)) continue;
       const row = Object.assign(this.rows.get(c.key) || this.newRow(c), { call: c });
       const next = before ? before.nextSibling : this.callList.firstChild;
-      if (next !== row.el) this.callList.insertBefore(row.el, next); // moved only when it is new
+      if (next !== row.el) this.callList.insertBefore(row.el, next); // what is in its place stays
       before = row.el;
       this.renderCall(row, c);
     }

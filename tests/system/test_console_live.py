@@ -228,6 +228,34 @@ def test_a_job_that_cannot_be_read_is_no_empty_page(site, browser, way):
     assert "Cannot be read now" not in browser.text()
 
 
+# The first look at a job finds it as it was when it was accepted, the second one waits for window.letGo().
+EARLY = """
+const real = window.fetch;
+let looks = 0;
+window.fetch = async (url, options) => {
+  const answer = await real(url, options);
+  if (!String(url).includes("include=attempts")) return answer;
+  looks += 1;
+  if (looks === 1) return Response.json({ ...await answer.json(), state: "queued", calls: [] });
+  if (looks === 2) await new Promise((go) => { window.letGo = go; });
+  return answer;
+};
+"""
+
+
+def test_calls_stand_in_the_flows_order_whatever_came_first(site, browser, before_pages):
+    before_pages(EARLY)
+    for shop in ("a-mart", "b-shop"):
+        site.standin.hold(shop)
+    begin(site, browser)
+    browser.one('[id="call=c-store"] .state.succeeded')  # its event is all the page knows of calls
+    assert holds(browser) and len(browser.find(".call")) == 1
+    browser.js("letGo()")
+    browser.counts(".call", 3)
+    assert browser.js("return [...document.querySelectorAll('.call')].map((e) => e.id)") == [
+        "call=a-mart", "call=b-shop", "call=c-store"]
+
+
 # ---- a call for each of many
 
 def begin_each(site, browser, flow, n):
