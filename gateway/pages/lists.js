@@ -137,12 +137,13 @@ export async function mePage(draw, go) {
   async function all() {
     if (who()) await page();
     const rest = (await deviceJobs(listed, DEVICE)).filter(fits);
-    if (who() && !list.children.length && !rest.length && !next) empty(older, id || asked.size ? t("noMatch") : [h("p", {}, t("noJobs")), flowCards(flows)]);
+    const none = asked.size ? h("p", {}, t("noMatch")) : [h("p", {}, t("noJobs")), flowCards(flows)];
     if (!who()) empty(news, t("signInList"), " ", button(t("signIn"), signInDialog));
+    else if (!list.children.length && !rest.length && !next) empty(older, none);
     if (rest.length || !who()) {
       empty(device, h("h2", {}, t("device")), h("p", { class: "quiet" }, t("deviceText")),
         rest.length ? [h("ul", { class: "list" }, rest.map((j) => row(flows, j))), button(t("forget"), () => { keepLinks((l) => !isListed(l)); go(location.pathname, true); }, { class: "plain" })]
-          : [h("p", {}, t("noJobs")), flowCards(flows)]);
+          : none);
     }
   }
   await ask(all);

@@ -200,6 +200,14 @@ def test_a_filter_whose_pages_are_empty_is_not_at_its_end(site, browser, before_
     assert "No job fits" not in browser.text()
 
 
+def test_a_filter_that_nothing_fits_says_so_to_a_guest_too(site, browser):
+    begin(site, browser)
+    browser.sees("All 3 worked.", timeout=40)
+    browser.go(f"{site.base}/me?state=expired")
+    browser.sees("No job fits these filters")
+    assert "No jobs yet" not in browser.text() and not browser.find(".cards")
+
+
 def test_a_job_that_was_redriven_is_asked_for_again(site, browser):
     id = site.run()["id"]
     browser.go(f"{site.base}/me")
