@@ -32,7 +32,7 @@ async function deviceJobs(listed, max) {
     if (isFinal(l.state) && l.job && !REDRIVEN.includes(l.state)) return { ...l, ...l.job };
     try {
       const j = await get(`/v1/jobs/${l.id}`);
-      const kept = { created: j.created, finished: j.finished, state: j.state, first: firstLine(j.result) };
+      const kept = { created: j.created, finished: j.finished, state: j.state, first: firstLine(j.result), reason: j.reason, message: j.message };
       remember({ ...l, state: j.state, job: kept });
       return j;
     } catch (e) {

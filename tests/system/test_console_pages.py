@@ -3,7 +3,7 @@ import datetime
 import json
 
 from browser import Keys
-from console import before_pages, begin, sign_in, signed, site
+from console import before_pages, begin, open_flow, sign_in, signed, site
 from harness import wait_for
 from test_signed_in import accept, ask, wait_state
 
@@ -267,6 +267,18 @@ def test_a_cancelled_job_says_who_cancelled_it(site, browser):
     browser.d.refresh()
     browser.sees("by its owner or an operator", ".note")
     assert "It was cancelled." not in browser.text(".note")  # said already
+
+
+def test_the_list_says_at_each_visit_why_a_job_has_no_result(site, browser):
+    site.standin.hold("a-mart")
+    open_flow(site, browser, "1", "few").click("Start")
+    browser.sees("running", "h1")
+    browser.click("Cancel")
+    browser.click("Cancel the job")
+    browser.sees("by you", ".note")
+    for _ in range(2):  # asked for once, then from what this device keeps
+        browser.go(f"{site.base}/me")
+        assert browser.sees("It was cancelled.", ".job-row")
 
 
 def test_a_cancel_that_cannot_be_sent_says_why(site, browser):
