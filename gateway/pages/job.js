@@ -213,7 +213,7 @@ class JobPage {
 
   showBack() {
     if (this.closed) return;
-    this.back = t(this.fresh ? "back" : "back0", { n: this.fresh });
+    this.back = t("back", { n: this.fresh });
     say(this.back);
     this.showMode();
     setTimeout(() => { this.back = null; if (!this.closed) this.showMode(); }, 8000);
@@ -290,7 +290,7 @@ class JobPage {
       if (j.state === "partial") lines.push(h("p", {}, t("worked", { n: good, all })));
       if (j.state === "cancelled") {
         const n = list.filter((c) => c.state === "cancelled" && (c.attempts > 0 || c.since)).length;
-        lines.push(h("p", {}, t("cancelledAt", { at: clockTime(new Date(j.finished)), who: t(this.asked || this.known()?.asked ? "you" : "owner") }), " ", [t("kept", { n: good }), n && t(n === 1 ? "stopped1" : "stopped", { n })].filter(Boolean).join("; "), "."));
+        lines.push(h("p", {}, t("cancelledAt", { at: clockTime(new Date(j.finished)), who: t(this.asked || this.known()?.asked ? "you" : "owner") }), " ", [t("kept", { n: good }), n && t("stopped", { n })].filter(Boolean).join("; "), "."));
         if (j.message && j.message !== "It was cancelled.") lines.push(h("p", { class: "why" }, foreign(j.message))); // else the API's own
       } else if (message && j.state !== "succeeded") {
         lines.push(h("p", { class: "why" }, foreign(reason(j.reason, j.message))));
@@ -306,7 +306,7 @@ class JobPage {
   }
 
   tryWords(c) {
-    return [c.attempts === 1 ? t("attempt1") : c.attempts > 1 ? t("attempts", { n: c.attempts }) : "", c.ms > 0 && took(c.ms)].filter(Boolean).join(", ");
+    return [c.attempts > 0 && t("attempts", { n: c.attempts }), c.ms > 0 && took(c.ms)].filter(Boolean).join(", ");
   }
 
   rowWords(c) { // a flow may allow fewer by now than this call has made

@@ -1,4 +1,5 @@
-// text.js - every text of the console, in English and Korean. {name} is filled in.
+// text.js - every text of the console, in English and Korean. {name} is filled in. A name that ends in a number is the
+// text for this {n}; Korean needs none for one of a kind.
 const TEXTS = {
   flows: ["Flows", "작업 종류"], myJobs: ["My jobs", "내 작업"], home: ["Start", "시작"],
   lastJobs: ["Last jobs", "최근 작업"], allJobs: ["All my jobs", "내 작업 모두 보기"],
@@ -29,14 +30,14 @@ const TEXTS = {
   longer: ["longer than usual", "평소보다 오래 걸림"], longerUntil: ["longer than usual, deadline {at}", "평소보다 오래 걸림, 기한 {at}"], elapsed: ["{t} so far", "{t} 지남"],
   retryAt: ["will be tried again at {at}", "{at}에 다시 시도"],
   worked: ["{n} of {all} worked.", "{all}개 중 {n}개 성공."], allWorked: ["All {n} worked.", "{n}개 모두 성공."],
-  attempts: ["{n} attempts", "{n}번 시도"], attemptOf: ["attempt {n} of {max}", "{max}번 중 {n}번째 시도"], attempt1: ["1 attempt", "1번 시도"], andMore: ["more may come", "더 있을 수 있음"],
-  kept: ["{n} results kept", "결과 {n}개 보관"], stopped: ["{n} calls were stopped, their provider may still bill them", "호출 {n}개를 멈췄지만 요금이 청구될 수 있음"],
-  stopped1: ["1 call was stopped, its provider may still bill it", "호출 1개를 멈췄지만 요금이 청구될 수 있음"],
+  attempts: ["{n} attempts", "{n}번 시도"], attemptOf: ["attempt {n} of {max}", "{max}번 중 {n}번째 시도"], attempts1: ["1 attempt"], andMore: ["more may come", "더 있을 수 있음"],
+  kept: ["{n} results kept", "결과 {n}개 보관"], kept1: ["1 result kept"], stopped: ["{n} calls were stopped, their provider may still bill them", "호출 {n}개를 멈췄지만 요금이 청구될 수 있음"],
+  stopped1: ["1 call was stopped, its provider may still bill it"],
   cancelledAt: ["Cancelled {at} by {who}.", "{at}에 취소됨 ({who})."], you: ["you", "본인"], owner: ["its owner or an operator", "주인 또는 운영자"],
   cancelAsk: ["Cancel this job?", "이 작업을 취소할까요?"], cancelText: ["Results that are there stay. Calls on their way are stopped; their provider may still bill them.", "이미 나온 결과는 남습니다. 진행 중인 호출은 멈추지만 요금이 청구될 수 있습니다."],
   keep: ["Keep running", "계속 실행"], cancelYes: ["Cancel the job", "작업 취소"], cancelAsked: ["Asked to stop. Waiting for its worker.", "중지를 요청했습니다."],
   offline: ["Offline. Your job goes on without this page.", "오프라인입니다. 작업은 이 페이지 없이도 계속됩니다."], since: ["as of {at}", "{at} 기준"], offlinePage: ["You are offline. This page goes on when you are back.", "오프라인입니다. 연결되면 계속됩니다."],
-  back: ["Back. {n} results came meanwhile.", "다시 연결됨. 그동안 결과 {n}개가 도착."], back0: ["Back. Nothing was missed.", "다시 연결됨. 놓친 것은 없습니다."],
+  back: ["Back. {n} results came meanwhile.", "다시 연결됨. 그동안 결과 {n}개가 도착."], back1: ["Back. 1 result came meanwhile."], back0: ["Back. Nothing was missed.", "다시 연결됨. 놓친 것은 없습니다."],
   polling: ["Live updates are off; looking every 3 s.", "실시간 연결이 없어 3초마다 확인합니다."],
   callsDone: ["{n} of {all} calls finished", "호출 {all}개 중 {n}개 끝남"], isDone: ["{flow}: {state}", "{flow}: {state}"], isNow: ["The job is {state}", "작업 상태: {state}"],
   waited: ["waited {t}", "{t} 대기"], backoff: ["pause {t}", "{t} 쉼"], bar: ["{name}: {parts}", "{name}: {parts}"],
@@ -50,7 +51,7 @@ const TEXTS = {
   language: ["한국어", "English"], theme: ["Colours", "색"], "theme.auto": ["Auto", "자동"], "theme.light": ["Light", "밝게"], "theme.dark": ["Dark", "어둡게"],
   keys: ["Keys", "단축키"], keysOn: ["Keys are on", "단축키 사용 중"], keysOff: ["Keys are off", "단축키 꺼짐"], turnOff: ["Switch them off", "끄기"], turnOn: ["Switch them on", "켜기"],
   "k.?": ["this list", "이 목록"], "k.g f": ["flows", "작업 종류"], "k.g j": ["my jobs", "내 작업"], "k./": ["first field", "첫 입력란"], "k.j k": ["next, previous row", "다음, 이전 줄"], "k.Enter": ["open", "열기"], "k.c": ["copy link", "링크 복사"], "k.x": ["cancel the job", "작업 취소"], "k.Esc": ["close", "닫기"],
-  none: ["none", "없음"], yes: ["yes", "예"], no: ["no", "아니요"], table: ["Table", "표"], cut: ["Cut at {kb} KB. Copy gives all of it.", "{kb}KB에서 잘림. 복사하면 전체를 얻습니다."], failed: ["This did not work", "실패했습니다"], request: ["Request", "요청"], loading: ["Loading", "불러오는 중"], retry: ["Try again", "다시 시도"], required: ["required", "필수"],
+  none: ["none", "없음"], yes: ["yes", "예"], no: ["no", "아니요"], table: ["Table", "표"], cut: ["Cut at {kb} KB. Copy gives all of it.", "{kb}KB에서 잘림. 복사하면 전체를 얻습니다."], failed: ["This did not work", "실패했습니다"], request: ["Request", "요청"], loading: ["Loading", "불러오는 중"], retry: ["Try again", "다시 시도"],
   now: ["now", "지금"], ms: ["{n} ms", "{n}ms"], s: ["{n} s", "{n}초"], minS: ["{m} min {s} s", "{m}분 {s}초"], hMin: ["{h} h {m} min", "{h}시간 {m}분"],
   "state.queued": ["queued", "대기"], "state.waiting": ["waiting", "대기"], "state.running": ["running", "실행 중"], "state.succeeded": ["succeeded", "성공"], "state.partial": ["partial", "일부 성공"], "state.failed": ["failed", "실패"], "state.cancelled": ["cancelled", "취소됨"], "state.expired": ["expired", "기한 초과"], "state.skipped": ["skipped", "건너뜀"],
 };
@@ -92,7 +93,7 @@ export function chooseLanguage(code) {
 }
 
 export function t(key, values) {
-  const text = TEXTS[key] ? TEXTS[key][at] : key;
+  const text = TEXTS[key + values?.n]?.[at] ?? TEXTS[key]?.[at] ?? key;
   return values ? text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "") : text;
 }
 

@@ -3,7 +3,7 @@ import datetime
 import json
 
 from browser import Keys
-from console import before_pages, begin, open_flow, sign_in, signed, site
+from console import before_pages, begin, field, open_flow, sign_in, signed, site
 from harness import wait_for
 from test_signed_in import accept, ask, wait_state
 
@@ -267,6 +267,17 @@ def test_a_cancelled_job_says_who_cancelled_it(site, browser):
     browser.d.refresh()
     browser.sees("by its owner or an operator", ".note")
     assert "It was cancelled." not in browser.text(".note")  # said already
+
+
+def test_one_result_is_not_said_like_many(site, browser):
+    site.standin.hold("a-mart", {"body": {"price": 1}})
+    browser.go(f"{site.base}/f/few")
+    field(browser, "n").send_keys("2")
+    browser.click("Start")
+    browser.sees("1 done", ".eta")
+    browser.click("Cancel")
+    browser.click("Cancel the job")
+    assert browser.sees("by you. 1 result kept", ".note")
 
 
 def test_the_list_says_at_each_visit_why_a_job_has_no_result(site, browser):
