@@ -168,20 +168,25 @@ def test_everything_works_by_keyboard_alone(site, browser):
     wait_for("it is closed", lambda: not browser.find("dialog[open]"), 10)
 
 
-SMALL = "return [...document.querySelectorAll('button, input, select, textarea, .button, nav a, .row > a, .call-name')]" \
+SMALL = "return [...document.querySelectorAll('button, input, select, textarea, a')]" \
         ".filter(e => e.checkVisibility() && !e.closest('label') && e.getBoundingClientRect().height < 44)" \
         ".map(e => e.outerHTML.slice(0, 100))"
 
 
 def test_a_phone_in_the_dark_shows_everything(site, browser):
+    site.standin.hold("a-mart")
     id = begin(site, browser)
+    browser.sees("running", "h1")
+    site.standin.let_go("a-mart")
     browser.sees("All 3 worked.", timeout=40)
     light = browser.js("return getComputedStyle(document.documentElement).backgroundColor")
     browser.size(320, 640, mobile=True)
+    assert browser.button("Result ↓") and browser.js(SMALL) == []
     for how in ({"prefers_color_scheme": "dark"}, {"forced_colors": "active", "prefers_reduced_motion": "reduce"}):
         browser.prefer(**how)
         for path, text in (("/", "Last jobs"), ("/f/price-compare", "Check only"), ("/me", "device"),
-                           (f"/j/{id}", "All 3 worked."), ("/errors/http-5xx", "For operators")):
+                           (f"/j/{id}", "All 3 worked."), (f"/j/{id[::-1]}", "Not found, or not yours"),
+                           ("/f/none", "No such flow"), ("/errors/http-5xx", "For operators")):
             browser.go(site.base + path)
             browser.sees(text)
             assert browser.sideways() == 0, (path, how)
