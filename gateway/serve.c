@@ -79,6 +79,22 @@ static void handle(struct serve *s, struct http_request *q, struct http_reply *r
     }
 }
 
+/* Where a page may stand and none does, a browser gets one that leads home; who wants JSON gets his
+ * problem, as all do below /v1. */
+static void refuse(const struct http_request *q, struct http_reply *r, int err)
+{
+    bool reads = strcmp(q->method, "GET") == 0 || strcmp(q->method, "HEAD") == 0;
+    const char *accept = http_header(q, "accept");
+    if (err == ERR_NO_ROUTE && reads && strncmp(q->path, "/v1", 3) != 0) {
+        http_reply_header(r, "Vary", "Accept");
+        if (accept && strcasestr(accept, "text/html") && error_page(r, err_info(err)->code) == 0) {
+            r->status = err_info(err)->http;
+            return;
+        }
+    }
+    problem_simple(q, r, err, NULL);
+}
+
 /* What needs no user: true if it was that. */
 static bool open_to_all(struct serve *s, struct http_request *q, struct http_reply *r,
                         const struct route_match *m)
@@ -110,7 +126,7 @@ static bool open_to_all(struct serve *s, struct http_request *q, struct http_rep
         return false;
     }
     if (err)
-        problem_simple(q, r, err, NULL);
+        refuse(q, r, err);
     return true;
 }
 
@@ -152,7 +168,7 @@ void serve_request(void *arg, struct http_request *q, struct http_reply *r)
         if (err == ERR_METHOD)
             http_reply_header(r, "Allow", match.allow);
         if (err != ERR_METHOD || !cors_preflight(s->cors, q, r, match.allow))
-            problem_simple(q, r, err, NULL);
+            refuse(q, r, err);
     } else {
         dispatch(s, q, r, &match);
     }

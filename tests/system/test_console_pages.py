@@ -33,6 +33,15 @@ def test_back_and_forward_lead_to_the_page_of_the_address(site, browser):
     browser.sees("My jobs", "h1")
 
 
+def test_a_mistyped_address_leads_home(site, browser):
+    for path in ("/nope", "/me/", "/errors/nope"):
+        browser.go(site.base + path)
+        browser.sees("no such address")
+        browser.click("Offpath")
+        browser.sees("Start", "h1")
+    assert browser.d.current_url == f"{site.base}/"
+
+
 def test_a_mark_that_cannot_be_read_marks_nothing(site, browser):
     id = site.run()["id"]
     browser.go(f"{site.base}/j/{id}#call=%")

@@ -239,6 +239,34 @@ static void serves_the_console_to_everybody(void **state)
     assert_int_equal(stage_ask(s, "GET", "/console/..", NULL), 404);
 }
 
+static void leads_a_lost_browser_home(void **state)
+{
+    static const char browser[] = "Accept: text/html,application/xhtml+xml,*/*;q=0.8";
+    static const char *const paths[] = {"/nope", "/me/", "/j/", "/errors/nope", "/console/nope.js"};
+    struct stage *s = *state;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(stage_ask(s, "GET", paths[i], browser), 404);
+        assert_string_equal(s->reply.type, "text/html; charset=utf-8");
+        assert_non_null(strstr(buf_str(&s->reply.body), "href=\"/\""));
+        assert_non_null(strstr(buf_str(&s->reply.body), "no such address"));
+        assert_non_null(strstr(reply_headers(s), "frame-ancestors 'none'"));
+        assert_non_null(strstr(reply_headers(s), "Vary: Accept\r\n"));
+        assert_int_equal(stage_ask(s, "GET", paths[i], "Accept: */*"), 404);
+        assert_string_equal(stage_member(s, "code"), "no-route");
+        assert_non_null(strstr(reply_headers(s), "Vary: Accept\r\n"));
+        assert_int_equal(stage_ask(s, "HEAD", paths[i], browser), 404);
+        assert_string_equal(s->reply.type, "text/html; charset=utf-8");
+    }
+    assert_int_equal(stage_ask(s, "GET", "/v1/nope", browser), 404);
+    assert_string_equal(stage_member(s, "code"), "no-route");
+    assert_int_equal(stage_ask(s, "GET", "/v1", browser), 404);
+    assert_string_equal(stage_member(s, "code"), "no-route");
+    assert_int_equal(stage_ask(s, "DELETE", "/nope", browser), 404);
+    assert_string_equal(stage_member(s, "code"), "no-route");
+    assert_int_equal(stage_ask(s, "DELETE", "/me", browser), 405);
+    assert_string_equal(stage_member(s, "code"), "method");
+}
+
 static void sends_a_file_once(void **state)
 {
     struct stage *s = *state;
@@ -285,6 +313,7 @@ int main(void)
         cmocka_unit_test(leaves_out_what_is_too_long_for_a_cookie),
         cmocka_unit_test_setup_teardown(serves_the_console_to_everybody, stage_setup,
                                         stage_teardown),
+        cmocka_unit_test_setup_teardown(leads_a_lost_browser_home, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(sends_a_file_once, stage_setup, stage_teardown),
         cmocka_unit_test(stays_small),
     };
