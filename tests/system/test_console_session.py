@@ -79,11 +79,12 @@ def test_a_stream_does_not_go_on_as_a_guests(site, browser):
 
 def test_who_signs_out_of_a_session_that_ended_is_a_guest(site, browser):
     browser.go(f"{site.base}/f/open")
-    field(browser, "n")
+    hers = field(browser, "n")
     sign_in_here(browser, "alice", ttl=8)
     browser.sees("Sign in again; your form is kept", "#toasts")
     browser.click("alice · Sign out")
-    wait_for("nobody is named", lambda: "alice" not in browser.text("header"))
+    wait_for("a form of nobody's", lambda: field(browser, "n") != hers)
+    assert "alice" not in browser.text("header")
     field(browser, "n").send_keys("7")
     browser.click("Start")
     browser.sees("anyone with the link can read it")
