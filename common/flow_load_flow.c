@@ -166,19 +166,20 @@ static void read_topic(struct flow_file *f)
 
 /* ---- request and cache */
 
-static void schema_findings(struct flow_file *f, const struct schema_report *report)
+static void schema_finding(void *arg, const struct schema_problem *p)
 {
-    for (size_t i = 0; i < report->n; i++) {
-        const struct schema_problem *p = &report->problems[i];
-        const struct yaml_node *n = value_at_pointer(f->schema, p->pointer);
-        const struct yaml_node *keyword = yaml_get(n, p->keyword);
-        bool here = n->key && strcmp(n->key, p->keyword) == 0;
-        struct finding_place at = keyword ? yaml_place_key(keyword)
-                                  : here  ? yaml_place_key(n)
-                                          : yaml_place(n);
-        findings_add(f->loader->findings, at, FINDING_SCHEMA, "`%s`: %s\nmend the schema",
-                     p->keyword, p->text);
-    }
+    struct flow_file *f = arg;
+    if (!f->schema)
+        return; /* ours, which is right */
+    const struct yaml_node *n = value_at_pointer(f->schema, p->pointer);
+    const struct yaml_node *keyword = yaml_get(n, p->keyword);
+    bool here = n->key && strcmp(n->key, p->keyword) == 0;
+    struct finding_place at = keyword ? yaml_place_key(keyword)
+                              : here  ? yaml_place_key(n)
+                                      : yaml_place(n);
+    const char *what = p->keyword[0] ? p->keyword : n->key ? n->key : "this";
+    findings_add(f->loader->findings, at, FINDING_SCHEMA, "`%s`: %s\nmend the schema", what,
+                 p->text);
 }
 
 static struct json *schema_default(struct flow_loader *l)
@@ -191,7 +192,6 @@ static struct json *schema_default(struct flow_loader *l)
 
 static void read_schema(struct flow_file *f, const struct yaml_node *request)
 {
-    struct schema_report report = {.n = 0};
     f->schema = yaml_get(request, "schema");
     if (f->schema && !value_is(f->loader, f->schema, YAML_MAP))
         f->schema = NULL;
@@ -199,10 +199,8 @@ static void read_schema(struct flow_file *f, const struct yaml_node *request)
         f->schema ? value_json(f->loader, f->schema) : schema_default(f->loader);
     if (!f->flow->schema_source)
         return;
-    int err = schema_compile(f->flow->schema_source, &f->flow->schema, &report);
-    if (err == ERR_SCHEMA && f->schema)
-        schema_findings(f, &report);
-    else if (err)
+    int err = schema_compile(f->flow->schema_source, &f->flow->schema, schema_finding, f);
+    if (err && !(err == ERR_SCHEMA && f->schema))
         f->loader->no_memory = true;
 }
 

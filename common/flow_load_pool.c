@@ -156,21 +156,24 @@ static struct json *fields_schema(const struct flow *f)
     return NULL;
 }
 
+static void schema_finding(void *arg, const struct schema_problem *p)
+{
+    const struct flow_file *f = arg;
+    findings_add(f->loader->findings, yaml_place_key(f->pool), FINDING_POOL,
+                 "the fields of a refill have no schema of their own: %s\nkeep what they refer to "
+                 "in `$defs`",
+                 p->text);
+}
+
 static void make_schema(struct flow_file *f)
 {
-    struct schema_report report = {.n = 0};
     struct flow *flow = f->flow;
     if (!flow->schema || !f->schema)
         return; /* told already, or there is none */
     struct json *source = fields_schema(flow);
-    int err = source ? schema_compile(source, &flow->pool.schema, &report) : ERR_NOMEM;
+    int err = source ? schema_compile(source, &flow->pool.schema, schema_finding, f) : ERR_NOMEM;
     json_free(source);
-    if (err == ERR_SCHEMA)
-        findings_add(f->loader->findings, yaml_place_key(f->pool), FINDING_POOL,
-                     "the fields of a refill have no schema of their own: %s\nkeep what they refer "
-                     "to in `$defs`",
-                     report.problems[0].text);
-    else if (err)
+    if (err && err != ERR_SCHEMA)
         f->loader->no_memory = true;
 }
 

@@ -21,15 +21,26 @@ static void path_print(const struct schema_path *path, char *out, size_t size)
         json_pointer_add_index(out, size, path->index);
 }
 
-void schema_report_add(struct schema_report *report, const char *keyword,
+static void problem_print(const char *keyword, const struct schema_path *path, const char *text,
+                          struct schema_problem *out)
+{
+    path_print(path, out->pointer, sizeof out->pointer);
+    snprintf(out->keyword, sizeof out->keyword, "%s", keyword);
+    snprintf(out->text, sizeof out->text, "%s", text);
+}
+
+static void report_add(struct schema_report *report, const char *keyword,
                        const struct schema_path *path, const char *text)
 {
-    if (report->n == SCHEMA_PROBLEMS_MAX)
-        return;
-    struct schema_problem *p = &report->problems[report->n++];
-    path_print(path, p->pointer, sizeof p->pointer);
-    snprintf(p->keyword, sizeof p->keyword, "%s", keyword);
-    snprintf(p->text, sizeof p->text, "%s", text);
+    if (report->n < SCHEMA_PROBLEMS_MAX)
+        problem_print(keyword, path, text, &report->problems[report->n++]);
+}
+
+void schema_report_take(void *arg, const struct schema_problem *p)
+{
+    struct schema_report *report = arg;
+    if (report->n < SCHEMA_PROBLEMS_MAX)
+        report->problems[report->n++] = *p;
 }
 
 bool schema_refuse(struct schema_run *run, const char *keyword, const struct schema_path *path,
@@ -42,14 +53,14 @@ bool schema_refuse(struct schema_run *run, const char *keyword, const struct sch
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    schema_report_add(run->report, keyword, path, text);
+    report_add(run->report, keyword, path, text);
     return false;
 }
 
 bool schema_give_up(struct schema_run *run, const char *keyword, const struct schema_path *path)
 {
     if (!run->gave_up)
-        schema_report_add(run->report, keyword, path, "takes too much work to check");
+        report_add(run->report, keyword, path, "takes too much work to check");
     run->gave_up = true;
     return false;
 }
@@ -107,8 +118,22 @@ int schema_check(const struct schema *s, const struct json *value, struct schema
 int schema_compile_refuse(struct schema_compiler *c, const char *keyword,
                           const struct schema_path *path, const char *text)
 {
-    schema_report_add(c->report, keyword, path, text);
+    struct schema_problem p;
+    problem_print(keyword, path, text, &p);
+    c->tell(c->arg, &p);
     return ERR_SCHEMA;
+}
+
+/* Of one that is refused here the rest is not looked at: it could be said a thousand times. */
+static int refuse_size(struct schema_compiler *c, const struct schema_path *path)
+{
+    (void)schema_compile_refuse(c, "", path, "the schema is too large or nested too deeply");
+    return ERR_TOO_LARGE;
+}
+
+bool schema_is_one(const struct json *source)
+{
+    return json_is(source, JSON_OBJECT) || json_is(source, JSON_BOOL);
 }
 
 static struct schema_node *node_find(const struct schema *s, const struct json *source)
@@ -137,10 +162,10 @@ static int rule_make(struct schema_compiler *c, struct schema_node *node, const 
                                  .in_place = keyword->in_place,
                                  .value = value};
     int rc = keyword->compile ? keyword->compile(c, node->source, rule, &path) : 0;
-    if (rc || !keyword->check)
+    if (schema_is_over(rc) || !keyword->check)
         schema_rule_fini(rule);
     else
-        node->n++;
+        node->n++; /* a refused one too: circles go through its nodes */
     return rc;
 }
 
@@ -160,8 +185,9 @@ static int rules_make(struct schema_compiler *c, struct schema_node *node,
     node->rules = calloc(n ? n : 1, sizeof *node->rules);
     if (!node->rules)
         return ERR_NOMEM;
-    for (const struct json *v = json_first(node->source); rc == 0 && v; v = json_next(v))
-        rc = rule_make(c, node, v, path);
+    for (const struct json *v = json_first(node->source); !schema_is_over(rc) && v;
+         v = json_next(v))
+        rc = schema_both(rc, rule_make(c, node, v, path));
     struct schema_rule *additional = rule_find(node, schema_check_additional);
     if (additional) {
         additional->properties = rule_find(node, schema_check_properties);
@@ -178,10 +204,10 @@ int schema_node_make(struct schema_compiler *c, const struct json *source,
     *out = node;
     if (node)
         return 0;
-    if (!json_is(source, JSON_OBJECT) && !json_is(source, JSON_BOOL))
+    if (!schema_is_one(source))
         return schema_compile_refuse(c, "", path, "must be a schema: an object, true or false");
     if (s->nodes_n == SCHEMA_NODES_MAX || c->nest == SCHEMA_NEST_MAX)
-        return schema_compile_refuse(c, "", path, "the schema is too large or nested too deeply");
+        return refuse_size(c, path);
     node = calloc(1, sizeof *node);
     if (!node)
         return ERR_NOMEM;
@@ -199,41 +225,13 @@ int schema_node_make(struct schema_compiler *c, const struct json *source,
 
 /* ---- compile: no circle may come back to a node without going into the value */
 
-static struct schema_node *circle_from(struct schema_node *node);
-
-static struct schema_node *circle_in(const struct schema_rule *rule)
-{
-    struct schema_node *found = circle_from(rule->node);
-    if (!found)
-        found = circle_from(rule->then_node);
-    if (!found)
-        found = circle_from(rule->else_node);
-    for (size_t i = 0; !found && i < rule->n; i++)
-        found = circle_from(rule->entries[i].node);
-    return found;
-}
-
-static struct schema_node *circle_from(struct schema_node *node)
-{
-    struct schema_node *found = NULL;
-    if (!node || node->mark == SCHEMA_DONE)
-        return NULL;
-    if (node->mark == SCHEMA_VISITING)
-        return node;
-    node->mark = SCHEMA_VISITING;
-    for (size_t i = 0; !found && i < node->n; i++)
-        if (node->rules[i].in_place)
-            found = circle_in(&node->rules[i]);
-    node->mark = SCHEMA_DONE;
-    return found;
-}
-
-/* Report at the place in the source where `target` stands. */
+/* Told at the place in the source where `target` stands. */
 static bool refuse_at(struct schema_compiler *c, const struct json *at, const struct json *target,
                       const struct schema_path *path)
 {
     if (at == target) {
-        schema_compile_refuse(c, "$ref", path, "refers to itself without going into the value");
+        (void)schema_compile_refuse(c, "$ref", path,
+                                    "refers to itself without going into the value");
         return true;
     }
     size_t index = 0;
@@ -245,37 +243,60 @@ static bool refuse_at(struct schema_compiler *c, const struct json *at, const st
     return false;
 }
 
-static int refuse_circles(struct schema_compiler *c)
+static int circles_from(struct schema_compiler *c, struct schema_node *node);
+
+static int circles_in(struct schema_compiler *c, const struct schema_rule *rule)
 {
-    const struct schema_path root = {0};
-    for (struct schema_node *node = c->schema->nodes; node; node = node->made_before) {
-        struct schema_node *found = circle_from(node);
-        if (found) {
-            refuse_at(c, c->schema->source, found->source, &root);
-            return ERR_SCHEMA;
-        }
-    }
-    return 0;
+    int rc = schema_both(circles_from(c, rule->node), circles_from(c, rule->then_node));
+    rc = schema_both(rc, circles_from(c, rule->else_node));
+    for (size_t i = 0; i < rule->n; i++)
+        rc = schema_both(rc, circles_from(c, rule->entries[i].node));
+    return rc;
 }
 
-int schema_compile(const struct json *source, struct schema **out, struct schema_report *report)
+static int circles_from(struct schema_compiler *c, struct schema_node *node)
+{
+    int rc = 0;
+    if (!node || node->mark == SCHEMA_DONE)
+        return 0;
+    if (node->mark == SCHEMA_VISITING) {
+        node->mark = SCHEMA_DONE; /* told once, however many ways lead back to it */
+        (void)refuse_at(c, c->schema->source, node->source, &(struct schema_path){0});
+        return ERR_SCHEMA;
+    }
+    node->mark = SCHEMA_VISITING;
+    for (size_t i = 0; i < node->n; i++)
+        if (node->rules[i].in_place)
+            rc = schema_both(rc, circles_in(c, &node->rules[i]));
+    node->mark = SCHEMA_DONE;
+    return rc;
+}
+
+static int refuse_circles(struct schema_compiler *c)
+{
+    int rc = 0;
+    for (struct schema_node *node = c->schema->nodes; node; node = node->made_before)
+        rc = schema_both(rc, circles_from(c, node));
+    return rc;
+}
+
+int schema_compile(const struct json *source, struct schema **out, schema_tell_fn *tell, void *arg)
 {
     struct schema *s = calloc(1, sizeof *s);
-    struct schema_compiler c = {.schema = s, .report = report};
+    struct schema_compiler c = {.schema = s, .tell = tell, .arg = arg};
     int rc = ERR_NOMEM;
-    report->n = 0;
     if (!s)
         return rc;
     s->source = json_copy(source);
     if (s->source)
         rc = schema_node_make(&c, s->source, &(struct schema_path){0}, &s->root);
-    if (rc == 0)
-        rc = refuse_circles(&c);
+    if (!schema_is_over(rc))
+        rc = schema_both(rc, refuse_circles(&c));
     if (rc)
         schema_free(s);
     else
         *out = s;
-    return rc;
+    return rc == ERR_TOO_LARGE ? ERR_SCHEMA : rc;
 }
 
 void schema_free(struct schema *s)

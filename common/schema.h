@@ -16,7 +16,7 @@ struct schema;
 struct schema_problem {
     char pointer[128]; /* JSON Pointer into the instance (or into the schema, from schema_compile),
                           cut to fit; of a missing member: where it should stand */
-    char keyword[32];  /* "required", "type", ... */
+    char keyword[32];  /* "required", "type", ...; of what is no schema at all: "" */
     char text[200];    /* "must be a string" */
 };
 
@@ -26,9 +26,14 @@ struct schema_report {
     size_t n;
 };
 
-/* source: borrowed, copied. *out: owned. 0, ERR_SCHEMA (report filled), ERR_NOMEM. */
-int schema_compile(const struct json *source, struct schema **out,
-                   struct schema_report *report) must_use;
+/* Is told what is wrong with a schema, mistake by mistake. p: lent until it returns. */
+typedef void schema_tell_fn(void *arg, const struct schema_problem *p);
+/* source: borrowed, copied. *out: owned. 0, ERR_SCHEMA (every mistake was told, or that it is too
+ * large), ERR_NOMEM. */
+int schema_compile(const struct json *source, struct schema **out, schema_tell_fn *tell,
+                   void *arg) must_use;
+/* A schema_tell_fn whose arg is a schema_report: keeps the first SCHEMA_PROBLEMS_MAX. */
+void schema_report_take(void *arg, const struct schema_problem *p);
 void schema_free(struct schema *s);
 
 /* 0, or ERR_SCHEMA with at most SCHEMA_PROBLEMS_MAX problems. */

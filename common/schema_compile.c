@@ -169,9 +169,10 @@ SCHEMA_COMPILER(schema_compile_nodes)
     if (!json_is(rule->value, JSON_ARRAY) || !json_first(rule->value))
         return refuse(c, rule, path, "must be a list of at least one schema");
     int rc = make_entries(rule);
-    for (const struct json *v = json_first(rule->value); rc == 0 && v; v = json_next(v)) {
+    for (const struct json *v = json_first(rule->value); !schema_is_over(rc) && v;
+         v = json_next(v)) {
         struct schema_path below = {path, NULL, rule->n};
-        rc = schema_node_make(c, v, &below, &rule->entries[rule->n++].node);
+        rc = schema_both(rc, schema_node_make(c, v, &below, &rule->entries[rule->n++].node));
     }
     return rc;
 }
@@ -182,12 +183,13 @@ SCHEMA_COMPILER(schema_compile_map)
     if (!json_is(rule->value, JSON_OBJECT))
         return refuse(c, rule, path, "must be a map of schemas");
     int rc = make_entries(rule);
-    for (const struct json *v = json_first(rule->value); rc == 0 && v; v = json_next(v)) {
+    for (const struct json *v = json_first(rule->value); !schema_is_over(rc) && v;
+         v = json_next(v)) {
         struct schema_path below = {path, json_key(v), 0};
         rule->entries[rule->n].name = json_key(v);
-        rc = schema_node_make(c, v, &below, &rule->entries[rule->n++].node);
+        rc = schema_both(rc, schema_node_make(c, v, &below, &rule->entries[rule->n++].node));
     }
-    if (rc == 0)
+    if (!schema_is_over(rc))
         qsort(rule->entries, rule->n, sizeof *rule->entries, schema_entry_compare);
     return rc;
 }
@@ -195,9 +197,10 @@ SCHEMA_COMPILER(schema_compile_map)
 SCHEMA_COMPILER(schema_compile_patterns)
 {
     int rc = schema_compile_map(c, siblings, rule, path);
-    for (size_t i = 0; rc == 0 && i < rule->n; i++) {
-        struct schema_path below = {path, rule->entries[i].name, 0};
-        rc = compile_regex(c, rule, rule->entries[i].name, &below, &rule->entries[i].regex);
+    for (size_t i = 0; !schema_is_over(rc) && i < rule->n; i++) {
+        struct schema_entry *e = &rule->entries[i];
+        struct schema_path below = {path, e->name, 0};
+        rc = schema_both(rc, compile_regex(c, rule, e->name, &below, &e->regex));
     }
     return rc;
 }
@@ -224,15 +227,19 @@ static int sibling_node(struct schema_compiler *c, const struct json *siblings, 
 {
     const struct json *value = json_get(siblings, name);
     struct schema_path at = {path->up, name, 0};
-    return value ? schema_node_make(c, value, &at, out) : 0;
+    if (!value || !schema_is_one(value)) /* refused where it stands */
+        return 0;
+    return schema_node_make(c, value, &at, out);
 }
 
 SCHEMA_COMPILER(schema_compile_if)
 {
     int rc = schema_node_make(c, rule->value, path, &rule->node);
-    if (rc == 0)
-        rc = sibling_node(c, siblings, "then", path, &rule->then_node);
-    return rc ? rc : sibling_node(c, siblings, "else", path, &rule->else_node);
+    if (!schema_is_over(rc))
+        rc = schema_both(rc, sibling_node(c, siblings, "then", path, &rule->then_node));
+    if (!schema_is_over(rc))
+        rc = schema_both(rc, sibling_node(c, siblings, "else", path, &rule->else_node));
+    return rc;
 }
 
 /* then, else: checked by `if`, and without it by nobody; but they must be right. */
@@ -248,11 +255,13 @@ SCHEMA_COMPILER(schema_compile_dependent)
     if (!json_is(rule->value, JSON_OBJECT))
         return refuse(c, rule, path, "must be a map of lists of names");
     int rc = make_entries(rule);
-    for (const struct json *v = json_first(rule->value); rc == 0 && v; v = json_next(v)) {
+    for (const struct json *v = json_first(rule->value); !schema_is_over(rc) && v;
+         v = json_next(v)) {
         struct schema_path below = {path, json_key(v), 0};
-        if (!names_differ(v))
-            return refuse(c, rule, &below, "must be a list of different names");
-        rule->entries[rule->n++] = (struct schema_entry){.name = json_key(v), .list = v};
+        if (names_differ(v))
+            rule->entries[rule->n++] = (struct schema_entry){.name = json_key(v), .list = v};
+        else
+            rc = refuse(c, rule, &below, "must be a list of different names");
     }
     return rc;
 }

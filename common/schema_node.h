@@ -90,18 +90,28 @@ bool schema_fits_quietly(struct schema_run *run, const struct schema_node *node,
 bool schema_refuse(struct schema_run *run, const char *keyword, const struct schema_path *path,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 bool schema_give_up(struct schema_run *run, const char *keyword, const struct schema_path *path);
-void schema_report_add(struct schema_report *report, const char *keyword,
-                       const struct schema_path *path, const char *text);
 
 struct schema_compiler {
     struct schema *schema;
-    struct schema_report *report;
+    schema_tell_fn *tell;
+    void *arg;
     unsigned nest;
 };
+/* What is refused is told, and the rest is looked at all the same; what else ends it all. */
+static inline bool schema_is_over(int rc)
+{
+    return rc != 0 && rc != ERR_SCHEMA;
+}
+/* What comes out of two parts. */
+static inline int schema_both(int first, int second)
+{
+    return schema_is_over(first) || second == 0 ? first : second;
+}
+
 struct schema_keyword {
     const char *name;
-    /* Fill the rule, whose keyword and value are set; NULL: any value will do. 0, ERR_SCHEMA
-     * (reported), ERR_NOMEM. */
+    /* Fill the rule, whose keyword and value are set; NULL: any value will do. 0, ERR_SCHEMA (told;
+     * its nodes are right or NULL), ERR_TOO_LARGE (told), ERR_NOMEM. */
     int (*compile)(struct schema_compiler *c, const struct json *siblings, struct schema_rule *rule,
                    const struct schema_path *path);
     schema_check_fn *check; /* NULL: annotation, or part of another keyword */
@@ -112,10 +122,13 @@ const struct schema_keyword *schema_keyword_find(const char *name);
 /* Why a keyword is refused and what to write instead. */
 void schema_keyword_hint(const char *name, char *hint, size_t size);
 
-/* The node of a subschema, made once. 0, ERR_SCHEMA (reported), ERR_NOMEM. */
+/* May it be a schema: an object, true or false? */
+bool schema_is_one(const struct json *source);
+/* The node of a subschema, made once: what is wrong in it is told once, too. *out: NULL if it is
+ * none. 0, ERR_SCHEMA, ERR_TOO_LARGE, ERR_NOMEM. */
 int schema_node_make(struct schema_compiler *c, const struct json *source,
                      const struct schema_path *path, struct schema_node **out) must_use;
-/* Report; always ERR_SCHEMA. */
+/* Tell; always ERR_SCHEMA. */
 int schema_compile_refuse(struct schema_compiler *c, const char *keyword,
                           const struct schema_path *path, const char *text);
 void schema_rule_fini(struct schema_rule *rule);

@@ -30,7 +30,7 @@ static bool token(const char **p, char *out)
     return true;
 }
 
-static const struct json *element(const struct json *list, const char *digits)
+static const struct json *element(const struct json *list, const char *digits, size_t *at)
 {
     size_t index = 0;
     if (!*digits || (digits[0] == '0' && digits[1]) || strlen(digits) > 9)
@@ -40,20 +40,37 @@ static const struct json *element(const struct json *list, const char *digits)
             return NULL;
         index = index * 10 + (size_t)(*digits - '0');
     }
+    *at = index;
     return json_at(list, index);
 }
 
-/* The value a fragment like #/$defs/x names, or NULL. */
-static const struct json *resolve(const struct json *root, const char *fragment, char *scratch)
+struct ref { /* under way */
+    struct schema_compiler *c;
+    struct schema_rule *rule;
+    const struct schema_path *path; /* of the reference */
+    char *scratch;
+};
+
+static int refuse(const struct ref *r, const char *text)
 {
-    const struct json *at = root;
-    while (at && *fragment == '/') {
-        fragment++;
-        if (!token(&fragment, scratch))
-            return NULL;
-        at = json_is(at, JSON_ARRAY) ? element(at, scratch) : json_get(at, scratch);
-    }
-    return *fragment ? NULL : at;
+    return schema_compile_refuse(r->c, r->rule->keyword, r->path, text);
+}
+
+/* Go from `at`, which stands at path, to what the fragment's rest names, like /$defs/x. Its node is
+ * made with the path it has in the schema: that is where its mistakes are. */
+static int follow(const struct ref *r, const struct json *at, const char *fragment,
+                  const struct schema_path *path)
+{
+    size_t index = 0;
+    if (at && !*fragment)
+        return schema_is_one(at) ? schema_node_make(r->c, at, path, &r->rule->node)
+                                 : refuse(r, "must point to a schema: an object, true or false");
+    if (!at || *fragment++ != '/' || !token(&fragment, r->scratch))
+        return refuse(r, "points to nothing in this schema");
+    const struct json *next =
+        json_is(at, JSON_ARRAY) ? element(at, r->scratch, &index) : json_get(at, r->scratch);
+    struct schema_path below = {path, next ? json_key(next) : NULL, index};
+    return follow(r, next, fragment, &below);
 }
 
 SCHEMA_COMPILER(schema_compile_ref)
@@ -63,14 +80,11 @@ SCHEMA_COMPILER(schema_compile_ref)
     if (!text || text[0] != '#')
         return schema_compile_refuse(c, rule->keyword, path,
                                      "must point into this schema, like `#/$defs/NAME`");
-    char *scratch = malloc(strlen(text) + 1);
-    if (!scratch)
-        return ERR_NOMEM;
-    const struct json *target = resolve(c->schema->source, text + 1, scratch);
-    free(scratch);
-    if (!target)
-        return schema_compile_refuse(c, rule->keyword, path, "points to nothing in this schema");
-    return schema_node_make(c, target, path, &rule->node);
+    struct ref r = {c, rule, path, malloc(strlen(text) + 1)};
+    int rc =
+        r.scratch ? follow(&r, c->schema->source, text + 1, &(struct schema_path){0}) : ERR_NOMEM;
+    free(r.scratch);
+    return rc;
 }
 
 SCHEMA_CHECK(schema_check_ref)

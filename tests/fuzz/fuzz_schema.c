@@ -41,10 +41,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     const char *middle = size ? memchr(text, 0, size) : NULL;
     struct json *source = NULL, *value = NULL;
     struct schema *s = NULL;
-    struct schema_report report;
+    struct schema_report report = {.n = 0};
     if (!middle || json_parse(text, (size_t)(middle - text), NULL, &source, NULL))
         return 0;
-    int rc = schema_compile(source, &s, &report);
+    int rc = schema_compile(source, &s, schema_report_take, &report);
     check_report(&report, rc);
     if (rc == 0 && json_parse(middle + 1, (size_t)(end - middle - 1), NULL, &value, NULL) == 0)
         check(s, value);

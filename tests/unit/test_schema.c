@@ -22,8 +22,8 @@ static struct schema *must_compile(const char *text)
 {
     struct json *source = must_parse(text);
     struct schema *s = NULL;
-    struct schema_report report;
-    if (schema_compile(source, &s, &report))
+    struct schema_report report = {.n = 0};
+    if (schema_compile(source, &s, schema_report_take, &report))
         fail_msg("%s: %s: %s", text, report.problems[0].pointer, report.problems[0].text);
     json_free(source); /* it was copied */
     return s;
@@ -56,8 +56,8 @@ static void check_refused(const char *schema, const char *want)
 {
     struct json *source = must_parse(schema);
     struct schema *s = NULL;
-    struct schema_report report;
-    assert_int_equal(schema_compile(source, &s, &report), ERR_SCHEMA);
+    struct schema_report report = {.n = 0};
+    assert_int_equal(schema_compile(source, &s, schema_report_take, &report), ERR_SCHEMA);
     assert_null(s);
     check_report(&report, want);
     json_free(source);
@@ -192,7 +192,71 @@ static void test_references(void **state)
           "|false|is not allowed");
     check_refused("{\"$ref\":\"other.json\"}",
                   "/$ref|$ref|must point into this schema, like `#/$defs/NAME`");
-    check_refused("{\"$ref\":\"#/$defs\",\"$defs\":{\"x\":{}}}", "/$ref/x|x|is no keyword");
+    check_refused("{\"$ref\":\"#/$defs\",\"$defs\":{\"x\":{}}}", "/$defs/x|x|is no keyword");
+    check_refused("{\"$ref\":\"#/$ref\"}",
+                  "/$ref|$ref|must point to a schema: an object, true or false");
+}
+
+/* Each with its own place, also what is seen first, or again, through a reference. */
+static void test_every_mistake_is_told_once(void **state)
+{
+    (void)state;
+    check_refused(
+        "{\"type\":\"strng\",\"minLength\":-1,\"requird\":[],\"properties\":{\"a\":{\"enum\":[]},"
+        "\"b\":3,\"c\":{\"maximum\":\"1\"}}}",
+        "/type|type|must be null, boolean, number, integer, string, array or object, or a "
+        "list of different ones\n"
+        "/minLength|minLength|must be a whole number from 0 on\n"
+        "/requird|requird|is no keyword; did you mean `required`?\n"
+        "/properties/a/enum|enum|must be a list of at least one value\n"
+        "/properties/b||must be a schema: an object, true or false\n"
+        "/properties/c/maximum|maximum|must be a number");
+    check_refused(
+        "{\"allOf\":[{\"minItems\":-1},4,{\"maxItems\":-1}],"
+        "\"dependentRequired\":{\"a\":1,\"b\":[\"a\"],\"c\":[1]},"
+        "\"patternProperties\":{\"[\":5,\"(\":true}}",
+        "/allOf/0/minItems|minItems|must be a whole number from 0 on\n"
+        "/allOf/1||must be a schema: an object, true or false\n"
+        "/allOf/2/maxItems|maxItems|must be a whole number from 0 on\n"
+        "/dependentRequired/a|dependentRequired|must be a list of different names\n"
+        "/dependentRequired/c|dependentRequired|must be a list of different names\n"
+        "/patternProperties/[||must be a schema: an object, true or false\n"
+        "/patternProperties/(|patternProperties|missing closing parenthesis at character 2\n"
+        "/patternProperties/[|patternProperties|missing terminating ] for character class at "
+        "character 2");
+    check_refused("{\"if\":1,\"then\":2,\"else\":{\"pattern\":3}}",
+                  "/if||must be a schema: an object, true or false\n"
+                  "/else/pattern|pattern|must be a regular expression\n"
+                  "/then||must be a schema: an object, true or false");
+    check_refused("{\"properties\":{\"a\":{\"$ref\":\"#/$defs/x\"},\"b\":{\"$ref\":\"#/$defs/x\"},"
+                  "\"c\":{\"$ref\":\"#/$defs/none\"}},\"$defs\":{\"x\":{\"minLength\":-1,"
+                  "\"oneOf\":[true,{\"maxLength\":-1}]}}}",
+                  "/$defs/x/minLength|minLength|must be a whole number from 0 on\n"
+                  "/$defs/x/oneOf/1/maxLength|maxLength|must be a whole number from 0 on\n"
+                  "/properties/c/$ref|$ref|points to nothing in this schema");
+}
+
+static void count_told(void *arg, const struct schema_problem *p)
+{
+    size_t *n = arg;
+    assert_non_null(p->text);
+    ++*n;
+}
+
+/* A report holds ten; who is told takes them all. */
+static void test_no_mistake_is_one_too_many(void **state)
+{
+    (void)state;
+    struct json *source = must_parse("{\"allOf\":[0,1,2,3,4,5,6,7,8,9,10,11]}");
+    struct schema *s = NULL;
+    size_t told = 0;
+    assert_int_equal(schema_compile(source, &s, count_told, &told), ERR_SCHEMA);
+    assert_int_equal(told, 12);
+    struct schema_report report = {.n = 0};
+    assert_int_equal(schema_compile(source, &s, schema_report_take, &report), ERR_SCHEMA);
+    assert_int_equal(report.n, SCHEMA_PROBLEMS_MAX);
+    assert_null(s);
+    json_free(source);
 }
 
 static void test_circles_that_never_end_are_refused(void **state)
@@ -203,6 +267,14 @@ static void test_circles_that_never_end_are_refused(void **state)
                   "\"$defs\":{\"a\":{\"not\":{\"$ref\":\"#/$defs/b\"}},"
                   "\"b\":{\"if\":true,\"else\":{\"$ref\":\"#/$defs/a\"}}}}",
                   "/$defs/b/else|$ref|refers to itself without going into the value");
+    check_refused("{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/a\"},\"b\":{\"minLength\":-1,\"allOf\":["
+                  "1,{\"$ref\":\"#/$defs/c\"}]},\"c\":{\"anyOf\":[{\"$ref\":\"#/$defs/b\"},"
+                  "{\"not\":{\"$ref\":\"#/$defs/b\"}}]}}}",
+                  "/$defs/b/minLength|minLength|must be a whole number from 0 on\n"
+                  "/$defs/b/allOf/0||must be a schema: an object, true or false\n"
+                  "/$defs/b|$ref|refers to itself without going into the value\n"
+                  "/$defs/c/anyOf/1/not|$ref|refers to itself without going into the value\n"
+                  "/$defs/a|$ref|refers to itself without going into the value");
 }
 
 static void test_unknown_keywords_are_refused(void **state)
@@ -261,9 +333,9 @@ static void test_wrong_values_of_keywords_are_refused(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct json *source = must_parse(rows[i][0]);
         struct schema *s = NULL;
-        struct schema_report report;
-        if (schema_compile(source, &s, &report) != ERR_SCHEMA || report.n != 1 ||
-            strcmp(report.problems[0].keyword, rows[i][1]) != 0)
+        struct schema_report report = {.n = 0};
+        if (schema_compile(source, &s, schema_report_take, &report) != ERR_SCHEMA ||
+            report.n != 1 || strcmp(report.problems[0].keyword, rows[i][1]) != 0)
             fail_msg("%s", rows[i][0]);
         json_free(source);
     }
@@ -379,12 +451,12 @@ static void test_schemas_too_large_or_deep_are_refused(void **state)
     (void)state;
     struct json *source = json_new_object(), *list = json_new_array();
     struct schema *s = NULL;
-    struct schema_report report;
+    struct schema_report report = {.n = 0};
     for (int i = 0; i < 5000; i++)
         assert_int_equal(json_push(list, json_new_object()), 0);
     assert_int_equal(json_put(source, "allOf", list), 0);
-    assert_int_equal(schema_compile(source, &s, &report), ERR_SCHEMA);
-    assert_string_equal(report.problems[0].text, "the schema is too large or nested too deeply");
+    assert_int_equal(schema_compile(source, &s, schema_report_take, &report), ERR_SCHEMA);
+    check_report(&report, "/allOf/3999||the schema is too large or nested too deeply");
     json_free(source);
     source = json_new_object();
     for (int i = 0; i < 300; i++) {
@@ -392,7 +464,9 @@ static void test_schemas_too_large_or_deep_are_refused(void **state)
         assert_int_equal(json_put(outer, "not", source), 0);
         source = outer;
     }
-    assert_int_equal(schema_compile(source, &s, &report), ERR_SCHEMA);
+    report.n = 0;
+    assert_int_equal(schema_compile(source, &s, schema_report_take, &report), ERR_SCHEMA);
+    assert_int_equal(report.n, 1);
     json_free(source);
 }
 
@@ -405,6 +479,8 @@ int main(void)
         cmocka_unit_test(test_messages_of_arrays_point_to_the_item),
         cmocka_unit_test(test_combinations),
         cmocka_unit_test(test_references),
+        cmocka_unit_test(test_every_mistake_is_told_once),
+        cmocka_unit_test(test_no_mistake_is_one_too_many),
         cmocka_unit_test(test_circles_that_never_end_are_refused),
         cmocka_unit_test(test_unknown_keywords_are_refused),
         cmocka_unit_test(test_wrong_values_of_keywords_are_refused),

@@ -122,9 +122,9 @@ static void run_group(const char *file, const struct json *group, struct counts 
 {
     const char *name = json_text(json_get(group, "description"));
     struct schema *s = NULL;
-    struct schema_report report;
+    struct schema_report report = {.n = 0};
     struct json *source = modern(json_get(group, "schema"));
-    if (schema_compile(source, &s, &report)) {
+    if (schema_compile(source, &s, schema_report_take, &report)) {
         print_error("%s: %s: refused at %s: %s %s\n", file, name, report.problems[0].pointer,
                     report.problems[0].keyword, report.problems[0].text);
         n->failed++;
