@@ -222,6 +222,14 @@ static void read_retry(struct flow_loader *l, const struct yaml_node *map, struc
 
 /* ---- when, for_each */
 
+static void check_alone(struct flow_file *f, const char *key)
+{
+    const struct yaml_node *n = yaml_get(f->call, key);
+    if (n && !yaml_get(f->call, "for_each"))
+        findings_add(f->loader->findings, yaml_place_key(n), FINDING_VALUE,
+                     "`%s` without `for_each`: this is one call\nleave it out", key);
+}
+
 static void read_each(struct flow_file *f, struct flow_call *call)
 {
     const struct yaml_node *n = yaml_get(f->call, "for_each");
@@ -243,6 +251,8 @@ static void read_order(struct flow_file *f, struct flow_call *call)
     call->when = flow_when_read(f, m, in_call(f));
     call->max_items = (unsigned)value_number(l, yaml_get(m, "max_items"), items);
     call->parallel = (unsigned)value_number(l, yaml_get(m, "parallel"), parallel);
+    check_alone(f, "max_items");
+    check_alone(f, "parallel");
     read_each(f, call);
 }
 

@@ -558,6 +558,7 @@ static void limits_and_odd_values_are_findings(void **state)
     (void)state;
 #define WITH(call) HEAD "calls:\n  get:\n    upstream: a-mart\n" call "result: $calls.get.result\n"
 #define PATH       "    request: {path: /x}\n"
+#define ITEMS      "    for_each: [1]\n"
     const struct {
         const char *flow, *expected;
     } cases[] = {
@@ -584,9 +585,10 @@ static void limits_and_odd_values_are_findings(void **state)
         {WITH(PATH "    retry: {on: ['503']}\n"),
          "`503` is nothing a retry can be on; write a status without quotes"},
         {WITH(PATH "    max_response: 65MB\n"), "write a size from 1B to 64MB"},
-        {WITH(PATH "    max_items: 1_0\n"), "`max_items` must be a number; write digits only"},
-        {WITH(PATH "    parallel: 0x10\n"), "`parallel` must be a number; write digits only"},
-        {WITH(PATH "    parallel: '2'\n"), "a number; write it without quotes"},
+        {WITH(PATH ITEMS "    max_items: 1_0\n"),
+         "`max_items` must be a number; write digits only"},
+        {WITH(PATH ITEMS "    parallel: 0x10\n"), "`parallel` must be a number; write digits only"},
+        {WITH(PATH ITEMS "    parallel: '2'\n"), "a number; write it without quotes"},
         {WITH(PATH "    response: null\n"),
          "error[F013]: `response` must be text; write `json`, `text` or `none`"},
         {HEAD "need: +1\nresult: 1\n", "`need` must be a number; write digits only"},
