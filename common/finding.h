@@ -101,7 +101,10 @@
       "More elements than `max_items` fail the call; `maxItems` in the schema refuses them "       \
       "before.")                                                                                   \
     X(W_DATABASES, "F057", WARNING, "a save in two databases",                                     \
-      "Each is a transaction of its own: one may be refused when the other is written.")
+      "Each is a transaction of its own: one may be refused when the other is written.")           \
+    X(W_EFFECT, "F058", WARNING, "a key without effect",                                           \
+      "It is for requests over HTTP, which `access: internal` refuses. Let it stand while a flow " \
+      "is being removed: jobs under way may still go by it.")
 
 enum finding_severity { FINDING_ERROR, FINDING_WARNING };
 

@@ -401,6 +401,7 @@ void flow_lint(struct flow_file *f)
     flow_lint_pool(f);
     flow_lint_hash(f);
     lint_calls(f);
+    flow_lint_effect(f);
     if (!f->flow->schema || !examples || examples->type != YAML_LIST)
         return;
     for (const struct yaml_node *e = examples->first; e; e = e->next)

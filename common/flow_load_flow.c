@@ -87,7 +87,7 @@ static void read_token_scope(struct flow_file *f)
         findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
                      "`token_scope` is no scope\nwrite one name without spaces, like "
                      "`token_scope: reports.write`");
-    else if (f->flow->access != ACCESS_USERS)
+    else if (f->flow->access == ACCESS_GUESTS)
         findings_add(f->loader->findings, yaml_place(n), FINDING_VALUE,
                      "`token_scope` needs a token\nwrite `access: users`, or leave it out");
     f->flow->token_scope = value_copy(f->loader, text);

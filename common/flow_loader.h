@@ -224,5 +224,7 @@ bool flow_schema_is_open(const struct yaml_node *schema);
  * finding of the schema. And the one nearest to what was typed, or NULL. */
 const struct yaml_node *flow_fields(const struct yaml_node *schema);
 const char *flow_nearest_field(const struct yaml_node *schema, const char *typed);
+/* Keys that can have no effect in this flow (flow_lint_effect.c). */
+void flow_lint_effect(struct flow_file *f);
 /* Lint that needs the whole flow (flow_lint.c): schema, examples, time, calls nobody reads. */
 void flow_lint(struct flow_file *f);

@@ -64,6 +64,24 @@ static const struct flow *loads(struct loaded *x, const char *text)
     return &x->set->flows[0];
 }
 
+/* As a flow is removed: what is under way goes by all of this until it is gone. */
+static void a_flow_made_internal_is_still_taken(void **state)
+{
+    struct loaded x;
+    (void)state;
+    load(&x,
+         "flow: one\ntitle: One\naccess: internal\ntoken_scope: a\nwait: 1s\n"
+         "limits: [{per: user, count: 1, window: 1s}]\n"
+         "cache: {scope: shared, key: $request.a, ttl: 1m}\n"
+         "request:\n  schema: {required: [a], properties: {a: {}}, additionalProperties: false}\n"
+         "  set: {b: '1'}\nresult: $request.b\n");
+    if (x.err || x.findings.errors || x.findings.warnings != 5)
+        fail_msg("%d: %s", x.err, x.text);
+    assert_int_equal(x.set->flows[0].cache.scope, SCOPE_SHARED);
+    assert_int_equal(x.set->flows[0].set_n, 1);
+    done(&x);
+}
+
 /* One finding, which holds this. */
 static void fails(const char *text, const char *expected)
 {
@@ -290,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_what_is_not_written_its_default),
+        cmocka_unit_test(a_flow_made_internal_is_still_taken),
         cmocka_unit_test(reads_wait_and_limits),
         cmocka_unit_test(refuses_limits_that_cannot_be_counted),
         cmocka_unit_test(bounds_the_number_of_limits),
