@@ -85,8 +85,9 @@
     X(HASH, "F044", ERROR, "a hash that hides nothing",                                            \
       "request.hash takes top-level strings. request.set, request.key and cache.key are computed " \
       "before and go out in plain text, so they must not use such a field.")                       \
-    X(W_DEADLINE, "F050", WARNING, "time-outs reach beyond the deadline",                          \
-      "Calls are cut at the job's deadline: later attempts never happen.")                         \
+    X(W_DEADLINE, "F050", WARNING, "time-outs or waits reach beyond the deadline",                 \
+      "Calls are cut at the job's deadline: later attempts and rounds never happen, and a POST "   \
+      "has nothing left to wait for.")                                                             \
     X(W_UNREAD, "F051", WARNING, "nobody reads this call",                                         \
       "Its result is in no expression; it can only count for `need`.")                             \
     X(W_OPTIONAL_KEY, "F052", WARNING, "the key's field is not required",                          \

@@ -77,6 +77,9 @@ struct value_range {
 int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
 int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
 int64_t value_size(struct flow_loader *l, const struct yaml_node *n, struct value_range r);
+/* As one would write it: "90s", "2h". */
+enum { VALUE_DURATION = 32 };
+void value_print_duration(int64_t ms, char out[VALUE_DURATION]);
 bool value_bool(struct flow_loader *l, const struct yaml_node *n, bool fallback);
 /* A number, or what came out of ${env:}, which is text, and spells one. No finding. */
 bool value_is_number(const struct yaml_node *n, double *number);

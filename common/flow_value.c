@@ -77,7 +77,7 @@ int64_t value_number(struct flow_loader *l, const struct yaml_node *n, struct va
     return (int64_t)number;
 }
 
-static void print_duration(int64_t ms, char out[32])
+void value_print_duration(int64_t ms, char out[VALUE_DURATION])
 {
     static const struct {
         int64_t ms;
@@ -86,7 +86,7 @@ static void print_duration(int64_t ms, char out[32])
     size_t i = 0;
     while (i < 4 && (ms < units[i].ms || ms % units[i].ms))
         i++;
-    snprintf(out, 32, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
+    snprintf(out, VALUE_DURATION, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
 }
 
 int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct value_range r)
@@ -99,9 +99,9 @@ int64_t value_duration(struct flow_loader *l, const struct yaml_node *n, struct 
         return r.fallback;
     }
     if (ms < r.min || ms > r.max) {
-        char todo[100], min[32], max[32];
-        print_duration(r.min, min);
-        print_duration(r.max, max);
+        char todo[100], min[VALUE_DURATION], max[VALUE_DURATION];
+        value_print_duration(r.min, min);
+        value_print_duration(r.max, max);
         snprintf(todo, sizeof todo, "write a duration from %s to %s", min, max);
         wrong_value(l, n, "is out of range", todo);
         return r.fallback;

@@ -81,7 +81,7 @@ static void findings_are_printed_and_fail(void **state)
     const struct check_settings s = {.load = {.upstreams_file = "tests/shops/upstreams.yaml"}};
     assert_int_equal(check(s, "tests/flows-bad"), 1);
     assert_non_null(strstr(output, "tests/flows-bad/jq-dash.yaml:10:16: error[F031]: "));
-    assert_non_null(strstr(output, " errors, 12 warnings\n"));
+    assert_non_null(strstr(output, " errors, 14 warnings\n"));
     assert_null(strstr(output, "= help"));
 }
 
