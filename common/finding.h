@@ -105,7 +105,10 @@
       "Each is a transaction of its own: one may be refused when the other is written.")           \
     X(W_EFFECT, "F058", WARNING, "a key without effect",                                           \
       "It is for requests over HTTP, which `access: internal` refuses. Let it stand while a flow " \
-      "is being removed: jobs under way may still go by it.")
+      "is being removed: jobs under way may still go by it.")                                      \
+    X(W_FILE, "F059", WARNING, "a file that is not read",                                          \
+      "Flow files end in `.yaml`, `.yml` or `.json`, in small letters. Rename it, or take it out " \
+      "of the folder.")
 
 enum finding_severity { FINDING_ERROR, FINDING_WARNING };
 

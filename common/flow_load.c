@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "common/digest.h"
@@ -58,6 +59,23 @@ bool flow_load_is_flow(const char *name)
     return stem_length(name) > 0;
 }
 
+/* The ending it would be read with, in small letters; NULL: nobody takes it for one of ours. */
+static const char *suffix_meant(const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; name[0] != '.' && i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t n = strlen(suffixes[i]);
+        if (len > n && !ends_in(name, suffixes[i]) && strcasecmp(name + len - n, suffixes[i]) == 0)
+            return suffixes[i];
+    }
+    return NULL;
+}
+
+static int is_misnamed(const struct dirent *entry)
+{
+    return suffix_meant(entry->d_name) != NULL;
+}
+
 static int is_flow_file(const struct dirent *entry)
 {
     return flow_load_is_flow(entry->d_name);
@@ -78,6 +96,28 @@ static void folder_finding(struct flow_loader *l, const char *what, const char *
 {
     struct finding_place at = {l->settings->flows_dir, 0, 0};
     findings_add(l->findings, at, FINDING_READ, "%s\n%s", what, todo);
+}
+
+static void lint_misnamed(struct flow_loader *l, const char *name)
+{
+    char path[PATH_LEN_MAX];
+    const char *suffix = suffix_meant(name);
+    int n = snprintf(path, sizeof path, "%s/%s", l->settings->flows_dir, name);
+    if (n > 0 && (size_t)n < sizeof path)
+        findings_add(l->findings, (struct finding_place){path, 0, 0}, FINDING_W_FILE,
+                     "no file that ends in `%s` is read\nwrite `%s`",
+                     name + strlen(name) - strlen(suffix), suffix);
+}
+
+static void lint_folder(struct flow_loader *l)
+{
+    struct dirent **list = NULL;
+    int n = scandir(l->settings->flows_dir, &list, is_misnamed, alphasort);
+    for (int i = 0; i < n; i++) {
+        lint_misnamed(l, list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
 }
 
 /* ---- one file */
@@ -200,6 +240,7 @@ static void read_all(struct flow_loader *l)
         folder_finding(l, strerror(errno), "check the path (--flows, OFFPATH_FLOWS)");
         return;
     }
+    lint_folder(l);
     if (flow_load_upstreams_path(l->settings, upstreams, sizeof upstreams) == 0)
         flow_load_upstreams(l, upstreams);
     if (n == 0)

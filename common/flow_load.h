@@ -10,7 +10,8 @@
 enum { FLOWS_MAX = 500, UPSTREAMS_MAX = 500, DATABASES_MAX = 100 };
 
 struct flow_load_settings {
-    const char *flows_dir;      /* *.yaml *.yml *.json; *.test.* and hidden files are no flows */
+    const char *flows_dir; /* *.yaml *.yml *.json (capitals: a warning); *.test.* and hidden files
+                              are no flows */
     const char *upstreams_file; /* NULL: upstreams.yaml beside the folder */
     const char *secrets_dir;    /* of ${file:name}; NULL: /run/secrets */
     bool secrets_away; /* one that is not there, or a file of `tls`, is no error: nothing is called

@@ -764,6 +764,34 @@ static void only_flow_files_are_read(void **state)
     done(&x);
 }
 
+/* Who wrote it meant it to be read. */
+static void a_file_in_capitals_is_a_warning(void **state)
+{
+    (void)state;
+    struct fixture x;
+    setup(&x);
+    put(&x, x.flows, "one.yaml", HEAD CALL);
+    put(&x, x.flows, "two.YAML", HEAD CALL);
+    put(&x, x.flows, "three.Yml", HEAD CALL);
+    put(&x, x.flows, "one.test.JSON", "no: flow\n");
+    put(&x, x.flows, ".four.YAML", "no: flow\n");
+    put(&x, x.flows, "five.YAML~", "no: flow\n");
+    assert_int_equal(load(&x), 0);
+    assert_int_equal(x.set->flows_n, 1);
+    assert_int_equal(x.findings.n, 3);
+    assert_true(has(&x.findings, "flows/two.YAML: warning[F059]: no file that ends in `.YAML` is "
+                                 "read; write `.yaml`\n"));
+    assert_true(has(&x.findings, "flows/three.Yml: warning[F059]"));
+    assert_true(has(&x.findings, "flows/one.test.JSON: warning[F059]"));
+    done(&x);
+    setup(&x);
+    put(&x, x.flows, "two.YAML", HEAD CALL);
+    assert_int_equal(load(&x), ERR_INVALID);
+    assert_true(has(&x.findings, "flows: error[F001]: no flow files here"));
+    assert_true(has(&x.findings, "flows/two.YAML: warning[F059]"));
+    done(&x);
+}
+
 static void misplaced_files_are_findings(void **state)
 {
     (void)state;
@@ -1350,6 +1378,7 @@ int main(void)
         cmocka_unit_test(eight_flows_take_the_time_of_a_few),
         cmocka_unit_test(folders_that_hold_no_flows_are_findings),
         cmocka_unit_test(only_flow_files_are_read),
+        cmocka_unit_test(a_file_in_capitals_is_a_warning),
         cmocka_unit_test(misplaced_files_are_findings),
         cmocka_unit_test(one_mistake_in_one_file_is_no_finding_in_another),
         cmocka_unit_test(a_pipe_is_no_flow_file),
