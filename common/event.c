@@ -164,7 +164,7 @@ static bool read_number(struct text v, unsigned max, unsigned *out)
 static bool read_job(struct text v, struct event *e)
 {
     char id[ID_TEXT];
-    return read_copy(v, id, sizeof id) && id_parse(id, &e->job) == 0;
+    return read_copy(v, id, sizeof id) && id_parse(id, &e->job) == 0 && !id_is_nil(&e->job);
 }
 
 static bool read_flow(struct text v, struct event *e)

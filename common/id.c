@@ -174,6 +174,12 @@ bool id_equal(const struct job_id *a, const struct job_id *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
+bool id_is_nil(const struct job_id *id)
+{
+    static const struct job_id nil;
+    return id_equal(id, &nil);
+}
+
 void id_format(const struct job_id *id, char out[ID_TEXT])
 {
     char *p = hex_print(id->b, 4, out);

@@ -61,6 +61,8 @@ unsigned id_bucket(const struct job_id *id);
 void id_mac(const struct id_secret *s, const void *body, size_t len, uint8_t out[ID_MAC]);
 
 bool id_equal(const struct job_id *a, const struct job_id *b);
+/* Is it the nil UUID, which names no job? */
+bool id_is_nil(const struct job_id *id);
 void id_format(const struct job_id *id, char out[ID_TEXT]); /* lower-case, with dashes */
 int id_parse(const char *text,
              struct job_id *out) must_use; /* 0 or ERR_INVALID; any UUID is taken */

@@ -4,12 +4,6 @@
 
 #define YEAR_9000_US (INT64_C(221845392000) * 1000000)
 
-static bool is_zero(const struct job_id *id)
-{
-    static const struct job_id zero;
-    return id_equal(id, &zero);
-}
-
 /* The record's timestamp; one without counts as old. */
 static int64_t timestamp_us(const struct broker_record *r)
 {
@@ -101,7 +95,7 @@ int claim_decode(const struct flow_set *set, const struct broker_record *r, stru
     decode(&c, r);
     if (is_refill(&c, r))
         refill(&c);
-    if (is_zero(&c.event.job))
+    if (id_is_nil(&c.event.job)) /* none is known */
         place(r, &c.event.job);
     if (!c.bad && (!r->value || r->value_len == 0)) {
         c.bad = REASON_BAD_EVENT;

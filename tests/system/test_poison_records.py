@@ -97,7 +97,7 @@ def test_a_newer_major_version_is_a_dead_letter(fresh):
 
 
 @pytest.mark.parametrize("broken", [
-    {"offpath-job": "no-uuid"}, {"offpath-round": "x"}, {"offpath-deadline": "tomorrow"},
+    {"offpath-job": "no-uuid"}, {"offpath-job": str(uuid.UUID(int=0))}, {"offpath-round": "x"}, {"offpath-deadline": "tomorrow"},
     {"offpath-mac": "zz"}, {"offpath-user": "zz zz"},
 ])
 def test_a_broken_header_of_ours_fails_by_name(shared, broken):

@@ -103,6 +103,8 @@ static void test_id_of_a_key_is_the_same_everywhere(void **state)
                               key_id(&nobody, "price-compare", "order-1")};
     for (int i = 0; i < 3; i++)
         assert_false(id_equal(&a, &others[i]));
+    assert_false(id_is_nil(&a));
+    assert_true(id_is_nil(&(struct job_id){{0}}));
 }
 
 static void test_children_keep_time_and_bucket(void **state)
