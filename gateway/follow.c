@@ -113,8 +113,8 @@ static void note_most(struct look *l, const struct json *calls)
     }
 }
 
-/* 0: not known. Who hears an event before he has seen the calls looks at the job for it. */
-static int most_of(struct look *l, const char *name)
+/* Who hears what he has not seen the calls for looks at the job once. */
+static void read_calls(struct look *l)
 {
     struct person *p = l->f->person;
     struct talk_answer a;
@@ -122,11 +122,20 @@ static int most_of(struct look *l, const char *name)
     snprintf(path, sizeof path, "/v1/jobs/%s", l->f->id);
     const struct talk_ask ask = {
         .method = "GET", .path = path, .timeout_ms = person_time_left(p, MOST_MS)};
-    if (!l->most && ask.timeout_ms > 0) {
-        if (talk(p->talk, &ask, &a) == 0 && a.status == 200)
-            note_most(l, json_get(a.json, "calls"));
-        talk_answer_fini(&a);
+    if (ask.timeout_ms <= 0)
+        return;
+    if (talk(p->talk, &ask, &a) == 0 && a.status == 200) {
+        note_most(l, json_get(a.json, "calls"));
+        l->calls_n = json_size(json_get(a.json, "calls"));
     }
+    talk_answer_fini(&a);
+}
+
+/* 0: not known. */
+static int most_of(struct look *l, const char *name)
+{
+    if (!l->most)
+        read_calls(l);
     return (int)json_number(json_get(l->most, name));
 }
 
@@ -226,14 +235,16 @@ static void tell_waiting(struct look *l)
 {
     struct person *p = l->f->person;
     int64_t now = now_ms(), waited = now - l->f->started_ms;
-    char took[32], of[32] = "", text[200];
+    char took[32], of[32] = "", done[80] = "", text[200];
     if (p->json || waited < LIVE_AFTER_MS)
         return;
     terminal_took(waited / 1000 * 1000, took, sizeof took);
-    if (!l->has_items)
+    if (l->calls_n && !l->has_items)
         snprintf(of, sizeof of, " of %zu", l->calls_n);
-    snprintf(text, sizeof text, "%s %s, %zu%s calls done%s%s",
-             l->state[0] ? l->state : "no answer yet", took, l->seen.n, of,
+    if (l->calls_n || l->seen.n)
+        snprintf(done, sizeof done, ", %zu%s call%s done", l->seen.n, of,
+                 l->seen.n == 1 && !of[0] ? "" : "s");
+    snprintf(text, sizeof text, "%s %s%s%s%s", l->state[0] ? l->state : "no answer yet", took, done,
              l->again[0] ? ", tries again at " : "", l->again);
     terminal_renew(&p->terminal, text);
     if (p->terminal.live || now - l->line_ms < LINE_EVERY_MS)
@@ -251,12 +262,14 @@ static void print_end(const struct follow *f, const struct json *job)
     const char *reason = person_text(job, "reason");
     int64_t took = person_span_ms(person_text(job, "created"), person_text(job, "finished"));
     const struct json *calls = json_get(job, "calls");
-    size_t good = 0;
-    char more[400], text[400], time[32];
+    size_t good = 0, n = json_size(calls);
+    char more[400], text[400], time[32], of[64] = "";
     for (const struct json *c = json_first(calls); c; c = json_next(c))
         good += strcmp(person_text(c, "state"), "succeeded") == 0;
-    snprintf(more, sizeof more, "%zu of %zu calls%s%.60s%s%.200s", good, json_size(calls),
-             reason[0] ? "; " : "", reason, message[0] ? ": " : "", message);
+    if (n) /* a job that ended before it ran names none */
+        snprintf(of, sizeof of, "%zu of %zu calls", good, n);
+    snprintf(more, sizeof more, "%s%s%.60s%s%.200s", of, n && reason[0] ? "; " : "", reason,
+             message[0] ? ": " : "", message);
     terminal_clean(more, 0, text, sizeof text);
     terminal_took(took < 0 ? now_ms() - f->started_ms : took, time, sizeof time);
     fprintf(t->err, "%s%-20s%s %9s  ", terminal_tone(t, t->err, person_tone(state)), state,
@@ -340,6 +353,14 @@ static int look(struct look *l, const char *path)
 
 /* ---- hearing */
 
+/* A job that nobody has registered yet names no calls; one that runs does. */
+static void hear_state(struct look *l, const char *state)
+{
+    tell_state(l, state);
+    if (!l->calls_n && !l->f->person->json && strcmp(state, "running") == 0)
+        read_calls(l);
+}
+
 static void on_event(void *arg, const struct sse_event *e)
 {
     static const struct json_limits limits = {.size_max = SSE_EVENT_MAX, .depth_max = 256};
@@ -351,7 +372,7 @@ static void on_event(void *arg, const struct sse_event *e)
     if (json_parse(e->data, e->len, &limits, &data, NULL) != 0)
         return;
     if (strcmp(e->name, "state") == 0)
-        tell_state(l, person_text(data, "state"));
+        hear_state(l, person_text(data, "state"));
     else if (strcmp(e->name, "call") == 0)
         tell_call(l, data); /* without memory the look that follows tells it */
     json_free(data);
