@@ -176,6 +176,8 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
         if (wire_has_gap(headers[i].name, headers[i].value) ||
             (i + 1 == n && n < MG_MAX_HEADERS && wire_ends_early(headers[i].value)))
             headers[i].name = " ";
+    for (size_t i = 0; i < n; i++)
+        wire_cut_blanks((char *)headers[i].value); /* of its buffer */
     bool late = wire_starts_late(&x->t->start, ri->request_method, x->t->server->s.header_max);
     x->q = (struct http_request){.method = ri->request_method,
                                  .path = late || !ri->request_uri ? "" : ri->request_uri,

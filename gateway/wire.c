@@ -23,3 +23,11 @@ bool wire_starts_late(const char **start, const char *line, size_t size)
         *start = line;
     return line - *start > 2 || (line > *start && **start != '\r');
 }
+
+void wire_cut_blanks(char *value)
+{
+    size_t n = strlen(value);
+    while (n && (value[n - 1] == ' ' || value[n - 1] == '\t'))
+        n--;
+    value[n] = 0;
+}

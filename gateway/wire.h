@@ -13,3 +13,6 @@ bool wire_ends_early(const char *value);
  * line: where the request's line begins; *start: where those of this buffer do, kept between calls
  * (NULL: not known yet); size: of the buffer. */
 bool wire_starts_late(const char **start, const char *line, size_t size);
+/* Blanks behind a value are no part of it (RFC 9110, 5.5), but civetweb leaves them. Comes last:
+ * the above look at what stands behind a value. */
+void wire_cut_blanks(char *value);

@@ -31,7 +31,7 @@ static void take(void *arg, int fd)
 }
 
 /* /stream becomes one, /echo answers with the body, /hold waits until it may go on, else a fixed
- * text. */
+ * text. Behind it what the headers X held. */
 static void handle(void *arg, struct http_request *q, struct http_reply *r)
 {
     struct place *p = arg;
@@ -71,6 +71,9 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
     buf_text(&r->body, "got ");
     if (body)
         buf_add(&r->body, body, len);
+    for (size_t i = 0; i < q->headers_n; i++)
+        if (http_name_is(&q->headers[i], "x"))
+            buf_printf(&r->body, "[%s]", q->headers[i].value);
 }
 
 static void begin(void *arg, const struct http_request *q, struct http_reply *r)
@@ -253,6 +256,17 @@ static void lets_the_guard_see_what_was_sent(void **state)
         assert_null(strstr(got + 1, "HTTP/1.1")); /* one answer, then the end */
         close(fd);
     }
+}
+
+/* RFC 9110, 5.5: no part of it; whole requests follow on the connection. */
+static void cuts_blanks_behind_a_header_value(void **state)
+{
+    int fd = dial(*state);
+    raw_send(fd, "GET / HTTP/1.1\r\nX:  a  b  \r\nHost: h \r\nX:   \r\nX:c \r\n\r\n");
+    raw_status_is(raw_receive(fd, "got [a  b][][c]"), 200);
+    raw_send(fd, "POST /echo HTTP/1.1\r\nX: d \r\nHost: h\r\nContent-Length: 5 \r\n\r\n12345");
+    raw_status_is(raw_receive(fd, "got 12345[d]"), 200);
+    close(fd);
 }
 
 static void takes_an_empty_header_value(void **state)
@@ -470,6 +484,7 @@ int main(void)
         TEST(answers_in_problems_what_it_cannot_read),
         TEST(takes_one_empty_line_before_a_request),
         TEST(lets_the_guard_see_what_was_sent),
+        TEST(cuts_blanks_behind_a_header_value),
         TEST(takes_an_empty_header_value),
         TEST(sheds_beyond_its_limit),
         TEST(leaves_room_beside_an_address_with_many_connections),
