@@ -10,17 +10,12 @@
 static const struct owner nobody;
 static const int64_t DAY_MS = 86400000;
 
-/* Does the query hold this parameter exactly, among others? */
-static bool asks_for(const char *query, const char *parameter)
+/* 1: with the attempts of each call; 0: as it is; ERR_INVALID: asks for what there is not. */
+static int read_include(const char *query)
 {
-    size_t n = strlen(parameter);
-    for (const char *p = query; p && *p;) {
-        size_t len = strcspn(p, "&");
-        if (len == n && memcmp(p, parameter, n) == 0)
-            return true;
-        p += len + (p[len] == '&');
-    }
-    return false;
+    char text[16];
+    int given = http_query_text(query, "include", text, sizeof text);
+    return given == 1 && strcmp(text, "attempts") != 0 ? ERR_INVALID : given;
 }
 
 static void send_body(const struct http_request *q, struct http_reply *r)
@@ -91,7 +86,6 @@ static void show(struct jobs *j, const struct http_request *q, struct http_reply
     struct eta_now eta;
     v.flow = flow_by_name(j->flows, v.job->flow);
     v.public_url = q->public_url;
-    v.tries = asks_for(q->query, "include=attempts");
     if (!job_is_final(v.job->state) && etas_get(j->etas, v.flow, &eta)) {
         if (job_view_state(v.job) == JOB_QUEUED && j->admission)
             eta.ahead = admission_lag(j->admission, v.flow);
@@ -109,15 +103,21 @@ void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r
     struct record_job job;
     struct record_call *calls = NULL;
     size_t n = 0;
+    int tries = read_include(q->query);
     if (id_parse(text, &id) != 0) {
         problem_simple(q, r, ERR_NO_JOB, "an id is a UUID");
+        return;
+    }
+    if (tries < 0) {
+        problem_simple(q, r, ERR_BAD_PARAMETER, "include is attempts, or left out");
         return;
     }
     struct asker asker = {j, q->user, false};
     int err =
         reader_read(j->reader, &id, &(struct reader_guard){may_read, &asker}, &job, &calls, &n);
     if (!err) {
-        show(j, q, r, &(struct job_view){.job = &job, .calls = calls, .calls_n = n});
+        show(j, q, r,
+             &(struct job_view){.job = &job, .calls = calls, .calls_n = n, .tries = tries == 1});
         for (size_t i = 0; i < n; i++)
             record_call_fini(&calls[i]);
         free(calls);

@@ -33,5 +33,5 @@ int jobs_may_follow(struct jobs *j, const struct token_user *user,
                     const struct job_id *id) must_use;
 
 /* 200 with ETag, 304, 404 `no-job` (also: somebody else's, or kept no longer), 503 `unavailable`
- * without MySQL. ?include=attempts adds tries[]. */
+ * without MySQL. ?include=attempts adds tries[]; another include is 400 `bad-parameter`. */
 void jobs_get(struct jobs *j, const struct http_request *q, struct http_reply *r, const char *id);

@@ -44,6 +44,30 @@ static void shows_a_registered_job(void **state)
     assert_non_null(strstr(buf_str(&s->reply.body), "\"tries\":[]"));
 }
 
+/* Also of a job that is not registered yet, and before anybody is asked for it. */
+static void knows_what_may_be_included(void **state)
+{
+    static const struct {
+        const char *query;
+        int status;
+    } rows[] = {{"?include=foo", 400},        {"?include=attempts,calls", 400},
+                {"?include=%00", 400},        {"?include=attempts-and-all-else-there-is", 400},
+                {"?include=%61ttempts", 200}, {"?include=", 200},
+                {"?included=foo", 200}};
+    struct stage *s = *state;
+    char path[80], with_query[160];
+    assert_int_equal(stage_post(s, "plain", "{\"n\":1}", NULL), 202);
+    job_path(path, s->got[0].job);
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        snprintf(with_query, sizeof with_query, "%s%s", path, rows[i / 2].query);
+        assert_int_equal(stage_ask(s, "GET", with_query, NULL), rows[i / 2].status);
+        if (rows[i / 2].status == 400)
+            assert_string_equal(stage_member(s, "code"), "bad-parameter");
+        if (i % 2 == 0)
+            stage_flush(s);
+    }
+}
+
 static void sends_nothing_that_is_known(void **state)
 {
     struct stage *s = *state;
@@ -298,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(shows_a_registered_job),
+        TEST(knows_what_may_be_included),
         TEST(sends_nothing_that_is_known),
         TEST(hides_what_is_nobodys_and_not_of_a_gateway),
         TEST(shows_a_job_before_it_is_registered),
