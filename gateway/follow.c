@@ -87,15 +87,24 @@ static bool is_open(const char *state)
     return strcmp(state, "waiting") == 0 || strcmp(state, "running") == 0;
 }
 
+/* The same line whichever way it came: a call that was looked at has a member more. */
 static void print_event(const struct look *l, const char *kind, const struct json *value)
 {
     FILE *out = l->f->person->terminal.out;
     struct buf b = {0};
-    json_print(value, &b);
-    if (b.len > 1 && b.data[0] == '{') {
-        fprintf(out, "{\"event\":\"%s\"%s", kind, b.len > 2 ? "," : "");
-        terminal_json(out, b.data + 1);
+    buf_printf(&b, "{\"event\":\"%s\"", kind);
+    for (const struct json *m = json_first(value); m; m = json_next(m)) {
+        const char *key = json_key(m);
+        if (strcmp(key, "max_attempts") == 0)
+            continue;
+        buf_char(&b, ',');
+        json_print_text(key, strlen(key), &b);
+        buf_char(&b, ':');
+        json_print(m, &b);
     }
+    buf_char(&b, '}');
+    if (buf_ok(&b) == 0)
+        terminal_json(out, buf_str(&b));
     fflush(out);
     buf_fini(&b);
 }

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import closing
 from harness import SHOPS, Site, wait_for
-from streams import wait_open
+from streams import MESSAGES, wait_open
 
 NAMES = ["b-shop", "c-store", "a-mart"]
 
@@ -55,8 +55,10 @@ def calls(events):
 
 
 def check_end(site, id, events):
-    """`done` comes last and says what the job says."""
+    """`done` comes last and says what the job says; a call is told the same way whether it was heard or looked at."""
     job = site.job(id)
+    members = set(MESSAGES["call"]["payload"]["required"])
+    assert {frozenset(e) - {"event"} for e in events if e["event"] == "call"} == {frozenset(members)}, events
     assert [e["event"] for e in events].count("done") == 1 and events[-1]["event"] == "done", events
     assert {k: job[k] for k in ("id", "state", "reason", "message", "result")} == {
         k: v for k, v in events[-1].items() if k != "event"}
