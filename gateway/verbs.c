@@ -38,7 +38,7 @@ static const struct verb verbs[] = {
     {.name = "send",
      .forms = "FLOW [JSON|@FILE|-]",
      .words_max = 2,
-     .summary = "start a job, watch it, print its result",
+     .summary = "start a job ({} without JSON), watch it, print its result",
      .flags = "key no-wait dry-run curl " ASKING,
      .examples = "offpath-gateway send price-compare '{\"productId\":\"42\"}'\n"
                  "offpath-gateway send price-compare @request.json --no-wait\n"
