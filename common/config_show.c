@@ -126,8 +126,28 @@ void config_show_json(const struct config *c, struct buf *out)
     buf_fini(&shown);
 }
 
+enum { HELP_COLUMN = 34, HELP_COLUMNS = 80 };
+
+/* From `at` on, which is a column: whole words, further lines below the first. */
+static void print_words(const char *text, size_t at, struct buf *out)
+{
+    for (const char *gap = ""; *text; gap = " ") {
+        size_t n = strcspn(text, " ");
+        if (*gap && at + 1 + n > HELP_COLUMNS) {
+            buf_printf(out, "\n%*s", HELP_COLUMN, "");
+            at = HELP_COLUMN;
+            gap = "";
+        }
+        buf_printf(out, "%s%.*s", gap, (int)n, text);
+        at += strlen(gap) + n;
+        text += n + (text[n] == ' ');
+    }
+    buf_char(out, '\n');
+}
+
 void config_help(const struct config_option *options, size_t n, struct buf *out)
 {
+    struct buf text = {0};
     for (size_t i = 0; i < n; i++) {
         const struct config_option *o = &options[i];
         char env[CONFIG_ENV], usage[128];
@@ -139,9 +159,14 @@ void config_help(const struct config_option *options, size_t n, struct buf *out)
         else
             snprintf(usage, sizeof usage, "--%s%s%s", o->name, o->placeholder ? " " : "",
                      o->placeholder ? o->placeholder : "");
-        buf_printf(out, "  %-32s%s%s", usage, strlen(usage) > 31 ? " " : "", o->help);
+        bool own_line = strlen(usage) > HELP_COLUMN - 3;
+        buf_printf(out, "  %s%s%*s", usage, own_line ? "\n" : "",
+                   own_line ? HELP_COLUMN : HELP_COLUMN - 2 - (int)strlen(usage), "");
+        buf_clear(&text);
+        buf_text(&text, o->help);
         if (o->value && *o->value && o->kind != CONFIG_SECRET && o->kind != CONFIG_BOOL)
-            buf_printf(out, " (%s)", o->value);
-        buf_char(out, '\n');
+            buf_printf(&text, " (%s)", o->value);
+        print_words(buf_str(&text), HELP_COLUMN, out);
     }
+    buf_fini(&text);
 }

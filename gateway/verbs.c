@@ -20,7 +20,7 @@ static const struct verb verbs[] = {
      .summary = "accept jobs over HTTP until SIGTERM",
      .settings = true,
      .examples = "offpath-gateway run --config gateway.yaml\n"
-                 "offpath-gateway run --flows flows --kafka k1:9092,k2:9092 --listen 0.0.0.0:8480\n"
+                 "offpath-gateway run --config gateway.yaml --listen 0.0.0.0:8480\n"
                  "OFFPATH_LISTEN=127.0.0.1:0 offpath-gateway run --ports-file ports.json",
      .exits = "0 stopped, 1 findings in flow files, 2 usage or settings,\n"
               "3 a server, topic or table is missing, 5 a port is taken, 70 a bug in Offpath",

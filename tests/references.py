@@ -233,7 +233,7 @@ def command_line(folder, program):
     for verb in re.findall(r"^  (\w+)  +\w", text.split("verbs:")[1].split("examples:")[0], re.M):
         shown = said(verb, "--help")
         if "\nsettings (" in shown:  # those of all verbs stand in configuration.md
-            own = [x for x in shown.splitlines() if re.match(r"  --", x) and x.split()[0][2:] in of_single_verbs()]
+            own = [x for x in re.findall(r"^  --.*(?:\n {4,}.*)*", shown, re.M) if x.split()[0][2:] in of_single_verbs()]
             flags = "\nflags:\n" + "\n".join(own) + "\n" if own else ""
             shown = re.sub(r"\nsettings \(.*?\n\n", flags + "\n", shown, flags=re.S)
         out += f"\n### {program} {verb}\n\n```\n{shown.strip()}\n```\n"
