@@ -14,6 +14,19 @@ const struct verb *verb_find(const struct verb_program *p, const char *name)
     return NULL;
 }
 
+const char *verb_next_word(const char **at, size_t *len)
+{
+    for (; **at; *at += strcspn(*at, "\n")) {
+        *at += strspn(*at, "[| \n");
+        const char *word = *at;
+        *len = strspn(word, "abcdefghijklmnopqrstuvwxyz");
+        *at += *len;
+        if (*len)
+            return word;
+    }
+    return NULL;
+}
+
 const struct verb *verb_of_line(const struct verb_program *p, int argc, char *const *argv)
 {
     const struct verb *v = NULL;

@@ -36,6 +36,10 @@ struct verb_program { /* all lent for ever */
 /* The program: --help, --version, --print, or the verb. The exit status. */
 int verb_main(const struct verb_program *p, int argc, char **argv);
 
+/* The words that a verb knows, one by one: of "[list]\nshow ID" list and show. *at: its forms at
+ * first. NULL: no more; lent with them. */
+const char *verb_next_word(const char **at, size_t *len);
+
 /* NULL: there is none of this name. */
 const struct verb *verb_find(const struct verb_program *p, const char *name);
 /* The verb that a command line with --help asks about, NULL: the program. */

@@ -21,7 +21,8 @@ const struct config_option settings_table[] = {
     {"lease", CONFIG_DURATION, "15s", "TIME", "silence after which a worker counts as dead"},
     {"drain", CONFIG_DURATION, "100s", "TIME", "finish jobs for so long after SIGTERM"},
     {"log", CONFIG_TEXT, "text", "text|json", "form of log lines"},
-    {"log-level", CONFIG_TEXT, "info", "LEVEL", "debug, info, warn or error"},
+    {"log-level", CONFIG_TEXT, "info", "debug|info|warn|error",
+     "log lines of this level and above"},
     /* of single verbs (verbs.c says of which) */
     {"yes", CONFIG_BOOL, "false", NULL, "apply without asking"},
     {"show", CONFIG_BOOL, "false", NULL, "print each setting, and where it is from"},

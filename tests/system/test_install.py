@@ -53,9 +53,21 @@ def test_bash_offers_each_verb_and_the_flags_that_its_help_shows(tmp_path, relea
     script = tmp_path / "completion"
     script.write_text(said("--print", "bash"))
     verbs = re.findall(r"^  ([a-z]+)  ", said("--help").split("examples:")[0], re.M)
-    assert len(verbs) > 5 and offered("") == [*verbs, "--help", "--version"]
+    assert len(verbs) > 5 and offered("") == [*verbs, "--help", "--version", "--print"]
     for verb in verbs:
         shown = re.findall(r"^  (--[a-z0-9-]+)", said(verb, "--help"), re.M)
         assert offered(verb, "--") == [*shown, "--help"], verb
     assert offered(verbs[2], "--no-such") == []
     assert offered("migrate", "st") == (["status"] if program == "offpath-worker" else [])
+    of = {"run": {"--log": "text json", "--log-level": "debug info warn error", "--kafka": "", "--admin": "", "--jwt-issuer": ""}}
+    if program == "offpath-gateway":
+        of |= {"jobs": {"--state": "queued running succeeded partial failed cancelled expired", "--limit": ""},
+               "send": {"--color": "auto always never", "--key": ""}}
+        assert offered("jobs", "list", "--state", "s") == ["succeeded"] and "list" in offered("jobs", "")
+        assert "list" not in offered("jobs", "list", "") and "--state" in offered("jobs", "list", "")
+    else:
+        assert offered("eval", "--request", f"@{script}") == [f"@{script}"] and offered("eval", "--request", str(script)) == [f"@{script}"]
+    for verb, flags in of.items():
+        for flag, words in flags.items():
+            assert offered(verb, flag, "") == words.split(), flag
+    assert offered("--print", "") == ["man", "bash", "zsh"] and offered("run", "--config", str(script)) == [str(script)]

@@ -1,6 +1,7 @@
 /* verb.h, gateway/verbs.h: the command line says what is there, and nothing else. */
 #include "tests/unit/verb_program.h"
 
+#include "common/job.h"
 #include "gateway/options.h"
 #include "gateway/verbs.h"
 
@@ -57,6 +58,20 @@ static void keeps_secrets_out_of_flags(void **state)
     buf_fini(&out);
 }
 
+/* Shells offer the words of a placeholder: those that are taken. */
+static void offers_the_states_of_jobs(void **state)
+{
+    struct buf out = {0};
+    (void)state;
+    for (int s = 0; s < 100; s++)
+        if (strcmp(job_state_name((enum job_state)s), "?") != 0)
+            buf_printf(&out, "%s%s", out.len ? "|" : "", job_state_name((enum job_state)s));
+    for (size_t i = 0; i < options_n; i++)
+        if (strcmp(options_table[i].name, "state") == 0)
+            assert_string_equal(options_table[i].placeholder, buf_str(&out));
+    buf_fini(&out);
+}
+
 int main(void)
 {
     p = &gateway_program;
@@ -65,6 +80,7 @@ int main(void)
         cmocka_unit_test(refuses_flags_of_other_verbs),
         cmocka_unit_test(knows_the_nearest_verb),
         cmocka_unit_test(keeps_secrets_out_of_flags),
+        cmocka_unit_test(offers_the_states_of_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,6 +226,31 @@ static void offers_and_explains_what_help_shows(void **state)
     buf_fini(&settings);
 }
 
+/* Where a value is due no flag or verb is offered: a case for each option that has one. */
+static void knows_after_which_flags_a_value_follows(void **state)
+{
+    static const struct place shells[] = {
+        {"bash", "    case ${COMP_WORDS[COMP_CWORD-1]} in", "\n", "\n    esac"},
+        {"zsh", "    case ${words[CURRENT-1]} in", "\n", "\n    esac"}};
+    (void)state;
+    struct buf part = {0};
+    for (size_t k = 0; k < 2; k++) {
+        part_of(&shells[k], "", &part);
+        for (size_t i = 0; i < *p->options_n; i++) {
+            const struct config_option *o = &p->options[i];
+            char first[80], later[80], last[80];
+            snprintf(first, sizeof first, "    --%s)", o->name);
+            snprintf(later, sizeof later, "--%s|", o->name);
+            snprintf(last, sizeof last, "|--%s)", o->name);
+            bool due = strstr(buf_str(&part), first) || strstr(buf_str(&part), later) ||
+                       strstr(buf_str(&part), last);
+            if (due != (o->help && o->placeholder && o->kind != CONFIG_SECRET))
+                fail_msg("%s: --%s", shells[k].kind, o->name);
+        }
+    }
+    buf_fini(&part);
+}
+
 #define VERB_PROGRAM_TESTS                                         \
     cmocka_unit_test(helps_with_each_option_where_it_belongs),     \
         cmocka_unit_test(a_verb_lists_options_that_exist),         \
@@ -233,4 +258,5 @@ static void offers_and_explains_what_help_shows(void **state)
         cmocka_unit_test(every_line_of_help_fits_80_columns),      \
         cmocka_unit_test(names_all_verbs_and_their_exits),         \
         cmocka_unit_test(prints_what_is_there_for_shells_and_man), \
-        cmocka_unit_test(offers_and_explains_what_help_shows)
+        cmocka_unit_test(offers_and_explains_what_help_shows),     \
+        cmocka_unit_test(knows_after_which_flags_a_value_follows)
