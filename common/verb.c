@@ -76,22 +76,47 @@ bool verb_shows_flag(const struct verb_program *p, const struct verb *v, const c
     return verb_has_flag(p, v, option) || (v && v->uses && in_list(v->uses, option));
 }
 
+bool verb_is_of_one_word(const struct verb *v, const char *option)
+{
+    return v->only && in_list(v->only + strcspn(v->only, " "), option);
+}
+
 bool verb_shows_file(const struct verb *v)
 {
     return !v || v->settings || v->flags || v->uses;
 }
 
-/* An option that no verb lists is a setting, and those are taken by every verb. */
-int verb_check_flags(const struct verb_program *p, const struct verb *v, const struct config *c,
-                     char why[512])
+/* The word behind the verb if it knows it and has flags that are of another; else NULL: a word that
+ * it does not know is what the verb complains of. */
+static const char *word_without(const struct verb *v, const struct verb_call *call)
 {
+    const char *given = call->words_n > 1 ? call->words[1] : "", *at = v->forms;
+    size_t len, n = v->only ? strcspn(v->only, " ") : 0;
+    if (!n || (strlen(given) == n && memcmp(v->only, given, n) == 0))
+        return NULL;
+    for (const char *word; (word = verb_next_word(&at, &len));)
+        if (strlen(given) == len && memcmp(word, given, len) == 0)
+            return given;
+    return NULL;
+}
+
+/* An option that no verb lists is a setting, and those are taken by every verb. */
+int verb_check_flags(const struct verb_program *p, const struct verb *v,
+                     const struct verb_call *call, char why[512])
+{
+    const char *word = word_without(v, call);
     for (size_t i = 0; i < *p->options_n; i++) {
         const char *name = p->options[i].name;
-        if (strcmp(config_origin(c, name), "flag") != 0 || verb_has_flag(p, v, name) ||
-            verb_has_flag(p, NULL, name))
+        if (strcmp(config_origin(call->config, name), "flag") != 0)
             continue;
-        snprintf(why, 512, "`%s` knows no --%s; `%s %s --help` lists its flags", v->name, name,
-                 p->name, v->name);
+        if (!verb_has_flag(p, v, name) && !verb_has_flag(p, NULL, name))
+            snprintf(why, 512, "`%s` knows no --%s; `%s %s --help` lists its flags", v->name, name,
+                     p->name, v->name);
+        else if (word && verb_is_of_one_word(v, name))
+            snprintf(why, 512, "`%s %s` knows no --%s; `%s %.*s` does", v->name, word, name,
+                     v->name, (int)strcspn(v->only, " "), v->only);
+        else
+            continue;
         return ERR_INVALID;
     }
     return 0;

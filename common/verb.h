@@ -16,6 +16,7 @@ struct verb {
     size_t words_max;                     /* how many may follow at most: VERB_ANY: as one likes */
     const char *summary;                  /* one line, no full stop */
     const char *flags;                    /* its own options, with a space between; NULL: none */
+    const char *only;                     /* "list flow state": flags of this word alone; NULL */
     const char *uses;                     /* settings that its help shows as well; NULL: none */
     bool settings;                        /* takes the settings: what no verb has as its own */
     const char *examples;                 /* lines */
@@ -46,10 +47,10 @@ const struct verb *verb_find(const struct verb_program *p, const char *name);
 const struct verb *verb_of_line(const struct verb_program *p, int argc, char *const *argv);
 /* One line for somebody who wrote another word, with the nearest verb. */
 void verb_unknown(const struct verb_program *p, const char *word, char why[512]);
-/* 0, or ERR_INVALID with why: a flag on the command line belongs to other verbs. What stands in the
- * environment or a file is for all verbs and does not matter. */
-int verb_check_flags(const struct verb_program *p, const struct verb *v, const struct config *c,
-                     char why[512]) must_use;
+/* 0, or ERR_INVALID with why: a flag on the command line belongs to other verbs, or to another word
+ * of this one. What stands in the environment or a file is for all verbs and does not matter. */
+int verb_check_flags(const struct verb_program *p, const struct verb *v,
+                     const struct verb_call *call, char why[512]) must_use;
 /* 0, or ERR_INVALID with why: words stand behind the verb that it does not know. */
 int verb_check_words(const struct verb_program *p, const struct verb *v,
                      const struct verb_call *call, char why[512]) must_use;
@@ -57,6 +58,9 @@ int verb_check_words(const struct verb_program *p, const struct verb *v,
 bool verb_has_flag(const struct verb_program *p, const struct verb *v, const char *option);
 /* The same, or one of the settings it uses: what --help, the shells and the manual tell of it. */
 bool verb_shows_flag(const struct verb_program *p, const struct verb *v, const char *option);
+
+/* Is the option of no use behind some of the verb's words (all but the first of v->only)? */
+bool verb_is_of_one_word(const struct verb *v, const char *option);
 
 /* Is --config of use to it (NULL: the program)? */
 bool verb_shows_file(const struct verb *v);

@@ -56,7 +56,7 @@ static int dispatch(const struct verb_program *p, const struct config *c)
         verb_unknown(p, call.words[0], why);
         return refuse(p, json, why);
     }
-    if (verb_check_flags(p, v, c, why) || verb_check_words(p, v, &call, why))
+    if (verb_check_flags(p, v, &call, why) || verb_check_words(p, v, &call, why))
         return refuse(p, json, why);
     return v->run(&call);
 }

@@ -29,11 +29,13 @@ static bool has_words(const struct verb *v)
     return verb_next_word(&at, &len) != NULL;
 }
 
-static void flags(const struct verb_program *p, const struct verb *v, struct buf *out)
+/* all: also those that are of one of its words. */
+static void flags(const struct verb_program *p, const struct verb *v, bool all, struct buf *out)
 {
     for (size_t i = 0; i < *p->options_n; i++) {
         const struct config_option *o = &p->options[i];
-        if (o->help && o->kind != CONFIG_SECRET && verb_shows_flag(p, v, o->name))
+        if (o->help && o->kind != CONFIG_SECRET && verb_shows_flag(p, v, o->name) &&
+            (all || !verb_is_of_one_word(v, o->name)))
             buf_printf(out, "--%s ", o->name);
     }
     buf_printf(out, "%s--help", verb_shows_file(v) ? "--config " : "");
@@ -116,19 +118,29 @@ static void values(const struct verb_program *p, const struct shell *s, struct b
             word_case(p->options[i].name, p->options[i].placeholder, s->words, out);
 }
 
+static void list(const struct verb_program *p, const struct verb *v, bool all,
+                 const struct shell *s, struct buf *out)
+{
+    flags(p, v, all, out);
+    buf_printf(out, "%s ;;\n", s->list_end);
+}
+
 static void lists(const struct verb_program *p, const struct shell *s, struct buf *out)
 {
     for (size_t i = 0; i < p->verbs_n; i++) {
         const struct verb *v = &p->verbs[i];
         buf_printf(out, "    %s) %s", v->name, s->list);
         words(v, out);
-        flags(p, v, out);
-        buf_printf(out, "%s ;;\n", s->list_end);
-        if (!has_words(v))
-            continue;
-        buf_printf(out, "    %s/*) %s", v->name, s->list);
-        flags(p, v, out);
-        buf_printf(out, "%s ;;\n", s->list_end);
+        list(p, v, true, s, out);
+        if (v->only) {
+            buf_printf(out, "    %s/%.*s) %s", v->name, (int)strcspn(v->only, " "), v->only,
+                       s->list);
+            list(p, v, true, s, out);
+        }
+        if (has_words(v)) {
+            buf_printf(out, "    %s/*) %s", v->name, s->list);
+            list(p, v, false, s, out);
+        }
     }
 }
 

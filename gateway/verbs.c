@@ -50,6 +50,7 @@ static const struct verb verbs[] = {
      .words_max = 2,
      .summary = "your jobs: list them, look at one, watch it, call it off",
      .flags = "flow state since limit " ASKING,
+     .only = "list flow state since limit",
      .examples = "offpath-gateway jobs list --state failed --since 2h\n"
                  "offpath-gateway jobs show 3f9a2c41\n"
                  "offpath-gateway jobs watch 3f9a2c41 --json",

@@ -66,6 +66,7 @@ static const struct verb verbs[] = {
      .words_max = 1,
      .summary = "the topics of the flows: what is missing, and make it",
      .flags = "yes",
+     .only = "apply yes",
      .uses = READING " kafka kafka-properties",
      .examples = "offpath-worker topics plan --flows flows --kafka k1:9092\n"
                  "offpath-worker topics plan --config worker.yaml\n"
@@ -78,6 +79,7 @@ static const struct verb verbs[] = {
      .words_max = 1,
      .summary = "the tables of the record: what is missing, and make it",
      .flags = "yes",
+     .only = "apply yes",
      .uses = READING " mysql",
      .examples = "offpath-worker migrate status --config worker.yaml\n"
                  "offpath-worker migrate plan --config worker.yaml > review.sql\n"

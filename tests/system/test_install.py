@@ -65,6 +65,7 @@ def test_bash_offers_each_verb_and_the_flags_that_its_help_shows(tmp_path, relea
                "send": {"--color": "auto always never", "--key": ""}}
         assert offered("jobs", "list", "--state", "s") == ["succeeded"] and "list" in offered("jobs", "")
         assert "list" not in offered("jobs", "list", "") and "--state" in offered("jobs", "list", "")
+        assert "--state" not in offered("jobs", "show", "") and "--json" in offered("jobs", "show", "")
     else:
         assert offered("eval", "--request", f"@{script}") == [f"@{script}"] and offered("eval", "--request", str(script)) == [f"@{script}"]
     for verb, flags in of.items():

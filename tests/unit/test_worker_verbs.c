@@ -18,7 +18,8 @@ static void asks_for_no_more_than_a_verb_needs(void **state)
     assert_int_equal(settings_read_kafka(c, &s, why), 0); /* topics: no Redis, no MySQL */
     assert_string_equal(s.kafka, "k:9092");
     assert_string_equal(s.secrets, "/run/secrets");
-    assert_int_equal(verb_check_flags(p, verb_find(p, "topics"), c, why), 0);
+    assert_int_equal(
+        verb_check_flags(p, verb_find(p, "topics"), &(struct verb_call){.config = c}, why), 0);
     config_free(c);
 }
 
@@ -30,7 +31,9 @@ static void refuses_flags_of_other_verbs(void **state)
     (void)state;
     clearenv();
     assert_int_equal(config_read(settings_table, settings_n, 3, argv, &c, why), 0);
-    assert_int_equal(verb_check_flags(p, verb_find(p, "run"), c, why), ERR_INVALID);
+    assert_int_equal(
+        verb_check_flags(p, verb_find(p, "run"), &(struct verb_call){.config = c}, why),
+        ERR_INVALID);
     assert_string_equal(why, "`run` knows no --yes; `offpath-worker run --help` lists its flags");
     config_free(c);
 }

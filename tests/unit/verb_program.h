@@ -66,6 +66,21 @@ static void a_verb_lists_options_that_exist(void **state)
     }
 }
 
+/* "list flow state": a word of its forms, and flags of its own. */
+static void has_flags_of_one_word_that_it_knows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < p->verbs_n; i++) {
+        const struct verb *v = &p->verbs[i];
+        char list[128];
+        snprintf(list, sizeof list, "%s", v->only ? v->only : "");
+        char *save, *word = strtok_r(list, " ", &save), *flag = strtok_r(NULL, " ", &save);
+        assert_true(!v->only || (flag && strstr(v->forms, word)));
+        for (; flag; flag = strtok_r(NULL, " ", &save))
+            assert_true(verb_has_flag(p, v, flag) && verb_is_of_one_word(v, flag));
+    }
+}
+
 /* What a form names may be written, and one word more may not. */
 static void takes_as_many_words_as_its_forms_name(void **state)
 {
@@ -254,6 +269,7 @@ static void knows_after_which_flags_a_value_follows(void **state)
 #define VERB_PROGRAM_TESTS                                         \
     cmocka_unit_test(helps_with_each_option_where_it_belongs),     \
         cmocka_unit_test(a_verb_lists_options_that_exist),         \
+        cmocka_unit_test(has_flags_of_one_word_that_it_knows),     \
         cmocka_unit_test(takes_as_many_words_as_its_forms_name),   \
         cmocka_unit_test(every_line_of_help_fits_80_columns),      \
         cmocka_unit_test(names_all_verbs_and_their_exits),         \
