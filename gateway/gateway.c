@@ -86,10 +86,10 @@ static int open_secret(struct gateway *g, char why[GATEWAY_WHY])
     return EXIT_USAGE;
 }
 
-int gateway_check(const struct options *o, char why[GATEWAY_WHY])
+int gateway_check(const struct options *o, bool json, char why[GATEWAY_WHY])
 {
     struct gateway g = {.o = o};
-    int rc = expr_start() ? EXIT_BUG : serving_check(o);
+    int rc = expr_start() ? EXIT_BUG : serving_check(o, json);
     why[0] = 0;
     int wrong = open_secret(&g, why);
     if (!wrong)

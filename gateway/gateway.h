@@ -25,6 +25,6 @@ void gateway_tick(struct gateway *g);
 int gateway_drain(struct gateway *g, int (*pause)(void *arg, int ms));
 void gateway_close(struct gateway *g); /* NULL is fine */
 
-/* Settings and flow files, as `check` does, without asking a server: findings go to stdout, what is
- * wrong with a setting to why ("": nothing is). An exit_code. */
-int gateway_check(const struct options *o, char why[GATEWAY_WHY]);
+/* Settings and flow files, as `check` does, without asking a server: findings go to stdout (json:
+ * an object a line), what is wrong with a setting to why ("": nothing is). An exit_code. */
+int gateway_check(const struct options *o, bool json, char why[GATEWAY_WHY]);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/complaint.h"
 #include "gateway/auth_setup.h"
 #include "gateway/gateway.h"
 
@@ -53,10 +54,9 @@ static void stop_by_force_in(unsigned seconds)
     alarm(seconds);
 }
 
-static int say(int code, const char *why)
+static int say(int code, bool json, const char *why)
 {
-    fprintf(stderr, "offpath-gateway: %s\n", why);
-    return code;
+    return complain(&(struct complaint){stderr, "offpath-gateway", json}, code, "%s", why);
 }
 
 /* SIGHUP, or a file that changed: the flows are read again. */
@@ -89,7 +89,7 @@ static int serve(const struct options *o)
         code = gateway_announce(g, why);
     if (code) {
         gateway_close(g);
-        return say(code, why);
+        return say(code, false, why);
     }
     serve_until_stopped(g);
     stop_by_force_in(STOP_S + (unsigned)o->drain_wait_ms / 1000);
@@ -98,20 +98,23 @@ static int serve(const struct options *o)
     return code;
 }
 
-static void show_settings(const struct config *c)
+static void show_settings(const struct config *c, bool json)
 {
     struct buf out = {0};
-    config_show(c, &out);
+    if (json)
+        config_show_json(c, &out);
+    else
+        config_show(c, &out);
     fputs(buf_str(&out), stdout);
     fflush(stdout);
     buf_fini(&out);
 }
 
-static int read_settings(const struct verb_call *call, struct options *o)
+static int read_settings(const struct verb_call *call, struct options *o, bool json)
 {
     char why[OPTIONS_WHY];
     if (options_read(call->config, o, why) != 0)
-        return say(EXIT_USAGE, why);
+        return say(EXIT_USAGE, json, why);
     log_open("offpath-gateway", o->log_json, o->log_level);
     return EXIT_GOOD;
 }
@@ -119,26 +122,27 @@ static int read_settings(const struct verb_call *call, struct options *o)
 int run_verb(const struct verb_call *call)
 {
     struct options o;
-    int code = read_settings(call, &o);
+    int code = read_settings(call, &o, false);
     return code ? code : serve(&o);
 }
 
 int check_verb(const struct verb_call *call)
 {
     struct options o;
+    bool json = config_bool(call->config, "json");
     if (config_bool(call->config,
                     "show")) /* before anything is found: it may be what one looks for */
-        show_settings(call->config);
+        show_settings(call->config, json);
     char why[GATEWAY_WHY] = "";
-    int code = read_settings(call, &o);
+    int code = read_settings(call, &o, json);
     if (!code)
-        code = gateway_check(&o, why);
-    return why[0] ? say(code, why) : code;
+        code = gateway_check(&o, json, why);
+    return why[0] ? say(code, json, why) : code;
 }
 
 int token_verb(const struct verb_call *call)
 {
     char why[AUTH_SETUP_WHY] = "out of memory";
     int code = auth_print_token(call->config, why);
-    return code ? say(code, why) : code;
+    return code ? say(code, false, why) : code;
 }

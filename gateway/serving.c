@@ -41,14 +41,18 @@ int serving_load(const struct options *o, bool tell, struct flow_set **out, char
     return rc;
 }
 
-int serving_check(const struct options *o)
+int serving_check(const struct options *o, bool json)
 {
     struct findings findings;
     struct flow_set *flows = NULL;
     struct buf text = {0};
     int rc = load(o, &findings, &flows);
-    findings_print(&findings, isatty(STDOUT_FILENO), &text);
-    findings_print_sum(&findings, flows ? flows->flows_n : 0, &text);
+    if (json) {
+        findings_print_json(&findings, &text);
+    } else {
+        findings_print(&findings, isatty(STDOUT_FILENO), &text);
+        findings_print_sum(&findings, flows ? flows->flows_n : 0, &text);
+    }
     fputs(buf_str(&text), stdout);
     buf_fini(&text);
     findings_fini(&findings);

@@ -25,9 +25,9 @@ struct serving {
  * have run. *out: owned. 0 or an exit_code. */
 int serving_load(const struct options *o, bool tell, struct flow_set **out,
                  char why[SERVING_WHY]) must_use;
-/* Read the flow files and print what is wrong, or how many there are, on stdout. expr_start must
- * have run. 0 or an exit_code. */
-int serving_check(const struct options *o) must_use;
+/* Read the flow files and print what is wrong, or how many there are, on stdout; json: only what is
+ * wrong, an object a line. expr_start must have run. 0 or an exit_code. */
+int serving_check(const struct options *o, bool json) must_use;
 /* Read the flow files and ask Kafka for their topics. *out: owned (serving_close). 0 or an
  * exit_code. */
 int serving_read(const struct options *o, bool tell, struct serving **out,

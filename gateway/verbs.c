@@ -28,10 +28,10 @@ static const struct verb verbs[] = {
     {.name = "check",
      .forms = "[SETTINGS]\n--show [SETTINGS]",
      .summary = "check settings and flow files",
-     .flags = "show",
+     .flags = "show json",
      .settings = true,
      .examples = "offpath-gateway check --config gateway.yaml\n"
-                 "offpath-gateway check --flows flows\n"
+                 "offpath-gateway check --flows flows --json\n"
                  "offpath-gateway check --show",
      .exits = "0 good, 1 findings in flow files, 2 usage or settings",
      .run = check_verb},

@@ -56,9 +56,10 @@ static const struct verb verbs[] = {
      .forms = "[CODE]",
      .words_max = 1,
      .summary = "what a code of a finding, a job or a call means",
+     .flags = "json",
      .examples = "offpath-worker explain\n"
                  "offpath-worker explain F031\n"
-                 "offpath-worker explain http-5xx",
+                 "offpath-worker explain http-5xx --json",
      .exits = "0 good, 2 no such code",
      .run = verbs_explain},
     {.name = "topics",

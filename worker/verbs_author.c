@@ -71,5 +71,6 @@ int verbs_test(const struct verb_call *call)
 
 int verbs_explain(const struct verb_call *call)
 {
-    return explain_run(call->words_n > 1 ? call->words[1] : NULL, stdout);
+    return explain_run(call->words_n > 1 ? call->words[1] : NULL, config_bool(call->config, "json"),
+                       stdout);
 }

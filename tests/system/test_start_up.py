@@ -144,6 +144,26 @@ def test_the_flows_that_ship_are_clean(new_site):
     assert done.returncode == 0, done
 
 
+def test_findings_of_both_programs_are_json_lines_for_an_editor(new_site, program):
+    site = new_site(edit={"need: 1": "ned: 1"}, database=False)
+    offline = ["--offline"] if program == "offpath-worker" else []
+    done = site.verb(program, "check", "--json", *offline)
+    (finding,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "") and "ned" in finding["message"] and finding["severity"] == "error", done
+    text = (site.folder / "flows/price-compare.yaml").read_text().splitlines()
+    assert finding["file"].endswith("price-compare.yaml") and "ned: 1" in text[finding["line"] - 1], finding
+
+
+def test_what_is_wrong_with_a_setting_of_the_gateway_is_a_problem_in_json(new_site):
+    site = new_site(database=False)
+    done = site.verb("offpath-gateway", "check", "--show", "--json", "--threads", "1")
+    shown = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"setting": "threads", "value": "1", "origin": "flag"} in shown and done.returncode == 2, done
+    assert "--threads" in json.loads(done.stderr)["detail"], done
+    good = site.verb("offpath-gateway", "check", "--json")
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", ""), good
+
+
 def test_what_check_says_in_json_is_json(new_site):
     site = new_site().prepare()
     for words in (["--show"], ["--show", "--mysql", "mysql://nobody:x@127.0.0.1:1/none"]):

@@ -163,30 +163,53 @@ static void servers_are_tried_when_the_flows_are_good(void **state)
     assert_int_equal(asked, 1);
 }
 
-static int explain(const char *code)
+static int explain_as(const char *code, bool json)
 {
     FILE *out = tmpfile();
     assert_non_null(out);
-    int status = explain_run(code, out);
+    int status = explain_run(code, json, out);
     read_back(out);
     return status;
+}
+
+static int explain(const char *code)
+{
+    return explain_as(code, false);
 }
 
 static void codes_are_explained(void **state)
 {
     (void)state;
     assert_int_equal(explain("F034"), 0);
-    assert_non_null(strstr(output, "F034: `$name` outside"));
+    assert_non_null(strstr(output, "F034 (finding): `$name` outside"));
     assert_int_equal(explain("need-not-met"), 0);
-    assert_non_null(strstr(output, "need-not-met (of a job): "));
+    assert_non_null(strstr(output, "need-not-met (reason of a job): "));
     assert_int_equal(explain("http-5xx"), 0);
-    assert_non_null(strstr(output, "http-5xx (of a call): "));
+    assert_non_null(strstr(output, "http-5xx (error of a call): "));
     assert_int_equal(explain("deadline"), 0); /* both */
-    assert_non_null(strstr(output, "(of a job)"));
-    assert_non_null(strstr(output, "(of a call)"));
+    assert_non_null(strstr(output, "(reason of a job)"));
+    assert_non_null(strstr(output, "(error of a call)"));
     assert_int_equal(explain("nonsense"), 2);
     assert_string_equal(output, "");
     assert_int_equal(explain(""), 2);
+}
+
+static void codes_are_explained_as_json(void **state)
+{
+    struct json *v = NULL;
+    (void)state;
+    assert_int_equal(explain_as("F034", true), 0);
+    assert_int_equal(json_parse(output, strlen(output), NULL, &v, NULL), 0);
+    assert_string_equal(json_text(json_get(v, "code")), "F034");
+    assert_string_equal(json_text(json_get(v, "kind")), "finding");
+    assert_non_null(json_text(json_get(v, "title")));
+    assert_non_null(json_text(json_get(v, "help")));
+    json_free(v);
+    assert_int_equal(explain_as("deadline", true), 0); /* both, a line each */
+    assert_non_null(strstr(output, "}\n{\"code\":\"deadline\",\"kind\":\"error of a call\""));
+    assert_int_equal(explain_as(NULL, true), 0);
+    assert_memory_equal(output, "{\"code\":\"F001\"", 14);
+    assert_null(strstr(output, "\nfinding"));
 }
 
 static void all_codes_are_listed(void **state)
@@ -211,6 +234,7 @@ int main(void)
         cmocka_unit_test(warnings_fail_only_when_denied),
         cmocka_unit_test(servers_are_tried_when_the_flows_are_good),
         cmocka_unit_test(codes_are_explained),
+        cmocka_unit_test(codes_are_explained_as_json),
         cmocka_unit_test(all_codes_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
