@@ -87,6 +87,13 @@ static int refuse(char why[OPTIONS_WHY], const char *name, const char *value, co
     return ERR_INVALID;
 }
 
+/* As it was written, wherever. */
+static int refuse_value(const struct config *c, const char *name, const char *what,
+                        char why[OPTIONS_WHY])
+{
+    return refuse(why, name, config_text(c, name), what);
+}
+
 static int read_level(const struct config *c, struct options *o, char why[OPTIONS_WHY])
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -146,16 +153,16 @@ static int check_address(const char *name, const char *text, char why[OPTIONS_WH
 }
 
 /* No time at all would cut off every request. */
-static int check_times(const struct options *o, char why[OPTIONS_WHY])
+static int check_times(const struct config *c, const struct options *o, char why[OPTIONS_WHY])
 {
     static const char hint[] = "write at least 100ms";
     if (o->header_ms < TIME_MIN_MS)
-        return refuse(why, "header-deadline", "too short", hint);
+        return refuse_value(c, "header-deadline", hint, why);
     if (o->body_ms < TIME_MIN_MS)
-        return refuse(why, "body-deadline", "too short", hint);
+        return refuse_value(c, "body-deadline", hint, why);
     if (o->publish_ms < TIME_MIN_MS)
-        return refuse(why, "publish-deadline", "too short", hint);
-    return o->keep_alive_ms < TIME_MIN_MS ? refuse(why, "keep-alive", "too short", hint) : 0;
+        return refuse_value(c, "publish-deadline", hint, why);
+    return o->keep_alive_ms < TIME_MIN_MS ? refuse_value(c, "keep-alive", hint, why) : 0;
 }
 
 /* It stands in answers as it is. */
@@ -178,21 +185,21 @@ static int read_counts(const struct config *c, struct options *o, char why[OPTIO
     int64_t gateways = config_number(c, "gateways"), streams = config_number(c, "streams");
     int64_t streams_each = config_number(c, "streams-per-client");
     if (o->overload_floor < 0)
-        return refuse(why, "overload-floor", "negative", "write 0 or more");
+        return refuse_value(c, "overload-floor", "write 0 or more", why);
     if (threads < 16 || threads > 2048)
-        return refuse(why, "threads", "out of range", "write a number from 16 to 2048");
+        return refuse_value(c, "threads", "write a number from 16 to 2048", why);
     if (each < 0 || each > threads)
-        return refuse(why, "connections-per-address", "out of range",
-                      "write a number up to that of the threads; 0: half of them");
+        return refuse_value(c, "connections-per-address",
+                            "write a number up to that of the threads; 0: half of them", why);
     if (gateways < 1 || gateways > 10000)
-        return refuse(why, "gateways", "out of range", "write a number from 1 to 10000");
+        return refuse_value(c, "gateways", "write a number from 1 to 10000", why);
     if (header < 2048 || header > 1 << 20)
-        return refuse(why, "header-max", "out of range", "write a number from 2048 to 1048576");
+        return refuse_value(c, "header-max", "write a number from 2048 to 1048576", why);
     if (streams < 0 || streams > 100000)
-        return refuse(why, "streams", "out of range", "write a number from 0 to 100000");
+        return refuse_value(c, "streams", "write a number from 0 to 100000", why);
     if (streams_each < 0 || streams_each > 100000)
-        return refuse(why, "streams-per-client", "out of range",
-                      "write a number from 1 to 100000; 0: a tenth of --streams");
+        return refuse_value(c, "streams-per-client",
+                            "write a number from 1 to 100000; 0: a tenth of --streams", why);
     o->streams = (unsigned)streams;
     o->streams_each = (unsigned)streams_each;
     o->gateways = (unsigned)gateways;
@@ -266,7 +273,7 @@ int options_read(const struct config *c, struct options *out, char why[OPTIONS_W
     if (!err)
         err = check_address("admin", o.admin, why);
     if (!err)
-        err = check_times(&o, why);
+        err = check_times(c, &o, why);
     if (!err)
         err = check_url(o.public_url, why);
     if (!err)

@@ -104,6 +104,10 @@ static void refuses_what_is_out_of_range(void **state)
     struct options o;
     (void)state;
     assert_int_equal(READ(&o, NEEDED, "--threads", "15"), ERR_INVALID);
+    assert_string_equal(why,
+                        "--threads (OFFPATH_THREADS) is \"15\"; write a number from 16 to 2048");
+    assert_int_equal(READ(&o, NEEDED, "--keep-alive", "5ms"), ERR_INVALID);
+    assert_string_equal(why, "--keep-alive (OFFPATH_KEEP_ALIVE) is \"5ms\"; write at least 100ms");
     assert_int_equal(READ(&o, NEEDED, "--threads", "2049"), ERR_INVALID);
     assert_int_equal(READ(&o, NEEDED, "--threads", "2048"), 0);
     assert_int_equal(READ(&o, NEEDED, "--connections-per-address", "-1"), ERR_INVALID);
