@@ -134,17 +134,18 @@ out:
     return rc;
 }
 
-/* Unknown flag: say which one may be meant. */
+/* Unknown flag: say which one may be meant; --help is one, though no setting. */
 static int refuse_flag(const struct config *c, const char *flag, size_t len, char why[CONFIG_WHY])
 {
     char typed[64];
-    const char **names = calloc(c->n + 1, sizeof *names);
+    const char **names = calloc(c->n + 2, sizeof *names);
     if (!names)
         return ERR_NOMEM;
     snprintf(typed, sizeof typed, "%.*s", (int)(len < 60 ? len : 60), flag);
     for (size_t i = 0; i <= c->n; i++)
         names[i] = config_option_at(c, (int)i)->name;
-    const char *near = nearest_name(typed, names, c->n + 1);
+    names[c->n + 1] = "help";
+    const char *near = nearest_name(typed, names, c->n + 2);
     if (near)
         snprintf(why, CONFIG_WHY, "unknown flag --%s; did you mean --%s?", typed, near);
     else

@@ -125,6 +125,7 @@ static void test_flags_that_are_wrong_say_what_to_do(void **state)
     (void)state;
     check_refused("unknown flag --kafak; did you mean --kafka?", ARGS("--kafak", "x"));
     check_refused("unknown flag --confg; did you mean --config?", ARGS("--confg=x"));
+    check_refused("unknown flag --hlep; did you mean --help?", ARGS("--hlep"));
     check_refused("unknown flag --zzzzzz; --help lists them", ARGS("--zzzzzz"));
     check_refused("unknown flag -k; flags have two dashes, --help lists them", ARGS("-k"));
     check_refused("--kafka needs a value: --kafka HOST:PORT,...", ARGS("--kafka"));
