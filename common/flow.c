@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/digest.h"
+#include "common/flow_load.h"
 #include "common/json.h"
 
 struct flow_set *flow_set_get(struct flow_set *s)
@@ -188,6 +189,15 @@ const struct flow *flow_by_name(const struct flow_set *s, const char *name)
         if (strcmp(s->flows[i].name, name) == 0)
             return &s->flows[i];
     return NULL;
+}
+
+const char *flow_nearest(const struct flow_set *s, const char *name)
+{
+    const char *names[FLOWS_MAX];
+    size_t n = s->flows_n < FLOWS_MAX ? s->flows_n : FLOWS_MAX;
+    for (size_t i = 0; i < n; i++)
+        names[i] = s->flows[i].name;
+    return nearest_name(name, names, n);
 }
 
 static unsigned uses_of(const struct expr *e)

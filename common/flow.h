@@ -269,6 +269,8 @@ struct flow_set *flow_set_get(struct flow_set *s); /* one more user */
 void flow_set_put(struct flow_set *s);             /* the last one frees; NULL is fine */
 
 const struct flow *flow_by_name(const struct flow_set *s, const char *name); /* NULL if none */
+/* The name nearest to a mistyped one, NULL: none is near. Lent with the set. */
+const char *flow_nearest(const struct flow_set *s, const char *name);
 const struct flow *flow_by_topic(const struct flow_set *s,
                                  const char *topic); /* also of <name>.retry and of refills; NULL */
 

@@ -175,10 +175,7 @@ static struct finding_place place_of(const struct flow_emit_ref *r)
 
 static void flow_unknown(struct flow_loader *l, const struct flow_emit_ref *r)
 {
-    const char *names[FLOWS_MAX];
-    for (size_t i = 0; i < l->set->flows_n; i++)
-        names[i] = l->set->flows[i].name;
-    const char *near = nearest_name(r->name, names, l->set->flows_n);
+    const char *near = flow_nearest(l->set, r->name);
     if (near)
         findings_add(l->findings, place_of(r), FINDING_FLOW,
                      "no flow is named `%.80s`\ndid you mean `%s`?", r->name, near);

@@ -482,8 +482,10 @@ int eval_run(const struct eval_settings *s, FILE *out, FILE *err)
         return EXIT_BUG;
     int code = argument_flow(s->flow, &s->load, name, sizeof name, &set, &to);
     const struct flow *f = set ? flow_by_name(set, name) : NULL;
+    const char *near = set ? flow_nearest(set, name) : NULL;
     if (!code && !f)
-        code = complain(&to, EXIT_USAGE, "there is no flow \"%.80s\"", name);
+        code = complain(&to, EXIT_USAGE, "there is no flow \"%.80s\"%s%s%s", name,
+                        near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     else if (!code)
         code = eval_with(s, f, out, &to);
     flow_set_put(set);

@@ -62,8 +62,10 @@ int preflight_only(const struct settings *s, const struct flow_set *set, char wh
     for (size_t i = 0; i < s->only_n; i++) {
         if (flow_by_name(set, s->only[i]))
             continue;
-        snprintf(why, PREFLIGHT_WHY, "--only (OFFPATH_ONLY): there is no flow \"%.64s\" in %s",
-                 s->only[i], s->flows);
+        const char *near = flow_nearest(set, s->only[i]);
+        snprintf(why, PREFLIGHT_WHY,
+                 "--only (OFFPATH_ONLY): there is no flow \"%.64s\" in %.200s%s%s%s", s->only[i],
+                 s->flows, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
         return ERR_INVALID;
     }
     return 0;

@@ -168,7 +168,9 @@ static void what_is_wrong_is_said_in_one_line(void **state)
         {{.replies = "{\"a-smart\":{}}"}, "--replies: no call is named \"a-smart\""},
         {{.flow = "price"}, "write its file, or --flows DIR"},
         {{.flow = "price", .load = {.flows_dir = "tests/shops/flows"}},
-         "there is no flow \"price\""},
+         "there is no flow \"price\"\n"},
+        {{.flow = "price-comapre", .load = {.flows_dir = "tests/shops/flows"}},
+         "there is no flow \"price-comapre\"; did you mean `price-compare`?"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(eval(cases[i].s), 2);
