@@ -8,7 +8,8 @@
 static void say(struct record_mysql *r, char *why)
 {
     if (why)
-        snprintf(why, STORE_WHY, "%s", r->store ? store_why(r->store) : "connection lost");
+        snprintf(why, STORE_WHY, "MySQL: %.240s",
+                 r->store ? store_why(r->store) : "connection lost");
 }
 
 static int present(struct record_mysql *r, int *version)

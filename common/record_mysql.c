@@ -199,6 +199,19 @@ static const struct record_ops ops = {
     .sweep = record_sweep,
 };
 
+/* What to do about a server that is away (ERR_IO), or that knows no such database or account. */
+static void say_where(const struct store_url *url, int err, char text[STORE_WHY])
+{
+    char said[STORE_WHY], at[80];
+    memcpy(said, text, sizeof said);
+    if (url->socket[0])
+        snprintf(at, sizeof at, "%s", url->socket);
+    else
+        snprintf(at, sizeof at, "%.60s:%u", url->host, url->port);
+    snprintf(text, STORE_WHY, "MySQL at %s: %.120s; %s it, or mend --mysql", at, said,
+             err == ERR_IO ? "start" : "create");
+}
+
 int record_mysql_connect(const struct record_settings *s, struct record_mysql **out, char *why)
 {
     char text[STORE_WHY] = "";
@@ -213,6 +226,8 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
         err = record_connect(r, STORE_TOGETHER, text);
         if (!err)
             err = record_connect(r, STORE_ALONE, text);
+        if (err == ERR_IO || err == ERR_REFUSED)
+            say_where(&r->url, err, text);
     }
     if (why)
         snprintf(why, STORE_WHY, "%s", text);
@@ -235,13 +250,15 @@ int record_mysql_open(const struct record_settings *s, struct record **out, char
         err = record_schema(&r->record, &version);
         if (err == ERR_SETUP)
             snprintf(text, sizeof text,
-                     "the tables are missing: run `offpath-worker migrate apply`");
+                     "MySQL: the tables are missing: run `offpath-worker migrate apply`");
         else if (err)
-            snprintf(text, sizeof text, "%s", r->store ? store_why(r->store) : "connection lost");
+            snprintf(text, sizeof text, "MySQL: %.240s",
+                     r->store ? store_why(r->store) : "connection lost");
         else if (version < RECORD_SCHEMA || version > RECORD_SCHEMA + 1) {
             err = ERR_SETUP;
-            snprintf(text, sizeof text, "the tables are of version %d, this program needs %d: %s",
-                     version, RECORD_SCHEMA,
+            snprintf(text, sizeof text,
+                     "MySQL: the tables are of version %d, this program needs %d: %s", version,
+                     RECORD_SCHEMA,
                      version < RECORD_SCHEMA ? "run `offpath-worker migrate apply`"
                                              : "use a newer program");
         }

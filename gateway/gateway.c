@@ -122,7 +122,7 @@ static int check_record(struct gateway *g, char why[GATEWAY_WHY])
                  "why", text);
         return EXIT_GOOD;
     }
-    snprintf(why, GATEWAY_WHY, "MySQL: %s", text[0] ? text : err_text(err));
+    snprintf(why, GATEWAY_WHY, "%s", text[0] ? text : err_text(err));
     return err == ERR_INVALID ? EXIT_USAGE : EXIT_DEPENDENCY;
 }
 

@@ -146,8 +146,9 @@ int preflight_topics(const struct broker_settings *b, const struct flow_set *set
     size_t ours = topics_wanted(set, topics), n = ours + topics_of_others(set, topics + ours);
     int err = n ? broker_describe(b, topics, n, KAFKA_WAIT_MS) : 0;
     if (err) {
-        snprintf(why, PREFLIGHT_WHY, "Kafka does not answer at %.200s: start it, or mend --kafka",
-                 b->servers);
+        char away[SERVER_AWAY];
+        server_away(b->servers, "kafka", away);
+        snprintf(why, PREFLIGHT_WHY, "Kafka %s", away);
         err = ERR_SETUP;
     } else {
         err = find_missing(topics, ours, why);
@@ -170,8 +171,9 @@ int preflight_record(const struct record_settings *r, char why[PREFLIGHT_WHY])
 {
     struct record *record = NULL;
     char text[STORE_WHY] = "";
-    if (record_mysql_open(r, &record, text)) {
-        snprintf(why, PREFLIGHT_WHY, "MySQL: %s", text);
+    int err = record_mysql_open(r, &record, text);
+    if (err) {
+        snprintf(why, PREFLIGHT_WHY, "%s", text[0] ? text : err_text(err));
         return ERR_SETUP;
     }
     record->ops->close(record);
@@ -189,18 +191,18 @@ int preflight_databases(const struct settings *s, const struct flow_set *set, FI
 
 /* ---- check */
 
-static const char no_answer[] = "does not answer";
-
-static int check_kafka(const struct config *c, const struct flow_set *set, bool json, FILE *out)
+static int try_kafka(const struct config *c, const struct flow_set *set, bool json, FILE *out)
 {
     const struct broker_settings b = {.servers = config_text(c, "kafka"),
                                       .client_id = "offpath-check",
                                       .properties = config_text(c, "kafka-properties")};
     struct broker_topic any = {.name = "offpath-check"};
     struct preflight_topics topics = {0};
-    char why[PREFLIGHT_WHY] = "";
+    char why[PREFLIGHT_WHY] = "", away[SERVER_AWAY];
     bool up = broker_describe(&b, &any, 1, KAFKA_WAIT_MS) == 0;
-    server_line(out, json, "server", "kafka", up ? NULL : no_answer);
+    if (!up)
+        server_away(b.servers, "kafka", away);
+    server_line(out, json, "server", "kafka", up ? NULL : away);
     if (!up || !set)
         return up ? 0 : ERR_SETUP;
     int err = preflight_topics(&b, set, &topics, why);
@@ -227,17 +229,39 @@ static bool redis_answers(const struct config *c)
     return up;
 }
 
-int preflight_servers(const struct config *c, const struct flow_set *set, bool json, FILE *out)
+/* Its URL may hold a password: the host alone is told. */
+static int try_redis(const struct config *c, bool json, FILE *out)
+{
+    const char *url = config_text(c, "redis"), *what = NULL;
+    struct cache_address address;
+    char away[SERVER_AWAY], at[200];
+    if (!url)
+        return 0;
+    bool valid = cache_url_parse(url, &address, &what) == 0, up = valid && redis_answers(c);
+    if (!valid) {
+        snprintf(away, sizeof away, "%s; write redis://host:port", what);
+    } else if (!up) {
+        snprintf(at, sizeof at, "%.180s:%d", address.host, address.port);
+        server_away(at, "redis", away);
+    }
+    server_line(out, json, "server", "redis", up ? NULL : away);
+    return up ? 0 : ERR_SETUP;
+}
+
+static int try_mysql(const struct config *c, bool json, FILE *out)
 {
     const struct record_settings r = {
         .url = config_text(c, "mysql"), .connect_ms = CONNECT_MS, .io_ms = CONNECT_MS};
     char why[PREFLIGHT_WHY] = "";
-    int kafka = config_text(c, "kafka") ? check_kafka(c, set, json, out) : 0;
-    const char *redis = config_text(c, "redis") && !redis_answers(c) ? no_answer : NULL;
-    if (config_text(c, "redis"))
-        server_line(out, json, "server", "redis", redis);
-    const char *mysql = r.url && preflight_record(&r, why) ? why : NULL;
+    int err = r.url ? preflight_record(&r, why) : 0;
     if (r.url)
-        server_line(out, json, "server", "mysql", mysql);
+        server_line(out, json, "server", "mysql", err ? why : NULL);
+    return err;
+}
+
+int preflight_servers(const struct config *c, const struct flow_set *set, bool json, FILE *out)
+{
+    int kafka = config_text(c, "kafka") ? try_kafka(c, set, json, out) : 0;
+    int redis = try_redis(c, json, out), mysql = try_mysql(c, json, out);
     return kafka || redis || mysql ? ERR_SETUP : 0;
 }

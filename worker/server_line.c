@@ -4,6 +4,11 @@
 
 #include "common/json.h"
 
+void server_away(const char *at, const char *setting, char out[SERVER_AWAY])
+{
+    snprintf(out, SERVER_AWAY, "does not answer at %.200s: start it, or mend --%s", at, setting);
+}
+
 static void print_json(FILE *out, const char *kind, const char *name, const char *why)
 {
     struct buf b = {0};

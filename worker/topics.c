@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/exit_code.h"
+#include "worker/server_line.h"
 
 enum { WAIT_MS = 15000 };
 
@@ -98,7 +99,9 @@ static int plan(const struct broker_settings *b, struct broker_topic *want, size
         return EXIT_DEPENDENCY;
     memcpy(there, want, all * sizeof *there);
     if (broker_describe(b, there, all, WAIT_MS)) {
-        fprintf(io->err, "topics: Kafka at %s does not answer\n", b->servers);
+        char away[SERVER_AWAY];
+        server_away(b->servers, "kafka", away);
+        fprintf(io->err, "topics: Kafka %s\n", away);
         free(there);
         return EXIT_DEPENDENCY;
     }

@@ -23,6 +23,16 @@ static int open_one(const struct user_databases *u, const struct database *d, st
     return u->open ? u->open(u->arg, d, out) : sql_mysql_open(u->connect, d, out);
 }
 
+/* err: what its server said, or why it said nothing. */
+static void say_away(const struct database *d, int err, const char *text,
+                     char why[USER_DATABASES_WHY])
+{
+    snprintf(why, USER_DATABASES_WHY,
+             "database %s at %s:%u: %s; %s it, or mend `databases` in "
+             "upstreams.yaml",
+             d->name, d->host, d->port, text, err == ERR_IO ? "start" : "create");
+}
+
 /* 0, or the error and what to do about it. */
 static int look(const struct user_databases *u, const struct database *d,
                 char why[USER_DATABASES_WHY])
@@ -39,10 +49,7 @@ static int look(const struct user_databases *u, const struct database *d,
                  "migrate apply`",
                  d->name, d->schema);
     else if (err)
-        snprintf(why, USER_DATABASES_WHY, "database %s at %s:%u: %s; %s", d->name, d->host, d->port,
-                 sql->ops->why(sql),
-                 err == ERR_IO ? "start it, or mend `databases` in upstreams.yaml"
-                               : "create it, or mend `databases` in upstreams.yaml");
+        say_away(d, err, sql->ops->why(sql), why);
     sql->ops->close(sql);
     return err;
 }
@@ -93,8 +100,7 @@ static int act_all(const struct user_databases *u, act_fn *act, struct buf *out,
         if (!err)
             err = act(d, sql, out);
         if (err)
-            snprintf(why, USER_DATABASES_WHY, "database %s at %s:%u: %s", d->name, d->host, d->port,
-                     sql ? sql->ops->why(sql) : err_text(err));
+            say_away(d, err, sql ? sql->ops->why(sql) : err_text(err), why);
         if (sql)
             sql->ops->close(sql);
     }

@@ -74,6 +74,8 @@ static void what_goes_wrong_is_said_in_a_line(void **state)
     struct run *r = run("mysql://127.0.0.1:1/x", "plan", false, NULL);
     assert_int_equal(r->code, 3);
     assert_true(strlen(r->err) > 10 && strchr(r->err, '\n') == r->err + strlen(r->err) - 1);
+    assert_memory_equal(r->err, "migrate: MySQL at 127.0.0.1:1: 2", 32);
+    assert_non_null(strstr(r->err, "; start it, or mend --mysql\n"));
     r = run("mysql:/127", "plan", false, NULL);
     assert_int_equal(r->code, 3);
     r = run("mysql://127.0.0.1:1/x", "remove", true, NULL);

@@ -60,12 +60,15 @@ static void wrong_addresses_say_why(void **state)
     struct record_settings s = {.url = url, .connect_ms = 1000, .io_ms = 1000};
     snprintf(url, sizeof url, "mysql://127.0.0.1:1/x");
     assert_int_equal(record_mysql_open(&s, &r, why), ERR_IO);
+    assert_memory_equal(why, "MySQL at 127.0.0.1:1: 2", 23);
+    assert_non_null(strstr(why, "; start it, or mend --mysql"));
     snprintf(url, sizeof url, "%s_no", d->url);
     assert_int_equal(record_mysql_open(&s, &r, why), ERR_REFUSED);
     assert_non_null(strstr(why, "Unknown database"));
     snprintf(url, sizeof url, "mysql://nobody:wrong@%s", strrchr(d->url, '@') + 1);
     assert_int_equal(record_mysql_open(&s, &r, why), ERR_REFUSED);
     assert_non_null(strstr(why, "Access denied"));
+    assert_non_null(strstr(why, "; create it, or mend --mysql"));
 }
 
 /* The account may have one connection, and a writer wants two: the first is given back. */

@@ -1,4 +1,5 @@
 """Kafka, Redis or MariaDB gone for 20 s while requests come (protocols: crash points, "away")."""
+import re
 import subprocess
 import time
 
@@ -179,6 +180,22 @@ def test_the_gateway_starts_without_redis_and_mysql(new_site):
     assert site.wait_final(id)["state"] == "succeeded"
     b = request(lonely.address(), "GET", f"/v1/jobs/{id}", timeout=40)
     assert (b.status, b.json()["code"]) == (503, "unavailable"), b
+
+
+def test_verbs_of_an_operator_say_what_to_do_about_a_server_that_is_away(new_site):
+    site = new_site(database=False)
+    away = {"OFFPATH_KAFKA": "127.0.0.1:1", "OFFPATH_REDIS": "redis://u:hidden@127.0.0.1:2", "OFFPATH_MYSQL": "mysql://u:hidden@127.0.0.1:3/x"}
+    kafka = "does not answer at 127.0.0.1:1: start it, or mend --kafka"
+    redis = "does not answer at 127.0.0.1:2: start it, or mend --redis"
+    mysql = r"MySQL at 127\.0\.0\.1:3: 2\d+ .+; start it, or mend --mysql"
+    done = site.verb("offpath-worker", "check", site.folder / "flows", env=away)
+    lines = done.stdout.splitlines()[-3:]
+    assert done.returncode == 3 and lines[:2] == [f"kafka  {kafka}", f"redis  {redis}"] and re.fullmatch(f"mysql  {mysql}", lines[2]), done
+    assert "hidden" not in done.stdout + done.stderr
+    done = site.verb("offpath-worker", "topics", "plan", env=away)
+    assert done.returncode == 3 and done.stderr.splitlines()[-1] == f"topics: Kafka {kafka}", done
+    done = site.verb("offpath-worker", "migrate", "status", env=away)
+    assert done.returncode == 3 and re.fullmatch(f"migrate: {mysql}\n", done.stderr), done
 
 
 def test_a_gateway_without_kafka_does_not_start(new_site):
