@@ -87,6 +87,10 @@ static void only_is_a_list(void **state)
     const struct flow_set set = {.flows = &f, .flows_n = 1};
     assert_int_equal(preflight_only(&s, &set, text), ERR_INVALID);
     assert_non_null(strstr(text, "price-compare"));
+    s.only[1] = "digset";
+    assert_int_equal(preflight_only(&s, &set, text), ERR_INVALID);
+    assert_non_null(strstr(text, "there is no flow \"digset\" in "));
+    assert_non_null(strstr(text, "; did you mean `digest`?"));
     settings_fini(&s);
     config_free(c);
 }
