@@ -288,8 +288,9 @@ struct record_settings {
     bool two;              /* a second connection, for transactions: claims and outcomes that are
                             * written for the first time are then one statement on the first */
 };
-/* Connects. 0, ERR_IO (away), ERR_REFUSED (login, no database; why says it), ERR_SETUP (tables
- * missing or of another version; why says what to run). why: at least 256 bytes, may be NULL. */
+/* Connects. 0, ERR_IO (away), ERR_REFUSED (login, no database; why says it), ERR_SETUP (a table or
+ * column is missing or not granted, or they are of another version; why names it and says what to
+ * do). why: at least 256 bytes, may be NULL. */
 int record_mysql_open(const struct record_settings *s, struct record **out, char *why) must_use;
 
 /* Bytes that the tables take of a record: VARBINARY(1024), BLOB. A dead letter goes without what is

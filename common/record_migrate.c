@@ -8,8 +8,17 @@
 static void say(struct record_mysql *r, char *why)
 {
     if (why)
-        snprintf(why, STORE_WHY, "MySQL: %.240s",
-                 r->store ? store_why(r->store) : "connection lost");
+        snprintf(why, STORE_WHY, "MySQL: %.240s", record_why(r));
+}
+
+/* What is of this version must also be whole: no version mends what somebody dropped. */
+static int check(struct record_mysql *r, char *why)
+{
+    char text[STORE_WHY];
+    int err = record_tables_check(r, text);
+    if (err && why)
+        snprintf(why, STORE_WHY, "%s", text);
+    return err;
 }
 
 static int present(struct record_mysql *r, int *version)
@@ -32,6 +41,8 @@ int record_migrate_plan(const struct record_settings *s, struct buf *out, char *
         for (const char *const *q = record_schema_versions[v]; *q; q++)
             buf_printf(out, "%s\n\n", *q);
     }
+    if (!err && version >= RECORD_SCHEMA)
+        err = check(r, why);
     if (!err)
         err = buf_ok(out);
     r->record.ops->close(&r->record);
@@ -79,6 +90,8 @@ int record_migrate_apply(const struct record_settings *s, char *why)
         err = apply_version(r, record_schema_versions[v]);
     if (err)
         say(r, why);
+    else
+        err = check(r, why);
 out:
     r->record.ops->close(&r->record);
     return err;

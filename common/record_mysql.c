@@ -36,6 +36,11 @@ int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_
     return err;
 }
 
+const char *record_why(const struct record_mysql *r)
+{
+    return r->store ? store_why(r->store) : "connection lost";
+}
+
 static int attempt(struct record_mysql *r, enum store_mode mode, record_body *body, void *arg)
 {
     char why[STORE_WHY];
@@ -240,28 +245,13 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
     return 0;
 }
 
-/* A program of version N runs on tables of N and N+1 (protocols: migrate). */
 int record_mysql_open(const struct record_settings *s, struct record **out, char *why)
 {
     struct record_mysql *r;
     char text[STORE_WHY] = "";
-    int version = 0, err = record_mysql_connect(s, &r, text);
+    int err = record_mysql_connect(s, &r, text);
     if (!err) {
-        err = record_schema(&r->record, &version);
-        if (err == ERR_SETUP)
-            snprintf(text, sizeof text,
-                     "MySQL: the tables are missing: run `offpath-worker migrate apply`");
-        else if (err)
-            snprintf(text, sizeof text, "MySQL: %.240s",
-                     r->store ? store_why(r->store) : "connection lost");
-        else if (version < RECORD_SCHEMA || version > RECORD_SCHEMA + 1) {
-            err = ERR_SETUP;
-            snprintf(text, sizeof text,
-                     "MySQL: the tables are of version %d, this program needs %d: %s", version,
-                     RECORD_SCHEMA,
-                     version < RECORD_SCHEMA ? "run `offpath-worker migrate apply`"
-                                             : "use a newer program");
-        }
+        err = record_tables_check(r, text);
         if (err)
             close_record(&r->record);
     }

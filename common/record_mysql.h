@@ -33,6 +33,8 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
 
 /* Use the connection of this mode, made anew after a loss. 0 or as store_open. */
 int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_WHY]) must_use;
+/* What the server said of the last error; lent until the next statement. */
+const char *record_why(const struct record_mysql *r);
 
 typedef int record_body(struct record_mysql *r, void *arg);
 /* body in a transaction: commit at 0; on deadlock or lock time-out rolled back and repeated whole,
@@ -162,6 +164,15 @@ int record_outbox_take(struct record *, uint64_t worker, struct record_outbox **
 int record_outbox_delete(struct record *, const uint64_t *ids, size_t n);
 int record_outbox_due(struct record *, size_t max, size_t *n);
 int record_sweep(struct record *, int64_t retention_ms, struct record_swept *);
+
+/* ---- the tables. Those that this program uses, with a blank between columns; ends in {NULL}. */
+struct record_table {
+    const char *name, *columns; /* at most 16 tables of 32 columns: record_tables.c */
+};
+extern const struct record_table record_tables[];
+/* Their version fits this program, and all of them are there. 0, else as record_mysql_open; why
+ * names what is missing and says what to do. */
+int record_tables_check(struct record_mysql *r, char why[STORE_WHY]) must_use;
 
 /* Statements of each version, first to last; each list ends in NULL. */
 extern const char *const *const record_schema_versions[RECORD_SCHEMA];

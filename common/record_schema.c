@@ -1,5 +1,5 @@
-/* deploy/sql/001-record.sql, statement by statement; tests/unit/test_record_pure.c holds the two
- * against each other. */
+/* deploy/sql/001-record.sql, statement by statement, and what of it the other files use;
+ * tests/unit/test_record_pure.c holds them against each other. */
 #include "common/record_mysql.h"
 
 static const char *const v1[] = {
@@ -116,3 +116,18 @@ static const char *const v1[] = {
     NULL};
 
 const char *const *const record_schema_versions[RECORD_SCHEMA] = {v1};
+
+const struct record_table record_tables[] = {
+    {"op_schema", "version at"},
+    {"op_worker", "id name lease_until state"},
+    {"op_job", "id owner flow state round worker crashes cancel seq reason mac rev part off created"
+               " deadline started retry_at finished sweep_at detail calls result"},
+    {"op_call", "job ckey seq name item round outcome attempts status ms reason finished tries"
+                " result"},
+    {"op_outbox", "id due holder job tag topic mkey value headers"},
+    {"op_dead", "job flow reason upstream at status redrives topic part off mkey value headers"},
+    {"op_cancel", "job at"},
+    {"op_pool_used", "item job at"},
+    {"offpath_applied", "job step at"},
+    {NULL, NULL},
+};

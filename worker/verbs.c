@@ -86,8 +86,8 @@ static const struct verb verbs[] = {
                  "offpath-worker migrate plan --config worker.yaml > review.sql\n"
                  "offpath-worker migrate apply --config worker.yaml --yes",
      .exits = "0 good, 1 status: something to apply, 2 usage or settings,\n"
-              "3 MySQL did not answer or refused, 5 not confirmed, or another migrate runs,\n"
-              "70 a bug in Offpath",
+              "3 MySQL did not answer or refused, or lacks a table it had,\n"
+              "5 not confirmed, or another migrate runs, 70 a bug in Offpath",
      .run = verbs_migrate},
 };
 

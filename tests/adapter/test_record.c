@@ -12,45 +12,7 @@ static int64_t state_of(struct db *d, unsigned n)
     return number(d, "SELECT state FROM op_job WHERE id=?", n);
 }
 
-/* ---- schema */
-
-static void opening_without_tables_says_what_to_run(void **state)
-{
-    struct db *d = *state;
-    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000};
-    struct record *r;
-    char why[STORE_WHY];
-    assert_int_equal(record_mysql_open(&s, &r, why), ERR_SETUP);
-    assert_non_null(strstr(why, "migrate apply"));
-}
-
-static void migrate_plans_applies_and_is_then_done(void **state)
-{
-    struct db *d = *state;
-    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000};
-    struct buf plan;
-    char why[STORE_WHY];
-    buf_init(&plan, 0);
-    assert_int_equal(record_migrate_plan(&s, &plan, why), 0);
-    assert_non_null(strstr(buf_str(&plan), "CREATE TABLE op_job"));
-    /* cut short: a table is there, the version is not */
-    db_exec(d, "CREATE TABLE op_cancel (job BINARY(16) PRIMARY KEY, at DATETIME(6) NOT NULL,"
-               " KEY at (at))");
-    assert_int_equal(record_migrate_apply(&s, why), 0);
-    assert_int_equal(record_migrate_apply(&s, why), 0);
-    buf_clear(&plan);
-    assert_int_equal(record_migrate_plan(&s, &plan, why), 0);
-    assert_string_equal(buf_str(&plan), "");
-    struct record *r = db_open(d);
-    int version;
-    assert_int_equal(r->ops->schema(r, &version), 0);
-    assert_int_equal(version, RECORD_SCHEMA);
-    r->ops->close(r);
-    db_exec(d, "INSERT INTO op_schema VALUES (3,NOW(6))");
-    assert_int_equal(record_mysql_open(&s, &r, why), ERR_SETUP);
-    assert_non_null(strstr(why, "newer"));
-    buf_fini(&plan);
-}
+/* ---- opening */
 
 static void wrong_addresses_say_why(void **state)
 {
@@ -450,10 +412,6 @@ static void a_fenced_shard_writes_no_ledger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(opening_without_tables_says_what_to_run, db_setup,
-                                        db_teardown),
-        cmocka_unit_test_setup_teardown(migrate_plans_applies_and_is_then_done, db_setup,
-                                        db_teardown),
         cmocka_unit_test_setup_teardown(wrong_addresses_say_why, db_setup, db_teardown),
         cmocka_unit_test_setup_teardown(a_second_connection_that_is_refused_leaves_none, db_setup,
                                         db_teardown),

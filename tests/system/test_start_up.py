@@ -47,6 +47,19 @@ def test_missing_tables_are_named(new_site, program):
     assert "migrate apply" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("broken, named", [("DROP TABLE op_call", "op_call"), ("ALTER TABLE op_outbox DROP COLUMN tag", "op_outbox.tag")])
+def test_a_table_or_column_that_is_gone_is_named_by_whoever_looks(new_site, broken, named):
+    """As after a restore of some tables; the version alone is right."""
+    site = new_site().prepare()
+    site.sql(broken)
+    for words in (["offpath-gateway", "run"], ["offpath-worker", "run"], ["offpath-worker", "migrate", "status"], ["offpath-worker", "migrate", "apply", "--yes"]):
+        done = site.verb(*words, env={"OFFPATH_LISTEN": "127.0.0.1:0"})
+        assert done.returncode == 3, done
+        assert f": {named}; restore or grant it, or make it as in deploy/sql/001-record.sql" in last_line(done), done
+    done = site.verb("offpath-worker", "check")
+    assert done.returncode == 3 and f": {named}; " in done.stdout, done
+
+
 def test_an_older_schema_is_named(new_site, program):
     site = new_site().prepare()
     site.sql("UPDATE op_schema SET version = version - 1")

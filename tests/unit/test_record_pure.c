@@ -317,24 +317,64 @@ static void a_value_that_an_error_quotes_is_in_no_log(void **state)
 
 /* ---- schema */
 
-static void the_schema_compiled_in_is_the_file(void **state)
+static void schema_file(struct buf *out)
 {
-    struct buf mine, file;
     char chunk[4096];
     size_t n;
-    (void)state;
-    buf_init(&mine, 0);
-    buf_init(&file, 0);
+    buf_init(out, 0);
     FILE *f = fopen("deploy/sql/001-record.sql", "r");
     assert_non_null(f);
     while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        buf_add(&file, chunk, n);
+        buf_add(out, chunk, n);
     fclose(f);
+}
+
+static void the_schema_compiled_in_is_the_file(void **state)
+{
+    struct buf mine, file;
+    (void)state;
+    buf_init(&mine, 0);
+    schema_file(&file);
     for (const char *const *q = record_schema_versions[0]; *q; q++)
         buf_printf(&mine, "%s%s\n", q == record_schema_versions[0] ? "" : "\n", *q);
     assert_string_equal(buf_str(&mine), buf_str(&file));
     buf_fini(&mine);
     buf_fini(&file);
+}
+
+/* The word in small letters that follows `start` of a line, up to 0 characters: none. */
+static int word_after(const char *line, const char *start, const char **word)
+{
+    size_t len = strlen(start);
+    *word = line + len;
+    return strncmp(line, start, len) ? 0 : (int)strspn(*word, "abcdefghijklmnopqrstuvwxyz_");
+}
+
+/* A column's name stands two blanks in; keys are in capitals. */
+static void the_tables_looked_for_are_those_of_the_schema(void **state)
+{
+    struct buf file, mine, theirs;
+    const char *word;
+    int n;
+    (void)state;
+    schema_file(&file);
+    buf_init(&mine, 0);
+    buf_init(&theirs, 0);
+    for (const struct record_table *t = record_tables; t->name; t++)
+        buf_printf(&mine, "%s: %s\n", t->name, t->columns);
+    for (char *rest = file.data, *line; (line = strsep(&rest, "\n"));) {
+        if ((n = word_after(line, "CREATE TABLE ", &word)) > 0) {
+            buf_printf(&theirs, "%.*s:", n, word);
+        } else if ((n = word_after(line, "  ", &word)) > 0) {
+            buf_printf(&theirs, " %.*s", n, word);
+        } else if (line[0] == ')') {
+            buf_char(&theirs, '\n');
+        }
+    }
+    assert_string_equal(buf_str(&mine), buf_str(&theirs));
+    buf_fini(&file);
+    buf_fini(&mine);
+    buf_fini(&theirs);
 }
 
 int main(void)
@@ -354,6 +394,7 @@ int main(void)
         cmocka_unit_test(what_repeating_mends_is_told_from_what_it_does_not),
         cmocka_unit_test(of_a_users_statement_only_a_server_that_is_not_well_is_asked_again),
         cmocka_unit_test(the_schema_compiled_in_is_the_file),
+        cmocka_unit_test(the_tables_looked_for_are_those_of_the_schema),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
