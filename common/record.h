@@ -207,6 +207,9 @@ struct record_outbox;
 struct record_swept;
 struct record_ops { /* the worker's and gateway's use of MySQL */
     void (*close)(struct record *);
+    /* what the server said when the last operation failed, "1146 Table 'x.op_call' doesn't exist";
+     * "": it went well, or nothing is known. Without values; lent until the next */
+    const char *(*why)(struct record *);
     int (*ping)(struct record *);
     /* server NOW(6) in Unix us */
     int (*now)(struct record *, int64_t *us);
@@ -290,7 +293,7 @@ struct record_settings {
 };
 /* Connects. 0, ERR_IO (away), ERR_REFUSED (login, no database; why says it), ERR_SETUP (a table or
  * column is missing or not granted, or they are of another version; why names it and says what to
- * do). why: at least 256 bytes, may be NULL. */
+ * do). why: RECORD_WHY bytes, may be NULL. */
 int record_mysql_open(const struct record_settings *s, struct record **out, char *why) must_use;
 
 /* Bytes that the tables take of a record: VARBINARY(1024), BLOB. A dead letter goes without what is

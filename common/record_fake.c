@@ -3,6 +3,7 @@
  * a real one could lose, the answer, is lost on demand after it is done. */
 #include "common/record_fake_db.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,14 +64,20 @@ int64_t fake_now(const struct record_fake *f)
 
 /* ---- faults */
 
+static const char fake_away[] = "2002 the fake is away";
+
 int fake_begin(struct record *r, struct record_fake **db)
 {
-    struct record_fake *f = ((struct fake_connection *)(void *)r)->db;
+    struct fake_connection *c = (struct fake_connection *)(void *)r;
+    struct record_fake *f = c->db;
     pthread_mutex_lock(&f->lock);
     f->calls++;
     int err = f->down ? ERR_IO : 0;
-    if (f->fail_at && --f->fail_at == 0)
+    c->why = err ? fake_away : "";
+    if (f->fail_at && --f->fail_at == 0) {
         err = f->fail_err;
+        c->why = "1146 the fake was told to fail";
+    }
     if (err)
         pthread_mutex_unlock(&f->lock);
     *db = f;
@@ -143,6 +150,11 @@ unsigned record_fake_calls(struct record_fake *f)
 static void close_connection(struct record *r)
 {
     free(r);
+}
+
+static const char *why(struct record *r)
+{
+    return ((struct fake_connection *)(void *)r)->why;
 }
 
 static int ping(struct record *r)
@@ -335,6 +347,7 @@ static int workers(struct record *r, unsigned *n)
 
 static const struct record_ops ops = {
     .close = close_connection,
+    .why = why,
     .ping = ping,
     .now = now,
     .schema = schema,
@@ -394,16 +407,18 @@ void record_fake_free(struct record_fake *f)
     free(f);
 }
 
-int record_fake_open(void *arg, struct record **out)
+int record_fake_open(void *arg, struct record **out, char *why)
 {
     struct record_fake *f = arg;
     pthread_mutex_lock(&f->lock);
     bool down = f->down;
     pthread_mutex_unlock(&f->lock);
     struct fake_connection *c = down ? NULL : calloc(1, sizeof *c);
+    if (why)
+        snprintf(why, RECORD_WHY, "%s", down ? fake_away : "");
     if (!c)
         return down ? ERR_IO : ERR_NOMEM;
-    *c = (struct fake_connection){{&ops}, f};
+    *c = (struct fake_connection){.record = {&ops}, .db = f, .why = ""};
     *out = &c->record;
     return 0;
 }

@@ -10,7 +10,7 @@ struct record_fake;
 struct record_fake *record_fake_new(const struct clock *clock);
 void record_fake_free(struct record_fake *f); /* after all its connections are closed */
 /* arg: the struct record_fake; fits writer_settings.open, clerk_settings.open. 0, ERR_IO (down). */
-int record_fake_open(void *arg, struct record **out) must_use;
+int record_fake_open(void *arg, struct record **out, char *why) must_use;
 
 /* ---- faults: a call is one record_ops function; opening is none */
 /* The nth call from now (1: the next) does nothing and returns err. One at a time; 0: none. */

@@ -52,6 +52,7 @@ struct record_fake {
 struct fake_connection {
     struct record record; /* first */
     struct record_fake *db;
+    const char *why; /* of the last call; a text that stays */
 };
 
 struct fake_job *fake_find(struct record_fake *f, const struct job_id *id);

@@ -8,7 +8,7 @@
 static void say(struct record_mysql *r, char *why)
 {
     if (why)
-        snprintf(why, STORE_WHY, "MySQL: %.240s", record_why(r));
+        snprintf(why, STORE_WHY, "MySQL: %.240s", r->store ? store_why(r->store) : r->why);
 }
 
 /* What is of this version must also be whole: no version mends what somebody dropped. */

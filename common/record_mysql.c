@@ -36,19 +36,15 @@ int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_
     return err;
 }
 
-const char *record_why(const struct record_mysql *r)
-{
-    return r->store ? store_why(r->store) : "connection lost";
-}
-
 static int attempt(struct record_mysql *r, enum store_mode mode, record_body *body, void *arg)
 {
-    char why[STORE_WHY];
-    int err = record_connect(r, mode, why);
+    int err = record_connect(r, mode, r->why);
     if (err == ERR_REFUSED) /* the server, not a row: a login can be mended */
         err = ERR_IO;
-    if (!err)
-        err = store_use(r->store, r->url.db); /* a user's statement may have been elsewhere */
+    if (err)
+        return err;
+    store_why_forget(r->store);
+    err = store_use(r->store, r->url.db); /* a user's statement may have been elsewhere */
     if (!err)
         err = store_mode(r->store, mode);
     if (err)
@@ -61,6 +57,14 @@ static int attempt(struct record_mysql *r, enum store_mode mode, record_body *bo
     return err;
 }
 
+static void keep_why(struct record_mysql *r, int err)
+{
+    if (!err)
+        r->why[0] = 0;
+    else if (r->store)
+        snprintf(r->why, sizeof r->why, "%s", store_why(r->store));
+}
+
 static int repeat(struct record_mysql *r, enum store_mode mode, record_body *body, void *arg)
 {
     int64_t from = clock_mono_ms(clock_real());
@@ -68,6 +72,7 @@ static int repeat(struct record_mysql *r, enum store_mode mode, record_body *bod
     for (int i = 0; i < ATTEMPTS; i++) {
         r->args_n = 0;
         int err = attempt(r, mode, body, arg);
+        keep_why(r, err);
         /* a connection that was closed while it idled is found out at once: no reason to fail */
         if (err == ERR_IO && kept && clock_mono_ms(clock_real()) - from < STALE_MS)
             kept = false;
@@ -167,16 +172,24 @@ static void close_record(struct record *record)
     free(r);
 }
 
+static const char *why(struct record *record)
+{
+    return record_mysql_of(record)->why;
+}
+
 static int ping(struct record *record)
 {
     struct record_mysql *r = record_mysql_of(record);
-    char why[STORE_WHY];
-    int err = record_connect(r, STORE_ALONE, why);
-    return err ? err : store_ping(r->store);
+    int err = record_connect(r, STORE_ALONE, r->why);
+    if (!err)
+        err = store_ping(r->store);
+    keep_why(r, err);
+    return err;
 }
 
 static const struct record_ops ops = {
     .close = close_record,
+    .why = why,
     .ping = ping,
     .now = record_now,
     .schema = record_schema,

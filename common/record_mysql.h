@@ -18,7 +18,9 @@ struct record_mysql {
     struct store_value *args; /* parameters of the next statement; kept between uses */
     size_t args_n, args_cap;
     bool args_failed;
+    char why[STORE_WHY]; /* of the last operation; "": it went well */
 };
+_Static_assert((int)RECORD_WHY == (int)STORE_WHY, "the one is handed on as the other");
 
 static inline struct record_mysql *record_mysql_of(struct record *record)
 {
@@ -33,8 +35,6 @@ int record_mysql_connect(const struct record_settings *s, struct record_mysql **
 
 /* Use the connection of this mode, made anew after a loss. 0 or as store_open. */
 int record_connect(struct record_mysql *r, enum store_mode mode, char why[STORE_WHY]) must_use;
-/* What the server said of the last error; lent until the next statement. */
-const char *record_why(const struct record_mysql *r);
 
 typedef int record_body(struct record_mysql *r, void *arg);
 /* body in a transaction: commit at 0; on deadlock or lock time-out rolled back and repeated whole,

@@ -76,7 +76,7 @@ static int check_columns(struct record_mysql *r, char why[STORE_WHY])
     struct buf names;
     int err = record_alone(r, look, &a);
     if (err) {
-        snprintf(why, STORE_WHY, "MySQL: %.240s", record_why(r));
+        snprintf(why, STORE_WHY, "MySQL: %.240s", r->why);
         return err;
     }
     buf_init(&names, NAMES_MAX);
@@ -101,7 +101,7 @@ int record_tables_check(struct record_mysql *r, char why[STORE_WHY])
         snprintf(why, STORE_WHY,
                  "MySQL: the tables are missing: run `offpath-worker migrate apply`");
     } else if (err) {
-        snprintf(why, STORE_WHY, "MySQL: %.240s", record_why(r));
+        snprintf(why, STORE_WHY, "MySQL: %.240s", r->why);
     } else if (version < RECORD_SCHEMA || version > RECORD_SCHEMA + 1) {
         err = ERR_SETUP;
         snprintf(why, STORE_WHY, "MySQL: the tables are of version %d, this program needs %d: %s",

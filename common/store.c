@@ -130,6 +130,11 @@ int64_t store_affected(const struct store *s)
     return s->affected;
 }
 
+void store_why_forget(struct store *s)
+{
+    s->why[0] = 0;
+}
+
 bool store_lost(const struct store *s)
 {
     return s->lost;

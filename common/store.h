@@ -46,8 +46,9 @@ struct store_settings {
 int store_open(const struct store_settings *s, struct store **out, char why[STORE_WHY]) must_use;
 void store_close(struct store *s);
 bool store_lost(const struct store *s); /* an ERR_IO came: of no use any more */
-const char *
-store_why(const struct store *s); /* of the last error, "1213 Deadlock found ..."; lent */
+/* Of the last error, "1213 Deadlock found ...", without values; lent. Forgotten: "". */
+const char *store_why(const struct store *s);
+void store_why_forget(struct store *s);
 int store_ping(struct store *s) must_use;
 
 /* A DATETIME(6) in UTC; years 0 to 9999. Pure. */

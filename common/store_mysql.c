@@ -36,10 +36,7 @@ static int failed(struct store *s, bool user, unsigned number, const char *sqlst
 {
     int err = user ? store_err_of_user(number, sqlstate) : store_err_of(number, sqlstate);
     int n = snprintf(s->why, sizeof s->why, "%u ", number);
-    if (user)
-        store_hide_value(number, text, s->why + n, sizeof s->why - (size_t)n);
-    else
-        snprintf(s->why + n, sizeof s->why - (size_t)n, "%s", text);
+    store_hide_value(number, text, s->why + n, sizeof s->why - (size_t)n);
     if (err == ERR_IO)
         s->lost = true;
     return err;

@@ -1,9 +1,13 @@
 #include "gateway/reader.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/log.h"
+
+typedef int reader_work(struct record *c, void *arg);
 
 struct reader {
     struct reader_settings s;
@@ -13,6 +17,8 @@ struct reader {
     size_t idle_n, busy_n, long_n; /* long: of busy, who may take long */
     int64_t rest_until_ms;
     int64_t moved_ms; /* when the last one came back, or was taken */
+    bool away;        /* the log says so */
+    reader_work *by;  /* only where that goes well again it is back; NULL: where anything does */
 };
 
 enum { FRESH_MS = 1000 }; /* a connection lost later than that was not lost while it rested */
@@ -101,45 +107,66 @@ static void put(struct reader *r, bool takes_long, struct record *c)
     pthread_mutex_unlock(&r->lock);
 }
 
-static struct record *open_one(struct reader *r)
+static int open_one(struct reader *r, struct record **out, char why[RECORD_WHY])
 {
-    struct record *c;
-    if (r->s.open(r->s.arg, &c, NULL) == 0)
-        return c;
+    int err = r->s.open(r->s.arg, out, why);
+    if (!err)
+        return 0;
     pthread_mutex_lock(&r->lock);
     r->rest_until_ms = clock_mono_ms(r->s.clock) + r->s.rest_ms;
     pthread_mutex_unlock(&r->lock);
-    return NULL;
+    return err;
 }
 
-typedef int reader_work(struct record *c, void *arg);
+/* Says it once when it goes, and once when it comes back. A missing table stops only what needs it:
+ * lists go on, and would say "back" in between. */
+static void note(struct reader *r, reader_work *work, int err, const char *why)
+{
+    pthread_mutex_lock(&r->lock);
+    bool went = err && !r->away, came = !err && r->away && (!r->by || r->by == work);
+    if (went)
+        r->by = err == ERR_SETUP ? work : NULL;
+    r->away = (r->away || went) && !came;
+    pthread_mutex_unlock(&r->lock);
+    if (went)
+        log_warn("record-away", "who", "reader", "why", why[0] ? why : err_text(err));
+    else if (came)
+        log_info("record-back", "who", "reader");
+}
+
+static bool is_answer(int err)
+{
+    return !err || err == ERR_NOT_FOUND || err == ERR_CONFLICT;
+}
 
 /* Done on a connection; one that was lost while it rested is replaced once. */
 static int with_connection(struct reader *r, bool takes_long, reader_work *work, void *arg)
 {
     struct record *c;
+    char why[RECORD_WHY] = "";
     int err = take(r, takes_long, &c);
     if (err)
         return err;
     bool rested = c != NULL;
     int64_t began = clock_mono_ms(r->s.clock);
     for (;;) {
-        if (!c && !(c = open_one(r))) {
-            err = ERR_UNAVAILABLE;
+        err = c ? 0 : open_one(r, &c, why);
+        if (err)
             break;
-        }
         err = work(c, arg);
-        if (!err || err == ERR_NOT_FOUND || err == ERR_CONFLICT)
+        if (is_answer(err))
             break;
+        snprintf(why, sizeof why, "%s", c->ops->why(c));
         c->ops->close(c);
         c = NULL;
-        err = ERR_UNAVAILABLE;
         if (!rested || clock_mono_ms(r->s.clock) - began > FRESH_MS)
             break;
         rested = false;
     }
     put(r, takes_long, c);
-    return err;
+    if (err == 0 || !is_answer(err)) /* no such job: nobody knows what else would have been read */
+        note(r, work, err, why);
+    return is_answer(err) ? err : ERR_UNAVAILABLE;
 }
 
 struct one {

@@ -1,10 +1,12 @@
 /* reader.h - reads (and cancels) jobs in the record through a few connections that requests share.
- * MySQL away: an answer at once, not a queue of waiting requests. Any thread. */
+ * MySQL away: an answer at once, not a queue of waiting requests; record-away and record-back in
+ * the log, once for each time. Any thread. */
 #pragma once
 #include "common/clock.h"
 #include "common/record.h"
 
 struct reader;
+/* 0, or an error with a line in why[RECORD_WHY]. */
 typedef int reader_open_fn(void *arg, struct record **out, char *why);
 
 struct reader_settings {

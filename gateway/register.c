@@ -86,7 +86,8 @@ static int connect_record(struct registrar *r)
 
 static void disconnect(struct registrar *r, int err)
 {
-    set_up(r, false, err_text(err));
+    const char *why = r->record ? r->record->ops->why(r->record) : "";
+    set_up(r, false, why[0] ? why : err_text(err));
     if (r->record)
         r->record->ops->close(r->record);
     r->record = NULL;

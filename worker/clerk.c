@@ -24,10 +24,10 @@ struct clerk {
 };
 
 /* Says it once when it goes, and once when it comes back. */
-static void note(struct clerk *c, int err)
+static void note(struct clerk *c, int err, const char *why)
 {
     if (c->s.name && err && !c->backoff_ms)
-        log_warn("record-away", "who", c->s.name, "why", err_text(err));
+        log_warn("record-away", "who", c->s.name, "why", why[0] ? why : err_text(err));
     else if (c->s.name && !err && c->backoff_ms)
         log_info("record-back", "who", c->s.name);
 }
@@ -35,12 +35,16 @@ static void note(struct clerk *c, int err)
 /* One step with its connection; how long to wait after it, or CLERK_WAIT. */
 static int64_t step(struct clerk *c)
 {
+    char text[RECORD_WHY] = "";
+    const char *why = text;
     int64_t next_ms = CLERK_WAIT;
-    int err = c->s.open && !c->record ? c->s.open(c->s.open_arg, &c->record) : 0;
-    if (!err)
+    int err = c->s.open && !c->record ? c->s.open(c->s.open_arg, &c->record, text) : 0;
+    if (!err) {
         err = c->s.step(c->s.arg, c->record, &next_ms);
+        why = err && c->record ? c->record->ops->why(c->record) : "";
+    }
     atomic_store(&c->up, err == 0);
-    note(c, err);
+    note(c, err, why);
     if (!err) {
         c->backoff_ms = 0;
         return next_ms;

@@ -7,7 +7,8 @@
 #include "common/loop.h"
 #include "common/record.h"
 
-typedef int clerk_open_fn(void *arg, struct record **out); /* 0, ERR_IO, ERR_REFUSED, ERR_SETUP */
+/* 0, ERR_IO, ERR_REFUSED, ERR_SETUP with a line in why[RECORD_WHY]. */
+typedef int clerk_open_fn(void *arg, struct record **out, char *why);
 
 enum { CLERK_WAIT = -1, CLERK_BACKOFF_MIN = 100, CLERK_BACKOFF_MAX = 2000 };
 

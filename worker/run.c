@@ -49,18 +49,18 @@ struct worker {
     _Atomic bool draining, fatal;
 };
 
-static int open_record(void *arg, struct record **out)
+static int open_record(void *arg, struct record **out, char *why)
 {
     const struct worker *w = arg;
-    return record_mysql_open(&w->record, out, NULL);
+    return record_mysql_open(&w->record, out, why);
 }
 
-static int open_writers_record(void *arg, struct record **out)
+static int open_writers_record(void *arg, struct record **out, char *why)
 {
     const struct worker *w = arg;
     struct record_settings s = w->record;
     s.two = true;
-    return record_mysql_open(&s, out, NULL);
+    return record_mysql_open(&s, out, why);
 }
 
 static int open_database(void *arg, const struct database *d, struct sql **out)

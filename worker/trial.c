@@ -116,7 +116,7 @@ static int open_servers(struct trial *t)
         t->sql = sql_fake_new();
     if (!err && (!t->db || !t->sql))
         err = ERR_NOMEM;
-    return err ? err : record_fake_open(t->db, &t->eyes);
+    return err ? err : record_fake_open(t->db, &t->eyes, NULL);
 }
 
 static int open_record(struct trial *t)

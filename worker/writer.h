@@ -14,6 +14,7 @@
 #pragma once
 #include "common/loop.h"
 #include "common/record.h"
+#include "worker/clerk.h"
 
 enum writer_kind {
     WRITE_CLAIM,
@@ -45,7 +46,7 @@ struct writer;
 struct writer_settings {
     /* open a connection of a writer, of a saver (NULL: as a writer's); tests pass one that gives a
      * fake */
-    int (*open)(void *arg, struct record **out), (*open_saver)(void *arg, struct record **out);
+    clerk_open_fn *open, *open_saver;
     void *open_arg;
     unsigned threads;  /* 2 */
     unsigned savers;   /* 0: SAVERS */

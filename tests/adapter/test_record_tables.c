@@ -90,6 +90,31 @@ static void columns_and_tables_that_are_more_do_no_harm(void **state)
     r->ops->close(r);
 }
 
+/* What stands in a log: the number, the table; nothing once it went well or the error is ours. */
+static void what_the_server_said_last_is_told(void **state)
+{
+    struct db *d = *state;
+    struct record_settings s = {.url = d->url, .connect_ms = 5000, .io_ms = 10000};
+    struct job_id none = id_of(1);
+    struct record_job job;
+    struct record_call *calls;
+    size_t n;
+    int64_t us;
+    assert_int_equal(record_migrate_apply(&s, NULL), 0);
+    struct record *r = db_open(d);
+    db_exec(d, "RENAME TABLE op_job TO kept");
+    assert_int_equal(r->ops->read(r, &none, &job, &calls, &n), ERR_SETUP);
+    assert_non_null(strstr(r->ops->why(r), "1146 Table '"));
+    assert_non_null(strstr(r->ops->why(r), "op_job"));
+    assert_int_equal(r->ops->now(r, &us), 0);
+    assert_string_equal(r->ops->why(r), "");
+    assert_int_equal(r->ops->read(r, &none, &job, &calls, &n), ERR_SETUP);
+    db_exec(d, "RENAME TABLE kept TO op_job");
+    assert_int_equal(r->ops->read(r, &none, &job, &calls, &n), ERR_NOT_FOUND);
+    assert_string_equal(r->ops->why(r), "");
+    r->ops->close(r);
+}
+
 /* As many as there is room for, and what to do about them. */
 static void tables_that_the_user_may_not_see_are_named(void **state)
 {
@@ -127,6 +152,7 @@ int main(void)
         T(a_table_and_a_column_that_are_missing_are_named),
         T(a_table_that_was_there_in_another_form_is_not_applied),
         T(columns_and_tables_that_are_more_do_no_harm),
+        T(what_the_server_said_last_is_told),
         T(tables_that_the_user_may_not_see_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

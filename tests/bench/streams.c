@@ -128,14 +128,14 @@ static int stamp(struct record *r, struct record_ledger **rows, size_t n)
     return err;
 }
 
-static int open_record(void *arg, struct record **out)
+static int open_record(void *arg, struct record **out, char *why)
 {
     static struct record_ops ops;
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     const struct record_settings s = {
         .url = run.mysql, .connect_ms = 5000, .io_ms = 10000, .two = true};
     (void)arg;
-    int err = record_mysql_open(&s, out, NULL);
+    int err = record_mysql_open(&s, out, why);
     if (err)
         return err;
     pthread_mutex_lock(&lock);
@@ -271,7 +271,7 @@ static void watch(const char *redis, const char *secret_file)
     struct record *r;
     pthread_t thread;
     char byte;
-    need(open_record(NULL, &r), "record");
+    need(open_record(NULL, &r, NULL), "record");
     claim_all(r, secret_file);
     open_streams();
     if (pthread_create(&thread, NULL, readers, NULL) != 0)

@@ -163,6 +163,25 @@ def test_kafka_away_is_a_503_and_nothing_is_lost(new_site, how, kept):
     assert len(keys_made) == len(set(keys_made)), "each call was made once"
 
 
+def test_a_table_that_goes_meanwhile_is_named_once_by_each(new_site):
+    """By number and name, however many ask; what waited for it goes on once it is there again."""
+    site = new_site(edit=LONG).open()
+    done = site.run()["id"]
+    site.sql("RENAME TABLE op_call TO kept")
+    for _ in range(10):
+        assert request(site.address, "GET", f"/v1/jobs/{done}").status == 503
+    waits = site.accept()
+    gateway, worker = site.gateways[0], site.workers[0]
+    said = [x for x in gateway.text().splitlines() if "record-away" in x]
+    assert len(said) == 1 and "op_call" in said[0], said
+    wait_for("the worker tells", lambda: "record-away" in worker.text(), 30)
+    assert all("1146 Table" in x and "op_call" in x for x in worker.text().splitlines() if "record-away" in x), worker.tail()
+    site.sql("RENAME TABLE kept TO op_call")
+    assert site.wait_final(waits)["state"] == "succeeded"
+    assert "record-back" in gateway.text(), gateway.tail()
+    assert worker.text().count("record-away who=writer") == 1, worker.tail()
+
+
 def test_the_worker_starts_before_kafka_answers_or_says_so(new_site):
     """A server that does not answer at start-up: exit 3 with a line that names it."""
     site = new_site().prepare()

@@ -134,8 +134,7 @@ static const struct broker_producer_ops stage_broker = {.publish = stage_publish
 
 static int stage_open_record(void *arg, struct record **out, char *why)
 {
-    (void)why;
-    return record_fake_open(((struct stage *)arg)->mysql, out);
+    return record_fake_open(((struct stage *)arg)->mysql, out, why);
 }
 
 static const char stage_call[] = "calls:\n  one:\n    upstream: u\n    request:\n      path: /x\n"

@@ -24,7 +24,7 @@ static int record_bench_setup(void **state)
     clock_stepped_init(&b.clock, RECORD_BENCH_NOW_US);
     b.db = record_fake_new(&b.clock.clock);
     assert_non_null(b.db);
-    assert_int_equal(record_fake_open(b.db, &b.r), 0);
+    assert_int_equal(record_fake_open(b.db, &b.r, NULL), 0);
     assert_int_equal(b.r->ops->worker_start(b.r, "a", 900000, &b.worker), 0);
     *state = &b;
     return 0;

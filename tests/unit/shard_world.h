@@ -160,7 +160,7 @@ static struct world *world_new_with(int64_t jobs_max, const struct flow_load_set
     assert_int_equal(cache_fake_async_view(w->redis, w->loop, &w->cache), 0);
     assert_int_equal(http_client_fake_open(w->loop, &w->http), 0);
     w->db = record_fake_new(clock);
-    assert_int_equal(record_fake_open(w->db, &w->eyes), 0);
+    assert_int_equal(record_fake_open(w->db, &w->eyes, NULL), 0);
     const struct writer_settings writer = {
         .open = record_fake_open, .open_arg = w->db, .threads = 1, .loop = w->loop};
     const struct lease_settings lease = {.open = record_fake_open,

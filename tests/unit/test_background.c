@@ -57,7 +57,7 @@ static int setup(void **state)
     metrics_reset();
     assert_int_equal(loop_fake_open(NOW, &b.loop), 0);
     b.db = record_fake_new(loop_fake_clock(b.loop));
-    assert_int_equal(record_fake_open(b.db, &b.r), 0);
+    assert_int_equal(record_fake_open(b.db, &b.r, NULL), 0);
     assert_int_equal(b.r->ops->worker_start(b.r, "o", 15000, &b.worker), 0);
     rng_seeded_init(&b.rng, 1);
     *state = &b;

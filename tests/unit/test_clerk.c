@@ -10,6 +10,7 @@
 
 #include "common/loop_fake.h"
 #include "common/record_fake.h"
+#include "log_capture.h"
 #include "worker/clerk.h"
 
 struct bench {
@@ -200,6 +201,42 @@ static void in_a_loop_it_is_a_timer(void **state)
     loop_close(loop);
 }
 
+static int ask(void *arg, struct record *r, int64_t *next_ms)
+{
+    struct bench *b = arg;
+    int64_t us;
+    *next_ms = 10;
+    int err = r->ops->now(r, &us);
+    return err ? err : b->err;
+}
+
+/* What MySQL says once, whichever table it is; not again for what is none of its doing. */
+static void the_log_says_what_the_server_said(void **state)
+{
+    struct bench *b = *state;
+    struct loop *loop;
+    assert_int_equal(loop_fake_open(0, &loop), 0);
+    struct clerk_settings s = {record_fake_open, b->db, ask, b, loop, "test"};
+    record_fake_down(b->db, true);
+    capture_start();
+    assert_int_equal(clerk_start(&s, &b->clerk), 0);
+    loop_fake_run_for(loop, 1000);
+    record_fake_down(b->db, false);
+    loop_fake_run_for(loop, 1000);
+    record_fake_fail(b->db, 1, ERR_SETUP);
+    loop_fake_run_for(loop, 1000);
+    b->err = ERR_NOMEM;
+    loop_fake_run_for(loop, 1000);
+    capture_stop();
+    clerk_stop(b->clerk);
+    loop_close(loop);
+    assert_int_equal(capture_lines(" record-away ", NULL, NULL), 3);
+    assert_int_equal(capture_lines(" record-away ", "who=test", "2002 the fake is away"), 1);
+    assert_int_equal(capture_lines(" record-away ", "who=test", "1146 the fake was told"), 1);
+    assert_int_equal(capture_lines(" record-away ", "who=test", err_text(ERR_NOMEM)), 1);
+    assert_int_equal(capture_lines(" record-back ", "who=test", NULL), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +247,7 @@ int main(void)
         T(without_a_connection_no_step_is_done),
         T(a_stop_may_have_a_last_word_behind_all_steps),
         T(in_a_loop_it_is_a_timer),
+        T(the_log_says_what_the_server_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

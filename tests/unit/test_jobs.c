@@ -164,7 +164,7 @@ static void hides_the_jobs_of_others(void **state)
     char path[80];
     struct record_register row = {.owner.b = {1}, .flow = "plain"};
     row.id = id_new(&s->secret, &row.owner, &s->clock.clock, &s->rng.rng);
-    assert_int_equal(record_fake_open(s->mysql, &record), 0);
+    assert_int_equal(record_fake_open(s->mysql, &record, NULL), 0);
     assert_int_equal(record->ops->register_jobs(record, &row, 1), 0);
     record->ops->close(record);
     char text[ID_TEXT];
@@ -204,7 +204,7 @@ static void forgets_a_job_that_is_kept_no_longer(void **state)
     marks_key_name(&owner_key, name);
     snprintf(mark, sizeof mark, "%s", cache_fake_get(s->redis, name, &len));
     for (int i = 0; i < 5 && !swept.emptied; i++) {
-        assert_int_equal(record_fake_open(s->mysql, &record), 0);
+        assert_int_equal(record_fake_open(s->mysql, &record, NULL), 0);
         assert_int_equal(record->ops->sweep(record, 90LL * 86400 * 1000, &swept), 0);
         record->ops->close(record);
         if (!swept.emptied)

@@ -157,7 +157,7 @@ static void declared_dead_it_is_lost_and_registers_anew(void **state)
     struct job_id id = {{1}};
     loop_fake_run_for(b->loop, 10);
     mine = b->held;
-    assert_int_equal(record_fake_open(b->db, &other), 0);
+    assert_int_equal(record_fake_open(b->db, &other, NULL), 0);
     assert_int_equal(other->ops->worker_start(other, "o", 15000, &theirs), 0);
     record_fake_expire(b->db, mine);
     assert_int_equal(other->ops->take_over(other, mine, theirs, &id, 1, &taken), 0);
@@ -176,7 +176,7 @@ static void shares_are_the_shards_of_all_workers_that_live(void **state)
     struct record *other;
     uint64_t gone, dead;
     const _Atomic unsigned *shares = lease_shares(b->lease);
-    assert_int_equal(record_fake_open(b->db, &other), 0);
+    assert_int_equal(record_fake_open(b->db, &other, NULL), 0);
     assert_int_equal(other->ops->worker_start(other, "x", 15000, &gone), 0);
     assert_int_equal(*shares, 1);
     while (!b->held_n) /* known when it may make its first call */

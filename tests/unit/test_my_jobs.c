@@ -35,7 +35,7 @@ static const char *state_as(struct stage *s, const char *id, const char *user)
 static struct record *record_of(struct stage *s)
 {
     struct record *r;
-    assert_int_equal(record_fake_open(s->mysql, &r), 0);
+    assert_int_equal(record_fake_open(s->mysql, &r, NULL), 0);
     return r;
 }
 

@@ -27,7 +27,7 @@ static int setup(void **state)
     clock_stepped_init(&b.clock, NOW);
     b.db = record_fake_new(&b.clock.clock);
     assert_non_null(b.db);
-    assert_int_equal(record_fake_open(b.db, &b.r), 0);
+    assert_int_equal(record_fake_open(b.db, &b.r, NULL), 0);
     assert_int_equal(b.r->ops->worker_start(b.r, "a", 15000, &b.wa), 0);
     assert_int_equal(b.r->ops->worker_start(b.r, "b", 15000, &b.wb), 0);
     assert_int_not_equal(b.wa, b.wb);
@@ -329,7 +329,7 @@ static void away_is_away_for_all(void **state)
     unsigned before = record_fake_calls(b->db);
     record_fake_down(b->db, true);
     assert_int_equal(b->r->ops->ping(b->r), ERR_IO);
-    assert_int_equal(record_fake_open(b->db, &other), ERR_IO);
+    assert_int_equal(record_fake_open(b->db, &other, NULL), ERR_IO);
     record_fake_down(b->db, false);
     assert_int_equal(b->r->ops->ping(b->r), 0);
     assert_int_equal(record_fake_calls(b->db) - before, 2);

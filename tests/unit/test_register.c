@@ -212,7 +212,7 @@ static int open_fake(void *arg, struct record **out, char *why)
     int err = atomic_load(&s->open_err);
     if (why)
         snprintf(why, 256, "%s", err == ERR_SETUP ? "no tables; run `migrate`" : "");
-    return err ? err : record_fake_open(s->fake, out);
+    return err ? err : record_fake_open(s->fake, out, why);
 }
 
 static int setup(void **state)

@@ -31,11 +31,18 @@ static void close_record(struct record *r)
     (void)r;
 }
 
-static int open_record(void *arg, struct record **out)
+static const char *why(struct record *r)
 {
-    static const struct record_ops ops = {.now = ask, .close = close_record};
+    (void)r;
+    return "";
+}
+
+static int open_record(void *arg, struct record **out, char *text)
+{
+    static const struct record_ops ops = {.now = ask, .close = close_record, .why = why};
     static struct record record = {&ops};
     (void)arg;
+    (void)text;
     *out = &record;
     return 0;
 }

@@ -1,51 +1,10 @@
 /* Each log line about a job or its calls carries that job's id, whoever's work it was written in.
  */
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "common/log.h"
+#include "log_capture.h"
 #include "shard_calls.h"
 
 enum { JOBS = 6 };
-
-static struct {
-    int old, file;
-    char text[256 * 1024];
-} capture;
-
-static void capture_start(void)
-{
-    fflush(stderr);
-    capture.old = dup(STDERR_FILENO);
-    capture.file = memfd_create("stderr", 0);
-    assert_int_equal(fcntl(capture.file, F_SETFL, O_APPEND), 0);
-    assert_int_equal(dup2(capture.file, STDERR_FILENO), STDERR_FILENO);
-}
-
-static void capture_stop(void)
-{
-    dup2(capture.old, STDERR_FILENO);
-    ssize_t n = pread(capture.file, capture.text, sizeof capture.text - 1, 0);
-    capture.text[n > 0 ? n : 0] = 0;
-    close(capture.old);
-    close(capture.file);
-}
-
-/* Lines that hold all of these; NULL: any. */
-static size_t lines(const char *event, const char *job, const char *more)
-{
-    size_t n = 0;
-    static char line[4096];
-    for (const char *at = capture.text, *end; (end = strchr(at, '\n')); at = end + 1) {
-        size_t len = (size_t)(end - at);
-        assert_true(len < sizeof line);
-        memcpy(line, at, len);
-        line[len] = 0;
-        n += strstr(line, event) && (!job || strstr(line, job)) && (!more || strstr(line, more));
-    }
-    return n;
-}
 
 static void job_of(const struct job_id *id, char out[64])
 {
@@ -79,16 +38,16 @@ static void a_failed_call_is_told_of_its_own_job(void **state)
         ids[i] = world_job(w);
     world_run(w, 5000);
     capture_stop();
-    assert_int_equal(lines(" call-failed ", NULL, NULL), 3 * JOBS);
+    assert_int_equal(capture_lines(" call-failed ", NULL, NULL), 3 * JOBS);
     for (int i = 0; i < JOBS; i++) {
         char job[64];
         job_of(&ids[i], job);
         assert_int_equal(world_state(w, &ids[i]), JOB_PARTIAL);
-        assert_int_equal(lines(" job-finished ", job, NULL), 1);
+        assert_int_equal(capture_lines(" job-finished ", job, NULL), 1);
         for (int k = 0; k < 3; k++)
-            assert_int_equal(lines(" call-failed ", job, SHOPS[k]), 1);
+            assert_int_equal(capture_lines(" call-failed ", job, SHOPS[k]), 1);
     }
-    assert_true(lines(" call-failed ", NULL, "code=breaker-open") >= 3 * (JOBS - 1));
+    assert_true(capture_lines(" call-failed ", NULL, "code=breaker-open") >= 3 * (JOBS - 1));
     world_free(w);
 }
 
@@ -115,10 +74,10 @@ static void what_a_job_starts_is_not_told_as_its_own(void **state)
     job_of(&bad.job, bad_job);
     assert_int_equal(world_state(w, &first.job), JOB_SUCCEEDED);
     assert_int_equal(world_state(w, &bad.job), JOB_FAILED);
-    assert_int_equal(lines(" job-finished ", first_job, "state=succeeded"), 1);
-    assert_int_equal(lines(" bad-record ", NULL, NULL), 1);
-    assert_int_equal(lines(" bad-record ", bad_job, NULL), 1);
-    assert_int_equal(lines(" job-finished ", bad_job, "state=failed"), 1);
+    assert_int_equal(capture_lines(" job-finished ", first_job, "state=succeeded"), 1);
+    assert_int_equal(capture_lines(" bad-record ", NULL, NULL), 1);
+    assert_int_equal(capture_lines(" bad-record ", bad_job, NULL), 1);
+    assert_int_equal(capture_lines(" job-finished ", bad_job, "state=failed"), 1);
     world_free(w);
 }
 
@@ -142,8 +101,8 @@ static void no_line_quotes_what_a_record_to_send_holds(void **state)
         world_run(w, 5000);
         capture_stop();
         assert_int_equal(world_state(w, &e.job), JOB_FAILED);
-        assert_int_equal(lines(" emit ", NULL, "cannot be added"), 1);
-        assert_int_equal(lines("alice", NULL, NULL), 0);
+        assert_int_equal(capture_lines(" emit ", NULL, "cannot be added"), 1);
+        assert_int_equal(capture_lines("alice", NULL, NULL), 0);
         world_free(w);
     }
 }

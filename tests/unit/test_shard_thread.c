@@ -226,7 +226,7 @@ static unsigned registered(struct bench *b)
 {
     struct record *eyes = NULL;
     unsigned n = 0;
-    assert_int_equal(record_fake_open(b->db, &eyes), 0);
+    assert_int_equal(record_fake_open(b->db, &eyes, NULL), 0);
     assert_int_equal(eyes->ops->workers(eyes, &n), 0);
     eyes->ops->close(eyes);
     return n;

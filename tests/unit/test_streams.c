@@ -76,7 +76,7 @@ static int open_world(void **state)
     assert_int_equal(cache_fake_async_view(w->redis, w->loop, &w->cache), 0);
     assert_int_equal(cache_fake_async_view(w->redis, w->loop, &w->worker), 0);
     w->db = record_fake_new(loop_fake_clock(w->loop));
-    assert_int_equal(record_fake_open(w->db, &w->r), 0);
+    assert_int_equal(record_fake_open(w->db, &w->r, NULL), 0);
     assert_int_equal(w->r->ops->worker_start(w->r, "w", 3600000, &w->fence), 0);
     assert_int_equal(id_parse("0190a5b2-1111-7222-8333-444455556666", &w->id), 0);
     const struct streams_settings s = {.loop = w->loop,

@@ -74,7 +74,7 @@ static int setup(void **state)
     memset(&b, 0, sizeof b);
     assert_int_equal(loop_fake_open(NOW, &b.loop), 0);
     b.db = record_fake_new(loop_fake_clock(b.loop));
-    assert_int_equal(record_fake_open(b.db, &b.other), 0);
+    assert_int_equal(record_fake_open(b.db, &b.other, NULL), 0);
     assert_int_equal(b.other->ops->worker_start(b.other, "o", 15000, &b.theirs), 0);
     struct lease_settings l = {record_fake_open, b.db, "h", 15000, 1, b.loop};
     assert_int_equal(lease_start(&l, &b.lease), 0);

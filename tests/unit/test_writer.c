@@ -46,7 +46,7 @@ static int setup_threads(void **state, unsigned threads)
     assert_int_equal(loop_fake_open(NOW, &b.loop), 0);
     b.db = record_fake_new(loop_fake_clock(b.loop));
     assert_non_null(b.db);
-    assert_int_equal(record_fake_open(b.db, &b.look), 0);
+    assert_int_equal(record_fake_open(b.db, &b.look, NULL), 0);
     assert_int_equal(b.look->ops->worker_start(b.look, "w", 15000, &b.worker), 0);
     struct writer_settings s = {
         .open = record_fake_open, .open_arg = b.db, .threads = threads, .loop = b.loop};
@@ -327,7 +327,7 @@ static void threads_give_back_each_op_once_and_stop_when_idle(void **state)
     memset(&b, 0, sizeof b);
     assert_int_equal(loop_uv_open(&b.loop), 0);
     b.db = record_fake_new(clock_real());
-    assert_int_equal(record_fake_open(b.db, &b.look), 0);
+    assert_int_equal(record_fake_open(b.db, &b.look, NULL), 0);
     assert_int_equal(b.look->ops->worker_start(b.look, "w", 15000, &b.worker), 0);
     struct writer_settings s = {.open = record_fake_open, .open_arg = b.db, .threads = 3};
     assert_int_equal(writer_start(&s, &b.writer), 0);
