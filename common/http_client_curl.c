@@ -28,6 +28,7 @@ struct http_exchange {
     int64_t started_ms;
     bool allow_private; /* asked for */
     bool once;          /* curl may not send it a second time by itself */
+    bool counts;        /* curl wanted to, and the handle remembers it */
     bool done;
     struct http_end end;
     LIST_ENTRY(http_exchange) link; /* of the running or the spare */
@@ -79,6 +80,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 {
     struct http_exchange *x = arg;
     (void)purpose;
+    x->counts |= x->end.sent;
     if (!x->allow_private && http_sockaddr_is_private(&a->addr)) {
         x->end.blocked = true;
         return CURL_SOCKET_BAD;
@@ -108,6 +110,7 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
 {
     struct http_exchange *x = arg;
     (void)local_ip, (void)port, (void)local_port;
+    x->counts |= x->end.sent;
     if (!x->allow_private && http_address_text_is_private(ip)) {
         x->end.blocked = true;
         return CURL_PREREQFUNC_ABORT;
@@ -194,6 +197,10 @@ static void exchange_free(struct http_exchange *x)
     x->headers = x->addresses = NULL;
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL); /* frees curl's copy of the body */
+    if (x->counts) { /* with five in all its calls it would give up on the next */
+        curl_easy_reset(x->easy);
+        options_set(x);
+    }
     LIST_INSERT_HEAD(&c->spare, x, link);
     c->spare_n++;
     spare_trim(c);
@@ -252,7 +259,7 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
     x->why[0] = 0;
     x->started_ms = loop_now_ms(x->client->loop);
     x->allow_private = r->allow_private;
-    x->done = false;
+    x->done = x->counts = false;
     x->shard = NULL;
     x->end = (struct http_end){0};
     return failed ? ERR_NOMEM : http_answer_init(&x->answer, r, x->arg);

@@ -688,6 +688,30 @@ static void a_lost_kept_connection_repeats_only_reading(void **state)
     free(s.body);
 }
 
+/* However often in the life of a client: nothing of a call that was sent again stays for others. */
+static void every_lost_kept_connection_is_replaced(void **state)
+{
+    struct http_request post = request("/once");
+    post.method = "POST";
+    post.body = "{}";
+    post.body_len = 2;
+    unsigned before = server.requests;
+    for (int i = 0; i < 20; i++)
+        expect(*state, "/once", CALL_OK, 200, true);
+    assert_int_equal(server.requests, before + 39);
+    for (int i = 0; i < 10; i++) {
+        struct seen s = call(*state, &post);
+        assert_int_equal(s.code, CALL_RESET);
+        free(s.body);
+        before = server.requests;
+        expect(*state, "/once", CALL_OK, 200, true);
+        assert_int_equal(server.requests, before + 1);
+    }
+    before = server.requests;
+    expect(*state, "/once", CALL_OK, 200, true);
+    assert_int_equal(server.requests, before + 2);
+}
+
 static void a_cancelled_exchange_is_silent(void **state)
 {
     struct world *w = *state;
@@ -797,6 +821,7 @@ int main(void)
         TEST(connections_are_kept_and_used_again),
         TEST(who_says_http_2_gets_one_request_at_a_time),
         TEST(a_lost_kept_connection_repeats_only_reading),
+        TEST(every_lost_kept_connection_is_replaced),
         TEST(a_cancelled_exchange_is_silent),
         TEST(many_run_at_once_and_start_others),
         TEST(a_second_burst_finds_the_connections_of_the_first),
