@@ -38,7 +38,7 @@ static int split(const char *address, char host[HOST_MAX], char port[PORT_MAX])
     const char *colon = strrchr(address, ':');
     if (!colon || colon == address || !colon[1] || strlen(colon + 1) >= PORT_MAX)
         return ERR_INVALID;
-    if (strspn(colon + 1, "0123456789") != strlen(colon + 1))
+    if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || strtol(colon + 1, NULL, 10) > 65535)
         return ERR_INVALID;
     size_t len = (size_t)(colon - address);
     if (address[0] == '[' && address[len - 1] == ']') {
@@ -86,7 +86,8 @@ int admin_listen(const char *address, int *fd, int *port, char why[ADMIN_WHY])
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
     if (split(address, host, service) || getaddrinfo(host, service, &hints, &found)) {
-        snprintf(why, ADMIN_WHY, "admin: \"%.80s\" is no address; write host:port", address);
+        snprintf(why, ADMIN_WHY,
+                 "admin: \"%.80s\" is no address; write host:port, a port up to 65535", address);
         return ERR_INVALID;
     }
     int s = listen_on(found), err = 0;

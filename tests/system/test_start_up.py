@@ -96,7 +96,7 @@ def test_an_unknown_flag_names_the_nearest(new_site, program):
 
 @pytest.mark.parametrize("setting, value", [
     ("OFFPATH_LEASE", "soon"), ("OFFPATH_LISTEN", "nowhere"), ("OFFPATH_REDIS", "127.0.0.1"),
-    ("OFFPATH_MYSQL", "mysql:/x"), ("OFFPATH_SHARDS", "-3"), ("OFFPATH_ADMIN", "1.2.3.4.5:x"),
+    ("OFFPATH_MYSQL", "mysql:/x"), ("OFFPATH_SHARDS", "-3"), ("OFFPATH_ADMIN", "1.2.3.4.5:x"), ("OFFPATH_ADMIN", "127.0.0.1:99999"),
     ("OFFPATH_FLOWS", "/does/not/exist"), ("OFFPATH_ID_SECRET_FILE", "/does/not/exist"),
 ])
 def test_a_wrong_setting_is_named(new_site, setting, value):

@@ -123,8 +123,10 @@ static void a_taken_port_and_a_bad_address_are_named(void **state)
     assert_int_equal(admin_listen(address, &other, &port, why), ERR_EXISTS);
     assert_non_null(strstr(why, strchr(address, ':') + 1));
     close(fd);
-    static const char *const bad[] = {"nowhere",    "1.2.3.4.5:x", ":80",
-                                      "127.0.0.1:", "h:123456789", ""};
+    /* getaddrinfo takes a port modulo 65536 */
+    static const char *const bad[] = {"nowhere",         "1.2.3.4.5:x",    ":80",
+                                      "127.0.0.1:",      "h:123456789",    "",
+                                      "127.0.0.1:65536", "127.0.0.1:99999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(admin_listen(bad[i], &other, &port, why), ERR_INVALID);
         assert_non_null(strstr(why, "host:port"));
