@@ -92,12 +92,7 @@ static int reply_own(const redisReply *r, struct cache_reply *out)
 static int address_of(const struct cache_settings *s, struct cache_address *out)
 {
     const char *what;
-    int err = cache_url_parse(s->url, out, &what);
-    if (!err && out->tls) {
-        what = "this program was built without TLS for Redis: use redis://, if need be through a "
-               "local TLS proxy";
-        err = ERR_INVALID;
-    }
+    int err = cache_url_check(s->url, out, &what);
     if (err)
         log_error("redis-url", "why", what);
     signal(SIGPIPE, SIG_IGN);

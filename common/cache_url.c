@@ -97,3 +97,18 @@ int cache_url_parse(const char *url, struct cache_address *out, const char **wha
     *out = a;
     return 0;
 }
+
+int cache_url_check(const char *url, struct cache_address *out, const char **what)
+{
+    struct cache_address a;
+    int err = cache_url_parse(url, &a, what);
+    if (err)
+        return err;
+    *what =
+        "this program was built without TLS for Redis: use redis://, if need be through a local "
+        "TLS proxy";
+    if (a.tls)
+        return ERR_INVALID;
+    *out = a;
+    return 0;
+}

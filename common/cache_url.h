@@ -13,3 +13,5 @@ struct cache_address {
 /* 0, or ERR_INVALID with `what` (lent for ever, holds nothing of the URL). %XX in user and password
  * is decoded; IPv6 hosts stand in brackets; ":password@" alone is the default user's. */
 int cache_url_parse(const char *url, struct cache_address *out, const char **what) must_use;
+/* The same of one that this program can use: it was built without TLS for Redis. */
+int cache_url_check(const char *url, struct cache_address *out, const char **what) must_use;

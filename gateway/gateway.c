@@ -11,6 +11,7 @@
 #include "common/cache_gather.h"
 #include "common/files.h"
 #include "common/flow_watch.h"
+#include "common/server_urls.h"
 #include "gateway/admin.h"
 #include "gateway/auth_setup.h"
 #include "gateway/drain.h"
@@ -91,7 +92,7 @@ int gateway_check(const struct options *o, bool json, char why[GATEWAY_WHY])
     struct gateway g = {.o = o};
     int rc = expr_start() ? EXIT_BUG : serving_check(o, json);
     why[0] = 0;
-    int wrong = open_secret(&g, why);
+    int wrong = server_urls_check(o->redis, o->mysql, why) ? EXIT_USAGE : open_secret(&g, why);
     if (!wrong)
         wrong = auth_check(o, why);
     explicit_bzero(&g.secret, sizeof g.secret);
@@ -123,7 +124,7 @@ static int check_record(struct gateway *g, char why[GATEWAY_WHY])
         return EXIT_GOOD;
     }
     snprintf(why, GATEWAY_WHY, "%s", text[0] ? text : err_text(err));
-    return err == ERR_INVALID ? EXIT_USAGE : EXIT_DEPENDENCY;
+    return EXIT_DEPENDENCY;
 }
 
 /* Nobody can go on from here but a new process: this one stops in order and says so. */
@@ -136,7 +137,7 @@ static void producer_lost(void *arg, const char *why)
     kill(getpid(), SIGTERM);
 }
 
-static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
+static int open_cache(struct gateway *g)
 {
     struct cache_settings s = {g->o->redis, REDIS_MS, REDIS_CONNECTIONS};
     struct cache *redis = NULL;
@@ -145,10 +146,7 @@ static int open_cache(struct gateway *g, char why[GATEWAY_WHY])
         err = cache_gather_open(redis, REDIS_TRIPS, &g->cache);
     if (!err)
         err = marks_open(g->cache, MARKS_MS, &g->marks);
-    if (!err)
-        return EXIT_GOOD;
-    snprintf(why, GATEWAY_WHY, "--redis is no URL this build can use; write redis://host:port");
-    return err == ERR_INVALID ? EXIT_USAGE : EXIT_BUG;
+    return err ? EXIT_BUG : EXIT_GOOD;
 }
 
 /* Waits and hashes hold threads, so that neither may have them all. */
@@ -328,6 +326,8 @@ static void share_files(struct gateway *g, unsigned limit)
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
     unsigned limit = files_raise();
+    if (server_urls_check(g->o->redis, g->o->mysql, why))
+        return EXIT_USAGE;
     int rc = open_secret(g, why);
     if (rc)
         return rc;
@@ -342,7 +342,7 @@ static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
     if (!rc)
         rc = producers_open(g->o, producer_lost, g, &g->publisher, why);
     if (!rc)
-        rc = open_cache(g, why);
+        rc = open_cache(g);
     if (!rc)
         rc = open_rest(g);
     if (rc)

@@ -21,23 +21,6 @@ enum {
     HEAD_ROOM = 64 << 10
 };
 
-int preflight_settings(const struct settings *s, char why[PREFLIGHT_WHY])
-{
-    struct cache_address redis;
-    struct store_url mysql;
-    const char *what = "";
-    char text[STORE_WHY] = "";
-    if (cache_url_parse(s->redis, &redis, &what)) {
-        snprintf(why, PREFLIGHT_WHY, "--redis (OFFPATH_REDIS): %s; write redis://host:port", what);
-        return ERR_INVALID;
-    }
-    if (store_url_parse(s->mysql, &mysql, text)) {
-        snprintf(why, PREFLIGHT_WHY, "--mysql (OFFPATH_MYSQL): %s", text);
-        return ERR_INVALID;
-    }
-    return 0;
-}
-
 int preflight_flows(const struct settings *s, struct flow_set **out, char why[PREFLIGHT_WHY])
 {
     const struct flow_load_settings load = {
@@ -237,7 +220,7 @@ static int try_redis(const struct config *c, bool json, FILE *out)
     char away[SERVER_AWAY], at[200];
     if (!url)
         return 0;
-    bool valid = cache_url_parse(url, &address, &what) == 0, up = valid && redis_answers(c);
+    bool valid = cache_url_check(url, &address, &what) == 0, up = valid && redis_answers(c);
     if (!valid) {
         snprintf(away, sizeof away, "%s; write redis://host:port", what);
     } else if (!up) {

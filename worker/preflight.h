@@ -11,9 +11,6 @@
 
 enum { PREFLIGHT_WHY = 1024 };
 
-/* URLs that can be understood, the brokers' form. ERR_INVALID with why. */
-int preflight_settings(const struct settings *s, char why[PREFLIGHT_WHY]) must_use;
-
 /* Load the flows; findings are printed on stderr. *out: owned (flow_set_put). 0 or ERR_INVALID,
  * ERR_NOMEM. expr_start must have run. */
 int preflight_flows(const struct settings *s, struct flow_set **out,

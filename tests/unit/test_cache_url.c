@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/cache_url.h"
+#include "common/server_urls.h"
 
 static void good_urls_are_taken_apart(void **state)
 {
@@ -90,12 +91,41 @@ static void parts_that_do_not_fit_are_refused(void **state)
     assert_int_equal(cache_url_parse(url, &a, &what), ERR_INVALID);
 }
 
+static void an_address_without_tls_is_asked_for_by_this_build(void **state)
+{
+    (void)state;
+    struct cache_address a = {.port = 5};
+    const char *what = "";
+    assert_int_equal(cache_url_check("rediss://h", &a, &what), ERR_INVALID);
+    assert_non_null(strstr(what, "without TLS"));
+    assert_int_equal(a.port, 5);
+    assert_int_equal(cache_url_check("redis://h:7", &a, &what), 0);
+    assert_int_equal(a.port, 7);
+    assert_int_equal(cache_url_check("h:7", &a, &what), ERR_INVALID);
+}
+
+static void a_wrong_address_is_told_with_its_setting(void **state)
+{
+    (void)state;
+    char why[SERVER_URLS_WHY];
+    assert_int_equal(server_urls_check("redis://r", "mysql://u:secret@m/db", why), 0);
+    assert_int_equal(server_urls_check("redis://r/x", "mysql://u:secret@m/db", why), ERR_INVALID);
+    assert_non_null(strstr(why, "--redis (OFFPATH_REDIS): after the host there may only be "));
+    assert_int_equal(server_urls_check("rediss://r", "mysql://u:secret@m/db", why), ERR_INVALID);
+    assert_non_null(strstr(why, "--redis (OFFPATH_REDIS): this program was built without TLS"));
+    assert_int_equal(server_urls_check("redis://r", "mysql:/u:secret@m", why), ERR_INVALID);
+    assert_non_null(strstr(why, "--mysql (OFFPATH_MYSQL): "));
+    assert_null(strstr(why, "secret"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_urls_are_taken_apart),
         cmocka_unit_test(bad_urls_are_refused_with_a_reason),
         cmocka_unit_test(parts_that_do_not_fit_are_refused),
+        cmocka_unit_test(an_address_without_tls_is_asked_for_by_this_build),
+        cmocka_unit_test(a_wrong_address_is_told_with_its_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,22 +95,6 @@ static void only_is_a_list(void **state)
     config_free(c);
 }
 
-static void urls_are_understood_before_anything_starts(void **state)
-{
-    (void)state;
-    char text[PREFLIGHT_WHY];
-    struct settings s = {.redis = "redis://r", .mysql = "mysql://u:secret@m/db"};
-    assert_int_equal(preflight_settings(&s, text), 0);
-    s.redis = "127.0.0.1";
-    assert_int_equal(preflight_settings(&s, text), ERR_INVALID);
-    assert_non_null(strstr(text, "redis"));
-    s.redis = "redis://r";
-    s.mysql = "mysql:/u:secret@m";
-    assert_int_equal(preflight_settings(&s, text), ERR_INVALID);
-    assert_non_null(strstr(text, "mysql"));
-    assert_null(strstr(text, "secret"));
-}
-
 /* One settings file may serve both programs. */
 static void the_gateways_settings_are_known(void **state)
 {
@@ -139,7 +123,6 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(needed_ones_are_asked_for),
         cmocka_unit_test(only_is_a_list),
-        cmocka_unit_test(urls_are_understood_before_anything_starts),
         cmocka_unit_test(the_gateways_settings_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
