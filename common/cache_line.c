@@ -28,6 +28,7 @@ struct half {
     struct loop_timer *timer; /* down: next try; connecting: give up; up: look every second */
     struct backoff backoff;
     bool up, messages;
+    bool told; /* the log says that it is away */
 };
 
 struct async {
@@ -57,8 +58,9 @@ struct request {
 static void half_down(struct half *h, const char *why)
 {
     struct async *a = h->owner;
-    if (h->up && !a->closing)
+    if (!h->told && !a->closing)
         log_warn("cache-away", "for", h->messages ? "messages" : "commands", "why", why);
+    h->told = true;
     h->up = false;
     h->line = NULL;
     if (h->messages)
@@ -87,6 +89,7 @@ static void on_up(void *arg)
     struct half *h = arg;
     struct async *a = h->owner;
     h->up = true;
+    h->told = false;
     backoff_reset(&h->backoff);
     a->answered_ms = loop_now_ms(a->loop);
     loop_timer_set(a->loop, h->timer, LOOK_MS, LOOK_MS);

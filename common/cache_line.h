@@ -1,6 +1,7 @@
 /* cache_line.h - the asynchronous half of cache.h over any kind of connection: two lines to Redis,
  * one for commands, one for messages, that come back after each loss; what waits is bounded and
- * always answered. Without a library; cache_redis.c gives the driver. Loop's thread. */
+ * always answered. Each time that a line goes is one in the log, one that never came too. Without a
+ * library; cache_redis.c gives the driver. Loop's thread. */
 #pragma once
 #include "common/cache.h"
 #include "common/resolver.h"

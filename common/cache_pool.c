@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -30,6 +31,7 @@ struct pool {
     struct pooled *idle;
     unsigned open, generation; /* generation: of connections, counted up at each failure */
     bool up, stop;
+    bool told; /* the log says that it is away */
 };
 
 static struct timespec after(const struct pool *p, int64_t ms)
@@ -47,10 +49,11 @@ static void pooled_free(const struct pool *p, struct pooled *c)
     }
 }
 
-static struct pooled *pooled_new(const struct pool *p, bool anew)
+static struct pooled *pooled_new(const struct pool *p, bool anew, char why[CACHE_WHY])
 {
     struct pooled *c = calloc(1, sizeof *c);
-    if (c && !(c->link = p->driver->open(p->arg, p->wait_ms, anew))) {
+    snprintf(why, CACHE_WHY, "no memory");
+    if (c && !(c->link = p->driver->open(p->arg, p->wait_ms, anew, why))) {
         free(c);
         return NULL;
     }
@@ -72,21 +75,33 @@ static bool wait_step(struct pool *p, struct backoff *backoff)
     return !p->stop;
 }
 
+/* Once until it is up again. With the lock. */
+static void tell_away(struct pool *p, const char *why)
+{
+    if (!p->told)
+        log_warn("cache-away", "why", why);
+    p->told = true;
+}
+
 static void *revive(void *arg)
 {
     struct pool *p = arg;
     struct backoff backoff = {RETRY_MIN_MS, RETRY_MAX_MS, 0};
+    char why[CACHE_WHY];
     pthread_mutex_lock(&p->lock);
     do {
         pthread_mutex_unlock(&p->lock);
-        struct pooled *c = pooled_new(p, true); /* the very first try does not wait */
+        struct pooled *c = pooled_new(p, true, why); /* the very first try does not wait */
         pthread_mutex_lock(&p->lock);
-        if (!c)
+        if (!c) {
+            tell_away(p, why);
             continue;
+        }
         c->generation = p->generation;
         put_idle(p, c);
         p->open++;
         p->up = true;
+        p->told = false;
         backoff_reset(&backoff);
         log_info("cache-up");
         while (p->up && !p->stop)
@@ -107,7 +122,7 @@ static void pool_failed(struct pool *p, const char *why)
         for (struct pooled *c = old; c; c = c->next)
             p->open--;
         p->idle = NULL;
-        log_warn("cache-away", "why", why);
+        tell_away(p, why);
         pthread_cond_broadcast(&p->freed);
         pthread_cond_signal(&p->wake);
     }
@@ -158,6 +173,7 @@ static int pool_reserve(struct pool *p, struct pooled **out, unsigned *generatio
 static int pool_take(struct pool *p, struct pooled **out)
 {
     struct pooled *c = NULL;
+    char why[CACHE_WHY];
     unsigned generation;
     int err = pool_reserve(p, &c, &generation);
     if (err)
@@ -170,13 +186,13 @@ static int pool_take(struct pool *p, struct pooled **out)
         }
         pooled_free(p, c);
     }
-    c = pooled_new(p, false);
+    c = pooled_new(p, false, why);
     if (!c) {
         pthread_mutex_lock(&p->lock);
         p->open--;
         pthread_cond_signal(&p->freed);
         pthread_mutex_unlock(&p->lock);
-        pool_failed(p, "cannot connect");
+        pool_failed(p, why);
         return ERR_IO;
     }
     c->generation = generation;

@@ -1,14 +1,16 @@
 /* cache_pool.h - the synchronous half of cache.h over any kind of connection: a pool, a breaker,
  * and a thread that brings the pool back after a failure, so that no caller ever waits for a dead
- * server. Without a library; cache_redis.c gives the driver. */
+ * server. Each time that it goes is one line in the log, a server that was never there too. Without
+ * a library; cache_redis.c gives the driver. */
 #pragma once
 #include "common/cache.h"
 
+enum { CACHE_WHY = 160 };
 struct cache_link;    /* a driver's connection; one thread at a time */
 struct cache_driver { /* arg: as given to cache_pool_open */
-    /* Ready for commands, or NULL (logged). anew: in the pool's own thread, which may wait for a
+    /* Ready for commands, or NULL and why. anew: in the pool's own thread, which may wait for a
      * name server; else a caller's, which must not: to where the last of those led. */
-    struct cache_link *(*open)(void *arg, int wait_ms, bool anew);
+    struct cache_link *(*open)(void *arg, int wait_ms, bool anew, char why[CACHE_WHY]);
     bool (*is_stale)(struct cache_link *); /* idle, and closed by the other side meanwhile */
     /* As cache_call. Any error leaves the link dead; *why then says more (lent until close). */
     int (*exchange)(struct cache_link *, const struct cache_command *, size_t n,

@@ -109,18 +109,19 @@ struct way { /* of all links of a pool */
 struct cache_link {
     redisContext *redis;
     script_names sha;
-    struct buf out; /* a trip's commands */
+    struct buf out;      /* a trip's commands */
+    char why[CACHE_WHY]; /* the greeting was refused */
 };
 
-/* One command of the greeting; what it answers goes to `text`, if that is not NULL. */
-static bool greet(redisContext *redis, int argc, const char **argv, char *text, size_t size)
+/* One command of the greeting; what it answers goes to `name`, if that is not NULL. */
+static bool greet(struct cache_link *c, int argc, const char **argv, char *name)
 {
-    redisReply *r = redisCommandArgv(redis, argc, argv, NULL);
+    redisReply *r = redisCommandArgv(c->redis, argc, argv, NULL);
     bool ok = r && r->type != REDIS_REPLY_ERROR;
     if (r && !ok)
-        log_warn("redis-refused", "command", argv[0], "why", r->str);
-    if (ok && text)
-        snprintf(text, size, "%s", r->str ? r->str : "");
+        snprintf(c->why, sizeof c->why, "%s: %s", argv[0], r->str);
+    if (ok && name)
+        snprintf(name, SHA, "%s", r->str ? r->str : "");
     if (r)
         freeReplyObject(r);
     return ok;
@@ -132,14 +133,13 @@ static bool greet_all(const struct cache_address *a, struct cache_link *c)
     snprintf(db, sizeof db, "%d", a->db);
     bool ok = true;
     if (a->user[0])
-        ok = greet(c->redis, 3, (const char *[]){"AUTH", a->user, a->password}, NULL, 0);
+        ok = greet(c, 3, (const char *[]){"AUTH", a->user, a->password}, NULL);
     else if (a->password[0])
-        ok = greet(c->redis, 2, (const char *[]){"AUTH", a->password}, NULL, 0);
+        ok = greet(c, 2, (const char *[]){"AUTH", a->password}, NULL);
     if (ok && a->db)
-        ok = greet(c->redis, 2, (const char *[]){"SELECT", db}, NULL, 0);
+        ok = greet(c, 2, (const char *[]){"SELECT", db}, NULL);
     for (unsigned i = SCRIPT_NONE + 1; ok && i < SCRIPT_COUNT; i++)
-        ok = greet(c->redis, 3, (const char *[]){"SCRIPT", "LOAD", cache_script_text(i)}, c->sha[i],
-                   SHA);
+        ok = greet(c, 3, (const char *[]){"SCRIPT", "LOAD", cache_script_text(i)}, c->sha[i]);
     return ok;
 }
 
@@ -183,7 +183,7 @@ static void way_free(void *arg)
     free(w);
 }
 
-static struct cache_link *link_open(void *arg, int wait_ms, bool anew)
+static struct cache_link *link_open(void *arg, int wait_ms, bool anew, char why[CACHE_WHY])
 {
     struct way *w = arg;
     struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000L};
@@ -193,6 +193,8 @@ static struct cache_link *link_open(void *arg, int wait_ms, bool anew)
     c->redis = way_connect(w, wait, anew);
     if (!c->redis || c->redis->err || redisSetTimeout(c->redis, wait) ||
         redisEnableKeepAlive(c->redis) || !greet_all(&w->to, c)) {
+        if (c->redis)
+            snprintf(why, CACHE_WHY, "%s", c->why[0] ? c->why : c->redis->errstr);
         link_close(c);
         return NULL;
     }
@@ -305,6 +307,7 @@ struct cache_line {
     bool messages, closing;
     bool busy, gone; /* lost while the library reads or writes: freed after it */
     script_names sha;
+    char why[CACHE_WHY]; /* the greeting was refused */
 };
 
 static void on_io(void *arg, int events)
@@ -350,7 +353,7 @@ static void cleanup(void *arg)
     struct cache_line *l = arg;
     loop_io_free(l->loop, l->io);
     if (!l->closing)
-        l->events.down(l->events.arg, l->redis->err ? l->redis->errstr : "refused");
+        l->events.down(l->events.arg, l->why[0] ? l->why : l->redis->errstr);
     l->gone = l->busy;
     if (!l->gone)
         free(l);
@@ -387,7 +390,7 @@ static void on_greeting(redisAsyncContext *redis, void *reply, void *arg)
     if (!r || l->closing)
         return;
     if (r->type == REDIS_REPLY_ERROR) {
-        log_warn("redis-refused", "why", r->str);
+        snprintf(l->why, sizeof l->why, "%s", r->str);
         redisAsyncFree(redis); /* done when this returns */
     } else if (arg == l) {
         if (l->messages) /* hiredis 0.14 ends the process if the last channel goes */

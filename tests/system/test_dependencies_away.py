@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import CACHE_OF_THE_FLOW, SHOPS, Background, NotInTime, Unreadable, request, wait_for
+from harness import CACHE_OF_THE_FLOW, SHOPS, Background, NotInTime, Unreadable, request, wait_for, wait_held
 from test_leased_limits import limited
 
 AWAY_S = 20
@@ -215,6 +215,22 @@ def test_verbs_of_an_operator_say_what_to_do_about_a_server_that_is_away(new_sit
     assert done.returncode == 3 and done.stderr.splitlines()[-1] == f"topics: Kafka {kafka}", done
     done = site.verb("offpath-worker", "migrate", "status", env=away)
     assert done.returncode == 3 and re.fullmatch(f"migrate: {mysql}\n", done.stderr), done
+
+
+@pytest.mark.parametrize("edit, why", [((":[0-9]+.*", ":1/0"), "Connection refused"), (("//", "//:secret@"), "AUTH"),
+                                       (("/[0-9]*$", "/9999"), "out of range")])
+def test_a_redis_that_was_never_of_use_is_told_once(new_site, edit, why):
+    """A mistyped address, password or number: silent it would be for ever."""
+    site = new_site().prepare()
+    url = re.sub(*edit, site.env["OFFPATH_REDIS"], count=1)
+    both = site.gateway(OFFPATH_REDIS=url), site.worker(OFFPATH_REDIS=url)
+
+    def told(p):
+        return [re.sub(" why=.*", "", x.split(" ", 1)[1]) for x in p.text().splitlines() if re.search(f"cache-away .*{why}", x)]
+    for p in both:
+        wait_for("it is told", lambda p=p: told(p), 10)
+    wait_held("it is not told again", lambda: all(len(told(p)) == len(set(told(p))) for p in both), 3, 10)
+    assert not any(word in p.text() for p in both for word in ("secret", "redis-refused")), both[0].tail()
 
 
 def test_a_gateway_without_kafka_does_not_start(new_site):

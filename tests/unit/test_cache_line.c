@@ -9,6 +9,7 @@
 #include <string.h>
 #include "common/cache_line.h"
 #include "common/loop_fake.h"
+#include "log_capture.h"
 
 enum { OPEN_MAX = 10000 };
 
@@ -467,6 +468,39 @@ static void a_server_that_refuses_is_told_of_for_a_while(void **state)
     assert_true(cache_async_obeys(w->cache));
 }
 
+/* From the first try on, and whatever was on its way when the line was lost. */
+static void each_outage_is_a_line_for_each_of_the_two(void **state)
+{
+    struct world *w = *state;
+    capture_start();
+    assert_int_equal(cache_subscribe(w->cache, "news", on_message, w), 0);
+    w->refuses = true;
+    loop_fake_run_for(w->loop, 10000);
+    w->refuses = false;
+    for (int i = 0; i < 3; i++) {
+        loop_fake_run_for(w->loop, 2000);
+        bring_up(w, false);
+        bring_up(w, true);
+        if (i == 1)
+            assert_int_equal(send_one(w, SCRIPT_NONE), 0);
+        w->refuses = i < 2;
+        if (i == 2)
+            break;
+        lose(w, false);
+        lose(w, true);
+        loop_fake_run_for(w->loop, 10000);
+        w->refuses = false;
+    }
+    capture_stop();
+    for (int i = 0; i < 2; i++) {
+        const char *which = i ? "for=messages" : "for=commands";
+        assert_int_equal(capture_lines(" cache-away ", which, NULL), 3);
+        assert_int_equal(capture_lines(" cache-away ", which, "cannot connect"), 1);
+        assert_int_equal(capture_lines(" cache-away ", which, "why=lost"), 2);
+        assert_int_equal(capture_lines(" cache-up ", which, NULL), 3);
+    }
+}
+
 static void closing_while_the_name_is_looked_up(void **state)
 {
     struct world *w = *state;
@@ -495,6 +529,7 @@ int main(void)
         with_world(a_forgotten_script_is_sent_whole_once),
         with_world(a_server_that_refuses_is_told_of_for_a_while),
         with_world(close_answers_what_is_open),
+        with_world(each_outage_is_a_line_for_each_of_the_two),
         with_world(listeners_are_subscribed_again_after_a_loss),
         with_world(a_channel_wanted_again_before_it_was_given_up_is_subscribed_anew),
         with_name(a_name_is_found_before_the_line_is_opened),

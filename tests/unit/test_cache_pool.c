@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "common/cache_pool.h"
+#include "log_capture.h"
 
 struct cache_link {
     struct server *server;
@@ -22,13 +23,15 @@ struct server { /* arg of the driver */
     atomic_bool errors; /* their answers are */
 };
 
-static struct cache_link *link_open(void *arg, int wait_ms, bool anew)
+static struct cache_link *link_open(void *arg, int wait_ms, bool anew, char why[CACHE_WHY])
 {
     struct server *s = arg;
     assert_int_equal(wait_ms, 20);
     atomic_fetch_add(&s->anew, anew);
-    if (atomic_load(&s->refuses))
+    if (atomic_load(&s->refuses)) {
+        snprintf(why, CACHE_WHY, "it refuses");
         return NULL;
+    }
     struct cache_link *l = calloc(1, sizeof *l);
     l->server = s;
     atomic_fetch_add(&s->open, 1);
@@ -238,6 +241,39 @@ static void close_does_not_wait_for_a_server_that_is_not_there(void **state)
     assert_true(atomic_load(&s.freed));
 }
 
+/* The thread tries on and on, 0.1 s apart at first. */
+static void wait_tries(struct server *s, int more)
+{
+    int from = atomic_load(&s->anew);
+    for (int i = 0; i < 20000 && atomic_load(&s->anew) < from + more; i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    assert_true(atomic_load(&s->anew) >= from + more);
+}
+
+static void each_outage_is_a_line_the_first_one_too(void **state)
+{
+    (void)state;
+    struct server s = {0};
+    atomic_store(&s.refuses, true);
+    capture_start();
+    struct cache *c = open_pool(&s, 2);
+    wait_tries(&s, 3);
+    atomic_store(&s.refuses, false);
+    wait_up(c);
+    atomic_store(&s.refuses, true);
+    atomic_store(&s.fails, ERR_IO);
+    assert_int_equal(call(c), ERR_IO);
+    wait_tries(&s, 3);
+    atomic_store(&s.refuses, false);
+    wait_up(c);
+    cache_close(c);
+    capture_stop();
+    assert_int_equal(capture_lines(" cache-away ", NULL, NULL), 2);
+    assert_int_equal(capture_lines(" cache-away ", "it refuses", NULL), 1);
+    assert_int_equal(capture_lines(" cache-away ", "as the test said", NULL), 1);
+    assert_int_equal(capture_lines(" cache-up", NULL, NULL), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_stale_connection_is_replaced_without_a_failure),
         cmocka_unit_test(a_server_that_refuses_is_not_up),
         cmocka_unit_test(no_more_connections_than_allowed),
+        cmocka_unit_test(each_outage_is_a_line_the_first_one_too),
         cmocka_unit_test(close_does_not_wait_for_a_server_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
