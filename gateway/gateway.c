@@ -1,6 +1,5 @@
 #include "gateway/gateway.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "common/cache_gather.h"
 #include "common/files.h"
 #include "common/flow_watch.h"
+#include "common/ports_file.h"
 #include "common/server_urls.h"
 #include "gateway/admin.h"
 #include "gateway/auth_setup.h"
@@ -326,7 +326,7 @@ static void share_files(struct gateway *g, unsigned limit)
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
     unsigned limit = files_raise();
-    if (server_urls_check(g->o->redis, g->o->mysql, why))
+    if (server_urls_check(g->o->redis, g->o->mysql, why) || ports_file_check(g->o->ports_file, why))
         return EXIT_USAGE;
     int rc = open_secret(g, why);
     if (rc)
@@ -380,23 +380,10 @@ int gateway_open(const struct options *o, struct gateway **out, char why[GATEWAY
 
 int gateway_announce(struct gateway *g, char why[GATEWAY_WHY])
 {
-    const char *path = g->o->ports_file;
-    char part[4096];
-    log_info("ready", "listen", http_server_address(g->public_server), "admin",
-             http_server_address(g->admin_server));
-    if (!path || !*path)
-        return EXIT_GOOD;
-    snprintf(part, sizeof part, "%s.part", path);
-    FILE *f = fopen(part, "we");
-    bool good = f && fprintf(f, "{\"pid\":%ld,\"listen\":\"%s\",\"admin\":\"%s\"}\n",
-                             (long)getpid(), http_server_address(g->public_server),
-                             http_server_address(g->admin_server)) > 0;
-    if (f && fclose(f) != 0)
-        good = false;
-    if (good && rename(part, path) == 0) /* whoever waits for it never sees half of it */
-        return EXIT_GOOD;
-    snprintf(why, GATEWAY_WHY, "--ports-file %.200s cannot be written: %s", path, strerror(errno));
-    return EXIT_USAGE;
+    const char *listen = http_server_address(g->public_server);
+    const char *admin = http_server_address(g->admin_server);
+    log_info("ready", "listen", listen, "admin", admin);
+    return ports_file_write(g->o->ports_file, listen, admin, why) ? EXIT_USAGE : EXIT_GOOD;
 }
 
 /* ---- reload */

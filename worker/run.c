@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/files.h"
+#include "common/ports_file.h"
 #include "worker/preflight.h"
 #include "worker/relay.h"
 #include "worker/server_clock.h"
@@ -337,19 +338,12 @@ static void admin_address(const struct run *r, char out[ADDRESS])
 
 static int write_ports(const struct worker *w)
 {
-    const char *path = w->run->settings->ports_file;
-    char admin[ADDRESS], text[ADDRESS + 64], part[4096];
-    if (!path || !*path)
-        return 0;
+    char admin[ADDRESS], why[PORTS_FILE_WHY];
     admin_address(w->run, admin);
-    snprintf(text, sizeof text, "{\"pid\":%ld,\"admin\":\"%s\"}\n", (long)getpid(), admin);
-    snprintf(part, sizeof part, "%s.part", path);
-    FILE *f = fopen(part, "we");
-    if (!f || fputs(text, f) < 0 || fclose(f) || rename(part, path)) {
-        log_error("ports-file", "path", path, "why", "cannot be written");
-        return ERR_IO;
-    }
-    return 0;
+    if (ports_file_write(w->run->settings->ports_file, NULL, admin, why) == 0)
+        return 0;
+    log_error("ports-file", "why", why);
+    return ERR_IO;
 }
 
 /* ---- until the end */

@@ -8,6 +8,7 @@
 #include "common/expr.h"
 #include "common/flow_load.h"
 #include "common/log.h"
+#include "common/ports_file.h"
 #include "common/server_urls.h"
 #include "worker/admin.h"
 #include "worker/migrate.h"
@@ -59,6 +60,8 @@ static int run_with(const struct settings *s)
     struct generation_flows flows = {0};
     struct run r = {.settings = s, .flows = &flows, .admin_fd = -1};
     int code = EXIT_GOOD, err = server_urls_check(s->redis, s->mysql, why);
+    if (!err)
+        err = ports_file_check(s->ports_file, why);
     if (err)
         return complain(EXIT_USAGE, why);
     err = preflight_flows(s, &flows.set, why);

@@ -132,6 +132,16 @@ def test_a_worker_whose_mysql_is_away_says_which_setting_names_it(new_site):
     assert re.search(r"MySQL: 2002 .*; start it, or mend --mysql \(OFFPATH_MYSQL\)$", last_line(done)), done
 
 
+@pytest.mark.parametrize("name, says", [("none/ports.json", "No such file or directory"), ("flows", "Is a directory")])
+def test_a_ports_file_that_cannot_be_written_is_named_before_anybody_hears_of_it(new_site, program, name, says):
+    site = new_site().prepare()
+    path = site.folder / name
+    done = site.verb(program, "run", "--ports-file", path, env={"OFFPATH_LISTEN": "127.0.0.1:0"})
+    assert done.returncode == 2, done
+    assert last_line(done) == f"{program}: --ports-file (OFFPATH_PORTS_FILE) {path} cannot be written: {says}", done
+    assert not any(word in done.stderr for word in (" ready", " started", " lease-held")), done
+
+
 def test_a_taken_port_is_named(new_site):
     site = new_site().prepare()
     with socket.socket() as s:
