@@ -237,14 +237,22 @@ static void go_on(struct call_run *r, enum call_code code, int status, int64_t a
         fail(r, code);
 }
 
+/* For the log. Which of the files or names TLS failed for, only the library says. */
+static void note_why(struct call_run *r, const struct http_response *a)
+{
+    free(r->tls_why);
+    r->tls_why = a->code == CALL_TLS ? strdup(a->why) : NULL;
+    r->why = a->code == CALL_BAD_BODY ? "it is no HTTP, or its compression is broken" : NULL;
+}
+
 static void answered(void *arg, struct http_response *a)
 {
     struct call_run *r = arg;
     struct call_gate *g = gate_of(r);
     r->exchange = NULL;
-    r->why = a->code == CALL_BAD_BODY ? "it is no HTTP, or its compression is broken" : NULL;
     r->reached |= a->sent;
     r->order.outcome->status = (uint16_t)a->status;
+    note_why(r, a);
     enum call_code code = a->code == CALL_OK ? read_answer(r, a) : a->code;
     int64_t after_ms = code == CALL_OK ? -1 : retry_after(r, a);
     note_try(r, code, a->status, now_ms(r) - r->since_ms);
@@ -429,5 +437,6 @@ void call_run_free(struct call_run *r)
     r->env->held -= bytes_of(r);
     call_request_fini(&r->request);
     free(r->result);
+    free(r->tls_why);
     free(r);
 }

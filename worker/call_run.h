@@ -63,6 +63,7 @@ struct call_run {
     const char *why;      /* what made its last answer bad-body, for logs; lent for ever; or NULL */
     char *result;         /* JSON text, printed once; owned, may be taken */
     size_t result_len;
+    char *tls_why; /* what the library said of the last attempt if it ended as `tls`; owned */
 };
 
 /* request: taken. 0, or ERR_NOMEM: done is not called. */

@@ -28,10 +28,10 @@ static void over(struct job_run *j)
 static void log_failed(const struct call_run *run)
 {
     const struct call_order *o = &run->order;
-    bool bad = o->item->code == CALL_BAD_BODY && run->why;
+    const char *why = o->item->code == CALL_BAD_BODY ? run->why : run->tls_why;
     log_info("call-failed", "call", o->call->name, "upstream", o->call->upstream->name, "code",
              call_code((enum call_code)o->item->code), "status", log_number(o->outcome->status),
-             "attempts", log_number(o->outcome->attempts), bad ? "why" : NULL, run->why, NULL);
+             "attempts", log_number(o->outcome->attempts), why ? "why" : NULL, why, NULL);
 }
 
 /* Perhaps in the middle of another job's work: its end gave this call its turn. */

@@ -107,6 +107,25 @@ static void no_line_quotes_what_a_record_to_send_holds(void **state)
     }
 }
 
+/* What is wrong with a certificate only the library knows; of other codes the code is enough. */
+static void a_call_that_tls_ended_says_why(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    world_reply(w, A_MART, (struct http_fake_reply){.code = CALL_TLS});
+    world_reply(w, B_SHOP, (struct http_fake_reply){.code = CALL_CONNECT});
+    world_reply(w, C_STORE, (struct http_fake_reply){.body = C_BODY});
+    capture_start();
+    world_job(w);
+    world_run(w, 20000);
+    capture_stop();
+    assert_int_equal(capture_lines(" call-failed ", SHOPS[0], "code=tls"), 1);
+    assert_int_equal(capture_lines(" call-failed ", SHOPS[0], "why=scripted"), 1);
+    assert_int_equal(capture_lines(" call-failed ", SHOPS[1], "code=connect"), 1);
+    assert_int_equal(capture_lines(" call-failed ", SHOPS[1], "why="), 0);
+    world_free(w);
+}
+
 static int log_start(void **state)
 {
     (void)state;
@@ -127,6 +146,7 @@ int main(void)
         cmocka_unit_test(a_failed_call_is_told_of_its_own_job),
         cmocka_unit_test(what_a_job_starts_is_not_told_as_its_own),
         cmocka_unit_test(no_line_quotes_what_a_record_to_send_holds),
+        cmocka_unit_test(a_call_that_tls_ended_says_why),
     };
     return cmocka_run_group_tests(tests, log_start, log_stop);
 }
