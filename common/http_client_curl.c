@@ -133,8 +133,7 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* should it ever resolve: wait for no thread */
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    /* With HTTP/2 allowed, a status line that says "HTTP/2", whatever was negotiated, makes curl
-     * write requests on connections whose answers are not there yet. */
+    /* Else curl multiplexes on any connection whose status line says "HTTP/2" (decision 65). */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
@@ -233,9 +232,7 @@ static int body_set(struct http_exchange *x, const struct http_request *r)
     } else {
         curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
     }
-    if (rc == CURLE_OK)
-        rc = curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, r->method);
-    return rc == CURLE_OK ? 0 : ERR_NOMEM;
+    return rc || curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, r->method) ? ERR_NOMEM : 0;
 }
 
 /* curl uses no connection for a call with other files; a new one reads an upstream's own again. */
