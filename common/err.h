@@ -41,6 +41,7 @@
     X(BUG, -27, "internal", 500, -1, "a bug in Offpath")                                 \
     X(BAD_CURSOR, -28, "bad-cursor", 400, -1, "the cursor is none of this list")         \
     X(BAD_PARAMETER, -29, "bad-parameter", 400, -1, "a query parameter is not valid")    \
+    X(SLOW_HEADER, -30, "slow-header", 408, -1, "the header did not arrive in time")     \
     /* inside the programs; a client meets them only through one of the above */         \
     X(NOMEM, -40, "internal", 500, -1, "out of memory")                                  \
     X(IO, -41, "unavailable", 503, 2, "a dependency did not answer")                     \

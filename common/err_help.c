@@ -39,6 +39,8 @@ const char *err_help(const char *code)
         {"headers-too-large", "Send at most 63 header fields, and no more of them than the server "
                               "takes (32 KB unless set otherwise)."},
         {"length-required", "Send Content-Length, or Transfer-Encoding: chunked."},
+        {"slow-header",
+         "Send the whole header at once; 10 s is the time for it unless set otherwise."},
         {"slow-body", "Send the body at once; 30 s is the time for it unless set otherwise."},
         {"bad-key", "An Idempotency-Key is 1 to 255 visible ASCII characters."},
         {"shutting-down",

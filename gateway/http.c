@@ -52,6 +52,12 @@ const char *http_header(const struct http_request *q, const char *name)
     return NULL;
 }
 
+bool http_expects_continue(const struct http_request *q)
+{
+    const char *expect = http_header(q, "expect");
+    return expect && strcasecmp(expect, "100-continue") == 0 && strcmp(q->version, "1.0") != 0;
+}
+
 const char *http_query(const char *query, const char *name)
 {
     size_t n = strlen(name);

@@ -86,6 +86,9 @@ void http_reply_header(struct http_reply *r, const char *name, const char *value
 /* First value of a header, name in any case; NULL if absent. Lent with the request. */
 const char *http_header(const struct http_request *q, const char *name);
 
+/* Does it wait for 100 Continue before it sends its body? */
+bool http_expects_continue(const struct http_request *q);
+
 /* Value of a query's parameter: up to the next & or the end; "" without one; NULL: not there. Lent
  * with the query, not decoded. */
 const char *http_query(const char *query, const char *name);

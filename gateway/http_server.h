@@ -14,10 +14,10 @@ struct http_server_settings {
     unsigned per_address; /* connections of one address; more: 503, closed; those that send no
                            * request: closed. 0: no limit */
     unsigned header_max;  /* bytes of request line and headers, at least 1024 */
-    int header_ms;        /* until the header is there; stall of a write */
+    int header_ms;        /* until a header is there; stall of a write */
     int body_ms;          /* until the whole body is there, however it drips */
     bool streams;         /* replies may have takers: looks at start whether threads are needed */
-    int keep_alive_ms;    /* idle connections, next header included */
+    int keep_alive_ms;    /* idle connections, until the next header begins */
     http_handler *handler;
     http_beginner *begin; /* NULL, or what comes before handler for each request that can be read */
     void *arg;

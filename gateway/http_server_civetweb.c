@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "common/log.h"
@@ -20,6 +19,7 @@
 #include "gateway/http_space.h"
 #include "gateway/http_write.h"
 #include "gateway/problem.h"
+#include "gateway/refusal.h"
 #include "gateway/request_id.h"
 #include "gateway/seats.h"
 #include "gateway/sockets.h"
@@ -122,6 +122,8 @@ static int read_body(struct http_request *q, size_t max, char **body, size_t *le
     if (err)
         return err;
     x->read = true;
+    if (q->content_length)
+        seat_read(x->t->seat, q->content_length < 0 ? 0 : b->len);
     b->data[b->len] = 0;
     *body = b->data;
     *len = b->len;
@@ -172,13 +174,11 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
     size_t n = ri->num_headers > 0 ? (size_t)ri->num_headers : 0;
     for (size_t i = 0; i < n; i++)
         headers[i] = (struct http_header){ri->http_headers[i].name, ri->http_headers[i].value};
-    for (size_t i = 0; i < n; i++) /* the guard refuses such a name */
-        if (wire_has_gap(headers[i].name, headers[i].value) ||
-            (i + 1 == n && n < MG_MAX_HEADERS && wire_ends_early(headers[i].value)))
-            headers[i].name = " ";
+    wire_mark(headers, n, MG_MAX_HEADERS);
+    bool late = wire_starts_late(&x->t->start, ri->request_method, x->t->server->s.header_max);
+    seat_read(x->t->seat, wire_head_size(x->t->start, headers, n));
     for (size_t i = 0; i < n; i++)
         wire_cut_blanks((char *)headers[i].value); /* of its buffer */
-    bool late = wire_starts_late(&x->t->start, ri->request_method, x->t->server->s.header_max);
     x->q = (struct http_request){.method = ri->request_method,
                                  .path = late || !ri->request_uri ? "" : ri->request_uri,
                                  .query = ri->query_string,
@@ -192,15 +192,13 @@ static void fill_request(struct exchange *x, const struct mg_request_info *ri,
                                  .defer = defer};
     if (http_header(&x->q, "transfer-encoding"))
         x->q.content_length = -1;
-    const char *expect = http_header(&x->q, "expect");
-    x->expect =
-        expect && strcasecmp(expect, "100-continue") == 0 && strcmp(x->q.version, "1.0") != 0;
+    x->expect = http_expects_continue(&x->q);
 }
 
-static void refuse(struct exchange *x, const char *detail)
+static void refuse(struct exchange *x, enum refusal why)
 {
     request_id_set(http_header(&x->q, "request-id"), rng_real(), x->q.id);
-    problem_simple(&x->q, &x->t->space.reply, ERR_OVERLOADED, detail);
+    refusal_reply(why, x->t->server->s.header_max, &x->q, &x->t->space.reply);
 }
 
 /* What is not for the handler, and else the handler. */
@@ -210,11 +208,10 @@ static void answer(struct exchange *x)
     struct http_reply *r = &x->t->space.reply;
     unsigned before = atomic_fetch_add(&s->in_flight, 1);
     if (!seat_serve(x->t->seat, x->q.client)) {
-        refuse(x, "too many connections from your address; use fewer, or reuse them");
-        r->close = true;
+        refuse(x, REFUSAL_CROWDED);
     } else if (s->s.in_flight && before >= s->s.in_flight) {
         metrics_add(s->refused, 1);
-        refuse(x, "too many requests at this moment");
+        refuse(x, REFUSAL_BUSY);
     } else if (handover_is_trial(&s->handover, &x->q)) {
         r->status = 200;
         r->taker = handover_try_taker;
@@ -264,31 +261,30 @@ static int serve(struct mg_connection *c)
     return status;
 }
 
-/* What civetweb refuses by itself: a header too large or not readable. */
+/* What comes to no handler: civetweb refuses it by itself. */
+static void answer_unserved(struct mg_connection *c, enum refusal why)
+{
+    struct exchange x = {.c = c, .t = mg_get_thread_pointer(c)};
+    x.q.public_url = x.t->server->s.public_url;
+    body_watch_end(x.t->watch);
+    if (!debt_settle(&x.t->debt))
+        return;
+    http_reply_clear(&x.t->space.reply);
+    refuse(&x, why);
+    (void)send_reply(&x, false);
+}
+
+/* A header that is too large, too slow or not readable. */
 static int http_error(struct mg_connection *c, int status, const char *text)
 {
-    struct thread *t = mg_get_thread_pointer(c);
+    const struct thread *t = mg_get_thread_pointer(c);
+    (void)status;
+    (void)text;
     if (!t)
         return 1;
-    struct exchange x = {.c = c, .t = t};
-    x.q.public_url = t->server->s.public_url;
-    body_watch_end(t->watch);
-    if (!debt_settle(&t->debt))
-        return 0;
-    http_reply_clear(&t->space.reply);
-    request_id_set(NULL, rng_real(), x.q.id);
-    (void)text;
-    char detail[128];
-    snprintf(detail, sizeof detail,
-             "its method, first line or a header cannot be read, or they exceed %u bytes",
-             t->server->s.header_max);
-    if (seat_is_ended(t->seat))
-        refuse(&x, "your connection was needed for another; send requests at once");
-    else
-        problem_simple(&x.q, &t->space.reply, status == 431 ? ERR_HEADERS : ERR_BAD_REQUEST,
-                       detail);
-    t->space.reply.close = true;
-    (void)send_reply(&x, false);
+    answer_unserved(c, seat_is_late(t->seat)    ? REFUSAL_SLOW
+                       : seat_is_ended(t->seat) ? REFUSAL_GAVE_WAY
+                                                : REFUSAL_UNREADABLE);
     return 0;
 }
 
@@ -394,8 +390,12 @@ static struct http_server *server_new(const struct http_server_settings *setting
         return NULL;
     s->s = *settings;
     handover_init(&s->handover, settings->threads);
-    const struct seats_settings seats = {settings->threads, settings->per_address,
-                                         s->handover.above, find_ends};
+    const struct seats_settings seats = {.n = settings->threads,
+                                         .per_address = settings->per_address,
+                                         .below = s->handover.above,
+                                         .ends = find_ends,
+                                         .header_ms = settings->header_ms,
+                                         .idle_ms = settings->keep_alive_ms};
     s->watchdog.watches = calloc(settings->threads, sizeof *s->watchdog.watches);
     s->watchdog.n = settings->threads;
     s->watchdog.clock = settings->clock;

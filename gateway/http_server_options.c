@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The watch (seats.h) keeps the deadlines, and tells who was too slow: civetweb's own, of which it
+ * says no more than "malformed", are for what the watch cannot find. */
+enum { BEHIND_MS = 1000 };
+
 void http_server_options_fill(const struct http_server_settings *s, const char *ports,
                               struct http_server_options *out)
 {
@@ -12,7 +16,7 @@ void http_server_options_fill(const struct http_server_settings *s, const char *
                                                 {"listen_backlog", "1024"},
                                                 {"enable_keep_alive", "yes"},
                                                 {"keep_alive_timeout_ms", out->keep},
-                                                {"request_timeout_ms", out->header},
+                                                {"request_timeout_ms", out->stall},
                                                 {"max_request_size", out->size},
                                                 {"tcp_nodelay", "1"},
                                                 {"decode_url", "no"},
@@ -22,8 +26,8 @@ void http_server_options_fill(const struct http_server_settings *s, const char *
                                                 {"access_control_allow_headers", ""},
                                                 {NULL, NULL}};
     snprintf(out->threads, sizeof out->threads, "%u", s->threads);
-    snprintf(out->header, sizeof out->header, "%d", s->header_ms);
-    snprintf(out->keep, sizeof out->keep, "%d", s->keep_alive_ms);
+    snprintf(out->stall, sizeof out->stall, "%d", s->header_ms + BEHIND_MS);
+    snprintf(out->keep, sizeof out->keep, "%d", s->keep_alive_ms + s->header_ms + BEHIND_MS);
     snprintf(out->size, sizeof out->size, "%u", s->header_max);
     memcpy(out->list, list, sizeof list);
 }

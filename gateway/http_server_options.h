@@ -6,8 +6,8 @@
 enum { HTTP_SERVER_OPTIONS = 16 };
 
 struct http_server_options {
-    char threads[16], header[16], keep[16], size[16]; /* where some of the values stand */
-    const char *list[HTTP_SERVER_OPTIONS][2];         /* ends in NULL */
+    char threads[16], stall[16], keep[16], size[16]; /* where some of the values stand */
+    const char *list[HTTP_SERVER_OPTIONS][2];        /* ends in NULL */
 };
 
 /* ports: "HOST:PORT", borrowed as long as the options. */

@@ -12,13 +12,15 @@
 #include "gateway/shares.h"
 
 enum { EMPTY, WAITS, SERVES, HELD, ENDED };
-enum { LINE = 64 };
+enum { LINE = 64, UNKNOWN = -1 };
 enum {
     LOOK_MS = 250,
     PRESSED_MS = 20,       /* while somebody waits for a thread */
     SILENT_US = 50 * 1000, /* a client that opens a connection has something to ask */
     IDLE_US = 500 * 1000,  /* one that asks again and again is not idle */
-    ASK_US = 250 * 1000    /* so often busy connections are asked to end */
+    ASK_US = 250 * 1000,   /* so often busy connections are asked to end */
+    CHECK_US =
+        200 * 1000 /* and those that wait for how long they have: each look, unless pressed */
 };
 
 struct seat {
@@ -27,20 +29,25 @@ struct seat {
     struct seats *all;
     _Atomic unsigned waits; /* so often it began to wait: the watch sees whether this is another */
     _Atomic bool silent;    /* it has sent no request yet */
+    _Atomic int64_t read;   /* bytes of its requests, or UNKNOWN */
     const void *connection; /* this and the next: of whoever has the seat, or HELD it */
     struct share *counted;  /* to its address; NULL: not yet */
-    bool crowded;           /* why it is ENDED */
+    bool crowded, late;     /* why it is ENDED */
+    int fd;                 /* UNKNOWN: not looked for yet, or not found */
     unsigned seen;          /* the watch's own, as the next: of waits */
     int64_t since_us;       /* seen since; -1: does not wait, or is not to be closed now */
+    int64_t begun_us;       /* its header was, as far as seen; -1: not yet */
+    int64_t came;           /* what counts as read where that is UNKNOWN; -1: not yet */
 };
 
 struct seats {
     struct seats_settings s;
     struct shares *shares; /* each address its share of connections; NULL: no limit */
     pthread_mutex_t lock;  /* over it */
-    struct metric *crowded, *gave_way;
+    struct metric *crowded, *gave_way, *late;
     _Atomic unsigned to_end; /* so many answers shall end their connections */
     int64_t asked_us;        /* the watch's own, as all below */
+    int64_t checked_us;
     struct socket_peer *peers;
     size_t peers_n;
     bool listed;
@@ -56,7 +63,7 @@ int seats_new(const struct seats_settings *settings, struct seats **out)
     memset(s, 0, size);
     s->s = *settings;
     pthread_mutex_init(&s->lock, NULL);
-    s->asked_us = -ASK_US;
+    s->asked_us = s->checked_us = -ASK_US;
     s->peers = calloc((size_t)settings->below, sizeof *s->peers);
     unsigned each = settings->per_address;
     if (!s->peers || (each && shares_new(each, &s->shares) != 0)) {
@@ -69,6 +76,8 @@ int seats_new(const struct seats_settings *settings, struct seats **out)
                                  "Connections refused because their address had too many.");
     s->gave_way = metrics_counter("offpath_http_gave_way_total", "",
                                   "Idle connections closed because others waited for a thread.");
+    s->late = metrics_counter("offpath_http_slow_headers_total", "",
+                              "Connections ended because a header came too slowly.");
     *out = s;
     return 0;
 }
@@ -100,7 +109,9 @@ void seat_take(struct seat *t, const void *connection)
 {
     t->connection = connection;
     t->counted = NULL;
-    t->crowded = false;
+    t->crowded = t->late = false;
+    t->fd = UNKNOWN;
+    atomic_store_explicit(&t->read, 0, memory_order_relaxed);
     atomic_store_explicit(&t->silent, true, memory_order_relaxed);
     begin_to_wait(t);
 }
@@ -141,6 +152,13 @@ bool seat_serve(struct seat *t, const char *address)
     return false;
 }
 
+void seat_read(struct seat *t, size_t n)
+{
+    int64_t read = atomic_load_explicit(&t->read, memory_order_relaxed);
+    read = n == 0 || read == UNKNOWN ? UNKNOWN : read + (int64_t)n;
+    atomic_store_explicit(&t->read, read, memory_order_relaxed);
+}
+
 void seat_wait(struct seat *t)
 {
     if (!seat_is_ended(t))
@@ -173,6 +191,11 @@ bool seat_is_ended(const struct seat *t)
     while ((state = atomic_load_explicit(&t->state, memory_order_acquire)) == HELD)
         sched_yield();
     return state == ENDED;
+}
+
+bool seat_is_late(const struct seat *t)
+{
+    return seat_is_ended(t) && t->late;
 }
 
 /* ---- the watch */
@@ -218,12 +241,24 @@ static int descriptor_of(const struct seats *s, const struct socket_ends *ends)
     return fd;
 }
 
-/* Whoever has sent something that is not read yet is not idle. The list may be older than this
- * connection, and its descriptor another's by now: so it is asked again, while it is HELD. */
-static bool end(const struct seats *s, const struct socket_ends *ends)
+/* Of a connection that is HELD. The list may be older than it, and its descriptor another's by now:
+ * so that is asked. From then on it stays: it is closed behind `leave` only. */
+static int find_descriptor(struct seats *s, struct seat *t, int port)
 {
-    int unread = 0, fd = descriptor_of(s, ends);
-    return fd >= 0 && socket_is_of(fd, ends) && ioctl(fd, FIONREAD, &unread) == 0 && unread == 0 &&
+    struct socket_ends ends;
+    if (t->fd == UNKNOWN && s->s.ends(t->connection, &ends)) {
+        list_peers(s, port);
+        int fd = descriptor_of(s, &ends);
+        t->fd = fd >= 0 && socket_is_of(fd, &ends) ? fd : UNKNOWN;
+    }
+    return t->fd;
+}
+
+/* Whoever has sent something that is not read yet is not idle. */
+static bool end(int fd)
+{
+    int unread = 0;
+    return fd >= 0 && ioctl(fd, FIONREAD, &unread) == 0 && unread == 0 &&
            shutdown(fd, SHUT_RD) == 0;
 }
 
@@ -234,10 +269,8 @@ static bool count(struct seats *s, struct seat *t, int port)
     bool ended = false;
     if (!hold(t))
         return false;
-    if (!t->counted && s->s.ends(t->connection, &ends) && !count_to(t, ends.peer)) {
-        list_peers(s, port);
-        ended = t->crowded = end(s, &ends);
-    }
+    if (!t->counted && s->s.ends(t->connection, &ends) && !count_to(t, ends.peer))
+        ended = t->crowded = end(find_descriptor(s, t, port));
     let_go(t, ended);
     if (ended)
         metrics_add(s->crowded, 1);
@@ -258,10 +291,10 @@ static struct view look_around(struct seats *s, int64_t now_us)
         unsigned waits = atomic_load_explicit(&t->waits, memory_order_relaxed);
         v.taken += state != EMPTY;
         v.ended += state == ENDED;
-        if (state != WAITS)
-            t->since_us = -1;
-        else if (t->since_us < 0 || t->seen != waits)
-            t->since_us = now_us;
+        if (state != WAITS || t->since_us < 0 || t->seen != waits) {
+            t->since_us = state == WAITS ? now_us : -1;
+            t->begun_us = t->came = -1;
+        }
         t->seen = waits;
     }
     return v;
@@ -275,15 +308,68 @@ static bool close_crowded(struct seats *s, int port)
     return any;
 }
 
-static bool close_idle(struct seats *s, struct seat *t)
+/* Does it still wait as it was seen to, HELD? */
+static bool hold_seen(struct seat *t)
 {
-    struct socket_ends ends;
-    bool same = false, ended = false;
     if (!hold(t))
         return false;
-    same = atomic_load_explicit(&t->waits, memory_order_relaxed) == t->seen;
-    if (same && s->s.ends(t->connection, &ends))
-        ended = end(s, &ends);
+    bool same = atomic_load_explicit(&t->waits, memory_order_relaxed) == t->seen;
+    if (!same)
+        let_go(t, false);
+    return same;
+}
+
+/* Has more come than its requests were? */
+static bool has_begun(struct seat *t, int fd)
+{
+    int64_t came = fd >= 0 ? socket_received(fd) : -1;
+    int64_t read = atomic_load_explicit(&t->read, memory_order_relaxed);
+    if (came >= 0 && t->came < 0)
+        t->came = came;
+    return came > (read == UNKNOWN ? t->came : read);
+}
+
+static bool is_over(int64_t since_us, int limit_ms, int64_t now_us)
+{
+    return limit_ms && now_us - since_us >= (int64_t)limit_ms * 1000;
+}
+
+static void end_in_time(struct seats *s, struct seat *t, int port, int64_t now_us)
+{
+    bool silent = is_silent(t), late = false, ended = false;
+    if (!hold_seen(t))
+        return;
+    int fd = find_descriptor(s, t, port);
+    if (!has_begun(t, fd)) {
+        t->begun_us = -1;
+        ended = is_over(t->since_us, silent ? s->s.header_ms : s->s.idle_ms, now_us) && end(fd);
+    } else {
+        if (t->begun_us < 0)
+            t->begun_us = silent ? t->since_us : now_us;
+        late = is_over(t->begun_us, s->s.header_ms, now_us) && shutdown(fd, SHUT_RD) == 0;
+        t->late = late;
+    }
+    let_go(t, ended || late);
+    if (late)
+        metrics_add(s->late, 1);
+}
+
+/* Who has waited from one look to the next, and longer. */
+static void end_late(struct seats *s, int port, int64_t now_us)
+{
+    if (now_us - s->checked_us < CHECK_US)
+        return;
+    s->checked_us = now_us;
+    for (unsigned i = 0; i < s->s.n; i++)
+        if (s->list[i].since_us >= 0 && s->list[i].since_us < now_us)
+            end_in_time(s, &s->list[i], port, now_us);
+}
+
+static bool close_idle(struct seats *s, struct seat *t, int port)
+{
+    if (!hold_seen(t))
+        return false;
+    bool ended = end(find_descriptor(s, t, port));
     let_go(t, ended);
     if (ended)
         metrics_add(s->gave_way, 1);
@@ -308,10 +394,10 @@ static struct seat *longest(struct seats *s, int64_t now_us)
 }
 
 /* For so many that wait. */
-static void make_room(struct seats *s, size_t waiting, int64_t now_us)
+static void make_room(struct seats *s, size_t waiting, int port, int64_t now_us)
 {
     for (struct seat *t; waiting && (t = longest(s, now_us)) != NULL; t->since_us = -1)
-        waiting -= close_idle(s, t);
+        waiting -= close_idle(s, t, port);
     if (waiting && now_us - s->asked_us < ASK_US)
         return;
     s->asked_us = now_us;
@@ -323,6 +409,7 @@ int seats_look(struct seats *s, int port, int64_t now_us)
 {
     s->listed = false;
     const struct view v = look_around(s, now_us);
+    end_late(s, port, now_us);
     if (close_crowded(s, port))
         return PRESSED_MS;
     if (v.taken == s->s.n)
@@ -332,6 +419,6 @@ int seats_look(struct seats *s, int port, int64_t now_us)
         return LOOK_MS;
     }
     size_t waiting = s->peers_n - v.taken;
-    make_room(s, waiting > v.ended ? waiting - v.ended : 0, now_us);
+    make_room(s, waiting > v.ended ? waiting - v.ended : 0, port, now_us);
     return PRESSED_MS;
 }

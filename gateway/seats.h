@@ -5,7 +5,10 @@
  *   all it may have;
  * - where no thread is free and connections wait for one, as many of those that only wait for a
  *   request are closed: whoever has sent none first, then the longest idle; and where all are
- *   busy, as many answers end their connections.
+ *   busy, as many answers end their connections;
+ * - a header that is not whole in its time ends its connection, and so does idleness that takes too
+ *   long. A header begins with the connection, a later one when more has come than the requests
+ *   before it were: the kernel counts what comes, so who waits costs its thread nothing.
  *
  *   EMPTY -- take --> WAITS -- serve --> SERVES        leave: from any of them to EMPTY
  *                     |  ^ ^-- wait --------'
@@ -13,8 +16,8 @@
  *                     HELD --> ENDED                   its descriptor cannot become somebody else's
  *
  * ENDED is shut down for reading only: what arrived before is read, served, and answered whole.
- * take, serve, wait, leave: the connection's thread (wait: whoever makes the answer). look: the
- * watch's. */
+ * take, serve, read, wait, leave: the connection's thread (wait: whoever makes the answer). look:
+ * the watch's. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +35,8 @@ struct seats_settings {
     unsigned per_address; /* connections of one address; 0: no limit */
     int below;            /* descriptors of connections are smaller */
     seats_ends_fn *ends;
+    int header_ms; /* for a header; this and the next: 0: no limit */
+    int idle_ms;   /* from an answer to the next header's beginning */
 };
 /* *out: owned (seats_free). 0, ERR_NOMEM. */
 int seats_new(const struct seats_settings *settings, struct seats **out) must_use;
@@ -41,12 +46,16 @@ struct seat *seats_at(struct seats *s, unsigned i); /* lent until seats_free */
 void seat_take(struct seat *t, const void *connection); /* it begins */
 /* It sent a request, from this address. false: too many connections of its address. */
 bool seat_serve(struct seat *t, const char *address);
+/* So many more bytes that it sent were of its requests; 0: it cannot be told. Before wait. */
+void seat_read(struct seat *t, size_t n);
 void seat_wait(struct seat *t);  /* that is answered: for the next */
 void seat_leave(struct seat *t); /* it ends */
 /* An answer is made: shall it be its connection's last? */
 bool seat_gives_way(struct seat *t);
 /* Has its connection been closed, but for this answer? */
 bool seat_is_ended(const struct seat *t);
+/* And was that because its header took too long? */
+bool seat_is_late(const struct seat *t);
 
 /* Close whom there is no room for. port: where the server listens. Milliseconds until it is time to
  * look again. */

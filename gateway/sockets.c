@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -140,6 +141,16 @@ bool socket_is_of(int fd, const struct socket_ends *ends)
 {
     struct socket_ends want = *ends;
     return is_connection(&want, fd);
+}
+
+int64_t socket_received(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    size_t known = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && len >= known
+               ? (int64_t)info.tcpi_bytes_received
+               : -1;
 }
 
 int sockets_refuse(int local_port)

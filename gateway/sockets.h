@@ -3,6 +3,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "common/err.h"
 
 struct socket_ends {  /* of a connection to us */
@@ -24,6 +25,9 @@ struct socket_peer { /* a connection to us */
  * max are told. Some may end meanwhile: see socket_is_of. */
 size_t sockets_of_port(int local_port, int below, struct socket_peer *list, size_t max);
 bool socket_is_of(int fd, const struct socket_ends *ends);
+
+/* Bytes that came on this connection so far, read or not; -1: not known. */
+int64_t socket_received(int fd);
 
 /* Close our listener on that port for clients without telling its owner: its descriptor becomes an
  * event that never comes, so nobody spins or fails. How many were replaced. */

@@ -1,14 +1,17 @@
 /* wire.h - what came on the wire, told from the traces civetweb's parser leaves in its buffer:
  * other parsers would read these requests differently, and the guard must see them. Any thread. */
 #pragma once
-#include <stdbool.h>
-#include <stddef.h>
+#include "gateway/http.h"
 
-/* "Name : value": civetweb cuts the space off, other parsers see another name. */
-bool wire_has_gap(const char *name, const char *value);
-/* civetweb stops reading headers at a line that is none (folded, odd name) and forgets the rest: a
- * length among it would make the body a request. value: of the last header it read. */
-bool wire_ends_early(const char *value);
+/* Names that the guard shall refuse become " ":
+ * - "Name : value": civetweb cuts the space off, other parsers see another name;
+ * - the last, where civetweb stopped at a line that is no header (folded, odd name) and forgot the
+ *   rest: a length among it would make the body a request. Of so many as it can keep it is not
+ *   known. */
+void wire_mark(struct http_header *headers, size_t n, size_t kept_max);
+/* Bytes of a request's head, with a line's end that stood before it. start: of civetweb's buffer.
+ * 0: cannot be told. */
+size_t wire_head_size(const char *start, const struct http_header *headers, size_t n);
 /* Two empty lines before a request: civetweb reads its body from the wrong place. One is fine.
  * line: where the request's line begins; *start: where those of this buffer do, kept between calls
  * (NULL: not known yet); size: of the buffer. */

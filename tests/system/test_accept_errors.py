@@ -1,6 +1,7 @@
 """Requests that are wrong: the right status and code, and the next request works."""
 import contextlib
 import json
+import re
 import select
 import socket
 import time
@@ -131,36 +132,61 @@ def test_headers_that_are_too_large_are_refused(site):
     assert text[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400", b"HTTP/1.1 413"), text[:200]
 
 
-def held_open(address, first, drip, limit):
-    """Seconds until the other side ends a connection that sends `first`, then `drip` again and again."""
+def whole_answer(s):
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += s.recv(4096)
+    head, _, body = text.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 "), text
+    left = int(re.search(rb"Content-Length: (\d+)", head)[1]) - len(body)
+    while left:
+        left -= len(s.recv(left))
+
+
+def cut_off(address, first, drip, before=b""):
+    """What who sends `first`, then `drip` again and again is answered until the other side ends the connection. `before`: a request
+    on the same connection that is answered first."""
     host, port = address.rsplit(":", 1)
-    began = time.monotonic()
-    with socket.create_connection((host, int(port)), timeout=5) as s:
+    answer, until = b"", time.monotonic() + 30
+    with socket.create_connection((host, int(port)), timeout=30) as s:
+        if before:
+            s.sendall(before)
+            whole_answer(s)
         s.sendall(first)
-        s.settimeout(0.5)
-        while time.monotonic() - began < limit:
+        s.settimeout(0.2)
+        while time.monotonic() < until:
             try:
-                if not s.recv(4096):
-                    break
+                part = s.recv(4096)
+                if not part:
+                    return answer
+                answer += part
             except TimeoutError:
-                try:
-                    s.sendall(drip)
-                except OSError:
-                    break
-            except ConnectionResetError:
-                break
-    return time.monotonic() - began
+                if not answer:
+                    with contextlib.suppress(OSError):
+                        s.sendall(drip)
+    raise AssertionError(f"still open after 30 s: {answer}")
 
 
-def test_slow_headers_are_cut_off(site):
-    assert held_open(site.address, f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode(), b"X-A: b\r\n", 40) < 40
+@pytest.fixture(scope="module")
+def hasty(shared):
+    return shared.gateway(OFFPATH_HEADER_DEADLINE="2s", OFFPATH_BODY_DEADLINE="5s").address()
 
 
-def test_a_slow_body_is_cut_off(new_site, site):
-    slow = new_site().prepare()
-    gateway = slow.gateway(OFFPATH_BODY_DEADLINE="2s")
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
-    assert held_open(gateway.address(), head.encode(), b" ", 20) < 20
+def too_slow(answer, code):
+    assert answer.startswith(b"HTTP/1.1 408 ") and answer.count(b"HTTP/1.1 ") == 1, answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code, answer
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /errors/slow-header HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "later"])
+@pytest.mark.parametrize("drip", [b"X-A: b\r\n", b""], ids=["drip", "silence"])
+def test_slow_headers_are_cut_off(hasty, site, before, drip):
+    too_slow(cut_off(hasty, f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode(), drip, before), "slow-header")
+
+
+@pytest.mark.parametrize("drip", [b" ", b""], ids=["drip", "silence"])
+def test_a_slow_body_is_cut_off(hasty, site, drip):
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
+    too_slow(cut_off(hasty, head.encode(), drip), "slow-body")
 
 
 def test_slow_bodies_of_one_address_leave_room_for_others(new_site):

@@ -8,13 +8,14 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "gateway/seats.h"
 
 enum { THREADS = 3, EACH = 2, MANY = 8, BELOW = 512 };
-enum { LOOK_MS = 250, PRESSED_MS = 20 };
+enum { LOOK_MS = 250, PRESSED_MS = 20, HEADER_MS = 10000, IDLE_MS = 75000 };
 
 struct line { /* one connection */
     int client, served;
@@ -37,12 +38,17 @@ static bool find_ends(const void *connection, struct socket_ends *out)
     return l->ends.peer_port != 0;
 }
 
-static int open_place(void **state, unsigned per_address)
+static int open_place(void **state, unsigned per_address, int header_ms)
 {
     struct place *p = calloc(1, sizeof *p);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
-    const struct seats_settings s = {THREADS, per_address, BELOW, find_ends};
+    const struct seats_settings s = {.n = THREADS,
+                                     .per_address = per_address,
+                                     .below = BELOW,
+                                     .ends = find_ends,
+                                     .header_ms = header_ms,
+                                     .idle_ms = header_ms ? IDLE_MS : 0};
     p->listener = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(p->listener, (struct sockaddr *)&at, len), 0);
     assert_int_equal(listen(p->listener, MANY), 0);
@@ -58,12 +64,17 @@ static int open_place(void **state, unsigned per_address)
 
 static int setup(void **state)
 {
-    return open_place(state, EACH);
+    return open_place(state, EACH, 0);
 }
 
 static int setup_unlimited(void **state)
 {
-    return open_place(state, 0);
+    return open_place(state, 0, 0);
+}
+
+static int setup_hasty(void **state)
+{
+    return open_place(state, 0, HEADER_MS);
 }
 
 static int teardown(void **state)
@@ -331,8 +342,146 @@ static void serves_what_came_before_the_end(void **state)
     assert_false(seat_is_ended(p->seat[0]));
 }
 
+/* ---- deadlines */
+
+/* It sends this, and its thread has read it. */
+static void sends(const struct line *l, const char *text)
+{
+    char got[64];
+    ssize_t n = (ssize_t)strlen(text);
+    assert_int_equal(send(l->client, text, (size_t)n, MSG_NOSIGNAL), n);
+    for (ssize_t left = n; left > 0;) {
+        ssize_t some = recv(l->served, got, sizeof got, 0);
+        assert_true(some > 0);
+        left -= some;
+    }
+}
+
+/* Looks each quarter of a second, for so long. */
+static void pass(struct place *p, int ms)
+{
+    for (; ms > 0; ms -= LOOK_MS)
+        assert_int_equal(look(p, LOOK_MS), LOOK_MS);
+}
+
+/* One whose requests so far were `first`. */
+static struct line *asked(struct place *p, unsigned i, const char *first)
+{
+    struct line *l = seated(p, i, "127.0.0.2");
+    sends(l, first);
+    assert_true(seat_serve(p->seat[i], "127.0.0.2"));
+    seat_read(p->seat[i], strlen(first));
+    seat_wait(p->seat[i]);
+    return l;
+}
+
+static void was_late(const struct place *p, unsigned i, const struct line *l)
+{
+    assert_true(is_closed(l));
+    assert_true(seat_is_ended(p->seat[i]));
+    assert_true(seat_is_late(p->seat[i]));
+}
+
+static void ends_a_first_header_in_its_time(void **state)
+{
+    struct place *p = *state;
+    struct line *drips = seated(p, 0, "127.0.0.2"), *silent = seated(p, 1, "127.0.0.2");
+    (void)look(p, 0);
+    pass(p, HEADER_MS - LOOK_MS);
+    sends(drips, "G"); /* it counts from the connection's beginning on */
+    assert_false(seat_is_ended(p->seat[0]) || seat_is_ended(p->seat[1]));
+    pass(p, LOOK_MS);
+    was_late(p, 0, drips);
+    assert_true(is_closed(silent));
+    assert_false(seat_is_late(p->seat[1])); /* it is told nothing */
+}
+
+static void ends_a_later_header_in_the_same_time(void **state)
+{
+    struct place *p = *state;
+    struct line *l = asked(p, 0, "first");
+    (void)look(p, 0);
+    pass(p, 3 * HEADER_MS); /* idle */
+    sends(l, "n");
+    pass(p, HEADER_MS);
+    assert_false(seat_is_ended(p->seat[0]));
+    sends(l, "ext"); /* more of it does not help */
+    pass(p, LOOK_MS);
+    was_late(p, 0, l);
+}
+
+static void ends_what_came_with_the_request_before(void **state)
+{
+    struct place *p = *state;
+    struct line *l = seated(p, 0, "127.0.0.2");
+    sends(l, "firstn");
+    assert_true(seat_serve(p->seat[0], "127.0.0.2"));
+    seat_read(p->seat[0], 2);
+    seat_read(p->seat[0], 3);
+    seat_wait(p->seat[0]);
+    (void)look(p, 0);
+    pass(p, HEADER_MS);
+    assert_false(seat_is_ended(p->seat[0]));
+    pass(p, LOOK_MS);
+    was_late(p, 0, l);
+}
+
+static void gives_each_header_its_own_time(void **state)
+{
+    struct place *p = *state;
+    struct line *l = asked(p, 0, "first");
+    (void)look(p, 0);
+    for (int i = 0; i < 4; i++) {
+        sends(l, "ne");
+        pass(p, HEADER_MS - LOOK_MS);
+        assert_false(seat_is_ended(p->seat[0]));
+        sends(l, "xt");
+        assert_true(seat_serve(p->seat[0], "127.0.0.2"));
+        seat_read(p->seat[0], 4);
+        seat_wait(p->seat[0]);
+    }
+    assert_false(is_closed(l));
+}
+
+static void ends_what_is_idle_too_long(void **state)
+{
+    struct place *p = *state;
+    struct line *l = asked(p, 0, "first"), *other = asked(p, 1, "first");
+    (void)look(p, 0);
+    pass(p, IDLE_MS - LOOK_MS);
+    sends(other, "n");
+    pass(p, HEADER_MS);
+    assert_true(is_closed(l));
+    assert_false(seat_is_late(p->seat[0]));
+    assert_false(seat_is_ended(p->seat[1])); /* its header began in time */
+}
+
+/* What its requests were is not known: then only what comes while it waits tells. */
+static void sees_a_header_begin_where_it_cannot_count(void **state)
+{
+    struct place *p = *state;
+    struct line *l = asked(p, 0, "first");
+    assert_true(seat_serve(p->seat[0], "127.0.0.2"));
+    seat_read(p->seat[0], 0);
+    seat_read(p->seat[0], 7); /* never again, of this connection */
+    seat_wait(p->seat[0]);
+    (void)look(p, 0);
+    pass(p, 3 * HEADER_MS);
+    assert_false(seat_is_ended(p->seat[0]));
+    sends(l, "n");
+    pass(p, HEADER_MS + LOOK_MS);
+    was_late(p, 0, l);
+    leaves(p, 0, l);
+    l = asked(p, 0, "first"); /* the next connection is another */
+    assert_false(seat_is_late(p->seat[0]));
+    (void)look(p, 0);
+    pass(p, 3 * HEADER_MS);
+    assert_false(is_closed(l));
+}
+
 #define TEST(name)           cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_UNLIMITED(name) cmocka_unit_test_setup_teardown(name, setup_unlimited, teardown)
+#define TEST_HASTY(name)     cmocka_unit_test_setup_teardown(name, setup_hasty, teardown)
 
 int main(void)
 {
@@ -347,6 +496,12 @@ int main(void)
         TEST_UNLIMITED(closes_the_silent_before_the_idle),
         TEST(asks_the_busy_to_end_with_an_answer),
         TEST_UNLIMITED(serves_what_came_before_the_end),
+        TEST_HASTY(ends_a_first_header_in_its_time),
+        TEST_HASTY(ends_a_later_header_in_the_same_time),
+        TEST_HASTY(ends_what_came_with_the_request_before),
+        TEST_HASTY(gives_each_header_its_own_time),
+        TEST_HASTY(ends_what_is_idle_too_long),
+        TEST_HASTY(sees_a_header_begin_where_it_cannot_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
