@@ -1,6 +1,6 @@
-/* body_watch.h - a deadline for a body that drips. civetweb's mg_read waits for all bytes however
- * slowly they come, so a watchdog thread shuts the socket down for reading; the read then ends, and
- * the reply can still be written.
+/* body_watch.h - a deadline for a body that drips, or comes no further. civetweb's mg_read waits
+ * for all bytes however slowly they come, so a watchdog thread shuts the socket down for reading;
+ * the read then ends, and the reply can still be written.
  *
  *   OFF -- arm --> ARMED -- end --> OFF
  *                    | overdue

@@ -14,8 +14,9 @@ struct http_server_settings {
     unsigned per_address; /* connections of one address; more: 503, closed; those that send no
                            * request: closed. 0: no limit */
     unsigned header_max;  /* bytes of request line and headers, at least 1024 */
-    int header_ms;        /* until a header is there; stall of a write */
-    int body_ms;          /* until the whole body is there, however it drips */
+    int header_ms;        /* until a header is there */
+    int body_ms;          /* until the whole body is there, however it drips or pauses; about so
+                           * long a reader may take nothing */
     bool streams;         /* replies may have takers: looks at start whether threads are needed */
     int keep_alive_ms;    /* idle connections, until the next header begins */
     http_handler *handler;

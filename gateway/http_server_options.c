@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The watch (seats.h) keeps the deadlines, and tells who was too slow: civetweb's own, of which it
- * says no more than "malformed", are for what the watch cannot find. */
+/* The watch (seats.h, body_watch.h) keeps the deadlines, and tells who was too slow. civetweb's own
+ * are for what the watch cannot find: it says no more than "malformed", takes a body that pauses
+ * for one that ended, and can read on behind no pause within a chunk. */
 enum { BEHIND_MS = 1000 };
 
 void http_server_options_fill(const struct http_server_settings *s, const char *ports,
@@ -26,7 +27,8 @@ void http_server_options_fill(const struct http_server_settings *s, const char *
                                                 {"access_control_allow_headers", ""},
                                                 {NULL, NULL}};
     snprintf(out->threads, sizeof out->threads, "%u", s->threads);
-    snprintf(out->stall, sizeof out->stall, "%d", s->header_ms + BEHIND_MS);
+    int longest_ms = s->header_ms > s->body_ms ? s->header_ms : s->body_ms;
+    snprintf(out->stall, sizeof out->stall, "%d", longest_ms + BEHIND_MS);
     snprintf(out->keep, sizeof out->keep, "%d", s->keep_alive_ms + s->header_ms + BEHIND_MS);
     snprintf(out->size, sizeof out->size, "%u", s->header_max);
     memcpy(out->list, list, sizeof list);

@@ -25,23 +25,28 @@ static void handle(void *arg, struct http_request *q, struct http_reply *r)
     buf_add(&r->body, body ? body : "", len);
 }
 
-static int setup_with(void **state, int header_ms, int keep_alive_ms)
+static int setup_with(void **state, int header_ms, int body_ms, int keep_alive_ms)
 {
     return place_open(state, &(struct http_server_settings){.threads = 16,
                                                             .header_ms = header_ms,
-                                                            .body_ms = BODY_MS,
+                                                            .body_ms = body_ms,
                                                             .keep_alive_ms = keep_alive_ms,
                                                             .handler = handle});
 }
 
 static int setup(void **state)
 {
-    return setup_with(state, HEADER_MS, 30000);
+    return setup_with(state, HEADER_MS, BODY_MS, 30000);
+}
+
+static int setup_patient(void **state)
+{
+    return setup_with(state, HEADER_MS, 20000, 30000);
 }
 
 static int setup_restless(void **state)
 {
-    return setup_with(state, 8000, 1000);
+    return setup_with(state, 8000, BODY_MS, 1000);
 }
 
 /* What it is answered while it sends one byte after the other, until the end. */
@@ -63,13 +68,44 @@ static void was_too_slow(const char *answer, const char *code)
 #define POST "POST /echo HTTP/1.1\r\nHost: h\r\n"
 #define GET  "GET /one HTTP/1.1\r\nHost: h\r\n\r\n"
 
+/* However much longer than a header it may take: a stall is no end. */
 static void cuts_off_a_slow_body(void **state)
 {
+    static const char *const begun[] = {POST "Content-Length: 5000\r\n\r\n",
+                                        POST "Content-Length: 5000\r\n\r\nx",
+                                        POST "Transfer-Encoding: chunked\r\n\r\n",
+                                        POST "Transfer-Encoding: chunked\r\n\r\n1388\r\nx"};
     const struct place *p = *state;
-    int fd = raw_dial(p->port);
-    raw_send(fd, POST "Content-Length: 5000\r\n\r\n");
-    was_too_slow(receive_dripping(fd), "\"code\":\"slow-body\"");
-    close(fd);
+    for (size_t i = 0; i < sizeof begun / sizeof begun[0]; i++) {
+        int fd = raw_dial(p->port);
+        raw_send(fd, begun[i]);
+        was_too_slow(raw_receive(fd, NULL), "\"code\":\"slow-body\"");
+        close(fd);
+        if (i == 2) /* what it drips is no chunk */
+            continue;
+        fd = raw_dial(p->port);
+        raw_send(fd, begun[i]);
+        was_too_slow(receive_dripping(fd), "\"code\":\"slow-body\"");
+        close(fd);
+    }
+}
+
+/* In time, though it paused for longer than civetweb waits for a header. */
+static void waits_for_a_body_that_pauses(void **state)
+{
+    static const char *const halves[][2] = {
+        {POST "Content-Length: 7\r\n\r\none", " two"},
+        {POST "Transfer-Encoding: chunked\r\n\r\n7\r\none", " two\r\n0\r\n\r\n"}};
+    const struct place *p = *state;
+    for (size_t i = 0; i < 2; i++) {
+        int fd = raw_dial(p->port);
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+        raw_send(fd, halves[i][0]);
+        assert_int_equal(poll(&readable, 1, 3500), 0);
+        raw_send(fd, halves[i][1]);
+        raw_status_is(raw_receive(fd, "got one two"), 200);
+        close(fd);
+    }
 }
 
 static void cuts_off_a_slow_header(void **state)
@@ -193,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(cuts_off_a_slow_body),
+        cmocka_unit_test_setup_teardown(waits_for_a_body_that_pauses, setup_patient, place_close),
         TEST(cuts_off_a_slow_header),
         TEST(closes_who_sends_nothing),
         TEST(gives_a_later_header_no_more_time),
