@@ -11,17 +11,13 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "gateway/body_read.h"
-#include "gateway/body_watch.h"
-#include "gateway/debt.h"
 #include "gateway/guard.h"
 #include "gateway/handover.h"
 #include "gateway/http_server_options.h"
-#include "gateway/http_space.h"
-#include "gateway/http_write.h"
+#include "gateway/http_thread.h"
 #include "gateway/problem.h"
 #include "gateway/refusal.h"
 #include "gateway/request_id.h"
-#include "gateway/seats.h"
 #include "gateway/sockets.h"
 #include "gateway/wire.h"
 
@@ -31,22 +27,12 @@ enum {
     START_MS = 10000
 };
 
-struct thread { /* one of civetweb's; belongs to it but for the watch */
-    struct http_server *server;
-    struct http_space space;
-    struct body_watch *watch;
-    struct debt debt;
-    struct http_date date;
-    struct seat *seat;
-    const char *start; /* of civetweb's buffer, where a request begins */
-};
-
 struct http_server {
     struct http_server_settings s;
     struct mg_context *ctx;
     char address[96], failure[256];
     int port;
-    struct thread *threads;
+    struct http_thread *threads;
     struct seats *seats;
     _Atomic unsigned workers, masters, in_flight;
     _Atomic bool closing;
@@ -58,7 +44,7 @@ struct http_server {
 struct exchange { /* one request */
     struct http_request q;
     struct mg_connection *c;
-    struct thread *t;
+    struct http_thread *t;
     bool expect, read; /* wants 100 Continue; the body was read whole */
 };
 
@@ -78,7 +64,7 @@ static bool find_ends(const void *connection, struct socket_ends *out)
 }
 
 /* ---- the watchdog of bodies */
-static void watch_arm(struct thread *t, const struct mg_connection *c, int64_t ms)
+static void watch_arm(struct http_thread *t, const struct mg_connection *c, int64_t ms)
 {
     const struct socket_ends ends = ends_of(c);
     body_watch_arm(t->watch, &ends, clock_mono_us(t->server->s.clock) + ms * 1000);
@@ -272,12 +258,13 @@ static void answer_unserved(struct mg_connection *c, enum refusal why)
     http_reply_clear(&x.t->space.reply);
     refuse(&x, why);
     (void)send_reply(&x, false);
+    x.t->told = true;
 }
 
 /* A header that is too large, too slow or not readable. */
 static int http_error(struct mg_connection *c, int status, const char *text)
 {
-    const struct thread *t = mg_get_thread_pointer(c);
+    const struct http_thread *t = mg_get_thread_pointer(c);
     (void)status;
     (void)text;
     if (!t)
@@ -298,25 +285,36 @@ static void *init_thread(const struct mg_context *ctx, int type)
     if (type != 1)
         return NULL;
     unsigned i = atomic_fetch_add(&s->workers, 1);
-    struct thread *t = &s->threads[i < s->s.threads ? i : 0];
+    struct http_thread *t = &s->threads[i < s->s.threads ? i : 0];
     pthread_setname_np(pthread_self(), "http");
     return t;
 }
 
 static int connection_begin(const struct mg_connection *c, void **data)
 {
-    const struct thread *t = mg_get_thread_pointer(c);
+    struct http_thread *t = mg_get_thread_pointer(c);
     (void)data;
-    if (t)
-        seat_take(t->seat, c);
+    if (!t)
+        return 0;
+    t->told = false;
+    seat_take(t->seat, c);
     return 0;
+}
+
+/* A request that can be read, but not for a path: civetweb ends without a word. */
+static bool is_unanswered(const struct http_thread *t, const struct mg_connection *c)
+{
+    const struct mg_request_info *ri = mg_get_request_info(c);
+    return !t->told && ri && ri->request_method && !ri->local_uri;
 }
 
 static void connection_close(const struct mg_connection *c)
 {
-    struct thread *t = mg_get_thread_pointer(c);
+    struct http_thread *t = mg_get_thread_pointer(c);
     if (!t)
         return;
+    if (is_unanswered(t, c))
+        answer_unserved((struct mg_connection *)c, REFUSAL_TARGET);
     body_watch_end(t->watch);
     debt_end(&t->debt);
     seat_leave(t->seat);
@@ -360,27 +358,10 @@ static bool wait_threads(struct http_server *s)
 
 static void server_free(struct http_server *s)
 {
-    for (unsigned i = 0; s->threads && i < s->s.threads; i++) {
-        http_space_fini(&s->threads[i].space);
-        debt_fini(&s->threads[i].debt);
-    }
-    free(s->threads);
+    http_threads_free(s->threads, s->s.threads);
     free(s->watchdog.watches);
     seats_free(s->seats);
     free(s);
-}
-
-static void init_threads(struct http_server *s)
-{
-    for (unsigned i = 0; i < s->s.threads; i++) {
-        struct thread *t = &s->threads[i];
-        t->server = s;
-        t->seat = seats_at(s->seats, i);
-        t->watch = &s->watchdog.watches[i];
-        http_space_init(&t->space);
-        debt_init(&t->debt, &(struct debt_terms){&s->in_flight, &s->closing, s->handover.above,
-                                                 s->s.header_ms, t->seat});
-    }
 }
 
 static struct http_server *server_new(const struct http_server_settings *settings)
@@ -396,16 +377,17 @@ static struct http_server *server_new(const struct http_server_settings *setting
                                          .ends = find_ends,
                                          .header_ms = settings->header_ms,
                                          .idle_ms = settings->keep_alive_ms};
+    const struct debt_terms terms = {&s->in_flight, &s->closing, s->handover.above,
+                                     settings->header_ms, NULL};
     s->watchdog.watches = calloc(settings->threads, sizeof *s->watchdog.watches);
     s->watchdog.n = settings->threads;
     s->watchdog.clock = settings->clock;
     if (s->watchdog.watches && seats_new(&seats, &s->seats) == 0)
-        s->threads = calloc(settings->threads, sizeof *s->threads);
+        s->threads = http_threads_new(settings->threads, s, s->seats, s->watchdog.watches, terms);
     if (!s->threads) {
         server_free(s);
         return NULL;
     }
-    init_threads(s);
     s->watchdog.seats = s->seats;
     s->refused = metrics_counter("offpath_http_refused_total", "",
                                  "Requests refused because too many were being served.");

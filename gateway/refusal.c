@@ -18,6 +18,8 @@ void refusal_reply(enum refusal why, unsigned header_max, const struct http_requ
                               "your connection was needed for another; send requests at once"},
         [REFUSAL_SLOW] = {ERR_SLOW_HEADER, NULL},
         [REFUSAL_UNREADABLE] = {ERR_BAD_REQUEST, NULL},
+        [REFUSAL_TARGET] = {ERR_BAD_REQUEST, "write the path alone into the request's first line, "
+                                             "not http://HOST before it, and not *"},
     };
     char unreadable[128];
     snprintf(unreadable, sizeof unreadable,

@@ -130,6 +130,19 @@ static void ends_the_connection_where_the_reply_says_so(void **state)
     close(fd);
 }
 
+/* Also where what follows is answered at the connection's end. */
+static void keeps_the_order_to_the_end(void **state)
+{
+    struct place *p = *state;
+    int fd = raw_dial(p->port);
+    raw_send(fd, GET("/one") GET("/late") GET("http://h/"));
+    pay(owed(p, 1), "paid");
+    const char *got = raw_receive(fd, NULL), *paid = strstr(got, "paid");
+    assert_non_null(paid);
+    assert_non_null(strstr(paid, "HTTP/1.1 400 "));
+    close(fd);
+}
+
 static void *pay_later(void *due)
 {
     pay(due, "paid");
@@ -161,6 +174,7 @@ int main(void)
         TEST(pays_who_has_hung_up_his_end),
         TEST(survives_a_client_that_is_gone),
         TEST(ends_the_connection_where_the_reply_says_so),
+        TEST(keeps_the_order_to_the_end),
         TEST(stops_when_all_is_paid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,35 @@ static void answers_in_problems_what_it_cannot_read(void **state)
     close(fd);
 }
 
+/* civetweb ends such connections without a word. */
+static void answers_what_is_not_for_a_path(void **state)
+{
+    static const char *const targets[] = {"GET http://h/one", "GET http://h:1/one", "OPTIONS *",
+                                          "POST HTTPS://h/echo"};
+    for (size_t i = 0; i < 2 * sizeof targets / sizeof targets[0]; i++) {
+        char text[200];
+        int fd = dial(*state);
+        snprintf(text, sizeof text, "%s%s HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+                 i % 2 ? "GET /before HTTP/1.1\r\nHost: h\r\n\r\n" : "", targets[i / 2]);
+        raw_send(fd, text);
+        const char *got = raw_receive(fd, NULL), *last = strstr(got + 1, "HTTP/1.1 ");
+        if (i % 2)
+            raw_status_is(got, 200);
+        else
+            assert_null(last);
+        raw_status_is(i % 2 ? last : got, 400);
+        assert_non_null(strstr(got, "\"code\":\"bad-request\""));
+        assert_non_null(strstr(got, "Request-Id: "));
+        close(fd);
+    }
+    int fd = dial(*state); /* what is told is told once */
+    raw_send(fd, "GET one HTTP/1.1\r\nHost: h\r\n\r\n");
+    const char *got = raw_receive(fd, NULL);
+    raw_status_is(got, 400);
+    assert_null(strstr(got + 1, "HTTP/1.1 "));
+    close(fd);
+}
+
 /* Its body would be read from the wrong place, and its end be another request. */
 static void takes_one_empty_line_before_a_request(void **state)
 {
@@ -438,6 +467,7 @@ int main(void)
         TEST(refuses_what_is_too_large),
         TEST(refuses_a_body_cut_short),
         TEST(answers_in_problems_what_it_cannot_read),
+        TEST(answers_what_is_not_for_a_path),
         TEST(takes_one_empty_line_before_a_request),
         TEST(lets_the_guard_see_what_was_sent),
         TEST(cuts_blanks_behind_a_header_value),

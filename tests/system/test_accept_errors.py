@@ -126,6 +126,13 @@ def test_a_method_that_is_none_is_told(site):
     assert text.startswith(b"HTTP/1.1 400 ") and b"its method, first line or a header cannot be read" in text, text[:400]
 
 
+@pytest.mark.parametrize("target", ["GET http://shop.test/v1/flows", "OPTIONS *"])
+def test_what_is_not_for_a_path_is_told(site, target):
+    """A proxy's clients write the whole address: `curl -x http://GATEWAY http://shop.test/v1/flows`."""
+    text = raw_exchange(site.address, f"{target} HTTP/1.1\r\nHost: shop.test\r\n\r\n".encode())
+    assert text.startswith(b"HTTP/1.1 400 ") and b'"bad-request"' in text and b"write the path alone" in text, text
+
+
 def test_headers_that_are_too_large_are_refused(site):
     text = raw_exchange(site.address, (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Big: {'x' * 70000}\r\n"
                                        "Content-Length: 2\r\n\r\n{}").encode())
