@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/failpoint.h"
+
 /* A request that gives up leaves its waiter to the report, which is sure to come later:
  * WAITING -> REPORTED (the request frees it) or WAITING -> LEFT (the report frees it). */
 enum { WAITING, REPORTED, LEFT };
@@ -112,6 +114,7 @@ int publish_start(struct publisher *p, const struct broker_record *r, struct pub
         atomic_fetch_sub(&p->open, 1);
         return err == ERR_FULL ? ERR_OVERLOADED : err == ERR_TOO_LARGE ? err : ERR_NOT_DURABLE;
     }
+    FAILPOINT("after-publish");
     return 0;
 }
 
