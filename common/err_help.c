@@ -7,14 +7,14 @@ const char *err_help(const char *code)
     static const struct {
         const char *code, *help;
     } rows[] = {
-        {"not-json", "Send one JSON value in UTF-8: no BOM, no lone surrogates, no duplicate keys, "
-                     "nothing behind it, at most 64 levels deep."},
+        {"not-json", "Send one JSON value in UTF-8: no BOM, no \\u0000, no lone surrogates, no "
+                     "duplicate keys, nothing behind it, at most 64 levels deep."},
         {"schema", "Each entry of errors[] names the place (JSON Pointer) and the rule; mend it "
                    "and send again."},
         {"expression", "The flow could not compute its key from this request; the detail names "
                        "which. Mend the request, or tell the flow's owner."},
-        {"big-number",
-         "Send integers beyond 2^53 and numbers outside a double's range as strings."},
+        {"big-number", "Send integers beyond 2^53, numbers outside a double's range and those of "
+                       "more than 63 characters as strings."},
         {"guest-key",
          "Without a token, use a UUID as Idempotency-Key: short keys could meet a stranger's."},
         {"too-large", "The flow's request.max_size is the limit; send less."},

@@ -113,7 +113,8 @@ enum job_reason {
       "It answered 429; lower the upstream's rate.")                                               \
     X(HTTP_5XX, "http-5xx", "The service failed.", "It answered 5xx.")                             \
     X(BAD_BODY, "bad-body", "The service sent an unusable answer.",                                \
-      "Not JSON, or `ok` or `result` did not hold.")                                               \
+      "Not JSON (nor is \\u0000 in a text, or a number of over 63 characters), or `ok` or "        \
+      "`result` did not hold.")                                                                    \
     X(TOO_BIG, "too-big", "The service sent too much.", "The answer passes max_response.")         \
     X(BREAKER_OPEN, "breaker-open", "The service is failing at the moment.",                       \
       "The breaker is open after too many failures.")                                              \

@@ -32,9 +32,9 @@ def next_request_works(site):
     b"", b"{", b"productId", b'{"productId": "1"} x', b"\xef\xbb\xbf{\"productId\": \"1\"}",
     b'{"productId": "\xff"}', b'{"productId": "\\ud800"}', b'{"productId": "1", "productId": "2"}',
     b"{'productId': '1'}", b'{"productId": 01}', b'{"productId": "1",}', b"[" * 65 + b"]" * 65,
-    b'{"productId": NaN}',
+    b'{"productId": NaN}', b'{"productId": "\\u0000"}',
 ], ids=["empty", "cut", "word", "tail", "bom", "utf8", "surrogate", "duplicate", "quotes", "zero", "comma",
-        "deep", "nan"])
+        "deep", "nan", "nul"])
 def test_a_body_that_is_no_json(site, body):
     problem(site.post(body=body), 400, "not-json")
 
@@ -51,7 +51,7 @@ def test_a_body_that_does_not_fit_the_schema(site, body, pointer):
     assert all(e["detail"] for e in p["errors"])
 
 
-@pytest.mark.parametrize("number", ["9007199254740993", "1e400", "-9007199254740993"])
+@pytest.mark.parametrize("number", ["9007199254740993", "1e400", "-9007199254740993", "1e-400", "0." + "1" * 62])
 def test_a_number_too_big_to_keep(site, number):
     problem(site.post(body='{"productId": %s}' % number), 422, "big-number")
 
