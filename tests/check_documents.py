@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """check_documents - holds proto/openapi.yaml, proto/asyncapi.yaml and docs/*.md against proto/codes.json
-(which tests/unit/test_codes.c holds against the C tables). Prints what is wrong, nothing if all is well.
+(which tests/unit/test_codes.c holds against the C tables), and docs/architecture.md's walk against the sources. Prints what is wrong, nothing if all is well.
 usage: tests/check_documents.py [ROOT]    exit 0: well; 1: not"""
 import json
 import pathlib
@@ -159,6 +159,20 @@ def check_codes_named(root, codes):
                     say(where, f"`{code}` is no error with status {status}")
 
 
+def check_walk(root):
+    """One request is followed in ten files at most; each has the function it is to be opened at, and all that is beside it is there."""
+    where, text = "docs/architecture.md", (root / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| `(\S+/)(\w+\.c)` `(\w+)` \|.*\| (.*) \|$", text, re.M)
+    if [int(r[0]) for r in rows] != list(range(1, len(rows) + 1)) or not 0 < len(rows) <= 10:
+        say(where, f"{len(rows)} rows to follow one request, 1 to 10 in order are wanted")
+    for _, folder, name, function, beside in rows:
+        for file in [name, *re.findall(r"`([\w/]+\.c)`", beside)]:
+            if not (root / (file if "/" in file else folder + file)).exists():
+                say(where, f"there is no {folder}{file}")
+        if not re.search(rf"^\w[^;\n]*\b{function}\(.*\n(?:.*\n)?{{", (root / folder / name).read_text(), re.M):
+            say(where, f"{folder}{name} has no function {function}")
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[1])
     codes = json.loads((root / "proto/codes.json").read_text())
@@ -166,6 +180,7 @@ def main():
     check_openapi(root / "proto/openapi.yaml", codes["errors"])
     check_asyncapi(root / "proto/asyncapi.yaml")
     check_codes_named(root, codes)
+    check_walk(root)
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 
