@@ -7,6 +7,8 @@
 
 static const int64_t DAY_MS = 86400000;
 
+#define MAX_POLL "45000"
+
 /* Reconnects: quick at first, 2 s at most, so that a broker that came back is used at once. */
 #define COMMON                                                                               \
     {"socket.nagle.disable", "true", false}, {"socket.keepalive.enable", "true", false},     \
@@ -43,7 +45,7 @@ static const struct broker_property consumer_defaults[] = {
     {"heartbeat.interval.ms", "3000", false},
     /* The client's own thread keeps the membership of a loop that hangs: for so long, and so long
      * must the others wait for it when they share anew. 5 min else. */
-    {"max.poll.interval.ms", "45000", false},
+    {"max.poll.interval.ms", MAX_POLL, false},
     {"auto.offset.reset", "earliest", false},
     {"queued.max.messages.kbytes", "16384", false},
     {"queued.min.messages", "1000", false},
@@ -155,6 +157,14 @@ static int apply_table(const struct target *t, const struct broker_property *p)
     return err;
 }
 
+/* The library wants the interval to be no shorter than the session. */
+static int follow_session(const struct target *t, const struct broker_line *line)
+{
+    bool longer = strcmp(line->name, "session.timeout.ms") == 0 &&
+                  strtol(line->value, NULL, 10) > strtol(MAX_POLL, NULL, 10);
+    return longer ? apply(t, "max.poll.interval.ms", line->value, false) : 0;
+}
+
 static int apply_lines(const struct target *t, const char *text)
 {
     struct broker_line *line = calloc(1, sizeof *line);
@@ -165,6 +175,8 @@ static int apply_lines(const struct target *t, const char *text)
         if (line->secret)
             log_secret(line->value);
         refused = apply(t, line->name, line->value, false);
+        if (!refused)
+            refused = follow_session(t, line);
     }
     if (!refused && err == ERR_INVALID)
         log_error("kafka-properties", "line", line->name, "expected", "name=value");

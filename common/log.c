@@ -211,15 +211,16 @@ static bool write_line(const struct buf *out)
     return left == 0;
 }
 
-static void put_line(struct line *l)
+/* suppressed: lines that this one counts. */
+static void put_line(const struct line *l, uint64_t suppressed)
 {
     if (write_line(&l->out)) {
         dropped.lines = 0;
         return;
     }
-    dropped.lines++;
+    dropped.lines += 1 + suppressed;
     if (dropped.metric)
-        metrics_add(dropped.metric, 1);
+        metrics_add(dropped.metric, 1 + (int64_t)suppressed);
 }
 
 void log_write(enum log_level level, const char *event, ...)
@@ -248,7 +249,7 @@ void log_write(enum log_level level, const char *event, ...)
             add_pair(&l, "dropped", log_number((long long)dropped.lines));
         buf_text(&l.out, l.json ? "}\n" : "\n");
         if (buf_ok(&l.out) == 0)
-            put_line(&l);
+            put_line(&l, suppressed);
     }
     pthread_mutex_unlock(&lock);
     buf_fini(&l.out);

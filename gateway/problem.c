@@ -42,7 +42,7 @@ static void log_bug(const struct http_request *q, const struct problem *p)
 {
     struct log_ids before = log_scope(NULL, NULL);
     log_scope(p->job ? p->job : before.job, q->id);
-    log_error("internal", "method", q->method, "path", q->path, "means",
+    log_error("internal", "method", q->method, "path", q->path, "why", err_text(p->err), "means",
               "answered 500: a bug, or the record was edited by hand");
     log_scope_restore(&before);
 }

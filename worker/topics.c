@@ -71,11 +71,15 @@ static int create(const struct broker_settings *b, const struct broker_topic *to
     return EXIT_GOOD;
 }
 
-/* Said of each once; how many. */
-static size_t missing_of_others(const struct broker_topic *there, size_t n,
-                                const struct operator_io *io)
+/* Said of each once; how many. To look at them is a right that whoever makes ours may not have. */
+static size_t missing_of_others(const struct broker_settings *b, struct broker_topic *there,
+                                size_t n, const struct operator_io *io)
 {
     size_t count = 0;
+    if (broker_describe(b, there, n, WAIT_MS)) {
+        fprintf(io->err, "topics: those of others, to which flows emit, cannot be looked at\n");
+        return n;
+    }
     for (size_t i = 0; i < n; i++) {
         bool seen = false;
         for (size_t k = 0; k < i && !seen; k++)
@@ -98,7 +102,7 @@ static int plan(const struct broker_settings *b, struct broker_topic *want, size
     if (!there)
         return EXIT_DEPENDENCY;
     memcpy(there, want, all * sizeof *there);
-    if (broker_describe(b, there, all, WAIT_MS)) {
+    if (broker_describe(b, there, ours, WAIT_MS)) {
         char away[SERVER_AWAY];
         server_away(b->servers, "kafka", away);
         fprintf(io->err, "topics: Kafka %s\n", away);
@@ -106,7 +110,7 @@ static int plan(const struct broker_settings *b, struct broker_topic *want, size
         return EXIT_DEPENDENCY;
     }
     size_t n = missing(there, want, ours, io);
-    size_t others = missing_of_others(there + ours, all - ours, io);
+    size_t others = missing_of_others(b, there + ours, all - ours, io);
     free(there);
     for (size_t i = 0; i < n; i++)
         fprintf(io->out, "create %s, %d partition%s\n", want[i].name, want[i].partitions,

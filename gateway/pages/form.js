@@ -118,9 +118,10 @@ const INPUT_TYPES = { email: "email", uri: "url", date: "date", time: "text", pa
 function line(ctx, schema, name, required) {
   const id = ctx.id(), type = typeOf(schema), number = type === "integer" || type === "number";
   const { hint, error, by } = describe(ctx, schema, id);
+  let blank = false; // an empty text that was set stays one until somebody writes here
   const long = type === "string" && !isSecret(schema) && !INPUT_TYPES[schema.format] && (schema.maxLength ?? 0) > LINE_MAX;
   const example = schema.examples?.[0];
-  const props = { id, "aria-describedby": by, "aria-required": required, autocomplete: isSecret(schema) ? "new-password" : "off",
+  const props = { id, "aria-describedby": by, "aria-required": required, autocomplete: isSecret(schema) ? "new-password" : "off", oninput: () => { blank = false; },
     placeholder: isSecret(schema) || example === undefined ? null : clean(String(example)) };
   const input = changed(ctx, long ? h("textarea", { ...props, rows: 4 })
     : h("input", { ...props, type: isSecret(schema) ? "password" : number ? "text" : INPUT_TYPES[schema.format] || "text", inputmode: number ? (type === "integer" ? "numeric" : "decimal") : null }));
@@ -128,10 +129,10 @@ function line(ctx, schema, name, required) {
     el: h("div", { class: "field" }, label(ctx, schema, name, required, id), hint, error, input),
     get: () => {
       const text = number ? input.value.trim() : input.value;
-      if (text === "") return undefined;
+      if (text === "") return blank ? "" : undefined;
       return number && /^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(text) && isExact(text) ? Number(text) : text;
     },
-    set: (v) => { input.value = v === undefined || v === null ? "" : String(v); },
+    set: (v) => { input.value = v === undefined || v === null ? "" : String(v); blank = v === ""; },
   };
 }
 

@@ -242,6 +242,17 @@ def error(browser, label):
     return browser.text(f"#{field(browser, label).get_attribute('id')}-error")
 
 
+def test_an_empty_text_that_was_given_stays_one(site, browser, before_pages):
+    """As of a job that is run again; once somebody writes there, empty is left out."""
+    before_pages(POSTS)
+    open_form(site, browser)
+    write_json(browser, '{"must": ""}')
+    browser.click("Form")
+    field(browser, "must")
+    browser.click("Start")
+    assert json.loads(posts(browser, 1)[0][1])["must"] == ""
+
+
 def test_what_is_left_empty_is_not_sent(site, browser, before_pages):
     """So the server asks for what must be there, at its field; who means an empty text writes it as JSON."""
     before_pages(POSTS)

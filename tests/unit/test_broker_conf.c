@@ -94,6 +94,21 @@ static void promises_win_over_the_operators_lines(void **state)
     assert_memory_equal(last(&g, "group.id"), "g ", 2);
     assert_memory_equal(last(&g, "partition.assignment.strategy"), "range ", 6);
     assert_null(last(&g, "client.id"));
+    assert_memory_equal(last(&g, "max.poll.interval.ms"), "45000 ", 6);
+}
+
+/* librdkafka refuses a session that is longer than the interval. */
+static void a_longer_session_takes_the_interval_with_it(void **state)
+{
+    (void)state;
+    struct given g = {0};
+    struct broker_settings s = {.servers = "h:1", .properties = "session.timeout.ms=60000"};
+    assert_int_equal(broker_conf_apply(BROKER_CONSUMER, &s, "g", take, &g), 0);
+    assert_memory_equal(last(&g, "max.poll.interval.ms"), "60000 ", 6);
+    g = (struct given){0};
+    s.properties = "session.timeout.ms=60000\nmax.poll.interval.ms=90000";
+    assert_int_equal(broker_conf_apply(BROKER_CONSUMER, &s, "g", take, &g), 0);
+    assert_memory_equal(last(&g, "max.poll.interval.ms"), "90000 ", 6);
 }
 
 static void unknown_and_invalid_names_are_refused_but_for_our_own_optional_ones(void **state)
@@ -171,6 +186,7 @@ int main(void)
         cmocka_unit_test(lines_are_cut_and_unescaped),
         cmocka_unit_test(broken_lines_are_refused),
         cmocka_unit_test(promises_win_over_the_operators_lines),
+        cmocka_unit_test(a_longer_session_takes_the_interval_with_it),
         cmocka_unit_test(unknown_and_invalid_names_are_refused_but_for_our_own_optional_ones),
         cmocka_unit_test(a_topics_configuration_is_taken),
         cmocka_unit_test(a_topic_that_keeps_for_ever_counts_for_90_days),
