@@ -323,12 +323,18 @@ static void share_files(struct gateway *g, unsigned limit)
             "or --threads");
 }
 
+/* What settings alone tell, before any server is asked. */
+static int open_settings(struct gateway *g, char why[GATEWAY_WHY])
+{
+    if (server_urls_check(g->o->redis, g->o->mysql, why) || ports_file_check(g->o->ports_file, why))
+        return EXIT_USAGE;
+    return open_secret(g, why);
+}
+
 static int open_parts(struct gateway *g, char why[GATEWAY_WHY])
 {
     unsigned limit = files_raise();
-    if (server_urls_check(g->o->redis, g->o->mysql, why) || ports_file_check(g->o->ports_file, why))
-        return EXIT_USAGE;
-    int rc = open_secret(g, why);
+    int rc = open_settings(g, why);
     if (rc)
         return rc;
     rc = auth_setup(g->o, &g->serve.auth, &g->auth, why);

@@ -84,6 +84,18 @@ static struct http_due *defer(struct http_request *q)
     return debt_take(&x->t->debt, &ends, q);
 }
 
+/* All of it, in the time there is for it. */
+static int read_whole(struct exchange *x, struct buf *b, size_t max)
+{
+    const struct http_request *q = &x->q;
+    const struct body_source source = {read_some, x->c, q->secret};
+    watch_arm(x->t, x->c, x->t->server->s.body_ms);
+    int err = q->content_length >= 0 ? body_read_counted(&source, b, (size_t)q->content_length)
+                                     : body_read_chunked(&source, b, max);
+    bool late = body_watch_end(x->t->watch);
+    return late && (!err || err == ERR_BAD_REQUEST) ? ERR_SLOW_BODY : err;
+}
+
 static int read_body(struct http_request *q, size_t max, char **body, size_t *len)
 {
     struct exchange *x = (struct exchange *)q;
@@ -97,12 +109,7 @@ static int read_body(struct http_request *q, size_t max, char **body, size_t *le
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (x->expect && mg_write(x->c, go_on, sizeof go_on - 1) <= 0)
         return ERR_BAD_REQUEST;
-    const struct body_source source = {read_some, x->c, q->secret};
-    watch_arm(x->t, x->c, x->t->server->s.body_ms);
-    int err = q->content_length >= 0 ? body_read_counted(&source, b, (size_t)q->content_length)
-                                     : body_read_chunked(&source, b, max);
-    if (body_watch_end(x->t->watch) && (!err || err == ERR_BAD_REQUEST))
-        err = ERR_SLOW_BODY;
+    int err = read_whole(x, b, max);
     if (err && q->secret)
         explicit_bzero(b->data, b->cap); /* nobody is told of what came */
     if (err)

@@ -76,7 +76,7 @@ static size_t missing_of_others(const struct broker_settings *b, struct broker_t
                                 size_t n, const struct operator_io *io)
 {
     size_t count = 0;
-    if (broker_describe(b, there, n, WAIT_MS)) {
+    if (n > 0 && broker_describe(b, there, n, WAIT_MS)) {
         fprintf(io->err, "topics: those of others, to which flows emit, cannot be looked at\n");
         return n;
     }
