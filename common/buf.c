@@ -29,22 +29,15 @@ void buf_clear(struct buf *b)
         b->data[0] = 0;
 }
 
-static bool room(struct buf *b, size_t len)
+/* Of its own, so that room() and what calls it stay short. */
+static __attribute__((noinline)) bool grow(struct buf *b, size_t need)
 {
-    size_t max = b->max ? b->max : MAX_DEFAULT;
-    if (b->failed || len > max || b->len > max - len) {
-        b->failed = true;
-        return false;
-    }
-    size_t need = b->len + len + 1;
-    if (need <= b->cap)
-        return true;
     size_t cap = b->cap > CAP_FIRST ? b->cap : CAP_FIRST;
     while (cap < need)
         cap *= 2;
     if (need == 1) /* an empty text, perhaps for good */
         cap = 1;
-    char *data = realloc(b->data, cap);
+    char *data = b->data ? realloc(b->data, cap) : malloc(cap);
     if (!data) {
         b->failed = b->nomem = true;
         return false;
@@ -52,6 +45,16 @@ static bool room(struct buf *b, size_t len)
     b->data = data;
     b->cap = cap;
     return true;
+}
+
+static inline bool room(struct buf *b, size_t len)
+{
+    size_t max = b->max ? b->max : MAX_DEFAULT;
+    if (b->failed || len > max || b->len > max - len) {
+        b->failed = true;
+        return false;
+    }
+    return b->len + len < b->cap || grow(b, b->len + len + 1);
 }
 
 void buf_reserve(struct buf *b, size_t len)
@@ -67,11 +70,6 @@ void buf_add(struct buf *b, const void *bytes, size_t len)
         memcpy(b->data + b->len, bytes, len);
     b->len += len;
     b->data[b->len] = 0;
-}
-
-void buf_text(struct buf *b, const char *text)
-{
-    buf_add(b, text, strlen(text));
 }
 
 void buf_number(struct buf *b, uint64_t n)
@@ -117,16 +115,23 @@ int buf_ok(const struct buf *b)
     return !b->failed ? 0 : b->nomem ? ERR_NOMEM : ERR_TOO_LARGE;
 }
 
+/* What is taken is mostly kept. malloc and free together cost a third of a realloc. */
+static char *shrunk(char *data, size_t size)
+{
+    char *less = malloc(size);
+    if (!less)
+        return data;
+    memcpy(less, data, size);
+    free(data);
+    return less;
+}
+
 char *buf_take(struct buf *b, size_t *len)
 {
     if (b->failed || !room(b, 0))
         return NULL;
-    char *data = b->data, *less = NULL;
-    data[b->len] = 0;
-    if (b->cap - b->len > SLACK_MAX) /* what is taken is mostly kept */
-        less = realloc(data, b->len + 1);
-    if (less)
-        data = less;
+    b->data[b->len] = 0;
+    char *data = b->cap - b->len > SLACK_MAX ? shrunk(b->data, b->len + 1) : b->data;
     if (len)
         *len = b->len;
     *b = (struct buf){.max = b->max};

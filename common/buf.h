@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "common/err.h"
 
 struct buf {
@@ -22,7 +23,10 @@ void buf_clear(struct buf *b);            /* keep the memory, forget content and
  */
 void buf_reserve(struct buf *b, size_t len);
 void buf_add(struct buf *b, const void *bytes, size_t len);
-void buf_text(struct buf *b, const char *text);
+static inline void buf_text(struct buf *b, const char *text) /* here: of most the size is known */
+{
+    buf_add(b, text, strlen(text));
+}
 void buf_char(struct buf *b, char c);
 void buf_number(struct buf *b, uint64_t n); /* in decimals, without printf's cost */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
