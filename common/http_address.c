@@ -196,23 +196,37 @@ static bool line_set(struct buf *line, const char *name, const char *value)
     return true;
 }
 
-static bool is_typed(const struct http_request *r)
+static bool names(const struct http_request *r, const char *header)
 {
     for (size_t i = 0; i < r->headers_n; i++) {
-        if (strcasecmp(r->headers[i].name, "content-type") == 0)
+        if (strcasecmp(r->headers[i].name, header) == 0)
             return true;
     }
-    return !r->body && !http_method_has_body(r->method);
+    return false;
+}
+
+static bool is_typed(const struct http_request *r)
+{
+    return (!r->body && !http_method_has_body(r->method)) || names(r, "content-type");
 }
 
 bool http_request_line(const struct http_request *r, size_t i, struct buf *line)
 {
     if (i < r->headers_n)
         return line_set(line, r->headers[i].name, r->headers[i].value);
-    size_t extra = i - r->headers_n + is_typed(r);
-    if (extra == 0)
-        return line_set(line, "Content-Type", NULL);
-    return extra == 1 && r->body_len >= EXPECT_MIN && line_set(line, "Expect", NULL);
+    const struct {
+        bool is;
+        const char *name, *value;
+    } extra[] = {
+        {!names(r, "accept-encoding"), "Accept-Encoding", "gzip"},
+        {!is_typed(r), "Content-Type", NULL},
+        {r->body_len >= EXPECT_MIN, "Expect", NULL},
+    };
+    i -= r->headers_n;
+    for (size_t k = 0; k < sizeof extra / sizeof extra[0]; k++)
+        if (extra[k].is && i-- == 0)
+            return line_set(line, extra[k].name, extra[k].value);
+    return false;
 }
 
 static char *trim(char *from, char *end)

@@ -37,7 +37,9 @@ bool http_header_is_valid(const struct header *h);
 bool http_request_is_valid(const struct http_request *r);
 
 /* Line i of the request's headers as curl wants it: "Name: value", "Name;" for an empty value,
- * "Name:" for what curl would add by itself and must not: a form's type, Expect. False: no more. */
+ * "Name:" for what curl would add by itself and must not: a form's type, Expect. gzip is accepted
+ * unless the request says otherwise: all know it, and curl's own line costs more. False: no more.
+ */
 bool http_request_line(const struct http_request *r, size_t i, struct buf *line);
 
 /* Split the raw header lines of an answer in place: names in lower case, values trimmed, lines that

@@ -21,6 +21,7 @@ struct http_exchange {
     struct client *client;
     struct http_shard *shard; /* NULL: waits for its name */
     CURL *easy;
+    CURLU *parsed; /* the URL: curl needs not print it to itself */
     struct curl_slist *headers, *addresses;
     http_done_fn *fn;
     void *arg;
@@ -64,9 +65,8 @@ static void act(struct http_shard *s, int fd, int events)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused)
 {
     (void)easy, (void)unused;
-    bool in = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
-    bool out = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
-    return http_shard_watch(shard, fd, (in ? LOOP_READ : 0) | (out ? LOOP_WRITE : 0)) ? -1 : 0;
+    int events = (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0);
+    return http_shard_watch(shard, fd, events) ? -1 : 0;
 }
 
 static int on_timeout(CURLM *multi, long ms, void *shard)
@@ -132,11 +132,12 @@ static void options_set(struct http_exchange *x)
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* should it ever resolve: wait for no thread */
     curl_easy_setopt(e, CURLOPT_PROXY, "");
+    curl_easy_setopt(e, CURLOPT_NOPROXY, "*"); /* else it asks the environment, each time */
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     /* Else curl multiplexes on any connection whose status line says "HTTP/2" (decision 65). */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip"); /* as the header of http_request_line */
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 1024L);
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
     curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
@@ -161,28 +162,33 @@ static struct http_exchange *spare_take(struct client *c)
     return x;
 }
 
+static void exchange_drop(struct http_exchange *x)
+{
+    curl_easy_cleanup(x->easy);
+    curl_url_cleanup(x->parsed);
+    free(x);
+}
+
 static struct http_exchange *exchange_new(struct client *c)
 {
     if (c->spare_n > 0)
         return spare_take(c);
     struct http_exchange *x = calloc(1, sizeof *x);
-    CURL *easy = x ? curl_easy_init() : NULL;
-    if (!easy) {
-        free(x);
+    if (!x)
+        return NULL;
+    *x = (struct http_exchange){.client = c, .easy = curl_easy_init(), .parsed = curl_url()};
+    if (!x->easy || !x->parsed) {
+        exchange_drop(x);
         return NULL;
     }
-    *x = (struct http_exchange){.client = c, .easy = easy};
     options_set(x);
     return x;
 }
 
 static void spare_trim(struct client *c)
 {
-    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->shards.loads))) {
-        struct http_exchange *x = spare_take(c);
-        curl_easy_cleanup(x->easy);
-        free(x);
-    }
+    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->shards.loads)))
+        exchange_drop(spare_take(c));
 }
 
 static void exchange_free(struct http_exchange *x)
@@ -248,10 +254,19 @@ static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
     return rc || curl_easy_setopt(x->easy, CURLOPT_SSLKEY, t->key) ? ERR_NOMEM : 0;
 }
 
+/* Given a URL that is parsed, curl does not print it to itself and allocate it once more. What does
+ * not parse is given as it is: curl says so when the call runs. */
+static CURLcode url_set(struct http_exchange *x, const char *url)
+{
+    bool parsed = !curl_url_set(x->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
+    curl_easy_setopt(x->easy, CURLOPT_CURLU, parsed ? x->parsed : NULL);
+    return curl_easy_setopt(x->easy, CURLOPT_URL, url);
+}
+
 static int request_set(struct http_exchange *x, const struct http_request *r)
 {
-    bool failed = curl_easy_setopt(x->easy, CURLOPT_URL, r->url) || headers_set(x, r) ||
-                  body_set(x, r) || (!strncasecmp(r->url, "https://", 8) && tls_set(x, r->tls));
+    bool failed = url_set(x, r->url) || headers_set(x, r) || body_set(x, r) ||
+                  (!strncasecmp(r->url, "https://", 8) && tls_set(x, r->tls));
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms > 0 ? r->timeout_ms : 1));
     x->why[0] = 0;
     x->started_ms = loop_now_ms(x->client->loop);
@@ -261,8 +276,6 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
     x->end = (struct http_end){0};
     return failed ? ERR_NOMEM : http_answer_init(&x->answer, r, x->arg);
 }
-
-/* ---- shards */
 
 static bool shard_open(struct http_shard *s)
 {
@@ -309,38 +322,30 @@ static void take_out(struct http_exchange *x)
     LIST_REMOVE(x, link);
 }
 
-/* ---- the end of an exchange */
-
-/* A line of the head above 100 KB, of which we get no part: out of memory to curl before 8.6. */
-static bool is_long_line(CURLcode rc)
-{
-    return rc == CURLE_OUT_OF_MEMORY || (int)rc == TOO_LARGE;
-}
-
 static void end_set(struct http_exchange *x, CURLcode rc)
 {
     static const struct {
         CURLcode rc;
         enum http_end_kind kind;
-    } kinds[] = {
-        {CURLE_OK, END_ANSWER},
-        {CURLE_OPERATION_TIMEDOUT, END_TIMEOUT},
-        {CURLE_COULDNT_RESOLVE_HOST, END_NO_NAME},
-        {CURLE_SSL_CONNECT_ERROR, END_TLS},
-        {CURLE_PEER_FAILED_VERIFICATION, END_TLS},
-        {CURLE_SSL_CACERT_BADFILE, END_TLS},
-        {CURLE_SSL_CERTPROBLEM, END_TLS},
-        {CURLE_SSL_CLIENTCERT, END_TLS},
-        {CURLE_BAD_CONTENT_ENCODING, END_BROKEN},
-        {CURLE_WEIRD_SERVER_REPLY, END_BROKEN},
-        {CURLE_UNSUPPORTED_PROTOCOL, END_BROKEN},
-        {CURLE_ABORTED_BY_CALLBACK, END_ABORTED},
-    };
+    } kinds[] = {{CURLE_OK, END_ANSWER},
+                 {CURLE_OPERATION_TIMEDOUT, END_TIMEOUT},
+                 {CURLE_COULDNT_RESOLVE_HOST, END_NO_NAME},
+                 {CURLE_SSL_CONNECT_ERROR, END_TLS},
+                 {CURLE_PEER_FAILED_VERIFICATION, END_TLS},
+                 {CURLE_SSL_CACERT_BADFILE, END_TLS},
+                 {CURLE_SSL_CERTPROBLEM, END_TLS},
+                 {CURLE_SSL_CLIENTCERT, END_TLS},
+                 {CURLE_BAD_CONTENT_ENCODING, END_BROKEN},
+                 {CURLE_WEIRD_SERVER_REPLY, END_BROKEN},
+                 {CURLE_UNSUPPORTED_PROTOCOL, END_BROKEN},
+                 {CURLE_ABORTED_BY_CALLBACK, END_ABORTED}};
+    /* a line of the head above 100 KB, of which we get no part: no memory to curl before 8.6 */
+    bool long_line = rc == CURLE_OUT_OF_MEMORY || (int)rc == TOO_LARGE;
     x->end.kind = END_LOST;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (kinds[i].rc == rc)
             x->end.kind = kinds[i].kind;
-    x->end.too_big = x->answer.too_big || (is_long_line(rc) && x->end.sent && !x->answer.head_done);
+    x->end.too_big = x->answer.too_big || (long_line && x->end.sent && !x->answer.head_done);
     x->end.head_done = x->answer.head_done;
     x->end.text = x->why[0] ? x->why : rc == CURLE_OK ? "" : curl_easy_strerror(rc);
 }
@@ -463,13 +468,6 @@ static void client_close(struct http_client *client)
     curl_global_cleanup();
 }
 
-static int names_make(struct client *c, const char *name_servers)
-{
-    struct resolver *resolver;
-    int err = resolver_ares_open(c->loop, name_servers, &resolver);
-    return err ? err : names_open(c->loop, resolver, on_name, c, &c->names);
-}
-
 int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_ms,
                           const char *name_servers, struct http_client **out)
 {
@@ -486,7 +484,9 @@ int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_
     buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
     c->rest = loop_timer_new(loop, on_rest, c);
-    int err = c->share && c->rest ? names_make(c, name_servers) : ERR_NOMEM;
+    struct resolver *resolver;
+    int err = c->share && c->rest ? resolver_ares_open(loop, name_servers, &resolver) : ERR_NOMEM;
+    err = err ? err : names_open(loop, resolver, on_name, c, &c->names);
     if (err) {
         client_close(&c->client);
         return err;

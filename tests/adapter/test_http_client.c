@@ -630,6 +630,18 @@ static void bad_requests_are_refused_at_once(void **state)
     assert_int_equal(http_start(w->client, &r, on_done, NULL, &x), ERR_INVALID);
 }
 
+/* The handle is used again, and remembers nothing of it. */
+static void a_url_that_does_not_parse_fails_its_own_call(void **state)
+{
+    struct http_request r = {.method = "GET", .url = "http://[zz]/x", .timeout_ms = 5000};
+    struct seen s = call(*state, &r);
+    assert_int_equal(s.code, CALL_CONNECT);
+    assert_false(s.sent);
+    assert_non_null(strcasestr(s.why, "url"));
+    free(s.body);
+    expect(*state, "/ok", CALL_OK, 200, true);
+}
+
 static void connections_are_kept_and_used_again(void **state)
 {
     unsigned before = server.connections;
@@ -818,6 +830,7 @@ int main(void)
         TEST(private_addresses_are_blocked_where_they_resolve),
         TEST(a_kept_connection_is_checked_too),
         TEST(bad_requests_are_refused_at_once),
+        TEST(a_url_that_does_not_parse_fails_its_own_call),
         TEST(connections_are_kept_and_used_again),
         TEST(who_says_http_2_gets_one_request_at_a_time),
         TEST(a_lost_kept_connection_repeats_only_reading),
