@@ -158,27 +158,28 @@ static int64_t let_go(struct call_gate *g)
 
 void call_gate_pump(struct call_gate *g)
 {
-    call_leases_look(g);
-    int64_t wait = let_go(g);
+    call_leases_look(g, now_us(g));
+    int64_t wait = let_go(g), now = now_us(g);
     if (g->env->may_start(g->env->arg)) {
-        call_leases_ask(g);
-        wait = sooner(wait, leases_wait_us(&g->leases, now_us(g)));
+        call_leases_ask(g, now);
+        wait = sooner(wait, leases_wait_us(&g->leases, now));
     }
     if (wait > 0)
-        look_at(g, clock_mono_ms(g->env->clock) + wait / 1000 + 1);
+        look_at(g, (now + wait) / 1000 + 1);
 }
 
 enum governor_answer call_gate_ask(struct call_gate *g, struct governor_ticket *t, bool may_start)
 {
-    call_leases_look(g);
-    enum governor_answer answer = governor_ask(&g->governor, t, now_us(g), may_start);
+    int64_t now = now_us(g);
+    call_leases_look(g, now);
+    enum governor_answer answer = governor_ask(&g->governor, t, now, may_start);
     if (answer != GOVERNOR_GO)
         return answer;
-    leases_started(&g->leases, now_us(g));
-    call_leases_ask(g);
-    int64_t wait = g->look.place ? -1 : leases_wait_us(&g->leases, now_us(g));
+    leases_started(&g->leases, now);
+    call_leases_ask(g, now);
+    int64_t wait = g->look.place ? -1 : leases_wait_us(&g->leases, now);
     if (wait > 0)
-        look_at(g, clock_mono_ms(g->env->clock) + wait / 1000 + 1);
+        look_at(g, (now + wait) / 1000 + 1);
     return answer;
 }
 

@@ -116,12 +116,12 @@ static void slots_answered(struct call_gate *g, int err, const struct cache_repl
     leases_slots(&g->leases, now_us(g), (unsigned)n.first, (unsigned)n.second);
 }
 
-static void ask_slots(struct call_gate *g, uint64_t worker)
+static void ask_slots(struct call_gate *g, uint64_t worker, int64_t now)
 {
-    struct question q = {.command = {.script = SCRIPT_SLOT_LEASE, .keys = 2}};
     struct leases_slots s;
-    if (g->slot_ask || !leases_ask_slots(&g->leases, now_us(g), &s))
+    if (g->slot_ask || !leases_ask_slots(&g->leases, now, &s))
         return;
+    struct question q = {.command = {.script = SCRIPT_SLOT_LEASE, .keys = 2}};
     add_key(&q, g, 'c');
     add_key(&q, g, 'h');
     add_number(&q, worker);
@@ -143,13 +143,13 @@ static void rate_answered(struct call_gate *g, int err, const struct cache_reply
     leases_rate(&g->leases, now_us(g), (unsigned)n.first, n.second);
 }
 
-static void ask_rate(struct call_gate *g)
+static void ask_rate(struct call_gate *g, int64_t now)
 {
-    struct question q = {.command = {.script = SCRIPT_RATE_LEASE, .keys = 2}};
     char gap[NUMBER];
     unsigned n;
-    if (g->rate_ask || !leases_ask_rate(&g->leases, now_us(g), &n))
+    if (g->rate_ask || !leases_ask_rate(&g->leases, now, &n))
         return;
+    struct question q = {.command = {.script = SCRIPT_RATE_LEASE, .keys = 2}};
     add_key(&q, g, 'r');
     add_key(&q, g, 'h');
     snprintf(gap, sizeof gap, "%.3f", g->governor.tokens.gap_us);
@@ -178,11 +178,11 @@ static void probe_answered(struct call_gate *g, int err, const struct cache_repl
                    open_ms < PROBE_AGAIN_MS ? open_ms : PROBE_AGAIN_MS);
 }
 
-static void ask_probe(struct call_gate *g, uint64_t worker)
+static void ask_probe(struct call_gate *g, uint64_t worker, int64_t now)
 {
-    struct question q = {0};
-    if (g->probe_ask || !governor_wants_probe(&g->governor, now_us(g)))
+    if (g->probe_ask || !governor_wants_probe(&g->governor, now))
         return;
+    struct question q = {0};
     cache_arg_text(&q.command, "SET");
     add_key(&q, g, 'b');
     add_number(&q, worker);
@@ -236,20 +236,20 @@ void call_leases_mind(struct call_gate *g)
 
 /* ---- the gate */
 
-void call_leases_look(struct call_gate *g)
+void call_leases_look(struct call_gate *g, int64_t now)
 {
     if (g->env->cache)
-        leases_look(&g->leases, now_us(g), cache_async_up(g->env->cache));
+        leases_look(&g->leases, now, cache_async_up(g->env->cache));
 }
 
-void call_leases_ask(struct call_gate *g)
+void call_leases_ask(struct call_gate *g, int64_t now)
 {
     uint64_t worker = g->env->cache ? g->env->worker(g->env->arg) : 0;
     if (!worker)
         return;
-    ask_slots(g, worker);
-    ask_rate(g);
-    ask_probe(g, worker);
+    ask_slots(g, worker, now);
+    ask_rate(g, now);
+    ask_probe(g, worker, now);
 }
 
 void call_leases_hold(struct call_gate *g, int64_t ms)

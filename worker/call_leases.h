@@ -3,8 +3,9 @@
 #pragma once
 #include "worker/call_gate.h"
 
-void call_leases_look(struct call_gate *g); /* tell the leases the time and whether Redis is up */
-void call_leases_ask(struct call_gate *g);  /* send what is due */
+/* Tell the leases the time (us) and whether Redis is up; send what is due. */
+void call_leases_look(struct call_gate *g, int64_t now);
+void call_leases_ask(struct call_gate *g, int64_t now);
 /* Retry-After, for all workers. */
 void call_leases_hold(struct call_gate *g, int64_t ms);
 /* The probe is over: others may probe, or wait as long as the breaker is open. */
