@@ -13,7 +13,6 @@ enum {
     CONNECT_MS = 2000,
     LOOK_MS = 1000,
     SILENT_MS = 5000, /* no answer for so long ends the connection */
-    WAITING_MAX = 10000,
     WAITING_BYTES_MAX = 64 << 20,
     ADDRESS_MAX = 256
 };
@@ -262,8 +261,10 @@ static int async_send(struct cache_async *port, const struct cache_command *c, c
         return ERR_INVALID;
     if (!a->commands.up)
         return ERR_IO;
-    if (a->waiting >= WAITING_MAX || a->waiting_bytes >= WAITING_BYTES_MAX)
+    if (a->waiting_bytes >= WAITING_BYTES_MAX) {
+        log_warn("cache-full", "means", "64 MB wait for Redis: events and results are left out");
         return ERR_FULL;
+    }
     struct request *q = request_new(c, fn, arg);
     if (!q)
         return ERR_NOMEM;
