@@ -161,12 +161,20 @@ bool http_method_has_body(const char *method)
            strcmp(method, "PATCH") == 0;
 }
 
+/* RFC 9110, 5.6.2 */
+static bool is_token(unsigned char c)
+{
+    static const char other[] = "!#$%&'*+-.^_`|~";
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || isdigit(c) ||
+           strchr(other, c);
+}
+
 bool http_header_is_valid(const struct header *h)
 {
     if (h->name[0] == 0)
         return false;
     for (const char *p = h->name; *p; p++) {
-        if (!isalnum((unsigned char)*p) && !strchr("!#$%&'*+-.^_`|~", *p))
+        if (!is_token((unsigned char)*p))
             return false;
     }
     for (const unsigned char *p = (const unsigned char *)h->value; *p; p++) {

@@ -138,29 +138,31 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* Lets go who may; the time until more may, -1: no need to look. */
-static int64_t let_go(struct call_gate *g)
+/* Lets go who may; *wait: the time until more may, -1: no need to look. False: nobody may. */
+static bool let_go(struct call_gate *g, int64_t *now, int64_t *wait)
 {
-    int64_t wait = -1;
     bool open = false;
     for (unsigned turns = 0; g->env->may_start(g->env->arg); turns++) {
+        struct governor_ticket *t = NULL;
         if (turns == TURNS_MAX)
-            return 1;
-        struct governor_ticket *t = governor_next(&g->governor, now_us(g), &wait, &open);
+            *wait = 1;
+        else
+            t = governor_next(&g->governor, *now, wait, &open);
         if (!t)
-            break;
+            return true;
         if (!open)
-            leases_started(&g->leases, now_us(g));
+            leases_started(&g->leases, *now);
         call_run_turn(t, open);
+        *now = now_us(g);
     }
-    return wait;
+    return false;
 }
 
 void call_gate_pump(struct call_gate *g)
 {
-    call_leases_look(g, now_us(g));
-    int64_t wait = let_go(g), now = now_us(g);
-    if (g->env->may_start(g->env->arg)) {
+    int64_t now = now_us(g), wait = -1;
+    call_leases_look(g, now);
+    if (let_go(g, &now, &wait)) {
         call_leases_ask(g, now);
         wait = sooner(wait, leases_wait_us(&g->leases, now));
     }

@@ -255,8 +255,9 @@ static void answered(void *arg, struct http_response *a)
     note_why(r, a);
     enum call_code code = a->code == CALL_OK ? read_answer(r, a) : a->code;
     int64_t after_ms = code == CALL_OK ? -1 : retry_after(r, a);
-    note_try(r, code, a->status, now_ms(r) - r->since_ms);
-    call_gate_ended(g, &r->ticket, code, now_ms(r) - r->since_ms);
+    int64_t took_ms = now_ms(r) - r->since_ms;
+    note_try(r, code, a->status, took_ms);
+    call_gate_ended(g, &r->ticket, code, took_ms);
     if (after_ms > 0 && (a->status == 429 || a->status == 503) &&
         retry_is_obeyed(&r->order.call->retry, after_ms))
         call_gate_hold(g, after_ms);
@@ -264,6 +265,7 @@ static void answered(void *arg, struct http_response *a)
     call_gate_pump(g);
 }
 
+/* At since_ms, sent_us. */
 static int send(struct call_run *r)
 {
     const struct flow_call *c = r->order.call;
@@ -273,8 +275,8 @@ static int send(struct call_run *r)
     const struct call_marks marks = {key, r->order.trace};
     int64_t left = r->order.deadline_ms == INT64_MAX
                        ? INT64_MAX
-                       : r->order.deadline_ms - now_ms(r) + DEADLINE_SLACK_MS;
-    int err = call_headers_make(c, &r->request, &marks, clock_wall_us(r->env->clock), &headers);
+                       : r->order.deadline_ms - r->since_ms + DEADLINE_SLACK_MS;
+    int err = call_headers_make(c, &r->request, &marks, r->sent_us, &headers);
     const struct http_request q = {
         .method = c->method,
         .url = r->request.url,
@@ -303,10 +305,10 @@ static void leave_slot(struct call_run *r)
 }
 
 /* The slot is taken already, and what must be recorded is. */
-static void attempt(struct call_run *r)
+static void attempt(struct call_run *r, int64_t now)
 {
     r->phase = CALL_FLYING;
-    r->since_ms = now_ms(r);
+    r->since_ms = now;
     r->sent_us = clock_wall_us(r->env->clock);
     if (r->begun_ms < 0)
         r->begun_ms = r->since_ms;
@@ -324,11 +326,12 @@ static void attempt(struct call_run *r)
 
 static void fly(struct call_run *r)
 {
+    int64_t now = now_ms(r);
     if (r->phase == CALL_QUEUED)
-        r->wait_ms += now_ms(r) - r->since_ms;
+        r->wait_ms += now - r->since_ms;
     metrics_add(gate_of(r)->metrics.flying, 1);
     if (!r->order.mark || r->marked) {
-        attempt(r);
+        attempt(r, now);
         return;
     }
     r->phase = CALL_MARKING;
@@ -339,7 +342,7 @@ void call_run_marked(struct call_run *r, bool marked)
 {
     r->marked = marked;
     if (marked && r->env->may_start(r->env->arg)) {
-        attempt(r);
+        attempt(r, now_ms(r));
         return;
     }
     leave_slot(r);
