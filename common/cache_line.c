@@ -13,7 +13,7 @@ enum {
     CONNECT_MS = 2000,
     LOOK_MS = 1000,
     SILENT_MS = 5000, /* no answer for so long ends the connection */
-    WAITING_BYTES_MAX = 64 << 20,
+    WAITING_BYTES_MAX = 32 << 20,
     ADDRESS_MAX = 256
 };
 
@@ -40,6 +40,7 @@ struct async {
     struct half commands, messages;
     struct cache_channels channels;
     size_t waiting, waiting_bytes;
+    bool full;           /* the log says so */
     int64_t answered_ms; /* last answer, or when waiting began */
     int64_t refused_ms;  /* last answer that was an error */
     bool closing;
@@ -119,6 +120,7 @@ static void request_end(struct async *a, struct request *q, int err, const struc
 {
     a->waiting--;
     a->waiting_bytes -= q->size;
+    a->full = a->full && a->waiting_bytes > WAITING_BYTES_MAX / 2;
     if (q->fn)
         q->fn(q->arg, err, r);
     free(q);
@@ -253,6 +255,17 @@ static struct request *request_new(const struct cache_command *c, cache_reply_fn
     return q;
 }
 
+/* Told once until half of it is answered; of no job. */
+static void note_full(struct async *a)
+{
+    if (a->full)
+        return;
+    a->full = true;
+    struct log_ids before = log_scope(NULL, NULL);
+    log_warn("cache-full", "means", "32 MB wait for Redis: what else it is told is left out");
+    log_scope_restore(&before);
+}
+
 static int async_send(struct cache_async *port, const struct cache_command *c, cache_reply_fn *fn,
                       void *arg)
 {
@@ -262,7 +275,7 @@ static int async_send(struct cache_async *port, const struct cache_command *c, c
     if (!a->commands.up)
         return ERR_IO;
     if (a->waiting_bytes >= WAITING_BYTES_MAX) {
-        log_warn("cache-full", "means", "64 MB wait for Redis: events and results are left out");
+        note_full(a);
         return ERR_FULL;
     }
     struct request *q = request_new(c, fn, arg);

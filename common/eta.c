@@ -21,7 +21,7 @@ static int ascending(const void *a, const void *b)
 bool eta_of(const struct eta_recent *r, struct eta *out)
 {
     uint32_t sorted[ETA_KEPT];
-    if (r->n < ETA_LEAST)
+    if (!eta_is_known(r))
         return false;
     memcpy(sorted, r->ms, r->n * sizeof sorted[0]);
     qsort(sorted, r->n, sizeof sorted[0], ascending);

@@ -18,7 +18,12 @@ struct eta_recent { /* the last ETA_KEPT of a flow; all zero: none yet */
 };
 /* Note one; negative counts as 0, more than 49 days as that. */
 void eta_note(struct eta_recent *r, int64_t ms);
-/* false: fewer than ETA_LEAST, too few to say anything. */
+/* At least ETA_LEAST: enough to say anything. */
+static inline bool eta_is_known(const struct eta_recent *r)
+{
+    return r->n >= ETA_LEAST;
+}
+/* false: it is not known. */
 bool eta_of(const struct eta_recent *r, struct eta *out);
 
 /* The key's name and its text, "P50 P90". */

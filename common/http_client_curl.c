@@ -21,7 +21,7 @@ struct http_exchange {
     struct client *client;
     struct http_shard *shard; /* NULL: waits for its name */
     CURL *easy;
-    CURLU *parsed; /* the URL: curl needs not print it to itself */
+    CURLU *parsed; /* the URL, see url_set */
     struct curl_slist *headers, *addresses;
     http_done_fn *fn;
     void *arg;
@@ -211,18 +211,16 @@ static void exchange_free(struct http_exchange *x)
     spare_trim(c);
 }
 
-static int headers_set(struct http_exchange *x, const struct http_request *r)
+static CURLcode headers_set(struct http_exchange *x, const struct http_request *r)
 {
     struct buf *line = &x->client->scratch;
     for (size_t i = 0; http_request_line(r, i, line); i++) {
-        struct curl_slist *list =
-            buf_ok(line) == 0 ? curl_slist_append(x->headers, buf_str(line)) : NULL;
-        if (!list)
-            return ERR_NOMEM;
-        x->headers = list;
+        struct curl_slist *l = buf_ok(line) ? NULL : curl_slist_append(x->headers, buf_str(line));
+        if (!l)
+            return CURLE_OUT_OF_MEMORY;
+        x->headers = l;
     }
-    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
-    return 0;
+    return curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
 }
 
 static int body_set(struct http_exchange *x, const struct http_request *r)
@@ -254,12 +252,13 @@ static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
     return rc || curl_easy_setopt(x->easy, CURLOPT_SSLKEY, t->key) ? ERR_NOMEM : 0;
 }
 
-/* Given a URL that is parsed, curl does not print it to itself and allocate it once more. What does
- * not parse is given as it is: curl says so when the call runs. */
+/* Given a URL that is parsed, curl up to 8.11 does not print it to itself once more; CURLOPT_URL
+ * comes behind, or it would print this one. A [ may be an address with a zone, which 7.88 loses.
+ * What does not parse is given as it is: curl says so when the call runs. */
 static CURLcode url_set(struct http_exchange *x, const char *url)
 {
-    bool parsed = !curl_url_set(x->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
-    curl_easy_setopt(x->easy, CURLOPT_CURLU, parsed ? x->parsed : NULL);
+    bool ok = !strchr(url, '[') && !curl_url_set(x->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
+    curl_easy_setopt(x->easy, CURLOPT_CURLU, ok ? x->parsed : NULL);
     return curl_easy_setopt(x->easy, CURLOPT_URL, url);
 }
 
@@ -322,6 +321,8 @@ static void take_out(struct http_exchange *x)
     LIST_REMOVE(x, link);
 }
 
+/* ---- the end of an exchange */
+
 static void end_set(struct http_exchange *x, CURLcode rc)
 {
     static const struct {
@@ -374,9 +375,8 @@ static void collect(struct http_shard *s)
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(s->multi, &left)) != NULL;) {
         struct http_exchange *x = NULL;
-        CURLcode rc = m->data.result; /* DONE is the only message; m dies with the removal */
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
-        finish(x, rc);
+        finish(x, m->data.result); /* DONE is the only message; m dies with the removal */
     }
 }
 

@@ -138,8 +138,9 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* Lets go who may; *wait: the time until more may, -1: no need to look. False: nobody may. */
-static bool let_go(struct call_gate *g, int64_t *now, int64_t *wait)
+/* Lets go who may, and moves *at_us on. False: no call may start at all (the lease). *wait: us
+ * until more may, -1: no need to look. */
+static bool let_go(struct call_gate *g, int64_t *at_us, int64_t *wait)
 {
     bool open = false;
     for (unsigned turns = 0; g->env->may_start(g->env->arg); turns++) {
@@ -147,41 +148,41 @@ static bool let_go(struct call_gate *g, int64_t *now, int64_t *wait)
         if (turns == TURNS_MAX)
             *wait = 1;
         else
-            t = governor_next(&g->governor, *now, wait, &open);
+            t = governor_next(&g->governor, *at_us, wait, &open);
         if (!t)
             return true;
         if (!open)
-            leases_started(&g->leases, *now);
+            leases_started(&g->leases, *at_us);
         call_run_turn(t, open);
-        *now = now_us(g);
+        *at_us = now_us(g);
     }
     return false;
 }
 
 void call_gate_pump(struct call_gate *g)
 {
-    int64_t now = now_us(g), wait = -1;
-    call_leases_look(g, now);
-    if (let_go(g, &now, &wait)) {
-        call_leases_ask(g, now);
-        wait = sooner(wait, leases_wait_us(&g->leases, now));
+    int64_t at_us = now_us(g), wait = -1;
+    call_leases_look(g, at_us);
+    if (let_go(g, &at_us, &wait)) {
+        call_leases_ask(g, at_us);
+        wait = sooner(wait, leases_wait_us(&g->leases, at_us));
     }
     if (wait > 0)
-        look_at(g, (now + wait) / 1000 + 1);
+        look_at(g, (at_us + wait) / 1000 + 1);
 }
 
 enum governor_answer call_gate_ask(struct call_gate *g, struct governor_ticket *t, bool may_start)
 {
-    int64_t now = now_us(g);
-    call_leases_look(g, now);
-    enum governor_answer answer = governor_ask(&g->governor, t, now, may_start);
+    int64_t at_us = now_us(g);
+    call_leases_look(g, at_us);
+    enum governor_answer answer = governor_ask(&g->governor, t, at_us, may_start);
     if (answer != GOVERNOR_GO)
         return answer;
-    leases_started(&g->leases, now);
-    call_leases_ask(g, now);
-    int64_t wait = g->look.place ? -1 : leases_wait_us(&g->leases, now);
+    leases_started(&g->leases, at_us);
+    call_leases_ask(g, at_us);
+    int64_t wait = g->look.place ? -1 : leases_wait_us(&g->leases, at_us);
     if (wait > 0)
-        look_at(g, (now + wait) / 1000 + 1);
+        look_at(g, (at_us + wait) / 1000 + 1);
     return answer;
 }
 

@@ -116,10 +116,10 @@ static void slots_answered(struct call_gate *g, int err, const struct cache_repl
     leases_slots(&g->leases, now_us(g), (unsigned)n.first, (unsigned)n.second);
 }
 
-static void ask_slots(struct call_gate *g, uint64_t worker, int64_t now)
+static void ask_slots(struct call_gate *g, uint64_t worker, int64_t at_us)
 {
     struct leases_slots s;
-    if (g->slot_ask || !leases_ask_slots(&g->leases, now, &s))
+    if (g->slot_ask || !leases_ask_slots(&g->leases, at_us, &s))
         return;
     struct question q = {.command = {.script = SCRIPT_SLOT_LEASE, .keys = 2}};
     add_key(&q, g, 'c');
@@ -143,11 +143,11 @@ static void rate_answered(struct call_gate *g, int err, const struct cache_reply
     leases_rate(&g->leases, now_us(g), (unsigned)n.first, n.second);
 }
 
-static void ask_rate(struct call_gate *g, int64_t now)
+static void ask_rate(struct call_gate *g, int64_t at_us)
 {
     char gap[NUMBER];
     unsigned n;
-    if (g->rate_ask || !leases_ask_rate(&g->leases, now, &n))
+    if (g->rate_ask || !leases_ask_rate(&g->leases, at_us, &n))
         return;
     struct question q = {.command = {.script = SCRIPT_RATE_LEASE, .keys = 2}};
     add_key(&q, g, 'r');
@@ -178,9 +178,9 @@ static void probe_answered(struct call_gate *g, int err, const struct cache_repl
                    open_ms < PROBE_AGAIN_MS ? open_ms : PROBE_AGAIN_MS);
 }
 
-static void ask_probe(struct call_gate *g, uint64_t worker, int64_t now)
+static void ask_probe(struct call_gate *g, uint64_t worker, int64_t at_us)
 {
-    if (g->probe_ask || !governor_wants_probe(&g->governor, now))
+    if (g->probe_ask || !governor_wants_probe(&g->governor, at_us))
         return;
     struct question q = {0};
     cache_arg_text(&q.command, "SET");
@@ -236,20 +236,20 @@ void call_leases_mind(struct call_gate *g)
 
 /* ---- the gate */
 
-void call_leases_look(struct call_gate *g, int64_t now)
+void call_leases_look(struct call_gate *g, int64_t at_us)
 {
     if (g->env->cache)
-        leases_look(&g->leases, now, cache_async_up(g->env->cache));
+        leases_look(&g->leases, at_us, cache_async_up(g->env->cache));
 }
 
-void call_leases_ask(struct call_gate *g, int64_t now)
+void call_leases_ask(struct call_gate *g, int64_t at_us)
 {
     uint64_t worker = g->env->cache ? g->env->worker(g->env->arg) : 0;
     if (!worker)
         return;
-    ask_slots(g, worker, now);
-    ask_rate(g, now);
-    ask_probe(g, worker, now);
+    ask_slots(g, worker, at_us);
+    ask_rate(g, at_us);
+    ask_probe(g, worker, at_us);
 }
 
 void call_leases_hold(struct call_gate *g, int64_t ms)

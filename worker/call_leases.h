@@ -4,8 +4,8 @@
 #include "worker/call_gate.h"
 
 /* Tell the leases the time (us) and whether Redis is up; send what is due. */
-void call_leases_look(struct call_gate *g, int64_t now);
-void call_leases_ask(struct call_gate *g, int64_t now);
+void call_leases_look(struct call_gate *g, int64_t at_us);
+void call_leases_ask(struct call_gate *g, int64_t at_us);
 /* Retry-After, for all workers. */
 void call_leases_hold(struct call_gate *g, int64_t ms);
 /* The probe is over: others may probe, or wait as long as the breaker is open. */

@@ -265,7 +265,7 @@ static void answered(void *arg, struct http_response *a)
     call_gate_pump(g);
 }
 
-/* At since_ms, sent_us. */
+/* The attempt's moments (since_ms, sent_us) are set. */
 static int send(struct call_run *r)
 {
     const struct flow_call *c = r->order.call;
@@ -305,10 +305,10 @@ static void leave_slot(struct call_run *r)
 }
 
 /* The slot is taken already, and what must be recorded is. */
-static void attempt(struct call_run *r, int64_t now)
+static void attempt(struct call_run *r, int64_t at_ms)
 {
     r->phase = CALL_FLYING;
-    r->since_ms = now;
+    r->since_ms = at_ms;
     r->sent_us = clock_wall_us(r->env->clock);
     if (r->begun_ms < 0)
         r->begun_ms = r->since_ms;
@@ -326,12 +326,12 @@ static void attempt(struct call_run *r, int64_t now)
 
 static void fly(struct call_run *r)
 {
-    int64_t now = now_ms(r);
+    int64_t at_ms = now_ms(r);
     if (r->phase == CALL_QUEUED)
-        r->wait_ms += now - r->since_ms;
+        r->wait_ms += at_ms - r->since_ms;
     metrics_add(gate_of(r)->metrics.flying, 1);
     if (!r->order.mark || r->marked) {
-        attempt(r, now);
+        attempt(r, at_ms);
         return;
     }
     r->phase = CALL_MARKING;
@@ -424,8 +424,9 @@ void call_run_stop(struct call_run *r, enum call_code code)
     if (r->exchange) {
         http_cancel(r->env->http, r->exchange);
         r->exchange = NULL;
-        note_try(r, code, 0, now_ms(r) - r->since_ms);
-        call_gate_ended(g, &r->ticket, code, now_ms(r) - r->since_ms);
+        int64_t took_ms = now_ms(r) - r->since_ms;
+        note_try(r, code, 0, took_ms);
+        call_gate_ended(g, &r->ticket, code, took_ms);
         call_gate_pump_soon(g);
     } else if (r->phase == CALL_MARKING) {
         leave_slot(r);

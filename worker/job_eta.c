@@ -35,7 +35,7 @@ void job_eta_note(struct job_run *j, int64_t took_ms)
     char name[ETA_NAME], text[ETA_TEXT];
     struct eta eta;
     eta_note(&facts->took, took_ms);
-    if (facts->took.n < ETA_LEAST || !may_tell(j, &facts->tell_ms) || !eta_of(&facts->took, &eta))
+    if (!eta_is_known(&facts->took) || !may_tell(j, &facts->tell_ms) || !eta_of(&facts->took, &eta))
         return;
     eta_name(j->claim.flow->name, name);
     eta_print(&eta, text);

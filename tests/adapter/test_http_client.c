@@ -35,6 +35,9 @@ static const unsigned char bomb[] = {
 static const unsigned char packed[] = {
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x2a, 0x28, 0xca, 0x4c,
     0x4e, 0x55, 0xb2, 0x32, 0x34, 0xaa, 0x05, 0x00, 0xbf, 0x7a, 0xd8, 0x37, 0x0c, 0x00, 0x00, 0x00};
+static const unsigned char deflated[] = {0x78, 0xda, 0xab, 0x56, 0x2a, 0x28, 0xca,
+                                         0x4c, 0x4e, 0x55, 0xb2, 0x32, 0x34, 0xaa,
+                                         0x05, 0x00, 0x1b, 0x09, 0x03, 0xed}; /* that, in deflate */
 
 static void say(int fd, const void *bytes, size_t len)
 {
@@ -155,6 +158,8 @@ static bool answer(int fd, const char *request, unsigned nth)
         say_body(fd, "Content-Encoding: gzip\r\n", bomb, sizeof bomb);
     else if (is(request, "/packed"))
         say_body(fd, "Content-Encoding: gzip\r\n", packed, sizeof packed);
+    else if (is(request, "/unasked"))
+        say_body(fd, "Content-Encoding: deflate\r\n", deflated, sizeof deflated);
     else if (is(request, "/badzip"))
         say_body(fd, "Content-Encoding: gzip\r\n", "no gzip at all", 14);
     else if (is(request, "/redirect"))
@@ -425,6 +430,9 @@ static void the_request_is_what_was_asked(void **state)
     assert_non_null(strstr(s.body, "\r\n\r\n{\"q\":1}"));
     assert_null(strstr(s.body, "Expect"));
     assert_null(strstr(s.body, "trailing"));
+    const char *accepts = strstr(s.body, "Accept-Encoding: gzip\r\n");
+    assert_non_null(accepts);
+    assert_null(strcasestr(accepts + 1, "accept-encoding"));
     free(s.body);
 }
 
@@ -488,10 +496,13 @@ static void hints_and_trailers_are_not_headers(void **state)
 
 static void bytes_are_counted_after_decompression(void **state)
 {
-    struct http_request r = request("/packed");
-    struct seen s = call(*state, &r);
-    assert_string_equal(s.body, "{\"price\":12}");
-    free(s.body);
+    static const char *const paths[] = {"/packed", "/unasked"}; /* only gzip was asked for */
+    for (size_t i = 0; i < 2; i++) {
+        struct http_request r = request(paths[i]);
+        struct seen s = call(*state, &r);
+        assert_string_equal(s.body, "{\"price\":12}");
+        free(s.body);
+    }
     expect(*state, "/bomb", CALL_TOO_BIG, 200, true);
     expect(*state, "/badzip", CALL_BAD_BODY, 200, true);
 }
@@ -630,11 +641,15 @@ static void bad_requests_are_refused_at_once(void **state)
     assert_int_equal(http_start(w->client, &r, on_done, NULL, &x), ERR_INVALID);
 }
 
-/* The handle is used again, and remembers nothing of it. */
+/* The handle has another call's URL, and is used again. */
 static void a_url_that_does_not_parse_fails_its_own_call(void **state)
 {
-    struct http_request r = {.method = "GET", .url = "http://[zz]/x", .timeout_ms = 5000};
+    struct http_request r = {
+        .method = "GET", .url = "http://127.0.0.1:99999/x", .timeout_ms = 5000};
+    expect(*state, "/ok", CALL_OK, 200, true);
+    unsigned before = server.requests;
     struct seen s = call(*state, &r);
+    assert_int_equal(server.requests, before);
     assert_int_equal(s.code, CALL_CONNECT);
     assert_false(s.sent);
     assert_non_null(strcasestr(s.why, "url"));
