@@ -547,6 +547,29 @@ static void waits_for_a_slot_and_for_the_lease(void **state)
     assert_int_equal(http_client_fake_calls(w->env.http), 3);
 }
 
+/* So that what else the shard does is not kept waiting by a full queue. */
+static void a_turn_of_the_gate_ends_and_is_followed_by_the_next(void **state)
+{
+    enum { CALLS = 300, TURN = 256 };
+    struct world *w = *state;
+    struct call_run *all[CALLS];
+    reply(w, (struct http_fake_reply){.body = "1", .delay_ms = 500});
+    w->upstream.concurrency = 1000;
+    call_gates_share(&w->env, 1);
+    w->lease = false;
+    for (size_t i = 0; i < CALLS; i++)
+        all[i] = start(w, INT64_MAX);
+    w->lease = true;
+    call_gates_pump(&w->env);
+    assert_int_equal(http_client_fake_calls(w->env.http), TURN);
+    run(w, 5);
+    assert_int_equal(http_client_fake_calls(w->env.http), CALLS);
+    for (size_t i = 0; i < CALLS; i++) {
+        call_run_stop(all[i], CALL_CANCELLED);
+        call_run_free(all[i]);
+    }
+}
+
 static void an_open_breaker_ends_calls_at_once(void **state)
 {
     struct world *w = *state;
@@ -698,6 +721,7 @@ int main(void)
         CASE(no_attempt_is_planned_beyond_the_deadline),
         CASE(descriptors_bound_the_calls_in_flight),
         CASE(waits_for_a_slot_and_for_the_lease),
+        CASE(a_turn_of_the_gate_ends_and_is_followed_by_the_next),
         CASE(an_open_breaker_ends_calls_at_once),
         CASE(gates_that_close_take_their_open_breaker_along),
         CASE(a_stopped_attempt_counts_as_what_stopped_it),
