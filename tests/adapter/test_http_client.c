@@ -672,7 +672,10 @@ static void who_says_http_2_gets_one_request_at_a_time(void **state)
     enum { AT_ONCE = 8 };
     struct world *w = *state;
     struct seen seen[AT_ONCE];
-    expect(w, "/lie", CALL_OK, 200, true);
+    struct http_request lie = request("/lie");
+    struct seen lied = call(w, &lie); /* 8.14 refuses it, 7.88 takes it as it is */
+    assert_true(lied.code == CALL_OK || lied.code == CALL_BAD_BODY);
+    free(lied.body);
     for (int i = 0; i < AT_ONCE; i++) {
         char path[32];
         snprintf(path, sizeof path, "/echo/%d", i);
