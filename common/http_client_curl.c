@@ -13,15 +13,14 @@
 #include "common/http_route.h"
 #include "common/http_shard.h"
 
-enum { IDLE_MAX_S = 30 }; /* a resting connection older than this is not used again */
-enum { TOO_LARGE = 100 }; /* CURLE_TOO_LARGE, which curl has from 8.6 on */
+enum { IDLE_MAX_S = 30, TOO_LARGE = 100 }; /* of a resting connection; as CURLE of 8.6 */
 
 struct http_exchange {
     struct http_route route; /* first: its wait is all that names.h gives back */
     struct client *client;
     struct http_shard *shard; /* NULL: waits for its name */
     CURL *easy;
-    CURLU *parsed; /* the URL, see url_set */
+    CURLU *parsed; /* the URL, until the connection stands; see url_set */
     struct curl_slist *headers, *addresses;
     http_done_fn *fn;
     void *arg;
@@ -47,6 +46,7 @@ struct client {
     struct loop_timer *rest;
     struct buf scratch;
     bool closing;
+    bool old; /* curl before 8.12, see url_set */
 };
 
 /* ---- sockets and timers */
@@ -104,6 +104,14 @@ static void account(struct http_shard *s, int change)
 
 /* ---- one exchange */
 
+static void parsed_free(struct http_exchange *x)
+{
+    if (x->parsed)
+        curl_easy_setopt(x->easy, CURLOPT_CURLU, NULL);
+    curl_url_cleanup(x->parsed);
+    x->parsed = NULL;
+}
+
 /* Called when the connection stands, before the request is written. A second time: curl found a
  * kept-alive connection dead and wants to send again; only a reading request may be repeated so. */
 static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_port)
@@ -111,6 +119,7 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
     struct http_exchange *x = arg;
     (void)local_ip, (void)port, (void)local_port;
     x->counts |= x->end.sent;
+    parsed_free(x); /* 10,000 that wait for their answers need it no more */
     if (!x->allow_private && http_address_text_is_private(ip)) {
         x->end.blocked = true;
         return CURL_PREREQFUNC_ABORT;
@@ -162,43 +171,38 @@ static struct http_exchange *spare_take(struct client *c)
     return x;
 }
 
-static void exchange_drop(struct http_exchange *x)
-{
-    curl_easy_cleanup(x->easy);
-    curl_url_cleanup(x->parsed);
-    free(x);
-}
-
 static struct http_exchange *exchange_new(struct client *c)
 {
     if (c->spare_n > 0)
         return spare_take(c);
     struct http_exchange *x = calloc(1, sizeof *x);
-    if (!x)
-        return NULL;
-    *x = (struct http_exchange){.client = c, .easy = curl_easy_init(), .parsed = curl_url()};
-    if (!x->easy || !x->parsed) {
-        exchange_drop(x);
+    CURL *easy = x ? curl_easy_init() : NULL;
+    if (!easy) {
+        free(x);
         return NULL;
     }
+    *x = (struct http_exchange){.client = c, .easy = easy};
     options_set(x);
     return x;
 }
 
 static void spare_trim(struct client *c)
 {
-    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->shards.loads)))
-        exchange_drop(spare_take(c));
+    while (c->spare_n > (c->closing ? 0 : http_loads_spare(&c->shards.loads))) {
+        struct http_exchange *x = spare_take(c);
+        curl_easy_cleanup(x->easy);
+        free(x);
+    }
 }
 
 static void exchange_free(struct http_exchange *x)
 {
     struct client *c = x->client;
     http_answer_fini(&x->answer);
+    parsed_free(x);
     curl_slist_free_all(x->headers);
     curl_slist_free_all(x->addresses);
-    if (x->addresses)
-        curl_easy_setopt(x->easy, CURLOPT_RESOLVE, NULL);
+    curl_easy_setopt(x->easy, CURLOPT_RESOLVE, NULL);
     x->headers = x->addresses = NULL;
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, NULL); /* frees curl's copy of the body */
@@ -245,20 +249,20 @@ static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
     const struct upstream_tls *t = tls ? tls : &(const struct upstream_tls){0};
     curl_easy_setopt(x->easy, CURLOPT_CA_CACHE_TIMEOUT, t->ca ? 0L : 86400L);
     const char *ca = t->ca ? t->ca : curl_version_info(CURLVERSION_NOW)->cainfo;
-    CURLcode rc = ca ? curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) : CURLE_OK;
     if (ca) /* with a folder besides, curl reads 140 files each time */
         curl_easy_setopt(x->easy, CURLOPT_CAPATH, NULL);
+    CURLcode rc = ca ? curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) : CURLE_OK;
     rc = rc ? rc : curl_easy_setopt(x->easy, CURLOPT_SSLCERT, t->cert);
     return rc || curl_easy_setopt(x->easy, CURLOPT_SSLKEY, t->key) ? ERR_NOMEM : 0;
 }
 
-/* Given a URL that is parsed, curl up to 8.11 does not print it to itself once more; CURLOPT_URL
- * comes behind, or it would print this one. A [ may be an address with a zone, which 7.88 loses.
- * What does not parse is given as it is: curl says so when the call runs. */
+/* Given a URL that is parsed, an old curl does not print it once more; behind it, or it would print
+ * this one. An address with a zone loses that so; what does not parse, curl refuses in its call. */
 static CURLcode url_set(struct http_exchange *x, const char *url)
 {
-    bool ok = !strchr(url, '[') && !curl_url_set(x->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
-    curl_easy_setopt(x->easy, CURLOPT_CURLU, ok ? x->parsed : NULL);
+    x->parsed = x->client->old && !strchr(url, '[') ? curl_url() : NULL;
+    if (x->parsed && !curl_url_set(x->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS))
+        curl_easy_setopt(x->easy, CURLOPT_CURLU, x->parsed);
     return curl_easy_setopt(x->easy, CURLOPT_URL, url);
 }
 
@@ -278,8 +282,7 @@ static int request_set(struct http_exchange *x, const struct http_request *r)
 
 static bool shard_open(struct http_shard *s)
 {
-    s->multi = curl_multi_init();
-    if (!s->multi)
+    if (!(s->multi = curl_multi_init()))
         return false;
     curl_multi_setopt(s->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
@@ -320,8 +323,6 @@ static void take_out(struct http_exchange *x)
     }
     LIST_REMOVE(x, link);
 }
-
-/* ---- the end of an exchange */
 
 static void end_set(struct http_exchange *x, CURLcode rc)
 {
@@ -372,8 +373,7 @@ static void finish(struct http_exchange *x, CURLcode rc)
 
 static void collect(struct http_shard *s)
 {
-    int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(s->multi, &left)) != NULL;) {
+    for (CURLMsg *m; (m = curl_multi_info_read(s->multi, &(int){0})) != NULL;) {
         struct http_exchange *x = NULL;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
         finish(x, m->data.result); /* DONE is the only message; m dies with the removal */
@@ -477,10 +477,10 @@ int http_client_curl_open(struct loop *loop, unsigned connections, int64_t rest_
         free(c);
         return ERR_NOMEM;
     }
-    c->client.ops = &ops;
-    c->loop = loop;
+    *c = (struct client){.client.ops = &ops, .loop = loop};
     c->shards =
         (struct http_shards){loop, shard_open, shard_close, act, .loads.idle_max = connections};
+    c->old = curl_version_info(CURLVERSION_NOW)->version_num < 0x080c00;
     buf_init(&c->scratch, HTTP_HEAD_MAX);
     c->share = curl_share_init();
     c->rest = loop_timer_new(loop, on_rest, c);
