@@ -15,8 +15,9 @@ try {
     uint16_t status;  /* 0 without an answer */
     uint8_t waited;   /* enum try_wait: what took longest */
     uint8_t code;     /* enum call_code */
-};
-struct tries { /* zeroed: none */
+}
+__attribute__((packed, aligned(4)));
+struct tries { /* zeroed: none; each call in flight has one, so a try takes 20 bytes */
     struct try kept[TRIES_KEPT];
     unsigned made;
 };
