@@ -399,8 +399,7 @@ def listen(site, got, listens):
         f = s.makefile("rwb")
         f.write(b"PSUBSCRIBE op:j:*\r\n")
         f.flush()
-        while True:
-            message = read_resp(f)
+        while message := read_resp(f):  # nothing: Redis is stopped
             listens.set()  # the first is that it listens
             if message[0] == b"pmessage":
                 got.append((message[2].decode(), message[3].decode()))
