@@ -23,8 +23,8 @@ void buf_clear(struct buf *b);            /* keep the memory, forget content and
  */
 void buf_reserve(struct buf *b, size_t len);
 void buf_add(struct buf *b, const void *bytes, size_t len);
-static inline void buf_text(struct buf *b,
-                            const char *text) /* inline: a literal's length is known */
+/* Inline: a literal's length is known to the compiler. */
+static inline void buf_text(struct buf *b, const char *text)
 {
     buf_add(b, text, strlen(text));
 }

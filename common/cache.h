@@ -118,8 +118,8 @@ static inline void cache_async_close(struct cache_async *c)
     if (c)
         c->ops->close(c);
 }
-/* Copies. fn may be NULL. ERR_IO: away; ERR_FULL: 32 MB wait (twice that with
- * what the library holds); fn is then not called. */
+/* Copies. fn may be NULL. ERR_IO: away; ERR_FULL: 32 MB wait (twice that with what
+ * the library holds); fn is then not called. */
 must_use static inline int cache_send(struct cache_async *c, const struct cache_command *command,
                                       cache_reply_fn *fn, void *arg)
 {

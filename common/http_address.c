@@ -161,20 +161,12 @@ bool http_method_has_body(const char *method)
            strcmp(method, "PATCH") == 0;
 }
 
-/* RFC 9110, 5.6.2 */
-static bool is_token(unsigned char c)
-{
-    static const char other[] = "!#$%&'*+-.^_`|~";
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || isdigit(c) ||
-           strchr(other, c);
-}
-
 bool http_header_is_valid(const struct header *h)
 {
     if (h->name[0] == 0)
         return false;
     for (const char *p = h->name; *p; p++) {
-        if (!is_token((unsigned char)*p))
+        if (!isalnum((unsigned char)*p) && !strchr("!#$%&'*+-.^_`|~", *p))
             return false;
     }
     for (const unsigned char *p = (const unsigned char *)h->value; *p; p++) {
@@ -204,37 +196,22 @@ static bool line_set(struct buf *line, const char *name, const char *value)
     return true;
 }
 
-static bool names(const struct http_request *r, const char *header)
-{
-    for (size_t i = 0; i < r->headers_n; i++) {
-        if (strcasecmp(r->headers[i].name, header) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool is_typed(const struct http_request *r)
 {
-    return (!r->body && !http_method_has_body(r->method)) || names(r, "content-type");
+    return (!r->body && !http_method_has_body(r->method)) ||
+           header_find(r->headers, r->headers_n, "content-type");
 }
 
 bool http_request_line(const struct http_request *r, size_t i, struct buf *line)
 {
     if (i < r->headers_n)
         return line_set(line, r->headers[i].name, r->headers[i].value);
-    const struct {
-        bool is;
-        const char *name, *value;
-    } extra[] = {
-        {!names(r, "accept-encoding"), "Accept-Encoding", "gzip"},
-        {!is_typed(r), "Content-Type", NULL},
-        {r->body_len >= EXPECT_MIN, "Expect", NULL},
-    };
-    i -= r->headers_n;
-    for (size_t k = 0; k < sizeof extra / sizeof extra[0]; k++)
-        if (extra[k].is && i-- == 0)
-            return line_set(line, extra[k].name, extra[k].value);
-    return false;
+    size_t extra = i - r->headers_n;
+    if (!header_find(r->headers, r->headers_n, "accept-encoding") && extra-- == 0)
+        return line_set(line, "Accept-Encoding", "gzip");
+    if (!is_typed(r) && extra-- == 0)
+        return line_set(line, "Content-Type", NULL);
+    return extra == 0 && r->body_len >= EXPECT_MIN && line_set(line, "Expect", NULL);
 }
 
 static char *trim(char *from, char *end)

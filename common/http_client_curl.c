@@ -13,7 +13,7 @@
 #include "common/http_route.h"
 #include "common/http_shard.h"
 
-enum { IDLE_MAX_S = 30, TOO_LARGE = 100 }; /* of a resting connection; as CURLE of 8.6 */
+enum { IDLE_MAX_S = 30, TOO_LARGE = 100 }; /* of a resting connection; CURLE_TOO_LARGE of 8.6 */
 
 struct http_exchange {
     struct http_route route; /* first: its wait is all that names.h gives back */
@@ -249,9 +249,9 @@ static int tls_set(struct http_exchange *x, const struct upstream_tls *tls)
     const struct upstream_tls *t = tls ? tls : &(const struct upstream_tls){0};
     curl_easy_setopt(x->easy, CURLOPT_CA_CACHE_TIMEOUT, t->ca ? 0L : 86400L);
     const char *ca = t->ca ? t->ca : curl_version_info(CURLVERSION_NOW)->cainfo;
+    CURLcode rc = ca ? curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) : CURLE_OK;
     if (ca) /* with a folder besides, curl reads 140 files each time */
         curl_easy_setopt(x->easy, CURLOPT_CAPATH, NULL);
-    CURLcode rc = ca ? curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) : CURLE_OK;
     rc = rc ? rc : curl_easy_setopt(x->easy, CURLOPT_SSLCERT, t->cert);
     return rc || curl_easy_setopt(x->easy, CURLOPT_SSLKEY, t->key) ? ERR_NOMEM : 0;
 }

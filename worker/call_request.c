@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/http_address.h"
 
@@ -120,17 +119,9 @@ void call_request_key(const struct flow_call *c, const struct call_request *r, u
     call_key(&of, out);
 }
 
-static bool has(const struct header *list, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcasecmp(list[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static size_t add(struct header *list, size_t n, const char *name, const char *value)
 {
-    if (n < CALL_HEADERS_MAX && !has(list, n, name))
+    if (n < CALL_HEADERS_MAX && !header_find(list, n, name))
         list[n++] = (struct header){(char *)(uintptr_t)name, (char *)(uintptr_t)value};
     return n;
 }
